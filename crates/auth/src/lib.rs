@@ -1,0 +1,2 @@
+//! Kazoo's tokens: verify, mint, and who may do what. Verifying never writes.
+#![forbid(unsafe_code)]

@@ -1,0 +1,181 @@
+//! A document as stored text, and a draft of one to be written.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+
+use crate::json;
+use crate::{Cause, DocId, Result, Rev, StoreError};
+
+/// A document: its id, its revision, and the JSON text that the store holds.
+///
+/// The text is the whole object, `_id` and `_rev` in it. Who needs values asks for them; who only
+/// forwards copies slices. Cloning copies no text.
+#[derive(Clone, Debug)]
+pub struct Document {
+    id: DocId,
+    rev: Rev,
+    text: Arc<str>,
+}
+
+impl Document {
+    /// A document from a backend. `text` must be the JSON object with `_id` and `_rev`.
+    #[must_use]
+    pub fn new(id: DocId, rev: Rev, text: impl Into<Arc<str>>) -> Self {
+        Self { id, rev, text: text.into() }
+    }
+
+    /// The document that a JSON object with `_id` and `_rev` is.
+    ///
+    /// # Errors
+    /// `Corrupt` where it is no such object.
+    pub fn from_text(text: impl Into<Arc<str>>) -> Result<Self> {
+        let text = text.into();
+        let (mut id, mut rev) = (None, None);
+        for (key, value) in members_of(&text)?.0 {
+            match &*key {
+                "_id" => id = serde_json::from_str::<String>(value.get()).ok(),
+                "_rev" => rev = serde_json::from_str::<String>(value.get()).ok(),
+                _ => {}
+            }
+        }
+        let corrupt = |what| StoreError::Corrupt(Cause::new(format!("a document without a usable {what}")));
+        let id = DocId::from_store(id.ok_or_else(|| corrupt("_id"))?);
+        let rev = Rev::parse(&rev.ok_or_else(|| corrupt("_rev"))?).map_err(|_| corrupt("_rev"))?;
+        Ok(Self { id, rev, text })
+    }
+
+    /// The id.
+    #[must_use]
+    pub fn id(&self) -> &DocId {
+        &self.id
+    }
+
+    /// The revision.
+    #[must_use]
+    pub fn rev(&self) -> &Rev {
+        &self.rev
+    }
+
+    /// The whole stored object as JSON text.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The top-level members in stored order, each value as its JSON text.
+    ///
+    /// # Errors
+    /// `Corrupt` where the text is no JSON object.
+    pub fn members(&self) -> Result<Members<'_>> {
+        members_of(&self.text)
+    }
+
+    /// The whole document as a value; of a key that stands twice the first counts, as Kazoo reads it.
+    ///
+    /// # Errors
+    /// `Corrupt` where the text is no JSON object.
+    pub fn to_object(&self) -> Result<Map<String, Value>> {
+        json::parse_stored_object(&self.text).map_err(|error| corrupt_text(&self.id, error))
+    }
+}
+
+fn corrupt_text(id: &DocId, error: impl std::error::Error + Send + Sync + 'static) -> StoreError {
+    StoreError::Corrupt(Cause::with_source(format!("document {id} is not a JSON object"), error))
+}
+
+fn members_of(text: &str) -> Result<Members<'_>> {
+    serde_json::from_str(text)
+        .map_err(|error| StoreError::Corrupt(Cause::with_source("a document is not a JSON object", error)))
+}
+
+/// The top-level members of an object, in order, values unparsed.
+#[derive(Debug)]
+pub struct Members<'a>(pub Vec<(Cow<'a, str>, &'a RawValue)>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        struct MembersVisitor;
+
+        impl<'de> Visitor<'de> for MembersVisitor {
+            type Value = Members<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a JSON object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<Self::Value, A::Error> {
+                let mut members = Vec::with_capacity(16);
+                while let Some(Key(key)) = map.next_key()? {
+                    members.push((key, map.next_value()?));
+                }
+                Ok(Members(members))
+            }
+        }
+
+        deserializer.deserialize_map(MembersVisitor)
+    }
+}
+
+/// A key that is borrowed where it holds no escapes: `Cow` itself would always be copied.
+struct Key<'a>(Cow<'a, str>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Key<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        struct KeyVisitor;
+
+        impl<'de> Visitor<'de> for KeyVisitor {
+            type Value = Key<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a key")
+            }
+
+            fn visit_borrowed_str<E>(self, key: &'de str) -> std::result::Result<Self::Value, E> {
+                Ok(Key(Cow::Borrowed(key)))
+            }
+
+            fn visit_str<E>(self, key: &str) -> std::result::Result<Self::Value, E> {
+                Ok(Key(Cow::Owned(key.to_owned())))
+            }
+        }
+
+        deserializer.deserialize_str(KeyVisitor)
+    }
+}
+
+/// A document to be written.
+#[derive(Clone, Debug)]
+pub struct Draft {
+    /// Its id.
+    pub id: DocId,
+    /// The revision that it replaces; none for a document that must not exist yet.
+    pub base: Option<Rev>,
+    /// Its members. `_id` and `_rev` in it are ignored in favour of `id` and `base`; of the other
+    /// members that begin with `_`, a store takes `_attachments` alone.
+    pub body: Map<String, Value>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Document;
+
+    #[test]
+    fn members_keep_order_and_text() {
+        let doc = Document::from_text(r#"{"_id":"a","_rev":"1-x","z":1.0,"a\u0062":{"k": [1,2]}}"#).unwrap();
+        let members = doc.members().unwrap();
+        let seen: Vec<_> = members.0.iter().map(|(key, value)| (&**key, value.get())).collect();
+        assert_eq!(seen, [("_id", "\"a\""), ("_rev", "\"1-x\""), ("z", "1.0"), ("ab", r#"{"k": [1,2]}"#)]);
+    }
+
+    #[test]
+    fn a_text_without_id_or_revision_is_no_document() {
+        for text in ["{}", "[]", r#"{"_id":"a"}"#, r#"{"_rev":"1-x"}"#, r#"{"_id":1,"_rev":"1-x"}"#, "{"] {
+            assert!(Document::from_text(text).is_err(), "{text}");
+        }
+    }
+}

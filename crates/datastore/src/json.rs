@@ -1,0 +1,245 @@
+//! Reading JSON with the strictness that crossbar's contract wants, over a tokeniser that is somebody
+//! else's: no lone surrogates, no number beyond a float's range, no object key that stands twice, no
+//! more levels than the stack bears. Numbers keep their text, so integers of any size survive.
+//!
+//! It exists because `serde_json` alone lets the last of two equal keys win, and with its
+//! `arbitrary_precision` takes an object with a magic key for a number.
+
+use json_event_parser::{JsonEvent, SliceJsonParser};
+use serde_json::map::Entry;
+use serde_json::{Map, Number, Value};
+
+/// The levels of nesting that are read; the outermost object counts.
+pub const MAX_DEPTH: usize = 127;
+
+/// Why a text was not read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum JsonError {
+    /// It is not JSON.
+    #[error("not JSON: {0}")]
+    Syntax(String),
+    /// An object has this key twice.
+    #[error("the key {0:?} stands twice in one object")]
+    DuplicateKey(String),
+    /// It is nested more than [`MAX_DEPTH`] levels deep.
+    #[error("nested more than {MAX_DEPTH} levels deep")]
+    TooDeep,
+    /// It is JSON, but no object where one is needed.
+    #[error("not a JSON object")]
+    NotAnObject,
+}
+
+/// Reads a value from outside: a key that stands twice is refused.
+///
+/// # Errors
+/// [`JsonError`], the first that is met.
+pub fn parse(text: &[u8]) -> Result<Value, JsonError> {
+    Reader::new(text, Duplicates::Refuse).read()
+}
+
+/// Reads an object that is stored already: of a key that stands twice the first counts, as Kazoo reads it.
+///
+/// # Errors
+/// [`JsonError`], the first that is met.
+pub fn parse_stored_object(text: &str) -> Result<Map<String, Value>, JsonError> {
+    match Reader::new(text.as_bytes(), Duplicates::FirstWins).read()? {
+        Value::Object(object) => Ok(object),
+        _ => Err(JsonError::NotAnObject),
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Duplicates {
+    Refuse,
+    FirstWins,
+}
+
+/// An object or array whose end has not been met.
+enum Open {
+    Object { members: Map<String, Value>, key: String },
+    Array(Vec<Value>),
+}
+
+struct Reader<'a> {
+    text: &'a [u8],
+    tokens: SliceJsonParser<'a>,
+    duplicates: Duplicates,
+    open: Vec<Open>,
+}
+
+impl<'a> Reader<'a> {
+    fn new(text: &'a [u8], duplicates: Duplicates) -> Self {
+        Self { text, tokens: SliceJsonParser::new(text), duplicates, open: Vec::new() }
+    }
+
+    fn read(mut self) -> Result<Value, JsonError> {
+        // The tokeniser passes over a byte order mark, which JSON has no place for.
+        if self.text.starts_with(b"\xef\xbb\xbf") {
+            return Err(JsonError::Syntax("a byte order mark".to_owned()));
+        }
+        let mut whole = None;
+        loop {
+            let event = self.tokens.parse_next().map_err(|error| JsonError::Syntax(error.to_string()))?;
+            let value = match event {
+                JsonEvent::Eof => return whole.ok_or_else(|| JsonError::Syntax("nothing there".to_owned())),
+                JsonEvent::StartObject => {
+                    self.enter(Open::Object { members: Map::new(), key: String::new() })?;
+                    continue;
+                }
+                JsonEvent::StartArray => {
+                    self.enter(Open::Array(Vec::new()))?;
+                    continue;
+                }
+                JsonEvent::ObjectKey(next) => {
+                    if let Some(Open::Object { key, .. }) = self.open.last_mut() {
+                        *key = next.into_owned();
+                    }
+                    continue;
+                }
+                JsonEvent::EndObject | JsonEvent::EndArray => match self.open.pop() {
+                    Some(Open::Object { members, .. }) => Value::Object(members),
+                    Some(Open::Array(items)) => Value::Array(items),
+                    None => return Err(JsonError::Syntax("an end without a beginning".to_owned())),
+                },
+                JsonEvent::String(text) => Value::String(text.into_owned()),
+                JsonEvent::Number(text) => Value::Number(number(&text)?),
+                JsonEvent::Boolean(truth) => Value::Bool(truth),
+                JsonEvent::Null => Value::Null,
+            };
+            match self.open.last_mut() {
+                None => whole = Some(value),
+                Some(Open::Array(items)) => items.push(value),
+                Some(Open::Object { members, key }) => match members.entry(std::mem::take(key)) {
+                    Entry::Vacant(place) => {
+                        place.insert(value);
+                    }
+                    Entry::Occupied(place) if self.duplicates == Duplicates::Refuse => {
+                        return Err(JsonError::DuplicateKey(place.key().clone()));
+                    }
+                    Entry::Occupied(_) => {}
+                },
+            }
+        }
+    }
+
+    fn enter(&mut self, open: Open) -> Result<(), JsonError> {
+        if self.open.len() >= MAX_DEPTH {
+            return Err(JsonError::TooDeep);
+        }
+        self.open.push(open);
+        Ok(())
+    }
+}
+
+/// A number by its text. One that a float cannot hold even roughly (`1e400`) is refused, as crossbar's
+/// decoder refuses it; an integer of any size is fine.
+fn number(text: &str) -> Result<Number, JsonError> {
+    let bad = || JsonError::Syntax(format!("{} is out of range", text.chars().take(32).collect::<String>()));
+    let is_integer = !text.contains(['.', 'e', 'E']);
+    if !is_integer && !text.parse::<f64>().is_ok_and(f64::is_finite) {
+        return Err(bad());
+    }
+    text.parse::<Number>().map_err(|_| bad())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{JsonError, MAX_DEPTH, parse, parse_stored_object};
+    use proptest::prelude::{Just, Strategy, any, prop_oneof, proptest};
+    use serde_json::{Value, json};
+
+    fn nested(levels: usize) -> String {
+        format!("{}{}", "[".repeat(levels), "]".repeat(levels))
+    }
+
+    #[test]
+    fn numbers_keep_their_text() {
+        let text = r#"{"a":12345678901234567890123,"b":1.0,"c":1e3,"d":-0,"e":1.50}"#;
+        assert_eq!(parse(text.as_bytes()).unwrap().to_string().replace("1e+3", "1e3"), text);
+    }
+
+    #[test]
+    fn what_is_no_json_is_refused() {
+        for text in [
+            "",
+            " ",
+            "{",
+            "{\"a\":1,}",
+            "[1,]",
+            "01",
+            "1.",
+            "+1",
+            "NaN",
+            "nul",
+            "'a'",
+            "\"\\ud800\"",
+            "\"a\nb\"",
+            "1 2",
+            "/*c*/1",
+            "\u{feff}1",
+            "1e400",
+            "-1e400",
+            "\"\\x\"",
+            "{a:1}",
+        ] {
+            assert!(
+                matches!(parse(text.as_bytes()), Err(JsonError::Syntax(_))),
+                "{text:?}: {:?}",
+                parse(text.as_bytes())
+            );
+        }
+        assert!(parse(b"\"\xff\xfe\"").is_err());
+    }
+
+    #[test]
+    fn a_key_that_stands_twice_is_refused_from_outside_and_the_first_counts_when_stored() {
+        let text = r#"{"a":1,"\u0061":2}"#;
+        assert_eq!(parse(text.as_bytes()), Err(JsonError::DuplicateKey("a".to_owned())));
+        assert_eq!(Value::Object(parse_stored_object(text).unwrap()), json!({"a": 1}));
+    }
+
+    #[test]
+    fn depth_is_bounded() {
+        assert!(parse(nested(MAX_DEPTH).as_bytes()).is_ok());
+        assert_eq!(parse(nested(MAX_DEPTH + 1).as_bytes()), Err(JsonError::TooDeep));
+        assert_eq!(parse("[".repeat(1_000_000).as_bytes()), Err(JsonError::TooDeep));
+    }
+
+    #[test]
+    fn an_object_with_serde_jsons_magic_key_stays_an_object() {
+        let text = r#"{"$serde_json::private::Number":"1"}"#;
+        assert_eq!(parse(text.as_bytes()).unwrap().to_string(), text);
+    }
+
+    fn values() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<f64>().prop_filter("finite", |n| n.is_finite()).prop_map(Value::from),
+            any::<String>().prop_map(Value::from),
+        ];
+        leaf.prop_recursive(6, 64, 6, |inner| {
+            prop_oneof![
+                proptest::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
+                proptest::collection::btree_map(any::<String>(), inner, 0..6)
+                    .prop_map(|members| Value::Object(members.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read_back(value in values()) {
+            assert_eq!(parse(value.to_string().as_bytes()).unwrap(), value);
+        }
+
+        #[test]
+        fn any_bytes_are_answered(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let ours = parse(&bytes);
+            if ours.is_ok() {
+                assert!(serde_json::from_slice::<Value>(&bytes).is_ok());
+            }
+        }
+    }
+}

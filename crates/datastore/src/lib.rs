@@ -1,0 +1,28 @@
+//! The boundary between what crossbar-groups does and where documents live: the [`Store`] trait with its
+//! capabilities, the names and values that cross it, and (feature `suite`) the behaviours that every
+//! backend must show. It knows nothing of HTTP, of Kazoo's rules or of any backend.
+
+#![forbid(unsafe_code)]
+
+mod change;
+mod deadline;
+mod design;
+mod document;
+mod error;
+pub mod json;
+mod name;
+mod rev;
+mod store;
+#[cfg(feature = "suite")]
+pub mod suite;
+mod view;
+
+pub use change::{Change, ChangesQuery, Feed, Since};
+pub use deadline::Deadline;
+pub use design::{DesignDocument, ensure_design};
+pub use document::{Document, Draft, Members};
+pub use error::{Cause, StoreError};
+pub use name::{AccountId, DbName, DocId, NameError};
+pub use rev::Rev;
+pub use store::{Attachments, Backend, Changes, Created, Databases, Result, Store};
+pub use view::{RowStream, ViewQuery, ViewRow, ViewSource};
