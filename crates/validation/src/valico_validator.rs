@@ -1,0 +1,146 @@
+//! Valico as the validator, kept to what it gets right of draft 4.
+//!
+//! It takes `"exclusiveMinimum": true` for a broken schema, finds whatever a `$ref` points to valid
+//! where it cannot resolve it, does not know anchors (`"id": "#…"`), and calls `1.0` an integer. So a
+//! schema that uses any of these is refused when it is loaded.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use serde_json::Value;
+use url::Url;
+use valico::common::error::ValicoError;
+use valico::json_schema::{Scope, SchemaVersion};
+
+use crate::schema::SchemaError;
+use crate::validator::{Keyword, Problem, Validator};
+
+/// What valico calls a problem, and what a schema does.
+const CODES: [(&str, Keyword); 6] = [
+    ("required", Keyword::Required),
+    ("wrong_type", Keyword::Type),
+    ("min_length", Keyword::MinLength),
+    ("max_length", Keyword::MaxLength),
+    ("enum", Keyword::Enum),
+    ("pattern", Keyword::Pattern),
+];
+
+/// Keywords that say nothing about documents, or that are handled beside valico.
+const SILENT: [&str; 4] = ["$schema", "description", "default", "title"];
+
+/// Keywords whose violations have words here.
+const SPOKEN: [&str; 9] =
+    ["type", "required", "properties", "additionalProperties", "items", "minLength", "maxLength", "enum", "pattern"];
+
+/// A schema for valico. Its compiled form may not cross threads, so each thread compiles its own once.
+pub(crate) struct ValicoValidator {
+    key: usize,
+    schema: Value,
+    /// The members that the root allows, where it allows no others.
+    allowed: Option<Vec<String>>,
+}
+
+struct Compiled {
+    scope: Scope,
+    /// Where the scope keeps the schema.
+    id: Url,
+}
+
+static NEXT_KEY: AtomicUsize = AtomicUsize::new(0);
+
+thread_local! {
+    static COMPILED: RefCell<HashMap<usize, Compiled>> = RefCell::new(HashMap::new());
+}
+
+impl ValicoValidator {
+    pub(crate) fn new(schema: &Value) -> Result<Self, SchemaError> {
+        refuse_unsupported("", schema)?;
+        let allowed = (schema.get("additionalProperties") == Some(&Value::Bool(false))).then(|| {
+            let properties = schema.get("properties").and_then(Value::as_object);
+            properties.into_iter().flat_map(|properties| properties.keys().cloned()).collect()
+        });
+        let schema = without_silent(schema.clone());
+        compile(&schema)?;
+        Ok(Self { key: NEXT_KEY.fetch_add(1, Ordering::Relaxed), schema, allowed })
+    }
+}
+
+fn compile(schema: &Value) -> Result<Compiled, SchemaError> {
+    let mut scope = Scope::without_formats(SchemaVersion::Draft7);
+    let id = scope
+        .compile(schema.clone(), true)
+        .map_err(|error| SchemaError::Invalid { reason: error.to_string() })?;
+    Ok(Compiled { scope, id })
+}
+
+impl Validator for ValicoValidator {
+    #[allow(clippy::expect_used, reason = "`new` has compiled this very schema")]
+    fn problems(&self, document: &Value) -> Vec<Problem> {
+        let mut problems: Vec<_> = COMPILED.with_borrow_mut(|compiled| {
+            let Compiled { scope, id } = compiled
+                .entry(self.key)
+                .or_insert_with(|| compile(&self.schema).expect("the schema was compiled before"));
+            let state = scope.resolve(id).expect("the scope holds what it has compiled").validate(document);
+            state.errors.iter().filter_map(|error| problem(&**error)).collect()
+        });
+        if let (Some(allowed), Value::Object(members)) = (&self.allowed, document) {
+            let surplus = members.keys().filter(|key| !allowed.contains(key));
+            problems.extend(
+                surplus.map(|key| Problem { path: vec![key.clone()], keyword: Keyword::AdditionalProperties }),
+            );
+        }
+        problems
+    }
+}
+
+/// A problem as valico reports it; surplus members, which it does not name, are found otherwise.
+fn problem(error: &dyn ValicoError) -> Option<Problem> {
+    let keyword = CODES.iter().find(|(code, _)| *code == error.get_code())?.1;
+    let path = error.get_path().split('/').skip(1).map(str::to_owned).collect();
+    Some(Problem { path, keyword })
+}
+
+/// Refuses what valico gets wrong, and keywords that nothing here has words for: a document that
+/// breaks one of them would be turned away without a reason.
+fn refuse_unsupported(path: &str, schema: &Value) -> Result<(), SchemaError> {
+    let unsupported = |keyword: &str| SchemaError::Unsupported { keyword: keyword.to_owned(), path: path.to_owned() };
+    let Value::Object(keywords) = schema else { return Err(unsupported("a schema that is no object")) };
+    for (keyword, value) in keywords {
+        match keyword.as_str() {
+            "properties" => {
+                for (name, below) in value.as_object().into_iter().flatten() {
+                    // Valico joins paths without escaping.
+                    if name.contains('/') {
+                        return Err(unsupported("a property whose name has a slash"));
+                    }
+                    refuse_unsupported(&format!("{path}/{name}"), below)?;
+                }
+            }
+            "items" => refuse_unsupported(&format!("{path}/items"), value)?,
+            "type" if value == "integer" => return Err(unsupported("type integer")),
+            "type" if !value.is_string() => return Err(unsupported("a list of types")),
+            "additionalProperties" if !value.is_boolean() || !path.is_empty() => return Err(unsupported(keyword)),
+            known if SPOKEN.contains(&known) || SILENT.contains(&known) => {}
+            other => return Err(unsupported(other)),
+        }
+    }
+    Ok(())
+}
+
+/// The schema without the keywords that do not concern valico: `$schema` names a draft that it refuses.
+fn without_silent(schema: Value) -> Value {
+    let Value::Object(mut keywords) = schema else { return schema };
+    for silent in SILENT {
+        keywords.shift_remove(silent);
+    }
+    if let Some(Value::Object(properties)) = keywords.get_mut("properties") {
+        for below in properties.values_mut() {
+            *below = without_silent(below.take());
+        }
+    }
+    if let Some(items) = keywords.get_mut("items") {
+        *items = without_silent(items.take());
+    }
+    Value::Object(keywords)
+}
