@@ -1,2 +1,58 @@
-//! Kazoo's tokens: verify, mint, and who may do what. Verifying never writes.
+//! Kazoo's tokens, and who may do what with them.
+//!
+//! [`Authenticator`] verifies tokens against the keys and secrets that Kazoo keeps in its store, and
+//! knows accounts. [`Authenticator::authorise`] turns a [`Caller`] and a target [`Account`] into an
+//! [`AccountAccess`], the only proof that opens an account's groups. [`login`](Authenticator::user_auth)
+//! mints tokens, [`bootstrap`] sets up an empty store, [`Buckets`] count failures.
+//!
+//! Verifying never writes, and nothing in a token ever causes a network call but reads of the store:
+//! `iss` must be `kazoo`, and every id is checked before it reaches the store. Secrets are compared in
+//! constant time and never shown.
+
 #![forbid(unsafe_code)]
+
+mod account;
+mod authenticator;
+mod basic;
+pub mod bootstrap;
+mod buckets;
+mod caller;
+mod claims;
+mod config;
+mod encoding;
+mod error;
+mod jwt;
+mod key;
+mod login;
+mod lookup;
+mod mint;
+mod password;
+mod restrictions;
+mod secret;
+
+pub use account::Account;
+pub use authenticator::{Authenticator, Settings};
+pub use bootstrap::is_set_up;
+pub use buckets::{Buckets, Empty};
+pub use caller::{AccountAccess, Caller, Denied};
+pub use error::AuthError;
+pub use login::{Login, LoginError};
+pub use restrictions::{Asked, Restrictions};
+pub use secret::Secret;
+
+/// Seconds between year 0, where Kazoo's stamps begin, and 1970.
+const GREGORIAN_EPOCH: i64 = 62_167_219_200;
+
+/// Now, in seconds since 1970, and the fraction of the running one.
+fn unix_now() -> (i64, f64) {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    (i64::try_from(now.as_secs()).unwrap_or(i64::MAX), now.as_secs_f64())
+}
+
+/// 16 random bytes as Kazoo writes ids and secrets: 32 lower-case hex digits.
+fn random_hex() -> String {
+    let mut bytes = [0_u8; 16];
+    #[allow(clippy::expect_used, reason = "without a source of randomness nothing secret can be made")]
+    getrandom::fill(&mut bytes).expect("the system has a source of random bytes");
+    encoding::hex(&bytes)
+}

@@ -1,0 +1,43 @@
+function (doc) {
+  // The groups that a user is an endpoint of.
+  // Key: the user's id, once for each. Value: as in crossbar_listing.
+  // What is not an object where one is expected counts as empty, so that no group goes unlisted.
+  if (doc.pvt_type !== 'group' || doc.pvt_deleted) {
+    return;
+  }
+
+  var members = function (value) {
+    return value && typeof value === 'object' ? value : {};
+  };
+
+  var features = [];
+  var smartpbx = members(doc.smartpbx);
+  for (var feature in smartpbx) {
+    if (members(smartpbx[feature]).enabled) {
+      features.push(feature);
+    }
+  }
+  if (members(doc.music_on_hold).media_id) {
+    features.push('music_on_hold');
+  }
+
+  var count = 0;
+  var users = [];
+  var endpoints = members(doc.endpoints);
+  for (var endpoint in endpoints) {
+    count += 1;
+    if (members(endpoints[endpoint]).type === 'user') {
+      users.push(endpoint);
+    }
+  }
+
+  for (var i = 0; i < users.length; i += 1) {
+    emit(users[i], {
+      id: doc._id,
+      name: doc.name,
+      features: features,
+      endpoints: count,
+      flags: doc.flags || []
+    });
+  }
+}

@@ -1,0 +1,254 @@
+//! Setting up a store that nobody has set up: what tokens need, accounts and users, in the layout of
+//! Kazoo's documents, so that the store can move into a Kazoo cluster later.
+//!
+//! These functions write; nothing that verifies calls them.
+
+use datastore::{
+    AccountId, Backend, Cause, DbName, Deadline, DesignDocument, DocId, Draft, NameError, Result, StoreError, ViewQuery,
+    ensure_design,
+};
+use futures::StreamExt as _;
+use serde_json::{Map, Value, json};
+
+use crate::authenticator::has_system_config;
+use crate::key::{BadKey, SigningKey};
+use crate::login::{accounts_design, normalised, users_design};
+use crate::lookup::{if_found, system_db};
+use crate::password;
+use crate::secret::Secret;
+use crate::{GREGORIAN_EPOCH, random_hex, unix_now};
+
+/// An account to be.
+#[derive(Clone, Debug)]
+pub struct NewAccount<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Its SIP realm; one is made up otherwise.
+    pub realm: Option<&'a str>,
+    /// The account above it.
+    pub parent: Option<&'a AccountId>,
+}
+
+/// A user to be.
+#[derive(Clone, Debug)]
+pub struct NewUser<'a> {
+    /// The name to log in with.
+    pub username: &'a str,
+    /// The password, of which only digests are kept.
+    pub password: &'a Secret,
+    /// Whether the user is an administrator of the account.
+    pub is_admin: bool,
+}
+
+/// Whether the store has what tokens are checked with.
+///
+/// # Errors
+/// What the store answers.
+pub async fn is_set_up(store: &dyn Backend, deadline: Deadline) -> Result<bool> {
+    has_system_config(store, deadline).await
+}
+
+/// Sees to it that the store has a signing key and a system secret. What is there stays as it is.
+///
+/// # Errors
+/// What the store answers.
+pub async fn ensure_system(store: &dyn Backend, deadline: Deadline) -> Result<()> {
+    for db in ["system_config", "system_auth", "accounts"] {
+        store.create_db(&system_db(db)?, deadline).await?;
+    }
+    if has_system_config(store, deadline).await? {
+        return Ok(());
+    }
+    let kid = random_hex();
+    let pem = SigningKey::generate().and_then(|key| key.to_pkcs1_pem()).map_err(cannot_make_key)?;
+    let data = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, pem);
+    let attachment = json!({"private_key.pem": {"content_type": "application/x-pem-file", "data": data}});
+    let mut key = private_fields("system_key", "system_auth");
+    key.insert("_attachments".to_owned(), attachment);
+    let key_db = system_db("system_auth")?;
+    store.save(&key_db, Draft { id: DocId::from_store(kid.clone()), base: None, body: key }, deadline).await?;
+    let mut config = Map::new();
+    config.insert("default".to_owned(), json!({"system_key": kid, "secret_for_user_signature": random_hex()}));
+    config.extend(private_fields("config", "system_config"));
+    let draft = Draft { id: DocId::from_store("auth".to_owned()), base: None, body: config };
+    match store.save(&system_db("system_config")?, draft, deadline).await {
+        Ok(_) => Ok(()),
+        // Somebody else was faster: theirs counts, and the key made here is never used.
+        Err(error) if error.is_conflict() => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+fn cannot_make_key(error: BadKey) -> StoreError {
+    StoreError::Invalid(Cause::with_source("no signing key could be made", error))
+}
+
+/// Creates an account, with its database and its copy among all accounts. The first account of a store
+/// is its master and may reach every other.
+///
+/// # Errors
+/// What the store answers; `Missing` where the parent is not there.
+pub async fn create_account(store: &dyn Backend, account: &NewAccount<'_>, deadline: Deadline) -> Result<AccountId> {
+    ensure_system(store, deadline).await?;
+    let id = new_account_id()?;
+    let mut tree = Vec::new();
+    if let Some(parent) = account.parent {
+        let document = store.fetch(&parent.db(), &parent.doc_id(), deadline).await?.to_object()?;
+        tree = document.get("pvt_tree").and_then(Value::as_array).cloned().unwrap_or_default();
+        tree.push(json!(parent.as_str()));
+    }
+    let is_master = claim_mastership(store, &id, deadline).await?;
+    let alphanum_name = normalised(account.name);
+    let realm = account.realm.map_or_else(|| format!("{alphanum_name}.crossbar-groups.local"), str::to_lowercase);
+    let mut body = Map::new();
+    let mut set = |key: &str, value: Value| body.insert(key.to_owned(), value);
+    set("name", json!(account.name));
+    set("realm", json!(realm));
+    set("pvt_enabled", json!(true));
+    set("pvt_tree", json!(tree));
+    set("pvt_api_key", json!(format!("{}{}", random_hex(), random_hex())));
+    set("pvt_alphanum_name", json!(alphanum_name));
+    set("pvt_signature_secret", json!(random_hex()));
+    if is_master {
+        set("pvt_superduper_admin", json!(true));
+    }
+    body.extend(private_fields_of(&id, "account"));
+    store.create_db(&id.db(), deadline).await?;
+    for db in [id.db(), system_db("accounts")?] {
+        store.save(&db, Draft { id: id.doc_id(), base: None, body: body.clone() }, deadline).await?;
+    }
+    push_views(store, &id, deadline).await?;
+    Ok(id)
+}
+
+/// Whether this account is the store's first, and so its master.
+async fn claim_mastership(store: &dyn Backend, id: &AccountId, deadline: Deadline) -> Result<bool> {
+    let mut config = Map::new();
+    config.insert("default".to_owned(), json!({"master_account_id": id.as_str()}));
+    config.extend(private_fields("config", "system_config"));
+    let draft = Draft { id: DocId::from_store("accounts".to_owned()), base: None, body: config };
+    match store.save(&system_db("system_config")?, draft, deadline).await {
+        Ok(_) => Ok(true),
+        Err(error) if error.is_conflict() => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Creates a user.
+///
+/// # Errors
+/// What the store answers; `Missing` where the account is not there, `Conflict` where the name is taken.
+pub async fn create_user(
+    store: &dyn Backend,
+    account_id: &AccountId,
+    user: &NewUser<'_>,
+    deadline: Deadline,
+) -> Result<DocId> {
+    store.fetch(&account_id.db(), &account_id.doc_id(), deadline).await?;
+    if find_user(store, account_id, user.username, deadline).await?.is_some() {
+        return Err(StoreError::Conflict(Cause::new(format!("there is a user {} already", user.username))));
+    }
+    let id = DocId::from_store(random_hex());
+    let mut body = Map::new();
+    let mut set = |key: &str, value: Value| body.insert(key.to_owned(), value);
+    let password = user.password.expose();
+    set("username", json!(user.username.to_lowercase()));
+    set("first_name", json!(user.username));
+    set("last_name", json!(""));
+    set("priv_level", json!(if user.is_admin { "admin" } else { "user" }));
+    set("enabled", json!(true));
+    set("pvt_signature_secret", json!(random_hex()));
+    set("pvt_md5_auth", json!(password::md5(user.username, password)));
+    set("pvt_sha1_auth", json!(password::sha1(user.username, password)));
+    body.extend(private_fields_of(account_id, "user"));
+    store.save(&account_id.db(), Draft { id: id.clone(), base: None, body }, deadline).await?;
+    Ok(id)
+}
+
+/// The account of that name, if there is one.
+///
+/// # Errors
+/// What the store answers.
+pub async fn find_account(store: &dyn Backend, name: &str, deadline: Deadline) -> Result<Option<AccountId>> {
+    let wanted = normalised(name);
+    let found = find(store, &system_db("accounts")?, deadline, |doc| {
+        doc.get("pvt_type").is_some_and(|kind| kind == "account")
+            && doc.get("pvt_alphanum_name").is_some_and(|name| *name == wanted)
+    })
+    .await?;
+    Ok(found.and_then(|id| AccountId::parse(id.as_str()).ok()))
+}
+
+/// The user of that name, if there is one.
+///
+/// # Errors
+/// What the store answers.
+pub async fn find_user(
+    store: &dyn Backend,
+    account_id: &AccountId,
+    username: &str,
+    deadline: Deadline,
+) -> Result<Option<DocId>> {
+    let wanted = username.to_lowercase();
+    find(store, &account_id.db(), deadline, |doc| {
+        doc.get("pvt_type").is_some_and(|kind| kind == "user")
+            && doc.get("username").is_some_and(|name| *name == wanted)
+            && !doc.get("pvt_deleted").is_some_and(crate::account::is_true)
+    })
+    .await
+}
+
+/// The first document of a database that satisfies a condition; commands may look at all.
+async fn find(
+    store: &dyn Backend,
+    db: &DbName,
+    deadline: Deadline,
+    is_wanted: impl Fn(&Map<String, Value>) -> bool,
+) -> Result<Option<DocId>> {
+    let query = ViewQuery { include_docs: true, ..ViewQuery::all_docs() };
+    let Some(mut rows) = if_found(store.query(db, query, deadline).await)? else { return Ok(None) };
+    while let Some(row) = rows.next().await {
+        let Some(document) = row?.doc else { continue };
+        if is_wanted(&document.to_object()?) {
+            return Ok(Some(document.id().clone()));
+        }
+    }
+    Ok(None)
+}
+
+/// Creates the design documents that logging in to an account needs, where they are missing.
+///
+/// # Errors
+/// What the store answers.
+pub async fn push_views(store: &dyn Backend, account_id: &AccountId, deadline: Deadline) -> Result<()> {
+    let made = |design: std::result::Result<DesignDocument, NameError>| {
+        design.map_err(|error| StoreError::Invalid(Cause::with_source("a design document", error)))
+    };
+    ensure_design(store, &account_id.db(), &made(users_design())?, deadline).await?;
+    ensure_design(store, &system_db("accounts")?, &made(accounts_design())?, deadline).await
+}
+
+fn new_account_id() -> Result<AccountId> {
+    AccountId::parse(&random_hex()).map_err(|error| StoreError::Invalid(Cause::with_source("a new id", error)))
+}
+
+/// The private fields of a document in an account's database.
+fn private_fields_of(account_id: &AccountId, kind: &str) -> Map<String, Value> {
+    let mut fields = private_fields(kind, account_id.as_str());
+    fields.insert("pvt_account_db".to_owned(), json!(account_id.db().encoded()));
+    fields
+}
+
+/// The private fields of a document in a system database.
+fn private_fields(kind: &str, account_id: &str) -> Map<String, Value> {
+    let (now, _) = unix_now();
+    let mut fields = Map::new();
+    let mut set = |key: &str, value: Value| fields.insert(key.to_owned(), value);
+    set("pvt_type", json!(kind));
+    set("pvt_vsn", json!("1"));
+    set("pvt_account_id", json!(account_id));
+    set("pvt_account_db", json!(account_id));
+    set("pvt_created", json!(now + GREGORIAN_EPOCH));
+    set("pvt_modified", json!(now + GREGORIAN_EPOCH));
+    fields
+}

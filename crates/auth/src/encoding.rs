@@ -1,0 +1,45 @@
+//! Base64 as tokens take it, and hex.
+
+use base64::Engine as _;
+use base64::alphabet;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, URL_SAFE_NO_PAD};
+use base64::engine::DecodePaddingMode;
+
+/// Takes padding or none; bits behind the last byte must be zero.
+const LENIENT_PADDING: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::URL_SAFE,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+/// Decodes base64url, with its padding complete or absent. Other alphabets, white space and non-zero
+/// spare bits are refused, so that a token has one text only.
+pub(crate) fn decode_base64url(text: &str) -> Option<Vec<u8>> {
+    if text.contains('=') && text.len() % 4 != 0 {
+        return None;
+    }
+    LENIENT_PADDING.decode(text).ok()
+}
+
+/// Encodes base64url without padding.
+pub(crate) fn encode_base64url(bytes: impl AsRef<[u8]>) -> String {
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+/// Lower-case hex.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::decode_base64url;
+
+    #[test]
+    fn padding_is_complete_or_absent() {
+        assert_eq!(decode_base64url("YQ"), Some(b"a".to_vec()));
+        assert_eq!(decode_base64url("YQ=="), Some(b"a".to_vec()));
+        for text in ["YQ=", "YQ===", "Y", "Y+/=", "Y Q", "YR", "=", "YQ==\n"] {
+            assert_eq!(decode_base64url(text), None, "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! Minting tokens, exactly as Kazoo does: its claims in its order, its header, its signature.
+
+use datastore::{AccountId, Cause, Deadline, Result, StoreError};
+use serde_json::{Map, Value, json};
+
+use crate::authenticator::Authenticator;
+use crate::jwt;
+
+/// What a new token is to say.
+#[derive(Clone, Debug)]
+pub(crate) struct NewToken<'a> {
+    pub(crate) account_id: &'a AccountId,
+    pub(crate) owner_id: Option<&'a str>,
+    /// The module that lets its bearer in.
+    pub(crate) method: &'a str,
+    /// Who it wants to be taken for, as the client sent it.
+    pub(crate) masquerade: Option<&'a Value>,
+    /// When it ends, in seconds since 1970; none for never.
+    pub(crate) expires_at: Option<i64>,
+}
+
+impl Authenticator {
+    /// Mints a token for an account, or for a user of it, that is good for `ttl_seconds` from now.
+    ///
+    /// # Errors
+    /// What the store answers; `Missing` where it holds no signing key.
+    pub async fn mint(
+        &self,
+        account_id: &AccountId,
+        owner_id: Option<&str>,
+        ttl_seconds: u32,
+        deadline: Deadline,
+    ) -> Result<String> {
+        let (now, _) = crate::unix_now();
+        let method = if owner_id.is_some() { "cb_user_auth" } else { "cb_api_auth" };
+        let expires_at = Some(now + i64::from(ttl_seconds));
+        self.mint_token(NewToken { account_id, owner_id, method, masquerade: None, expires_at }, deadline).await
+    }
+
+    pub(crate) async fn mint_token(&self, token: NewToken<'_>, deadline: Deadline) -> Result<String> {
+        let missing = |what: &str| StoreError::Missing(Cause::new(what));
+        let config = self.lookup.config("auth", deadline).await?;
+        let kid = config.text(&["system_key"]).ok_or_else(|| missing("system_config/auth names no system_key"))?;
+        let system_secret = config.text(&["secret_for_user_signature"]);
+        let key = self.lookup.signing_key(kid, deadline).await?;
+        let key = key.ok_or_else(|| missing("the system_key is not in system_auth"))?;
+        let identity = token.owner_id.unwrap_or(token.account_id.as_str());
+        let secret = self.lookup.identity_secret(token.account_id, identity, deadline).await?;
+
+        let mut claims = Map::new();
+        claims.insert("iss".to_owned(), json!("kazoo"));
+        if let (Some(secret), Some(system_secret)) = (secret, system_secret) {
+            let signature = jwt::sign_identity(identity, secret.expose(), system_secret);
+            claims.insert("identity_sig".to_owned(), json!(signature));
+        }
+        claims.insert("account_id".to_owned(), json!(token.account_id.as_str()));
+        let optional = [
+            ("owner_id", token.owner_id.map(|owner_id| json!(owner_id))),
+            ("as", token.masquerade.cloned()),
+            ("method", Some(json!(token.method))),
+            ("exp", token.expires_at.map(|end| json!(end))),
+        ];
+        claims.extend(optional.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
+        jwt::mint(kid, &key, claims).map_err(|error| StoreError::Corrupt(Cause::with_source("the system_key", error)))
+    }
+}

@@ -1,0 +1,114 @@
+//! Token restrictions: what an account lets its tokens do, rule by rule, in the order of the document.
+
+use serde_json::{Map, Value};
+
+use crate::account::Account;
+use crate::caller::Caller;
+
+/// What a request asks for, as rules see it.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// What of the path stands behind `groups`: nothing, or a group's id.
+    pub params: &'a [&'a str],
+    /// The verb, upper case.
+    pub verb: &'a str,
+}
+
+/// The rules that hold for one caller.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Restrictions(Map<String, Value>);
+
+impl Restrictions {
+    /// The rules for callers of a level out of the rules of their method, if any.
+    #[must_use]
+    pub fn for_level(rules: &Value, level: &str) -> Option<Self> {
+        match rules.get(level).or_else(|| rules.get("_")) {
+            Some(Value::Object(rules)) => Some(Self(rules.clone())),
+            _ => None,
+        }
+    }
+
+    /// Whether the rules allow a request for groups.
+    #[must_use]
+    pub fn allow(&self, caller: &Caller, target: &Account, asked: Asked<'_>) -> bool {
+        let Some(items) = self.items("groups").or_else(|| self.items("_")) else { return false };
+        let names = names_of_target(caller, target);
+        // The first item that speaks of the account is the only one that counts.
+        let Some(item) = items.iter().find(|item| speaks_of(item, &names)) else { return false };
+        let Some(Value::Object(rules)) = item.get("rules") else { return false };
+        let Some((_, verbs)) = rules.iter().find(|(pattern, _)| matches(pattern, asked.params)) else { return false };
+        verbs.as_array().into_iter().flatten().any(|verb| verb == "_" || verb == asked.verb)
+    }
+
+    fn items(&self, endpoint: &str) -> Option<&Vec<Value>> {
+        self.0.get(endpoint)?.as_array()
+    }
+}
+
+/// What the account may be called in a rule's list.
+fn names_of_target<'a>(caller: &'a Caller, target: &'a Account) -> Vec<&'a str> {
+    let own = caller.account_id().as_str();
+    let target_id = target.id().as_str();
+    if own == target_id {
+        vec!["_", own, "{AUTH_ACCOUNT_ID}"]
+    } else if target.tree().iter().any(|ancestor| ancestor == own) {
+        vec!["_", target_id, "{DESCENDANT_ACCOUNT_ID}"]
+    } else {
+        vec!["_", target_id]
+    }
+}
+
+fn speaks_of(item: &Value, names: &[&str]) -> bool {
+    match item.get("allowed_accounts") {
+        Some(Value::Array(accounts)) => {
+            accounts.iter().filter_map(Value::as_str).any(|account| names.contains(&account))
+        }
+        _ => true,
+    }
+}
+
+/// Whether a rule's pattern fits what stands behind the endpoint: `#` is anything, `*` one part.
+fn matches(pattern: &str, params: &[&str]) -> bool {
+    let mut parts: Vec<_> = pattern.split('/').collect();
+    while parts.last() == Some(&"") {
+        parts.pop();
+    }
+    fits(&parts, params)
+}
+
+fn fits(pattern: &[&str], params: &[&str]) -> bool {
+    match (pattern.split_first(), params.split_first()) {
+        (None, None) => true,
+        (None, Some(_)) => false,
+        (Some((&"#", rest)), _) => (0..=params.len()).any(|skipped| fits(rest, params.get(skipped..).unwrap_or_default())),
+        (Some((&"*", pattern)), Some((_, params))) => fits(pattern, params),
+        (Some((part, pattern)), Some((param, params))) => part == param && fits(pattern, params),
+        (Some(_), None) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::matches;
+
+    #[test]
+    fn patterns_fit_what_stands_behind_the_endpoint() {
+        for (pattern, params, expected) in [
+            ("/", &[][..], true),
+            ("", &[], true),
+            ("/", &["g"], false),
+            ("*", &["g"], true),
+            ("*", &[], false),
+            ("*", &["g", "x"], false),
+            ("#", &[], true),
+            ("#", &["g", "x"], true),
+            ("#/x", &["g", "x"], true),
+            ("g", &["g"], true),
+            ("g/", &["g"], true),
+            ("/g", &["g"], false),
+            ("h", &["g"], false),
+        ] {
+            assert_eq!(matches(pattern, params), expected, "{pattern} {params:?}");
+        }
+    }
+}

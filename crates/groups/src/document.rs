@@ -1,0 +1,166 @@
+//! A group's public and private fields: what clients see, and what Kazoo keeps beside it.
+
+use auth::AccountAccess;
+use datastore::Document;
+use serde_json::{Map, Value, json};
+
+use crate::erlang;
+
+/// Seconds between year 0, where Kazoo's stamps begin, and 1970.
+const GREGORIAN_EPOCH: i64 = 62_167_219_200;
+
+/// Whether a top-level key is private: never shown, never taken from a client.
+#[must_use]
+pub fn is_private(key: &str) -> bool {
+    key.starts_with('_') || key.starts_with("pvt_")
+}
+
+/// A stored document as its clients see it, as JSON text: without private members, with its id.
+/// Values are copied as they are stored, none is parsed.
+///
+/// # Errors
+/// `Corrupt` where the stored text is no object.
+pub fn public_text(document: &Document) -> datastore::Result<String> {
+    let members = document.members()?;
+    let mut text = String::with_capacity(document.text().len());
+    text.push('{');
+    for (key, value) in &members.0 {
+        // `_read_only` is the one private-looking member that crossbar shows.
+        if key == "id" || (is_private(key) && key != "_read_only") {
+            continue;
+        }
+        text.push_str(&Value::from(&**key).to_string());
+        text.push(':');
+        text.push_str(value.get());
+        text.push(',');
+    }
+    text.push_str("\"id\":");
+    text.push_str(&Value::from(document.id().as_str()).to_string());
+    text.push('}');
+    Ok(text)
+}
+
+/// The public members of what a client sent or of what is stored, without the id.
+pub(crate) fn public_members(object: Map<String, Value>) -> Map<String, Value> {
+    object.into_iter().filter(|(key, _)| !is_private(key) && key != "id").collect()
+}
+
+/// The private members of what is stored. `_id` and `_rev` are the store's own.
+pub(crate) fn private_members(object: Map<String, Value>) -> Map<String, Value> {
+    object.into_iter().filter(|(key, _)| is_private(key) && key != "_id" && key != "_rev").collect()
+}
+
+/// Whether a stored document is a group that has not been deleted. One without a type passes, as in
+/// crossbar, which then also saves it without adding one.
+pub(crate) fn is_live_group(object: &Map<String, Value>) -> bool {
+    let is_group = object.get("pvt_type").is_none_or(|kind| kind == "group");
+    is_group && !is_deleted(object)
+}
+
+/// Whether a stored document of any type is soft-deleted.
+pub(crate) fn is_deleted(object: &Map<String, Value>) -> bool {
+    object.get("pvt_deleted").is_some_and(erlang::is_true)
+}
+
+/// Who saves, when, and by which request: what every save writes into a document's private fields.
+#[derive(Clone, Copy, Debug)]
+pub struct Stamp<'a> {
+    /// The proof that the caller may, which says who the caller is.
+    pub access: &'a AccountAccess,
+    /// The id of the request, `pvt_request_id`.
+    pub request_id: &'a str,
+    /// Now, in seconds since 1970.
+    pub unix_seconds: i64,
+}
+
+impl Stamp<'_> {
+    /// Marks a new document as a group, created now.
+    pub(crate) fn mark_new(&self, document: &mut Map<String, Value>) {
+        document.insert("pvt_type".to_owned(), json!("group"));
+        // crossbar takes a public key `rev` for a revision, and a document with one for an old one.
+        if !document.contains_key("rev") {
+            document.insert("pvt_created".to_owned(), json!(self.gregorian_seconds()));
+        }
+    }
+
+    /// Writes what every save writes. What is unknown is neither written nor does it clear what an
+    /// earlier save has written.
+    pub(crate) fn mark_saved(&self, document: &mut Map<String, Value>) {
+        let account_id = self.access.account_id();
+        let caller = self.access.caller();
+        document.entry("pvt_vsn").or_insert_with(|| json!("1"));
+        document.entry("pvt_account_id").or_insert_with(|| json!(account_id.as_str()));
+        document.entry("pvt_account_db").or_insert_with(|| json!(account_id.db().encoded()));
+        let mut set = |key: &str, value: Value| {
+            document.insert(key.to_owned(), value);
+        };
+        set("pvt_modified", json!(self.gregorian_seconds()));
+        set("pvt_request_id", json!(self.request_id));
+        set("pvt_is_authenticated", json!(true));
+        set("pvt_auth_account_id", json!(caller.account_id().as_str()));
+        let known = [
+            ("pvt_auth_user_id", caller.owner_id()),
+            ("pvt_original_auth_account_id", caller.original_account_id()),
+            ("pvt_original_auth_owner_id", caller.original_owner_id()),
+        ];
+        for (key, value) in known {
+            if let Some(value) = value {
+                set(key, json!(value));
+            }
+        }
+        if let Some(Value::String(name)) = document.get("name") {
+            let alphanum = alphanum_name(name);
+            document.insert("pvt_alphanum_name".to_owned(), json!(alphanum));
+        }
+    }
+
+    fn gregorian_seconds(&self) -> i64 {
+        self.unix_seconds + GREGORIAN_EPOCH
+    }
+}
+
+/// The name that Kazoo's search goes by: ASCII letters, lower-cased, and digits.
+fn alphanum_name(name: &str) -> String {
+    name.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{alphanum_name, is_live_group, public_text};
+    use datastore::Document;
+    use serde_json::{Value, json};
+
+    #[test]
+    fn clients_see_no_private_member_and_the_id_last() {
+        let doc = Document::from_text(
+            r#"{"_id":"g\"1","_rev":"1-a","name":"x","pvt_type":"group","sub":{"pvt_x":1},"n":1.0,"id":"other","_read_only":{"a":1}}"#,
+        )
+        .unwrap();
+        assert_eq!(
+            public_text(&doc).unwrap(),
+            r#"{"name":"x","sub":{"pvt_x":1},"n":1.0,"_read_only":{"a":1},"id":"g\"1"}"#
+        );
+    }
+
+    #[test]
+    fn the_name_for_search_keeps_ascii_letters_and_digits() {
+        for (name, expected) in [("Sales Team #1", "salesteam1"), ("日本 X9", "x9"), ("ÉK\u{212a}", "k"), ("", "")] {
+            assert_eq!(alphanum_name(name), expected);
+        }
+    }
+
+    #[test]
+    fn a_live_group_is_of_type_group_or_of_none() {
+        for (doc, expected) in [
+            (json!({"pvt_type": "group"}), true),
+            (json!({}), true),
+            (json!({"pvt_type": "groups"}), false),
+            (json!({"pvt_type": "group", "pvt_deleted": true}), false),
+            (json!({"pvt_type": "group", "pvt_deleted": "true"}), false),
+            (json!({"pvt_type": "group", "pvt_deleted": 1}), true),
+        ] {
+            let Value::Object(object) = doc.clone() else { unreachable!() };
+            assert_eq!(is_live_group(&object), expected, "{doc}");
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! How Kazoo's helpers see values: its text of a number or list, its idea of true and of empty.
+
+use serde_json::Value;
+
+/// Whether a value is `true` for Kazoo: the boolean or the string `"true"`, nothing else.
+#[must_use]
+pub fn is_true(value: &Value) -> bool {
+    match value {
+        Value::Bool(truth) => *truth,
+        Value::String(text) => text == "true",
+        _ => false,
+    }
+}
+
+/// The integer that a text stands for; a fraction is rounded, half away from zero.
+#[must_use]
+pub fn to_integer(text: &str) -> Option<i128> {
+    if let Ok(number) = text.parse::<i128>() {
+        return Some(number);
+    }
+    // Erlang's float syntax: digits, a dot, digits; an exponent may follow. No `inf`, no `.5`.
+    let digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+    let (whole, rest) = text.split_once('.')?;
+    let (fraction, exponent) = rest.split_once(['e', 'E']).unwrap_or((rest, "0"));
+    let unsigned = |part: &str| part.strip_prefix(['-', '+']).unwrap_or(part).to_owned();
+    if !digits(&unsigned(whole)) || !digits(fraction) || !digits(&unsigned(exponent)) {
+        return None;
+    }
+    let number = text.parse::<f64>().ok()?.round();
+    format!("{number:.0}").parse().ok()
+}
+
+/// Whether a value counts as empty: for Kazoo also `0`, and a few words that stand for nothing.
+#[must_use]
+pub fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Bool(_) => false,
+        Value::Number(number) => number.as_f64() == Some(0.0),
+        Value::String(text) => is_empty_text(text),
+        Value::Array(items) => items.is_empty(),
+        Value::Object(members) => members.is_empty(),
+    }
+}
+
+/// Whether a text counts as no value at all.
+#[must_use]
+pub fn is_empty_text(text: &str) -> bool {
+    matches!(text, "" | "0" | "NULL" | "undefined")
+}
+
+/// The text of a value as bytes. An array is an Erlang iolist, so its strings and bytes are joined, and
+/// one that holds anything else is empty; an object is its JSON.
+#[must_use]
+pub fn to_bytes(value: &Value) -> Vec<u8> {
+    match value {
+        Value::Null => b"null".to_vec(),
+        Value::Bool(truth) => truth.to_string().into_bytes(),
+        Value::Number(number) => number_text(number).into_bytes(),
+        Value::String(text) => text.clone().into_bytes(),
+        Value::Array(items) => {
+            let mut bytes = Vec::new();
+            if push_iolist(items, &mut bytes) { bytes } else { Vec::new() }
+        }
+        Value::Object(_) => value.to_string().into_bytes(),
+    }
+}
+
+fn push_iolist(items: &[Value], bytes: &mut Vec<u8>) -> bool {
+    items.iter().all(|item| match item {
+        Value::String(text) => {
+            bytes.extend_from_slice(text.as_bytes());
+            true
+        }
+        Value::Number(number) => match number.as_u64().and_then(|n| u8::try_from(n).ok()) {
+            Some(byte) => {
+                bytes.push(byte);
+                true
+            }
+            None => false,
+        },
+        Value::Array(inner) => push_iolist(inner, bytes),
+        _ => false,
+    })
+}
+
+/// The text of a number: integers as they are, floats by their shortest digits in the form that Kazoo
+/// prints them (`1.5`, `1000.0`, `1.0e+20`).
+#[must_use]
+pub fn number_text(number: &serde_json::Number) -> String {
+    let text = number.to_string();
+    if !text.contains(['.', 'e', 'E']) {
+        return text;
+    }
+    match number.as_f64() {
+        Some(float) => float_text(float),
+        None => text,
+    }
+}
+
+fn float_text(float: f64) -> String {
+    if float == 0.0 {
+        return "0.0".to_owned();
+    }
+    // Rust prints the shortest digits that read back as the same float, as Kazoo does; only the place
+    // of the point and the form of the exponent differ.
+    let scientific = format!("{:e}", float.abs());
+    let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
+    let digits = mantissa.replace('.', "");
+    let place = exponent.parse::<i32>().unwrap_or(0) + 1;
+    let sign = if float < 0.0 { "-" } else { "" };
+    format!("{sign}{}", with_point(&digits, place))
+}
+
+/// `digits` with the point after `place` of them.
+fn with_point(digits: &str, place: i32) -> String {
+    let length = i32::try_from(digits.len()).unwrap_or(i32::MAX);
+    let zeros = |count: i32| "0".repeat(usize::try_from(count).unwrap_or(0));
+    match place {
+        0 => format!("0.{digits}"),
+        1.. if place == length => format!("{digits}.0"),
+        1.. if place < length => {
+            let (whole, fraction) = digits.split_at(usize::try_from(place).unwrap_or(0));
+            format!("{whole}.{fraction}")
+        }
+        1.. if place - length < 6 => format!("{digits}{}.0", zeros(place - length)),
+        -5..0 => format!("0.{}{digits}", zeros(-place)),
+        _ => {
+            let (first, rest) = digits.split_at(1);
+            let rest = if rest.is_empty() { "0" } else { rest };
+            let sign = if place < 0 { '-' } else { '+' };
+            format!("{first}.{rest}e{sign}{}", (place - 1).abs())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{number_text, to_integer};
+
+    #[test]
+    fn floats_are_printed_as_kazoo_prints_them() {
+        for (json, expected) in [
+            ("1", "1"),
+            ("12345678901234567890123", "12345678901234567890123"),
+            ("1.0", "1.0"),
+            ("1.5", "1.5"),
+            ("-0.5", "-0.5"),
+            ("1e3", "1000.0"),
+            ("1e5", "100000.0"),
+            ("1e6", "1.0e+6"),
+            ("1e20", "1.0e+20"),
+            ("0.001", "0.001"),
+            ("1.5e-7", "1.5e-7"),
+            ("0.0", "0.0"),
+        ] {
+            let number: serde_json::Number = json.parse().unwrap();
+            assert_eq!(number_text(&number), expected, "{json}");
+        }
+    }
+
+    #[test]
+    fn integers_are_read_from_text_and_fractions_rounded() {
+        for (text, expected) in [
+            ("5", Some(5)),
+            ("-5", Some(-5)),
+            ("2.5", Some(3)),
+            ("5.4", Some(5)),
+            ("1.0e2", Some(100)),
+            ("abc", None),
+            ("", None),
+            ("5.", None),
+            (".5", None),
+            ("1e2", None),
+            ("inf", None),
+            ("1 ", None),
+        ] {
+            assert_eq!(to_integer(text), expected, "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,318 @@
+//! What can be done with groups in a store. Each change is prepared (read, merged, validated) and then
+//! carried out in a second step, since preconditions are looked at in between.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use auth::AccountAccess;
+use datastore::{Deadline, DesignDocument, DocId, Document, Rev, Store};
+use serde_json::{Map, Value, json};
+use validation::{Schema, Violations};
+
+use crate::document::{self, Stamp};
+use crate::erlang;
+use crate::error::GroupsError;
+use crate::listing::{Cursor, ListQuery};
+use crate::merge::merge;
+
+/// How often a deletion reads again when somebody else was faster.
+const DELETE_ATTEMPTS: usize = 5;
+
+/// The design document that groups are listed by, from the files in `couch-views/`.
+#[must_use]
+#[allow(clippy::expect_used, reason = "the name is a constant that can name a document")]
+pub fn design_document() -> DesignDocument {
+    let views = [
+        ("crossbar_listing", include_str!("../../../couch-views/account/groups/crossbar_listing.js")),
+        ("crossbar_listing_by_user", include_str!("../../../couch-views/account/groups/crossbar_listing_by_user.js")),
+    ];
+    DesignDocument::new("groups", &views).expect("`groups` can name a document")
+}
+
+/// What one request brings to the domain: whom it may touch, who it is, how long it waits.
+#[derive(Clone, Copy, Debug)]
+pub struct Scope<'a> {
+    /// The account, proven to be open to the caller, and what a save writes about the caller.
+    pub stamp: Stamp<'a>,
+    /// Until when the store must have answered.
+    pub deadline: Deadline,
+}
+
+impl<'a> Scope<'a> {
+    fn access(&self) -> &'a AccountAccess {
+        self.stamp.access
+    }
+}
+
+/// A valid group that is not stored yet.
+#[derive(Clone, Debug)]
+pub struct NewGroup {
+    id: DocId,
+    public: Map<String, Value>,
+}
+
+/// A valid change of a stored group, not carried out yet.
+#[derive(Clone, Debug)]
+pub struct Draft {
+    stored: Document,
+    public: Map<String, Value>,
+}
+
+impl Draft {
+    /// The revision that the change is based on.
+    #[must_use]
+    pub fn base(&self) -> &Rev {
+        self.stored.rev()
+    }
+}
+
+/// A group as it was just stored.
+#[derive(Clone, Debug)]
+pub struct Saved {
+    /// Its id.
+    pub id: DocId,
+    /// Its new revision.
+    pub rev: Rev,
+    /// Its public members, the id among them.
+    pub public: Map<String, Value>,
+}
+
+/// How to delete a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deletion {
+    /// Mark it as deleted; its id stays taken.
+    Soft,
+    /// Leave only the store's tombstone.
+    Hard,
+}
+
+/// The groups of the accounts in a store.
+#[derive(Clone)]
+pub struct Groups {
+    store: Arc<dyn Store>,
+    schema: Arc<Schema>,
+}
+
+impl Groups {
+    /// The groups in `store`.
+    #[must_use]
+    pub fn new(store: Arc<dyn Store>) -> Self {
+        Self { store, schema: Arc::new(Schema::groups()) }
+    }
+
+    /// Checks what a client sent as a new group, and settles its id: `_id`, then `id`, else a new one.
+    ///
+    /// # Errors
+    /// `Invalid` with every violation.
+    pub fn prepare_new(&self, data: Value) -> Result<NewGroup, GroupsError> {
+        let chosen_id = chosen_id(&data);
+        let checked = self.validated(data);
+        match (chosen_id, checked) {
+            (Ok(id), Ok(public)) => Ok(NewGroup { id: id.unwrap_or_else(random_id), public }),
+            (Ok(_), Err(violations)) => Err(GroupsError::Invalid(violations)),
+            (Err(violation), Ok(_)) => Err(GroupsError::Invalid(violation)),
+            (Err(mut violation), Err(others)) => {
+                violation.extend(others);
+                Err(GroupsError::Invalid(violation))
+            }
+        }
+    }
+
+    /// Stores a new group.
+    ///
+    /// # Errors
+    /// `Conflict` where the id is taken, by a soft-deleted group too.
+    pub async fn create(&self, scope: &Scope<'_>, group: NewGroup) -> Result<Saved, GroupsError> {
+        let NewGroup { id, public } = group;
+        let mut body = public.clone();
+        scope.stamp.mark_new(&mut body);
+        scope.stamp.mark_saved(&mut body);
+        self.save(scope, id, None, body, public).await
+    }
+
+    /// A live group.
+    ///
+    /// # Errors
+    /// `NotFound` where there is none of that id.
+    pub async fn fetch(&self, scope: &Scope<'_>, id: &str) -> Result<Document, GroupsError> {
+        let (document, object) = self.fetch_any(scope, id).await?;
+        if document::is_live_group(&object) { Ok(document) } else { Err(not_found(id)) }
+    }
+
+    /// Checks what a client sent as a group's new public content. Its validity is reported before its
+    /// existence, as in crossbar.
+    ///
+    /// # Errors
+    /// `Invalid`, then `NotFound`.
+    pub async fn prepare_replacement(&self, scope: &Scope<'_>, id: &str, data: Value) -> Result<Draft, GroupsError> {
+        let public = self.validated(data).map_err(GroupsError::Invalid)?;
+        let stored = self.fetch(scope, id).await?;
+        Ok(Draft { stored, public })
+    }
+
+    /// Merges what a client sent into a group and checks the result. Where there is no such group the
+    /// patch by itself is checked, and only a valid one is answered with `NotFound`, as in crossbar.
+    ///
+    /// # Errors
+    /// `Invalid`, `NotFound`.
+    pub async fn prepare_patch(&self, scope: &Scope<'_>, id: &str, data: Value) -> Result<Draft, GroupsError> {
+        // crossbar merges into whatever has the id, and looks at its type after validation.
+        let (stored, object) = match self.fetch_any(scope, id).await {
+            Ok((stored, object)) if !document::is_deleted(&object) => (stored, object),
+            Ok(_) | Err(GroupsError::NotFound { .. }) => {
+                self.validated(data).map_err(GroupsError::Invalid)?;
+                return Err(not_found(id));
+            }
+            Err(error) => return Err(error),
+        };
+        let is_group = document::is_live_group(&object);
+        let merged = match data {
+            Value::Object(patch) => {
+                Value::Object(merge(document::public_members(object), document::public_members(patch)))
+            }
+            other => other,
+        };
+        let public = self.validated(merged).map_err(GroupsError::Invalid)?;
+        if is_group { Ok(Draft { stored, public }) } else { Err(not_found(id)) }
+    }
+
+    /// Stores a prepared change on the revision that it was prepared on.
+    ///
+    /// # Errors
+    /// `Conflict` where somebody else wrote the group meanwhile.
+    pub async fn update(&self, scope: &Scope<'_>, draft: Draft) -> Result<Saved, GroupsError> {
+        let Draft { stored, public } = draft;
+        let mut body = public.clone();
+        body.extend(document::private_members(stored.to_object()?));
+        scope.stamp.mark_saved(&mut body);
+        self.save(scope, stored.id().clone(), Some(stored.rev().clone()), body, public).await
+    }
+
+    /// Deletes a group and answers it as it last was. Its newest content is what is deleted: when
+    /// somebody else is faster it is read again, unless the caller insists on the revision it names.
+    ///
+    /// # Errors
+    /// `NotFound`, `Conflict`.
+    pub async fn remove(
+        &self,
+        scope: &Scope<'_>,
+        group: Document,
+        deletion: Deletion,
+        insists_on_revision: bool,
+    ) -> Result<Document, GroupsError> {
+        let mut group = group;
+        for _ in 0..DELETE_ATTEMPTS {
+            match self.remove_once(scope, &group, deletion).await {
+                Err(GroupsError::Conflict) if !insists_on_revision => {
+                    group = self.fetch(scope, group.id().as_str()).await?;
+                }
+                Err(error) => return Err(error),
+                Ok(()) => return Ok(group),
+            }
+        }
+        Err(GroupsError::Conflict)
+    }
+
+    async fn remove_once(&self, scope: &Scope<'_>, group: &Document, deletion: Deletion) -> Result<(), GroupsError> {
+        let (db, id) = (scope.access().db(), group.id());
+        let answer = match deletion {
+            Deletion::Hard => self.store.delete(db, id, group.rev(), scope.deadline).await,
+            Deletion::Soft => {
+                let mut body = group.to_object()?;
+                scope.stamp.mark_saved(&mut body);
+                body.insert("pvt_deleted".to_owned(), json!(true));
+                let draft = datastore::Draft { id: id.clone(), base: Some(group.rev().clone()), body };
+                self.store.save(db, draft, scope.deadline).await
+            }
+        };
+        answer.map(drop).map_err(|error| GroupsError::about(id.as_str(), error))
+    }
+
+    /// Begins a listing; `patience` bounds each batch that is read.
+    ///
+    /// # Errors
+    /// What the store answers.
+    pub async fn list(
+        &self,
+        access: &AccountAccess,
+        list: ListQuery,
+        patience: Duration,
+    ) -> Result<Cursor, GroupsError> {
+        Cursor::open(Arc::clone(&self.store), access.db().clone(), list, patience).await
+    }
+
+    /// Sees to it that a user is there. Any document that is not deleted will do, as in crossbar: a
+    /// device's id passes, and simply has no groups.
+    ///
+    /// # Errors
+    /// `NotFound` with the user's id.
+    pub async fn check_user(&self, scope: &Scope<'_>, user_id: &str) -> Result<(), GroupsError> {
+        let (_, object) = self.fetch_any(scope, user_id).await?;
+        if document::is_deleted(&object) { Err(not_found(user_id)) } else { Ok(()) }
+    }
+
+    async fn fetch_any(&self, scope: &Scope<'_>, id: &str) -> Result<(Document, Map<String, Value>), GroupsError> {
+        // An id that could not name a document names none.
+        let doc_id = DocId::parse(id).map_err(|_| not_found(id))?;
+        let document = self.store.fetch(scope.access().db(), &doc_id, scope.deadline).await;
+        let document = document.map_err(|error| GroupsError::about(id, error))?;
+        let object = document.to_object()?;
+        Ok((document, object))
+    }
+
+    async fn save(
+        &self,
+        scope: &Scope<'_>,
+        id: DocId,
+        base: Option<Rev>,
+        body: Map<String, Value>,
+        mut public: Map<String, Value>,
+    ) -> Result<Saved, GroupsError> {
+        let draft = datastore::Draft { id: id.clone(), base, body };
+        let rev = self.store.save(scope.access().db(), draft, scope.deadline).await?;
+        public.insert("id".to_owned(), json!(id.as_str()));
+        Ok(Saved { id, rev, public })
+    }
+
+    /// The public members of a client's data, defaults filled in, if they satisfy the schema.
+    fn validated(&self, data: Value) -> Result<Map<String, Value>, Violations> {
+        match data {
+            Value::Object(members) => {
+                let mut public = document::public_members(members);
+                self.schema.check(&mut public)?;
+                Ok(public)
+            }
+            other => Err(Violations::wrong_type("", "object", other)),
+        }
+    }
+}
+
+fn not_found(id: &str) -> GroupsError {
+    GroupsError::NotFound { id: id.to_owned() }
+}
+
+/// The id that a client chose for a new group, if any.
+fn chosen_id(data: &Value) -> Result<Option<DocId>, Violations> {
+    let candidates = ["_id", "id"].into_iter().filter_map(|key| data.get(key));
+    let mut candidates = candidates.filter(|value| match value {
+        Value::Null => false,
+        Value::String(text) => !erlang::is_empty_text(text),
+        _ => true,
+    });
+    match candidates.next() {
+        None => Ok(None),
+        Some(Value::String(text)) => DocId::parse(text).map(Some).map_err(|error| {
+            let message = format!("Value can not be a document id: {error}");
+            Violations::one("id", "invalid", [("message", json!(message)), ("value", json!(text))])
+        }),
+        Some(other) => Err(Violations::wrong_type("id", "string", other.clone())),
+    }
+}
+
+/// A new id as Kazoo makes them: 16 random bytes in lower-case hex.
+fn random_id() -> DocId {
+    let mut bytes = [0_u8; 16];
+    #[allow(clippy::expect_used, reason = "without a source of randomness no id can be given out")]
+    getrandom::fill(&mut bytes).expect("the system has a source of random bytes");
+    DocId::from_store(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
