@@ -156,7 +156,7 @@ pub struct Draft {
     /// The revision that it replaces; none for a document that must not exist yet.
     pub base: Option<Rev>,
     /// Its members. `_id` and `_rev` in it are ignored in favour of `id` and `base`; of the other
-    /// members that begin with `_`, a store takes `_attachments` alone.
+    /// members that begin with `_`, a store takes `_attachments` alone and finds any other `Invalid`.
     pub body: Map<String, Value>,
 }
 

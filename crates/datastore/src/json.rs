@@ -139,6 +139,8 @@ fn number(text: &str) -> Result<Number, JsonError> {
     if !is_integer && !text.parse::<f64>().is_ok_and(f64::is_finite) {
         return Err(bad());
     }
+    // An integer has no sign where it is zero; a float has.
+    let text = if text == "-0" { "0" } else { text };
     text.parse::<Number>().map_err(|_| bad())
 }
 
@@ -154,7 +156,7 @@ mod tests {
 
     #[test]
     fn numbers_keep_their_text() {
-        let text = r#"{"a":12345678901234567890123,"b":1.0,"c":1e3,"d":-0,"e":1.50}"#;
+        let text = r#"{"a":12345678901234567890123,"b":1.0,"c":1e3,"d":-0.0,"e":1.50}"#;
         assert_eq!(parse(text.as_bytes()).unwrap().to_string().replace("1e+3", "1e3"), text);
     }
 

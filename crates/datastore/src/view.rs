@@ -38,7 +38,8 @@ pub struct ViewQuery {
     pub end_key: Option<Value>,
     /// Among rows whose key equals `end_key` (or `key`), the last document id.
     pub end_key_doc_id: Option<String>,
-    /// Leave out rows whose key equals `end_key`.
+    /// Leave out rows whose key equals `end_key`; with `end_key_doc_id`, of these the ones from that
+    /// document on.
     pub exclusive_end: bool,
     /// From the highest key down.
     pub descending: bool,

@@ -1,0 +1,276 @@
+//! Cuts a JSON answer into its rows while it arrives: `{"rows":[…]}`, `{"results":[…]}`, or a sequence of
+//! objects. It goes by the structure of JSON alone, not by line breaks or by how the network cut the bytes,
+//! and holds no more than one row. What a row says is none of its business, nor whether it is correct
+//! inside: who parses the row finds that out.
+
+use std::mem;
+use std::ops::Range;
+
+/// What the answer looks like from afar.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shape {
+    /// One object; the rows are the items of the array that this member is.
+    ArrayIn(&'static str),
+    /// One object after the other, each of them a row.
+    Sequence,
+}
+
+/// A part of the answer. The ranges are for [`Splitter::text`], until the next call of
+/// [`Splitter::push`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Piece {
+    /// A row.
+    Row(Range<usize>),
+    /// Another member of the outer object: its name and its value.
+    Member(String, Range<usize>),
+}
+
+/// Why the bytes are no such answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum SplitError {
+    #[error("{0}")]
+    Syntax(&'static str),
+    #[error("it ends too early")]
+    Truncated,
+    #[error("it has no array {0:?}")]
+    NoRows(&'static str),
+    #[error("a row is too large")]
+    TooLarge,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// Before the outer object, or between objects of a sequence.
+    Outside,
+    /// After `{` of the outer object.
+    KeyOrEnd,
+    /// After `,` in the outer object.
+    Key,
+    InKey,
+    Colon,
+    /// After `:`.
+    Value,
+    InValue,
+    CommaOrEnd,
+    /// After `[` of the rows.
+    RowOrEnd,
+    /// After `,` in the rows.
+    Row,
+    InRow,
+    RowCommaOrEnd,
+    /// After the outer object.
+    Done,
+}
+
+/// Takes bytes in, hands pieces out.
+#[derive(Debug)]
+pub(crate) struct Splitter {
+    shape: Shape,
+    max_bytes: usize,
+    buffer: Vec<u8>,
+    /// Up to here the buffer has been looked at.
+    seen: usize,
+    /// Here the token begins that is being looked at.
+    start: usize,
+    state: State,
+    token: Token,
+    key: String,
+    has_rows: bool,
+}
+
+impl Splitter {
+    /// `max_bytes` is the size of the largest row.
+    pub(crate) fn new(shape: Shape, max_bytes: usize) -> Self {
+        Self {
+            shape,
+            max_bytes,
+            buffer: Vec::new(),
+            seen: 0,
+            start: 0,
+            state: State::Outside,
+            token: Token::default(),
+            key: String::new(),
+            has_rows: false,
+        }
+    }
+
+    /// Takes the next bytes, and forgets those that have been handed out.
+    pub(crate) fn push(&mut self, chunk: &[u8]) {
+        let keep = if self.in_token() { self.start } else { self.seen };
+        self.buffer.drain(..keep);
+        self.seen -= keep;
+        self.start = 0;
+        self.buffer.extend_from_slice(chunk);
+    }
+
+    /// The next piece that is complete, `None` where more bytes are needed.
+    pub(crate) fn next(&mut self) -> Result<Option<Piece>, SplitError> {
+        while let Some(&byte) = self.buffer.get(self.seen) {
+            if self.in_token() {
+                match self.token.step(byte)? {
+                    Step::Inside => self.seen += 1,
+                    Step::Last => {
+                        self.seen += 1;
+                        if let Some(piece) = self.end_token()? {
+                            return Ok(Some(piece));
+                        }
+                    }
+                    Step::Beyond => {
+                        if let Some(piece) = self.end_token()? {
+                            return Ok(Some(piece));
+                        }
+                    }
+                }
+            } else {
+                self.between(byte)?;
+            }
+        }
+        if self.in_token() && self.seen - self.start > self.max_bytes {
+            return Err(SplitError::TooLarge);
+        }
+        Ok(None)
+    }
+
+    /// The text of a piece.
+    pub(crate) fn text(&self, range: Range<usize>) -> &[u8] {
+        self.buffer.get(range).unwrap_or_default()
+    }
+
+    /// Whether the answer may end here.
+    pub(crate) fn finish(&self) -> Result<(), SplitError> {
+        match (self.shape, self.state) {
+            (Shape::Sequence, State::Outside) => Ok(()),
+            (Shape::ArrayIn(_), State::Done) if self.has_rows => Ok(()),
+            (Shape::ArrayIn(name), State::Done) => Err(SplitError::NoRows(name)),
+            _ => Err(SplitError::Truncated),
+        }
+    }
+
+    fn in_token(&self) -> bool {
+        matches!(self.state, State::InKey | State::InValue | State::InRow)
+    }
+
+    /// A byte outside of keys, values and rows.
+    fn between(&mut self, byte: u8) -> Result<(), SplitError> {
+        if matches!(byte, b' ' | b'\t' | b'\r' | b'\n') {
+            self.seen += 1;
+            return Ok(());
+        }
+        let enters = match (self.state, byte) {
+            (State::Outside, b'{') if self.shape == Shape::Sequence => State::InRow,
+            (State::Outside, b'{') => State::KeyOrEnd,
+            (State::KeyOrEnd | State::Key, b'"') => State::InKey,
+            (State::KeyOrEnd | State::CommaOrEnd, b'}') => State::Done,
+            (State::Colon, b':') => State::Value,
+            (State::Value, b'[') if self.is_at_rows() => {
+                self.has_rows = true;
+                State::RowOrEnd
+            }
+            (State::Value, _) if self.is_at_rows() => {
+                return Err(SplitError::Syntax("the rows are no array"));
+            }
+            (State::Value, _) => State::InValue,
+            (State::CommaOrEnd, b',') => State::Key,
+            (State::RowOrEnd | State::RowCommaOrEnd, b']') => State::CommaOrEnd,
+            (State::RowCommaOrEnd, b',') => State::Row,
+            // An error that CouchDB meets while it sends rows follows the last one without a comma.
+            (State::RowOrEnd | State::Row | State::RowCommaOrEnd, b'{') => State::InRow,
+            _ => return Err(SplitError::Syntax("it is not the JSON that was asked for")),
+        };
+        self.state = enters;
+        if self.in_token() {
+            self.start = self.seen;
+            self.token = Token::default();
+        } else {
+            self.seen += 1;
+        }
+        Ok(())
+    }
+
+    fn is_at_rows(&self) -> bool {
+        matches!(self.shape, Shape::ArrayIn(name) if name == self.key)
+    }
+
+    /// What has just ended, if it is to be handed out.
+    fn end_token(&mut self) -> Result<Option<Piece>, SplitError> {
+        let range = self.start..self.seen;
+        if range.len() > self.max_bytes {
+            return Err(SplitError::TooLarge);
+        }
+        match self.state {
+            State::InKey => {
+                self.key = serde_json::from_slice(self.text(range))
+                    .map_err(|_| SplitError::Syntax("a member's name is no string"))?;
+                self.state = State::Colon;
+                Ok(None)
+            }
+            State::InValue => {
+                self.state = State::CommaOrEnd;
+                Ok(Some(Piece::Member(mem::take(&mut self.key), range)))
+            }
+            _ => {
+                self.state = match self.shape {
+                    Shape::Sequence => State::Outside,
+                    Shape::ArrayIn(_) => State::RowCommaOrEnd,
+                };
+                Ok(Some(Piece::Row(range)))
+            }
+        }
+    }
+}
+
+/// Where we are inside one JSON value.
+#[derive(Debug, Default)]
+struct Token {
+    depth: usize,
+    in_string: bool,
+    escaped: bool,
+    /// A number, `true`, `false` or `null` at the top: it ends with what follows it.
+    bare: bool,
+}
+
+enum Step {
+    Inside,
+    /// The value ends with this byte.
+    Last,
+    /// The value ended before this byte.
+    Beyond,
+}
+
+impl Token {
+    fn step(&mut self, byte: u8) -> Result<Step, SplitError> {
+        if self.in_string {
+            match byte {
+                _ if self.escaped => self.escaped = false,
+                b'\\' => self.escaped = true,
+                b'"' => {
+                    self.in_string = false;
+                    return Ok(self.closed());
+                }
+                _ => {}
+            }
+            return Ok(Step::Inside);
+        }
+        match byte {
+            b',' | b']' | b'}' | b' ' | b'\t' | b'\r' | b'\n' if self.bare => return Ok(Step::Beyond),
+            b'"' => self.in_string = true,
+            b'{' | b'[' => self.depth += 1,
+            b'}' | b']' => {
+                self.depth =
+                    self.depth.checked_sub(1).ok_or(SplitError::Syntax("an end without a beginning"))?;
+                return Ok(self.closed());
+            }
+            _ if self.depth == 0 => self.bare = true,
+            _ => {}
+        }
+        Ok(Step::Inside)
+    }
+
+    fn closed(&self) -> Step {
+        if self.depth == 0 { Step::Last } else { Step::Inside }
+    }
+}
+
+#[cfg(test)]
+#[path = "splitter_tests.rs"]
+mod tests;

@@ -1,0 +1,109 @@
+//! The `datastore` traits: each call is the client's own, with the error named as a store names it.
+
+use bytes::Bytes;
+use datastore::{
+    Attachments, Change, Changes, ChangesQuery, Created, Databases, DbName, Deadline, DocId, Document, Draft,
+    Result, Rev, RowStream, Store, ViewQuery,
+};
+use futures::future::BoxFuture;
+use futures::stream::{BoxStream, StreamExt};
+
+use crate::Client;
+
+impl Store for Client {
+    fn fetch<'a>(
+        &'a self,
+        db: &'a DbName,
+        id: &'a DocId,
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<Document>> {
+        Box::pin(async move { Ok(Client::fetch(self, db, id, deadline).await?) })
+    }
+
+    fn fetch_many<'a>(
+        &'a self,
+        db: &'a DbName,
+        ids: &'a [DocId],
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<Vec<Result<Document>>>> {
+        Box::pin(async move {
+            let docs = Client::fetch_many(self, db, ids, deadline).await?;
+            Ok(docs.into_iter().map(|doc| Ok(doc?)).collect())
+        })
+    }
+
+    fn save<'a>(&'a self, db: &'a DbName, draft: Draft, deadline: Deadline) -> BoxFuture<'a, Result<Rev>> {
+        Box::pin(async move { Ok(Client::save(self, db, draft, deadline).await?) })
+    }
+
+    fn save_many<'a>(
+        &'a self,
+        db: &'a DbName,
+        drafts: Vec<Draft>,
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<Vec<Result<Rev>>>> {
+        Box::pin(async move {
+            let revs = Client::save_many(self, db, drafts, deadline).await?;
+            Ok(revs.into_iter().map(|rev| Ok(rev?)).collect())
+        })
+    }
+
+    fn delete<'a>(
+        &'a self,
+        db: &'a DbName,
+        id: &'a DocId,
+        base: &'a Rev,
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<Rev>> {
+        Box::pin(async move { Ok(Client::delete(self, db, id, base, deadline).await?) })
+    }
+
+    fn query<'a>(
+        &'a self,
+        db: &'a DbName,
+        query: ViewQuery,
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<RowStream>> {
+        Box::pin(async move {
+            let rows = Client::query(self, db, &query, deadline).await?;
+            let rows: RowStream = rows.map(|row| Ok(row?)).boxed();
+            Ok(rows)
+        })
+    }
+}
+
+impl Attachments for Client {
+    fn fetch_attachment<'a>(
+        &'a self,
+        db: &'a DbName,
+        id: &'a DocId,
+        name: &'a str,
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<Bytes>> {
+        Box::pin(async move { Ok(Client::fetch_attachment(self, db, id, name, deadline).await?) })
+    }
+}
+
+impl Changes for Client {
+    fn changes<'a>(&'a self, db: &'a DbName, query: ChangesQuery) -> BoxStream<'a, Result<Change>> {
+        Client::changes(self, db, query).map(|change| Ok(change?)).boxed()
+    }
+}
+
+impl Databases for Client {
+    fn create_db<'a>(&'a self, db: &'a DbName, deadline: Deadline) -> BoxFuture<'a, Result<Created>> {
+        Box::pin(async move { Ok(Client::create_db(self, db, deadline).await?) })
+    }
+
+    fn db_exists<'a>(&'a self, db: &'a DbName, deadline: Deadline) -> BoxFuture<'a, Result<bool>> {
+        Box::pin(async move { Ok(Client::db_exists(self, db, deadline).await?) })
+    }
+
+    fn delete_db<'a>(&'a self, db: &'a DbName, deadline: Deadline) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move { Ok(Client::delete_db(self, db, deadline).await?) })
+    }
+
+    fn list_dbs(&self, deadline: Deadline) -> BoxFuture<'_, Result<Vec<DbName>>> {
+        Box::pin(async move { Ok(Client::list_dbs(self, deadline).await?) })
+    }
+}

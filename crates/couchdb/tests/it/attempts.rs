@@ -1,0 +1,149 @@
+//! What is tried again and what is not.
+
+use std::time::Duration;
+
+use couchdb::{Client, Error, Settings};
+use datastore::{Rev, ViewQuery};
+use futures::TryStreamExt;
+use serde_json::json;
+use wiremock::matchers::any;
+use wiremock::{Mock, MockServer, ResponseTemplate};
+
+use crate::faults::{always, client, db, draft, id};
+use crate::raw::{Raw, Script};
+use crate::server::soon;
+
+const DOC: &str = r#"{"_id":"a","_rev":"1-a"}"#;
+
+async fn fails_first(times: u64, status: u16, then: &str) -> MockServer {
+    let server = MockServer::start().await;
+    let failure = ResponseTemplate::new(status).set_body_json(json!({"error": "x", "reason": "x"}));
+    Mock::given(any()).respond_with(failure).up_to_n_times(times).mount(&server).await;
+    Mock::given(any()).respond_with(ResponseTemplate::new(200).set_body_string(then)).mount(&server).await;
+    server
+}
+
+async fn count(server: &MockServer) -> usize {
+    server.received_requests().await.unwrap().len()
+}
+
+#[tokio::test]
+async fn a_read_is_tried_three_times() {
+    let server = fails_first(2, 503, DOC).await;
+    let doc = client(&server).fetch(&db(), &id("a"), soon()).await.unwrap();
+    assert_eq!((doc.text(), count(&server).await), (DOC, 3));
+
+    let server = fails_first(3, 503, DOC).await;
+    let error = client(&server).fetch(&db(), &id("a"), soon()).await.unwrap_err();
+    assert_eq!((error.status(), count(&server).await), (Some(503), 3));
+}
+
+#[tokio::test]
+async fn a_view_is_a_read_even_by_post() {
+    let server = fails_first(2, 503, r#"{"rows":[]}"#).await;
+    let query = ViewQuery { key: Some(json!(1)), ..ViewQuery::of("d", "v") };
+    let rows: Vec<_> =
+        client(&server).query(&db(), &query, soon()).await.unwrap().try_collect().await.unwrap();
+    assert_eq!((rows.len(), count(&server).await), (0, 3));
+
+    let server = fails_first(1, 503, r#"{"rows":[]}"#).await;
+    assert!(client(&server).fetch_many(&db(), &[], soon()).await.unwrap().is_empty());
+    assert_eq!(count(&server).await, 2);
+}
+
+#[tokio::test]
+async fn a_write_is_sent_once() {
+    let server = always(503, "x", "x").await;
+    let client = client(&server);
+    let rev = Rev::parse("1-a").unwrap();
+    assert_eq!(client.save(&db(), draft("a"), soon()).await.unwrap_err().status(), Some(503));
+    client.save_many(&db(), vec![draft("a")], soon()).await.unwrap_err();
+    client.delete(&db(), &id("a"), &rev, soon()).await.unwrap_err();
+    client.create_db(&db(), soon()).await.unwrap_err();
+    client.delete_db(&db(), soon()).await.unwrap_err();
+    assert_eq!(count(&server).await, 5);
+}
+
+#[tokio::test]
+async fn a_write_whose_answer_is_lost_is_a_transport_failure() {
+    let raw = Raw::start(vec![Script::hang_up()]);
+    let error = raw.client().save(&db(), draft("a"), soon()).await.unwrap_err();
+    assert!(matches!(error, Error::Transport(_)), "{error:?}");
+    assert_eq!(raw.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn what_will_not_change_is_not_asked_for_again() {
+    for status in [400, 401, 403, 404, 409, 413, 429, 500] {
+        let server = always(status, "x", "x").await;
+        client(&server).fetch(&db(), &id("a"), soon()).await.unwrap_err();
+        assert_eq!(count(&server).await, 1, "{status}");
+    }
+}
+
+#[tokio::test]
+async fn a_read_whose_answer_breaks_off_is_asked_for_again() {
+    let broken = Script::begin().chunk("{\"_id\":\"a\",");
+    let raw = Raw::start(vec![Script::hang_up(), broken, Script::answer("200 OK", DOC)]);
+    let doc = raw.client().fetch(&db(), &id("a"), soon()).await.unwrap();
+    assert_eq!((doc.text(), raw.requests().len()), (DOC, 3));
+}
+
+/// A server may close a kept connection just as the next request is sent (couchdb-nano 297).
+#[tokio::test]
+async fn a_connection_that_dies_while_it_is_kept_costs_no_read() {
+    let keep = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{DOC}", DOC.len());
+    let raw = Raw::start(vec![Script::hang_up().send(&keep).next_request(), Script::answer("200 OK", DOC)]);
+    let client = raw.client();
+    for _ in 0..2 {
+        assert_eq!(client.fetch(&db(), &id("a"), soon()).await.unwrap().text(), DOC);
+    }
+    assert_eq!(raw.requests().len(), 3);
+}
+
+#[tokio::test]
+async fn connections_are_used_again() {
+    let keep = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{DOC}", DOC.len());
+    let raw = Raw::start(vec![
+        Script::hang_up().send(&keep).next_request().send(&keep),
+        Script::answer("500 Another Connection", "{}"),
+    ]);
+    let client = raw.client();
+    for _ in 0..2 {
+        client.fetch(&db(), &id("a"), soon()).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_connection_is_not_kept_for_longer_than_the_settings_say() {
+    let keep = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{DOC}", DOC.len());
+    let mut kept = Script::hang_up().send(&keep);
+    for _ in 0..10_000 {
+        kept = kept.next_request().send(&keep);
+    }
+    let raw = Raw::start(vec![kept, Script::answer("500 Another Connection", "{}")]);
+    let settings = Settings { pool_idle_timeout: Duration::from_millis(1), ..raw.settings() };
+    let client = Client::new(settings).unwrap();
+    let by = soon();
+    while client.fetch(&db(), &id("a"), soon()).await.is_ok() {
+        assert!(!by.is_over(), "the connection is kept for ever");
+        tokio::task::yield_now().await;
+    }
+    assert!(raw.requests().len() > 1);
+}
+
+/// A server with a runtime for each thread would otherwise tie a connection to the thread that opened it.
+#[test]
+fn connections_can_live_on_a_runtime_of_their_own() {
+    let store = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let raw = Raw::start(vec![Script::answer("200 OK", DOC)]);
+    let client = Client::on_runtime(raw.settings(), store.handle().clone()).unwrap();
+    let worker = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    for _ in 0..2 {
+        let doc = worker().block_on(client.fetch(&db(), &id("a"), soon())).unwrap();
+        assert_eq!(doc.text(), DOC);
+    }
+    drop(store);
+    let error = worker().block_on(client.fetch(&db(), &id("a"), soon())).unwrap_err();
+    assert!(matches!(error, Error::Transport(_)), "{error:?}");
+}

@@ -1,0 +1,158 @@
+//! A server that answers by a script, byte for byte: for what no HTTP library would send.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use couchdb::{Backoff, Client, Settings};
+
+/// What one connection gets once its request has been read.
+#[derive(Clone)]
+pub(crate) struct Script(Vec<Act>);
+
+#[derive(Clone)]
+enum Act {
+    Send(Vec<u8>),
+    /// So many heartbeats, one after each pause.
+    Beat(u32, Duration),
+    /// Waits for the next request on the same connection.
+    NextRequest,
+    /// Says nothing more until the client hangs up.
+    Hold,
+}
+
+impl Script {
+    /// Hangs up without an answer.
+    pub(crate) fn hang_up() -> Self {
+        Self(Vec::new())
+    }
+
+    /// A whole answer after which the connection is closed.
+    pub(crate) fn answer(status: &str, body: &str) -> Self {
+        Self::hang_up().send(&format!(
+            "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: \
+             close\r\n\r\n{body}",
+            body.len()
+        ))
+    }
+
+    /// The beginning of an answer without an end: what follows is its body.
+    pub(crate) fn begin() -> Self {
+        Self::hang_up()
+            .send("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n")
+    }
+
+    /// A part of a body that has begun.
+    pub(crate) fn chunk(self, text: &str) -> Self {
+        self.send(&format!("{:x}\r\n{text}\r\n", text.len()))
+    }
+
+    /// The end of a body that has begun.
+    pub(crate) fn end(self) -> Self {
+        self.send("0\r\n\r\n")
+    }
+
+    pub(crate) fn send(mut self, bytes: &str) -> Self {
+        self.0.push(Act::Send(bytes.as_bytes().to_vec()));
+        self
+    }
+
+    pub(crate) fn beat(mut self, times: u32, pause: Duration) -> Self {
+        self.0.push(Act::Beat(times, pause));
+        self
+    }
+
+    pub(crate) fn next_request(mut self) -> Self {
+        self.0.push(Act::NextRequest);
+        self
+    }
+
+    pub(crate) fn hold(mut self) -> Self {
+        self.0.push(Act::Hold);
+        self
+    }
+}
+
+pub(crate) struct Raw {
+    address: SocketAddr,
+    requests: Arc<Mutex<Vec<String>>>,
+}
+
+impl Raw {
+    /// The first connection gets the first script, and so on; the last script is for all further ones.
+    pub(crate) fn start(scripts: Vec<Script>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&requests);
+        thread::spawn(move || {
+            for (count, stream) in listener.incoming().enumerate() {
+                let script = scripts[count.min(scripts.len() - 1)].clone();
+                let seen = Arc::clone(&seen);
+                thread::spawn(move || play(stream.unwrap(), script, &seen));
+            }
+        });
+        Self { address, requests }
+    }
+
+    /// The heads of the requests so far, in small letters.
+    pub(crate) fn requests(&self) -> Vec<String> {
+        self.requests.lock().unwrap().clone()
+    }
+
+    pub(crate) fn settings(&self) -> Settings {
+        quick(&format!("http://{}", self.address))
+    }
+
+    pub(crate) fn client(&self) -> Client {
+        Client::new(self.settings()).unwrap()
+    }
+}
+
+/// Settings for a server that misbehaves: short pauses.
+pub(crate) fn quick(url: &str) -> Settings {
+    let short = |cap| Backoff { first: Duration::from_millis(1), cap: Duration::from_millis(cap) };
+    Settings { feed_backoff: short(5), read_backoff: short(2), ..Settings::new(url.parse().unwrap()) }
+}
+
+fn play(mut stream: TcpStream, script: Script, seen: &Mutex<Vec<String>>) {
+    if !read_request(&mut stream, seen) {
+        return;
+    }
+    for act in script.0 {
+        let goes_on = match act {
+            Act::Send(bytes) => stream.write_all(&bytes).is_ok(),
+            Act::Beat(times, pause) => (0..times).all(|_| {
+                thread::sleep(pause);
+                stream.write_all(b"1\r\n\n\r\n").is_ok()
+            }),
+            Act::NextRequest => read_request(&mut stream, seen),
+            Act::Hold => {
+                while stream.read(&mut [0; 1024]).is_ok_and(|length| length > 0) {}
+                false
+            }
+        };
+        if !goes_on {
+            return;
+        }
+    }
+}
+
+/// Reads one request, body and all.
+fn read_request(stream: &mut TcpStream, seen: &Mutex<Vec<String>>) -> bool {
+    let mut head = Vec::new();
+    let mut byte = [0];
+    while !head.ends_with(b"\r\n\r\n") {
+        match stream.read(&mut byte) {
+            Ok(1) => head.push(byte[0]),
+            _ => return false,
+        }
+    }
+    let head = String::from_utf8(head).unwrap().to_lowercase();
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+    let mut body = vec![0; length.map_or(0, |length| length.parse().unwrap())];
+    seen.lock().unwrap().push(head);
+    stream.read_exact(&mut body).is_ok()
+}

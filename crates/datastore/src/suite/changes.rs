@@ -1,0 +1,215 @@
+//! The feed of changes. In which order the changes of different documents come is not asked: a sharded
+//! store promises none.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use futures::{StreamExt, TryStreamExt};
+use serde_json::json;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+use super::Subject;
+use super::subject::{content, soon};
+use crate::{Change, ChangesQuery, Feed, Result, Since, StoreError};
+
+/// How long a feed may take to tell what has happened.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+async fn try_changes(subject: &Subject, query: ChangesQuery) -> Result<Vec<Change>> {
+    let feed = subject.store.changes(&subject.db, query);
+    timeout(PATIENCE, feed.try_collect()).await.expect("the feed ends in time")
+}
+
+async fn changes(subject: &Subject, query: ChangesQuery) -> Vec<Change> {
+    try_changes(subject, query).await.unwrap()
+}
+
+fn since(change: &Change) -> ChangesQuery {
+    ChangesQuery { since: Since::Seq(change.seq.clone()), ..ChangesQuery::default() }
+}
+
+fn ids(changes: &[Change]) -> Vec<&str> {
+    let mut ids: Vec<&str> = changes.iter().map(|change| change.id.as_str()).collect();
+    ids.sort_unstable();
+    ids
+}
+
+/// Each stands once, with its newest revision, deleted or not.
+pub async fn every_document_changes_once(subject: Subject) {
+    assert!(changes(&subject, ChangesQuery::default()).await.is_empty());
+    let rev_a = subject.create("a", json!({})).await;
+    let rev_b = subject.create("b", json!({})).await;
+    let rev_c = subject.create("c", json!({})).await;
+    let rev_a = subject.update("a", &rev_a, json!({"n": 2})).await;
+    let rev_b = subject.delete("b", &rev_b).await.unwrap();
+    let seen = changes(&subject, ChangesQuery::default()).await;
+    assert!(seen.iter().all(|change| change.doc.is_none()));
+    let mut told: Vec<_> =
+        seen.into_iter().map(|change| (change.id.as_str().to_owned(), change.rev, change.deleted)).collect();
+    told.sort_by(|one, other| one.0.cmp(&other.0));
+    let wanted = [("a", rev_a, false), ("b", rev_b, true), ("c", rev_c, false)];
+    assert_eq!(told, wanted.map(|(id, rev, deleted)| (id.to_owned(), rev, deleted)));
+}
+
+/// From the last sequence on nothing is lost and nothing told again.
+pub async fn a_feed_resumes_where_it_was(subject: Subject) {
+    for n in 0..20 {
+        subject.create(&format!("a{n:02}"), json!({})).await;
+    }
+    let seen = changes(&subject, ChangesQuery::default()).await;
+    assert_eq!(seen.len(), 20);
+    let last = seen.last().unwrap();
+    assert!(changes(&subject, since(last)).await.is_empty());
+    let rev = subject.fetch("a07").await.unwrap().rev().clone();
+    subject.update("a07", &rev, json!({"n": 2})).await;
+    subject.create("b", json!({})).await;
+    let next = changes(&subject, since(last)).await;
+    assert_eq!(ids(&next), ["a07", "b"]);
+    assert!(changes(&subject, since(next.last().unwrap())).await.is_empty());
+}
+
+/// And the rest comes when asked for.
+pub async fn a_limit_cuts_the_feed(subject: Subject) {
+    let wanted: BTreeSet<String> = (0..25).map(|n| format!("d{n:02}")).collect();
+    for id in &wanted {
+        subject.create(id, json!({})).await;
+    }
+    let mut seen = Vec::new();
+    let mut query = ChangesQuery { limit: Some(10), ..ChangesQuery::default() };
+    loop {
+        let page = changes(&subject, query.clone()).await;
+        assert!(page.len() <= 10);
+        let Some(last) = page.last() else { break };
+        query.since = Since::Seq(last.seq.clone());
+        seen.extend(page.into_iter().map(|change| change.id.as_str().to_owned()));
+    }
+    assert_eq!(seen.len(), 25, "{seen:?}");
+    assert_eq!(seen.into_iter().collect::<BTreeSet<_>>(), wanted);
+    let query = ChangesQuery { limit: Some(5), feed: Feed::Continuous, ..ChangesQuery::default() };
+    assert_eq!(changes(&subject, query).await.len(), 5);
+}
+
+/// The newest content of each that is still there.
+pub async fn changes_carry_documents_where_asked(subject: Subject) {
+    let rev = subject.create("a", json!({"n": 1})).await;
+    let rev = subject.update("a", &rev, json!({"n": 2})).await;
+    let seen = changes(&subject, ChangesQuery { include_docs: true, ..ChangesQuery::default() }).await;
+    let doc = seen[0].doc.as_ref().unwrap();
+    assert_eq!((seen.len(), doc.rev(), content(doc)), (1, &rev, json!({"n": 2})));
+}
+
+/// A normal feed from now on has nothing to say.
+pub async fn now_is_after_everything(subject: Subject) {
+    subject.create("a", json!({})).await;
+    let query = ChangesQuery { since: Since::Now, ..ChangesQuery::default() };
+    assert!(changes(&subject, query).await.is_empty());
+}
+
+/// It waits only for the first.
+pub async fn a_longpoll_answers_at_once_where_there_is_something(subject: Subject) {
+    subject.create("a", json!({})).await;
+    subject.create("b", json!({})).await;
+    let seen = changes(&subject, ChangesQuery { feed: Feed::Longpoll, ..ChangesQuery::default() }).await;
+    assert_eq!(ids(&seen), ["a", "b"]);
+}
+
+/// Whether the write comes before or after it began to wait.
+pub async fn a_longpoll_wakes_on_a_write(subject: Subject) {
+    subject.create("a", json!({})).await;
+    let last = changes(&subject, ChangesQuery::default()).await.pop().unwrap();
+    let query = ChangesQuery { feed: Feed::Longpoll, ..since(&last) };
+    let waiting = tokio::spawn({
+        let subject = subject.clone();
+        async move { changes(&subject, query).await }
+    });
+    tokio::task::yield_now().await;
+    let rev = subject.create("b", json!({})).await;
+    let seen = waiting.await.unwrap();
+    assert_eq!((ids(&seen), &seen[0].rev), (vec!["b"], &rev));
+}
+
+/// Every write after the feed began is told, creations, updates and deletes.
+pub async fn a_continuous_feed_sees_live_writes(subject: Subject) {
+    subject.create("before", json!({})).await;
+    let (told, mut heard) = mpsc::unbounded_channel();
+    let reader = tokio::spawn({
+        let subject = subject.clone();
+        async move {
+            let query = ChangesQuery {
+                since: Since::Now,
+                feed: Feed::Continuous,
+                heartbeat: Some(Duration::from_secs(1)),
+                ..ChangesQuery::default()
+            };
+            let mut feed = subject.store.changes(&subject.db, query);
+            while let Some(change) = feed.next().await {
+                told.send(change.unwrap()).unwrap();
+            }
+        }
+    });
+    // When «now» is, only the feed knows: write until it has told of something.
+    let mut beats = 0;
+    let first = loop {
+        subject.create(&format!("beat{beats:04}"), json!({})).await;
+        beats += 1;
+        if let Ok(change) = timeout(Duration::from_millis(100), heard.recv()).await {
+            break change.expect("the feed goes on");
+        }
+        assert!(beats < 300, "the feed tells nothing");
+    };
+    assert!(first.id.as_str().starts_with("beat"), "{first:?}");
+
+    let created = subject.create("one", json!({})).await;
+    let mut next = async |id: &str| loop {
+        let change = timeout(PATIENCE, heard.recv()).await.expect("a change in time").expect("no end");
+        if !change.id.as_str().starts_with("beat") {
+            assert_eq!(change.id.as_str(), id);
+            return change;
+        }
+    };
+    assert_eq!(next("one").await.rev, created);
+    let updated = subject.update("one", &created, json!({"n": 2})).await;
+    assert_eq!(next("one").await.rev, updated);
+    let tombstone = subject.delete("one", &updated).await.unwrap();
+    let change = next("one").await;
+    assert_eq!((change.rev, change.deleted), (tombstone, true));
+
+    let mut wanted = BTreeMap::new();
+    for n in 0..50 {
+        let id = format!("many{n:02}");
+        wanted.insert(id.clone(), subject.create(&id, json!({})).await);
+    }
+    let mut seen = BTreeMap::new();
+    while seen.len() < wanted.len() {
+        let change = timeout(PATIENCE, heard.recv()).await.expect("a change in time").expect("no end");
+        assert!(seen.insert(change.id.as_str().to_owned(), change.rev).is_none(), "told twice");
+    }
+    assert_eq!(seen, wanted);
+    reader.abort();
+}
+
+/// Waiting feeds too: trying again cannot help.
+pub async fn a_feed_of_a_missing_database_says_so(subject: Subject) {
+    let lost = subject.in_db(subject.other_db("nowhere"));
+    for feed in [Feed::Normal, Feed::Longpoll, Feed::Continuous] {
+        let error = try_changes(&lost, ChangesQuery { feed, ..ChangesQuery::default() }).await.unwrap_err();
+        assert!(matches!(error, StoreError::DatabaseMissing(_)), "{error:?}");
+    }
+}
+
+/// A feed does not wait for a database that has gone.
+pub async fn a_feed_ends_with_its_database(subject: Subject) {
+    subject.create("a", json!({})).await;
+    let query = ChangesQuery {
+        feed: Feed::Continuous,
+        heartbeat: Some(Duration::from_secs(1)),
+        ..ChangesQuery::default()
+    };
+    let mut feed = subject.store.changes(&subject.db, query);
+    let first = timeout(PATIENCE, feed.next()).await.expect("a change in time").unwrap().unwrap();
+    assert_eq!(first.id.as_str(), "a");
+    subject.store.delete_db(&subject.db, soon()).await.unwrap();
+    let rest: Vec<Result<Change>> = timeout(PATIENCE, feed.collect()).await.expect("the feed ends");
+    assert!(matches!(rest.as_slice(), [Err(StoreError::DatabaseMissing(_))]), "{rest:?}");
+}

@@ -1,0 +1,176 @@
+//! One document: its revisions, its conflicts, its end.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::Subject;
+use super::subject::{content, doc_id, draft};
+use crate::{Deadline, Rev, StoreError, ViewQuery};
+
+/// What is created is there, with a first revision that stands in its text too.
+pub async fn a_created_document_is_read_back(subject: Subject) {
+    let rev = subject.create("a", json!({"name": "A"})).await;
+    let doc = subject.fetch("a").await.unwrap();
+    assert_eq!(rev.generation(), 1);
+    assert_eq!((doc.id(), doc.rev()), (&doc_id("a"), &rev));
+    let object = doc.to_object().unwrap();
+    assert_eq!((&object["_id"], &object["_rev"]), (&json!("a"), &json!(rev.as_str())));
+    assert_eq!(content(&doc), json!({"name": "A"}));
+}
+
+/// Each update is one generation on, and replaces the whole content.
+pub async fn an_update_goes_on_from_its_base(subject: Subject) {
+    let first = subject.create("a", json!({"name": "A", "gone": 1})).await;
+    let second = subject.update("a", &first, json!({"name": "B"})).await;
+    assert_eq!(second.generation(), 2);
+    let doc = subject.fetch("a").await.unwrap();
+    assert_eq!((doc.rev(), content(&doc)), (&second, json!({"name": "B"})));
+}
+
+/// An id is taken until it is deleted.
+pub async fn creating_over_a_document_is_a_conflict(subject: Subject) {
+    let rev = subject.create("a", json!({"name": "A"})).await;
+    let error = subject.try_save("a", None, json!({"name": "B"})).await.unwrap_err();
+    assert!(error.is_conflict(), "{error:?}");
+    let doc = subject.fetch("a").await.unwrap();
+    assert_eq!((doc.rev(), content(&doc)), (&rev, json!({"name": "A"})));
+}
+
+/// A write that is based on an older revision changes nothing.
+pub async fn a_stale_base_is_a_conflict(subject: Subject) {
+    let first = subject.create("a", json!({"n": 1})).await;
+    let second = subject.update("a", &first, json!({"n": 2})).await;
+    let error = subject.try_save("a", Some(&first), json!({"n": 3})).await.unwrap_err();
+    assert!(error.is_conflict(), "{error:?}");
+    let foreign = Rev::parse("2-00000000000000000000000000000000").unwrap();
+    let error = subject.try_save("a", Some(&foreign), json!({"n": 3})).await.unwrap_err();
+    assert!(error.is_conflict(), "{error:?}");
+    let doc = subject.fetch("a").await.unwrap();
+    assert_eq!((doc.rev(), content(&doc)), (&second, json!({"n": 2})));
+}
+
+/// Who names a base believes that there is a document.
+pub async fn a_base_without_a_document_is_a_conflict(subject: Subject) {
+    let base = Rev::parse("1-00000000000000000000000000000000").unwrap();
+    let error = subject.try_save("a", Some(&base), json!({})).await.unwrap_err();
+    assert!(error.is_conflict(), "{error:?}");
+    assert!(subject.fetch("a").await.unwrap_err().is_not_found());
+}
+
+/// The draft's own id and base count, not what its body says.
+pub async fn id_and_revision_in_the_body_are_ignored(subject: Subject) {
+    let body = json!({"_id": "other", "_rev": "7-00000000000000000000000000000000", "name": "A"});
+    let rev = subject.create("a", body.clone()).await;
+    assert_eq!(rev.generation(), 1);
+    let rev = subject.update("a", &rev, body).await;
+    assert_eq!(rev.generation(), 2);
+    assert_eq!(content(&subject.fetch("a").await.unwrap()), json!({"name": "A"}));
+    assert!(subject.fetch("other").await.unwrap_err().is_not_found());
+}
+
+/// Members that begin with `_` are the store's: one that it does not know is never dropped in silence,
+/// and none of them deletes. Inside an object they are ordinary data.
+pub async fn other_members_with_an_underscore_are_refused(subject: Subject) {
+    let rev = subject.create("a", json!({"inner": {"_x": 1, "_deleted": true}})).await;
+    for body in [json!({"_unknown": 1}), json!({"_deleted": true})] {
+        let error = subject.try_save("a", Some(&rev), body.clone()).await.unwrap_err();
+        assert!(matches!(error, StoreError::Invalid(_)), "{body}: {error:?}");
+    }
+    let doc = subject.fetch("a").await.unwrap();
+    assert_eq!(content(&doc), json!({"inner": {"_x": 1, "_deleted": true}}));
+}
+
+/// `pvt_deleted` means nothing to a store.
+pub async fn a_soft_delete_is_an_update(subject: Subject) {
+    let rev = subject.create("a", json!({"name": "A"})).await;
+    let rev = subject.update("a", &rev, json!({"name": "A", "pvt_deleted": true})).await;
+    let doc = subject.fetch("a").await.unwrap();
+    assert_eq!((doc.rev(), content(&doc)), (&rev, json!({"name": "A", "pvt_deleted": true})));
+    assert_eq!(subject.ids(ViewQuery::all_docs()).await, ["a"]);
+    assert!(subject.try_save("a", None, json!({})).await.unwrap_err().is_conflict());
+}
+
+/// What was there once answers another error than what never was.
+pub async fn a_deleted_document_is_not_a_missing_one(subject: Subject) {
+    let rev = subject.create("a", json!({"name": "A"})).await;
+    let tombstone = subject.delete("a", &rev).await.unwrap();
+    assert_eq!(tombstone.generation(), 2);
+    let error = subject.fetch("a").await.unwrap_err();
+    assert!(matches!(error, StoreError::Deleted(_)), "{error:?}");
+    let error = subject.fetch("b").await.unwrap_err();
+    assert!(matches!(error, StoreError::Missing(_)), "{error:?}");
+    assert!(subject.ids(ViewQuery::all_docs()).await.is_empty());
+}
+
+/// A new document under a deleted id takes up its history.
+pub async fn creating_over_a_tombstone_goes_on_with_its_generation(subject: Subject) {
+    let rev = subject.create("a", json!({"n": 1})).await;
+    subject.delete("a", &rev).await.unwrap();
+    let rev = subject.create("a", json!({"n": 2})).await;
+    assert_eq!(rev.generation(), 3);
+    let tombstone = subject.delete("a", &rev).await.unwrap();
+    assert_eq!(tombstone.generation(), 4);
+    let rev = subject.create("a", json!({"n": 3})).await;
+    assert_eq!(rev.generation(), 5);
+    let doc = subject.fetch("a").await.unwrap();
+    assert_eq!((doc.rev(), content(&doc)), (&rev, json!({"n": 3})));
+}
+
+/// Naming the tombstone is as good as naming nothing; naming what was before it is stale.
+pub async fn a_tombstone_is_a_base_too(subject: Subject) {
+    let first = subject.create("a", json!({"n": 1})).await;
+    let tombstone = subject.delete("a", &first).await.unwrap();
+    let error = subject.try_save("a", Some(&first), json!({"n": 2})).await.unwrap_err();
+    assert!(error.is_conflict(), "{error:?}");
+    let rev = subject.update("a", &tombstone, json!({"n": 2})).await;
+    assert_eq!(rev.generation(), 3);
+    assert_eq!(subject.fetch("a").await.unwrap().rev(), &rev);
+}
+
+/// A delete is a write like others.
+pub async fn deleting_with_a_stale_revision_is_a_conflict(subject: Subject) {
+    let first = subject.create("a", json!({"n": 1})).await;
+    let second = subject.update("a", &first, json!({"n": 2})).await;
+    let error = subject.delete("a", &first).await.unwrap_err();
+    assert!(error.is_conflict(), "{error:?}");
+    assert_eq!(subject.fetch("a").await.unwrap().rev(), &second);
+}
+
+/// Where nothing is there is nothing to delete.
+pub async fn deleting_what_is_not_there_says_so(subject: Subject) {
+    let rev = subject.create("a", json!({})).await;
+    let error = subject.delete("b", &rev).await.unwrap_err();
+    assert!(matches!(error, StoreError::Missing(_)), "{error:?}");
+    let tombstone = subject.delete("a", &rev).await.unwrap();
+    for base in [rev, tombstone] {
+        let error = subject.delete("a", &base).await.unwrap_err();
+        assert!(matches!(error, StoreError::Deleted(_)), "{error:?}");
+    }
+}
+
+/// Nothing is done for a caller who waits no longer.
+pub async fn a_deadline_that_has_passed_is_told(subject: Subject) {
+    let (store, db, id) = (&subject.store, &subject.db, doc_id("a"));
+    let rev = subject.create("a", json!({"n": 1})).await;
+    let over = Deadline::after(Duration::ZERO);
+    let other = subject.other_db("over");
+    let late = [
+        store.fetch(db, &id, over).await.err(),
+        store.fetch_many(db, std::slice::from_ref(&id), over).await.err(),
+        store.fetch_attachment(db, &id, "x", over).await.err(),
+        store.save(db, draft("a", Some(&rev), json!({"n": 2})), over).await.err(),
+        store.save_many(db, vec![draft("b", None, json!({}))], over).await.err(),
+        store.delete(db, &id, &rev, over).await.err(),
+        store.query(db, ViewQuery::all_docs(), over).await.err(),
+        store.create_db(&other, over).await.err(),
+        store.db_exists(db, over).await.err(),
+        store.list_dbs(over).await.err(),
+        store.delete_db(db, over).await.err(),
+    ];
+    for (call, error) in late.iter().enumerate() {
+        assert!(matches!(error, Some(StoreError::DeadlineExceeded(_))), "call {call}: {error:?}");
+    }
+    assert_eq!(content(&subject.fetch("a").await.unwrap()), json!({"n": 1}));
+    assert_eq!(subject.ids(ViewQuery::all_docs()).await, ["a"]);
+}

@@ -1,0 +1,182 @@
+//! The error catalogue: every way in which a request can be refused, and the one table that gives each
+//! its status, `message` and `data`. Nothing else builds the body of an error.
+
+use datastore::StoreError;
+use serde_json::{Map, Value, json};
+use validation::Violations;
+
+/// Why a request is refused.
+#[derive(Debug)]
+pub(crate) enum Refusal {
+    /// Without a body.
+    Bare(Bare),
+    /// The request or its data breaks rules, each named.
+    Validation(Violations),
+    /// The token's trial account expired, at this time in gregorian seconds.
+    AccountExpired { cause: i64 },
+    /// The account is disabled, so nobody can log in to it.
+    AccountDisabled,
+    /// The API's version 1.
+    Gone,
+    /// A token that was good once; also `/account` without a token.
+    TokenExpired,
+    /// No token, or none that is good.
+    NotAuthenticated,
+    /// The client's bucket of failed requests is empty.
+    TooManyRequests,
+    /// The token's account has nothing to do with this one.
+    Forbidden,
+    /// The account's token restrictions forbid this.
+    Restricted,
+    /// A path that names nothing.
+    UnknownPath,
+    /// A verb that the resource does not have.
+    InvalidMethod,
+    /// An account id of another length than account ids have.
+    InvalidAccountId(String),
+    /// The place of an account id in the path is empty.
+    MissingAccountId,
+    /// Nothing has this id.
+    BadIdentifier(String),
+    /// No account has this key.
+    UnknownApiKey(String),
+    /// A parameter of a listing makes no sense.
+    Faulty(&'static str),
+    /// Somebody else wrote the document first, or the id is taken.
+    Conflict,
+    /// The store failed while it looked for a group.
+    Store(StoreError),
+    /// The store failed while it looked for an account, or for what tokens are checked with.
+    StoreWhileIdentifying(StoreError),
+    /// Something here is broken.
+    Broken(&'static str),
+}
+
+/// A refusal without a body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Bare {
+    /// The client has this content already.
+    NotModified,
+    /// A bad escape in the path.
+    BadPath,
+    /// An `If-Match` or `If-None-Match` that cannot be read.
+    BadPrecondition,
+    /// An `Accept` that cannot be read.
+    BadAccept,
+    /// A superuser asks for a path that names nothing.
+    NoSuchPath,
+    /// A preflight through POST.
+    TunnelledPreflight,
+    /// Nothing that the client accepts is served.
+    NotAcceptable,
+    /// The body did not arrive in time.
+    BodyTimeout,
+    /// A precondition failed.
+    PreconditionFailed,
+    /// A body of this type is not taken.
+    UnsupportedMediaType,
+    /// A method that nobody knows.
+    UnknownMethod,
+}
+
+impl Bare {
+    /// The status.
+    pub(crate) fn status(self) -> u16 {
+        match self {
+            Self::NotModified => 304,
+            Self::BadPath | Self::BadPrecondition | Self::BadAccept => 400,
+            Self::NoSuchPath => 404,
+            Self::TunnelledPreflight => 405,
+            Self::NotAcceptable => 406,
+            Self::BodyTimeout => 408,
+            Self::PreconditionFailed => 412,
+            Self::UnsupportedMediaType => 415,
+            Self::UnknownMethod => 501,
+        }
+    }
+
+    /// Whether not even the request's id comes with it: cowboy's own answers.
+    pub(crate) fn is_without_headers(self) -> bool {
+        matches!(self, Self::BadPath | Self::BadPrecondition)
+    }
+}
+
+/// What the catalogue says of a refusal with a body.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Row {
+    /// The status, which the body repeats as text in `error`.
+    pub(crate) status: u16,
+    /// `message`.
+    pub(crate) message: &'static str,
+    /// `data`.
+    pub(crate) data: Value,
+}
+
+impl Refusal {
+    /// A part of the request that cannot be read: `part` is where, `message` what is wrong.
+    pub(crate) fn malformed(part: &str, message: &str, target: Option<&str>) -> Self {
+        let target = target.unwrap_or(part);
+        Self::Validation(Violations::one(part, "invalid", [("message", json!(message)), ("target", json!(target))]))
+    }
+
+    /// The catalogue's row; none for a refusal without a body.
+    pub(crate) fn row(&self) -> Result<Row, Bare> {
+        let row = |status, message, data| Ok(Row { status, message, data });
+        // crossbar says a thing either by its name in `message` and its text in `data`, or by its text
+        // in `message` with no data; both styles occur, and clients know them apart.
+        let named = |status, name, text: &str| row(status, name, json!({ "message": text }));
+        match self {
+            Self::Bare(bare) => Err(*bare),
+            Self::Validation(violations) => row(400, "validation error", violations.to_value()),
+            Self::AccountExpired { cause } => {
+                let detail = json!({"message": "account expired", "cause": cause});
+                row(400, "validation error", json!({"account": {"expired": detail}}))
+            }
+            Self::AccountDisabled => {
+                row(400, "validation error", json!({"account": {"disabled": {"message": "account disabled"}}}))
+            }
+            Self::Gone => {
+                let text = "API version 1 is not supported. Please upgrade your code to use version 2.";
+                row(410, "gone", json!(text))
+            }
+            Self::TokenExpired => row(401, "invalid credentials", nothing()),
+            Self::NotAuthenticated => named(401, "invalid_credentials", "invalid credentials"),
+            Self::TooManyRequests => named(429, "too_many_requests", "too many requests"),
+            Self::Forbidden => named(403, "forbidden", "forbidden"),
+            Self::Restricted => {
+                row(403, "forbidden", json!({"cause": "access denied by token restrictions", "message": "forbidden"}))
+            }
+            Self::UnknownPath => named(404, "not_found", "not found"),
+            Self::InvalidMethod => named(405, "invalid_method", "method not allowed"),
+            Self::InvalidAccountId(id) => named(404, "bad identifier", &format!("invalid account_id '{id}'")),
+            Self::MissingAccountId => named(404, "bad identifier", "missing account_id"),
+            Self::BadIdentifier(id) => row(404, "bad_identifier", json!({"cause": id, "message": "bad identifier"})),
+            Self::UnknownApiKey(key) => row(404, "bad identifier", json!([key])),
+            Self::Faulty(text) => named(404, "faulty_request", text),
+            Self::Conflict => named(409, "datastore_conflict", "conflicting documents"),
+            Self::Store(error) if error.is_retryable() => named(503, "datastore_unreachable", "datastore timeout"),
+            Self::Store(error) => {
+                row(500, "datastore_fault", json!({"cause": fault_word(error), "message": "unknown failure"}))
+            }
+            Self::StoreWhileIdentifying(_) => row(503, "datastore fatal error", nothing()),
+            Self::Broken(_) => row(500, "init failed", nothing()),
+        }
+    }
+}
+
+fn nothing() -> Value {
+    Value::Object(Map::new())
+}
+
+/// The one word about a store's failure that goes outside.
+fn fault_word(error: &StoreError) -> &'static str {
+    match error {
+        StoreError::Unauthorized(_) => "unauthorized",
+        StoreError::Forbidden(_) => "forbidden",
+        StoreError::TooLarge(_) => "too_large",
+        StoreError::ViewMissing(_) => "view_missing",
+        StoreError::DatabaseMissing(_) => "db_not_found",
+        StoreError::Corrupt(_) => "unreadable",
+        _ => "failed",
+    }
+}

@@ -1,0 +1,108 @@
+//! `serve --demo`: an account with users and a few groups in an empty store, and lines to paste.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use auth::bootstrap::{self, NewAccount, NewUser};
+use auth::{Asked, Authenticator, Secret};
+use datastore::{AccountId, Backend};
+use groups::{Groups, Scope, Stamp};
+use serde_json::json;
+
+use super::{deadline, store_failure};
+use crate::cli::Failure;
+
+/// The account's name.
+const ACCOUNT: &str = "demo";
+
+/// Its administrator, whose password is random: the token is what lets people in.
+const ADMIN: &str = "admin";
+
+/// How long the token is good, in seconds.
+const TOKEN_TTL: u32 = 86_400;
+
+/// How to use the demo.
+pub(crate) struct Greeting {
+    account_id: String,
+    user_id: String,
+    token: String,
+}
+
+/// Sees to it that the demo account is there.
+pub(crate) async fn prepare(store: &Arc<dyn Backend>) -> Result<Greeting, Failure> {
+    let failure = store_failure("the demo account could not be made");
+    let found = bootstrap::find_account(&**store, ACCOUNT, deadline()).await.map_err(&failure)?;
+    let (account_id, is_new) = match found {
+        Some(id) => (id, false),
+        None if bootstrap::is_set_up(&**store, deadline()).await.map_err(&failure)? => {
+            return Err(Failure::setup("--demo is for an empty store, and this one is in use without a demo account"));
+        }
+        None => {
+            let account = NewAccount { name: ACCOUNT, realm: None, parent: None };
+            (bootstrap::create_account(&**store, &account, deadline()).await.map_err(&failure)?, true)
+        }
+    };
+    let user_id = match bootstrap::find_user(&**store, &account_id, ADMIN, deadline()).await.map_err(&failure)? {
+        Some(id) => id,
+        None => {
+            let password = Secret::new(crate::random_hex());
+            let user = NewUser { username: ADMIN, password: &password, is_admin: true };
+            bootstrap::create_user(&**store, &account_id, &user, deadline()).await.map_err(&failure)?
+        }
+    };
+    let auth = Authenticator::new(Arc::clone(store), auth::Settings::default());
+    let token = auth.mint(&account_id, Some(user_id.as_str()), TOKEN_TTL, deadline()).await.map_err(&failure)?;
+    if is_new {
+        make_groups(store, &auth, &token, &account_id, user_id.as_str()).await?;
+    }
+    Ok(Greeting { account_id: account_id.to_string(), user_id: user_id.to_string(), token })
+}
+
+/// A few groups, made like any client's: through the token, the access that it gives, and the domain.
+async fn make_groups(
+    store: &Arc<dyn Backend>,
+    auth: &Authenticator,
+    token: &str,
+    account_id: &AccountId,
+    user_id: &str,
+) -> Result<(), Failure> {
+    let broken = |error: &dyn std::error::Error| Failure::run(format!("the demo groups could not be made: {}", crate::chain(error)));
+    let caller = auth.verify(token, None, deadline()).await.map_err(|error| broken(&error))?;
+    let account = auth.load_account(account_id, deadline()).await.map_err(|error| broken(&error))?;
+    let account = account.ok_or_else(|| Failure::run("the demo account is gone"))?;
+    let asked = Asked { params: &[], verb: "PUT" };
+    let access = auth.authorise(&caller, &account, asked, deadline()).await.map_err(|error| broken(&error))?;
+    let groups = Groups::new(Arc::<dyn Backend>::clone(store));
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let request_id = crate::random_hex();
+    let stamp = Stamp {
+        access: &access,
+        request_id: &request_id,
+        unix_seconds: i64::try_from(now.as_secs()).unwrap_or(i64::MAX),
+    };
+    for data in [
+        json!({"name": "Sales", "endpoints": {user_id: {"type": "user", "weight": 1}}}),
+        json!({"name": "Support", "endpoints": {user_id: {"type": "user", "weight": 2}}, "flags": ["demo"]}),
+        json!({"name": "Lobby", "smartpbx": {"call_recording": {"enabled": true}}}),
+    ] {
+        let group = groups.prepare_new(data).map_err(|error| broken(&error))?;
+        groups.create(&Scope { stamp, deadline: deadline() }, group).await.map_err(|error| broken(&error))?;
+    }
+    Ok(())
+}
+
+impl Greeting {
+    /// What to paste into a shell.
+    pub(crate) fn text(&self, address: SocketAddr) -> String {
+        let Self { account_id, user_id, token } = self;
+        let account = format!("http://{address}/v2/accounts/{account_id}");
+        format!(
+            "The demo account is {account_id}, its administrator's token is good for a day:\n\n\
+             export TOKEN={token}\n\
+             curl -s -H \"X-Auth-Token: $TOKEN\" '{account}/groups'\n\
+             curl -s -X PUT -H \"X-Auth-Token: $TOKEN\" -H 'Content-Type: application/json' \
+             -d '{{\"data\":{{\"name\":\"Night shift\"}}}}' '{account}/groups'\n\
+             curl -s -H \"X-Auth-Token: $TOKEN\" '{account}/users/{user_id}/groups'\n"
+        )
+    }
+}

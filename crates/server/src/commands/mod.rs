@@ -1,0 +1,58 @@
+//! What the binary can do, a file for each group of commands.
+
+pub(crate) mod accounts;
+mod demo;
+pub(crate) mod healthcheck;
+pub(crate) mod serve;
+pub(crate) mod transfer;
+
+use std::future::Future;
+use std::io::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use datastore::{Backend, Deadline, StoreError};
+use tokio::runtime::Runtime;
+
+use crate::cli::Failure;
+use crate::settings::StoreArguments;
+
+/// How long a command waits for one answer of the store.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Runs a command that works on a store and then ends.
+fn with_store<F, W>(arguments: &StoreArguments, work: W) -> Result<(), Failure>
+where
+    F: Future<Output = Result<(), Failure>>,
+    W: FnOnce(Arc<dyn Backend>) -> F,
+{
+    let location = arguments.location()?;
+    let runtime = runtime()?;
+    let store = location.open(runtime.handle())?;
+    runtime.block_on(work(store))
+}
+
+/// The runtime that a store's connections live on.
+fn runtime() -> Result<Runtime, Failure> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_name("store")
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::setup(format!("cannot start threads: {error}")))
+}
+
+/// The deadline of one answer of the store to a command.
+fn deadline() -> Deadline {
+    Deadline::after(PATIENCE)
+}
+
+/// A command that the store failed.
+fn store_failure(what: &str) -> impl Fn(StoreError) -> Failure {
+    move |error| Failure::run(format!("{what}: {}", crate::chain(&error)))
+}
+
+/// Prints a line for whoever ran the command, or for the program that reads it.
+fn say(line: &str) -> Result<(), Failure> {
+    writeln!(std::io::stdout(), "{line}").map_err(|error| Failure::run(format!("cannot write the output: {error}")))
+}

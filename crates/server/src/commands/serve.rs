@@ -1,0 +1,153 @@
+//! `serve`: the API and the admin listener, from start to graceful stop.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::dev::ServerHandle;
+use actix_web::web::{self, Data};
+use actix_web::{App as ActixApp, HttpResponse, HttpServer};
+use auth::{Authenticator, Buckets};
+use datastore::{Backend, Deadline, StoreError};
+use futures::future;
+use groups::Groups;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{demo, runtime};
+use crate::app::{App, node_digest};
+use crate::cli::Failure;
+use crate::http;
+use crate::settings::{Serve, ServeSettings};
+use crate::store::StoreLocation;
+
+/// How long requests that are under way may take to finish once the server is told to stop.
+const GRACE_SECONDS: u64 = 8;
+
+/// How long the store may take to answer a health check.
+const HEALTH_PATIENCE: Duration = Duration::from_secs(2);
+
+pub(crate) fn run(arguments: Serve) -> Result<(), Failure> {
+    let settings = arguments.settings()?;
+    let location = arguments.store.location()?;
+    let store_runtime = runtime()?;
+    let is_own = matches!(location, StoreLocation::File(_));
+    let store = location.open(store_runtime.handle())?;
+    log::info!(store = location.to_string().as_str(); "opened the store");
+    actix_web::rt::System::new().block_on(serve(settings, store, is_own, arguments.demo))
+}
+
+async fn serve(
+    settings: ServeSettings,
+    store: Arc<dyn Backend>,
+    is_own: bool,
+    is_demo: bool,
+) -> Result<(), Failure> {
+    let greeting = if is_demo { Some(demo::prepare(&store).await?) } else { None };
+    check_set_up(&*store).await?;
+    let shared = Data::new(app(settings.clone(), Arc::clone(&store), is_own));
+
+    let api = HttpServer::new(move || {
+        ActixApp::new().app_data(shared.clone()).default_service(web::route().to(http::serve))
+    })
+    .workers(settings.workers)
+    .max_connections(settings.max_connections)
+    .keep_alive(Duration::from_secs(120))
+    .shutdown_timeout(GRACE_SECONDS)
+    .disable_signals();
+    let api = api.bind(settings.listen).map_err(|error| cannot_listen("listen", settings.listen, &error))?;
+    let api_address = api.addrs().first().copied().unwrap_or(settings.listen);
+    let api = api.run();
+
+    let health = Data::from(store);
+    let admin = HttpServer::new(move || {
+        ActixApp::new()
+            .app_data(health.clone())
+            .route("/health/live", web::get().to(HttpResponse::Ok))
+            .route("/health/ready", web::get().to(ready))
+    })
+    .workers(1)
+    .shutdown_timeout(GRACE_SECONDS)
+    .disable_signals();
+    let admin = admin
+        .bind(settings.admin_listen)
+        .map_err(|error| cannot_listen("admin_listen", settings.admin_listen, &error))?;
+    let admin_address = admin.addrs().first().copied().unwrap_or(settings.admin_listen);
+    let admin = admin.run();
+
+    stop_on_signal([api.handle(), admin.handle()])?;
+    log::info!(address = api_address.to_string().as_str(), admin_address = admin_address.to_string().as_str(); "serving");
+    if let Some(greeting) = greeting {
+        super::say(&greeting.text(api_address))?;
+    }
+    future::try_join(api, admin).await.map_err(|error| Failure::run(format!("the server broke off: {error}")))?;
+    log::info!("stopped");
+    Ok(())
+}
+
+fn app(settings: ServeSettings, store: Arc<dyn Backend>, is_own: bool) -> App {
+    let auth_settings = auth::Settings {
+        kazoo_node: settings.kazoo_node.clone(),
+        kazoo_zone: settings.kazoo_zone.clone(),
+        strict_tokens: settings.strict_tokens,
+        // A file is this program's alone; in a CouchDB the design documents may be Kazoo's.
+        may_create_views: is_own,
+    };
+    App {
+        version: settings.api_version.clone(),
+        node: node_digest(&settings.node_name),
+        groups: Groups::new(Arc::<dyn Backend>::clone(&store)),
+        auth: Arc::new(Authenticator::new(store, auth_settings)),
+        buckets: Buckets::default(),
+        settings,
+    }
+}
+
+/// A store without what tokens are checked with would refuse everybody: say so at once. A store that
+/// does not answer now may do so later.
+async fn check_set_up(store: &dyn Backend) -> Result<(), Failure> {
+    match auth::is_set_up(store, Deadline::after(HEALTH_PATIENCE)).await {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(Failure::setup(
+            "the store has no system_config/auth, so no token could be checked: create an account with \
+             `crossbar-groups account create`, `import` one, or try `serve --demo`",
+        )),
+        Err(error @ (StoreError::Unauthorized(_) | StoreError::Forbidden(_))) => {
+            Err(Failure::setup(format!("{}: check user and password in the setting store", crate::chain(&error))))
+        }
+        Err(error) => {
+            log::warn!("the store does not answer yet: {}", crate::chain(&error));
+            Ok(())
+        }
+    }
+}
+
+fn cannot_listen(setting: &str, address: SocketAddr, error: &std::io::Error) -> Failure {
+    Failure::setup(format!(
+        "cannot listen on {address}: {error}; stop what holds the port, or choose another with the setting {setting}"
+    ))
+}
+
+/// Lets the servers finish what is under way when the process is told to end.
+fn stop_on_signal(handles: [ServerHandle; 2]) -> Result<(), Failure> {
+    let listen = |kind| signal(kind).map_err(|error| Failure::setup(format!("cannot listen for signals: {error}")));
+    let (mut terminate, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
+    actix_web::rt::spawn(async move {
+        future::select(Box::pin(terminate.recv()), Box::pin(interrupt.recv())).await;
+        log::info!("stopping: requests under way may finish");
+        for handle in handles {
+            handle.stop(true).await;
+        }
+    });
+    Ok(())
+}
+
+async fn ready(store: Data<dyn Backend>) -> HttpResponse {
+    match auth::is_set_up(&**store, Deadline::after(HEALTH_PATIENCE)).await {
+        Ok(true) => HttpResponse::Ok().finish(),
+        Ok(false) => HttpResponse::ServiceUnavailable().body("the store is not set up\n"),
+        Err(error) => {
+            log::warn!("not ready: {}", crate::chain(&error));
+            HttpResponse::ServiceUnavailable().body("the store does not answer\n")
+        }
+    }
+}

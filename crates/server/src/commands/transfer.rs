@@ -1,0 +1,204 @@
+//! `import` and `export`: a store as lines of `{"db","doc"}`, so that one store moves into another.
+//! Attachments travel inside their documents. Revisions do not travel: the new store gives its own.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufRead, BufReader, BufWriter, Write};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use datastore::{Backend, DbName, DocId, Document, Draft, ViewQuery, json};
+use futures::StreamExt as _;
+use serde_json::{Map, Value};
+
+use super::{deadline, store_failure, with_store};
+use crate::cli::Failure;
+use crate::settings::{Export, Import};
+
+/// How many documents are written in one round trip.
+const BATCH: usize = 500;
+
+pub(crate) fn import(arguments: Import) -> Result<(), Failure> {
+    let Import { store, file } = arguments;
+    let reader: Box<dyn BufRead> = if file.as_os_str() == "-" {
+        Box::new(BufReader::new(std::io::stdin()))
+    } else {
+        let opened = File::open(&file)
+            .map_err(|error| Failure::setup(format!("cannot open {}: {error}", file.display())))?;
+        Box::new(BufReader::new(opened))
+    };
+    with_store(&store, |store| async move {
+        let mut import = Importing { store: &*store, waiting: BTreeMap::new(), imported: 0, there: 0, refused: Vec::new() };
+        for (number, line) in (1..).zip(reader.lines()) {
+            let line = line.map_err(|error| Failure::run(format!("cannot read line {number}: {error}")))?;
+            if !line.trim().is_empty() {
+                let (db, draft) = parse_line(&line).map_err(|what| Failure::run(format!("line {number}: {what}; nothing of it and of the lines after it was imported")))?;
+                import.push(db, draft).await?;
+            }
+        }
+        import.flush_all().await?;
+        import.report()
+    })
+}
+
+/// A line's database and document.
+fn parse_line(line: &str) -> Result<(DbName, Draft), String> {
+    let mut object = json::parse_stored_object(line).map_err(|error| error.to_string())?;
+    let db = object.get("db").and_then(Value::as_str).ok_or("it has no \"db\"")?;
+    let db = DbName::parse(db).map_err(|error| format!("{db:?} cannot name a database: {error}"))?;
+    let Some(Value::Object(mut body)) = object.shift_remove("doc") else { return Err("it has no \"doc\"".to_owned()) };
+    let id = body.get("_id").and_then(Value::as_str).ok_or("its document has no \"_id\"")?;
+    let id = match id.strip_prefix("_design/") {
+        Some(name) => DocId::design(name),
+        None => DocId::parse(id),
+    };
+    let id = id.map_err(|error| format!("its document's \"_id\" cannot be one: {error}"))?;
+    body.shift_remove("_id");
+    body.shift_remove("_rev");
+    Ok((db, Draft { id, base: None, body }))
+}
+
+struct Importing<'a> {
+    store: &'a dyn Backend,
+    waiting: BTreeMap<DbName, Vec<Draft>>,
+    imported: usize,
+    there: usize,
+    refused: Vec<String>,
+}
+
+impl Importing<'_> {
+    async fn push(&mut self, db: DbName, draft: Draft) -> Result<(), Failure> {
+        let waiting = self.waiting.entry(db.clone()).or_default();
+        waiting.push(draft);
+        if waiting.len() < BATCH {
+            return Ok(());
+        }
+        let drafts = std::mem::take(waiting);
+        self.flush(&db, drafts).await
+    }
+
+    async fn flush_all(&mut self) -> Result<(), Failure> {
+        for (db, drafts) in std::mem::take(&mut self.waiting) {
+            self.flush(&db, drafts).await?;
+        }
+        Ok(())
+    }
+
+    async fn flush(&mut self, db: &DbName, drafts: Vec<Draft>) -> Result<(), Failure> {
+        let failure = store_failure("the import broke off");
+        self.store.create_db(db, deadline()).await.map_err(&failure)?;
+        let answers = self.store.save_many(db, drafts.clone(), deadline()).await.map_err(&failure)?;
+        for (draft, answer) in drafts.into_iter().zip(answers) {
+            match answer {
+                Ok(_) => self.imported += 1,
+                Err(error) if error.is_conflict() => self.compare(db, draft).await?,
+                Err(error) => self.refused.push(format!("{db} {}: {}", draft.id, crate::chain(&error))),
+            }
+        }
+        Ok(())
+    }
+
+    /// A document that is there already is fine where it says the same; nothing is overwritten.
+    async fn compare(&mut self, db: &DbName, draft: Draft) -> Result<(), Failure> {
+        let failure = store_failure("the import broke off");
+        let stored = self.store.fetch(db, &draft.id, deadline()).await.map_err(&failure)?;
+        let stored = with_attachments(self.store, db, &stored).await?;
+        if without_attachments_digests(stored) == without_attachments_digests(draft.body) {
+            self.there += 1;
+        } else {
+            self.refused.push(format!("{db} {}: there already, with other content; left as it is", draft.id));
+        }
+        Ok(())
+    }
+
+    fn report(&self) -> Result<(), Failure> {
+        super::say(&format!("{} documents imported, {} were there already", self.imported, self.there))?;
+        if self.refused.is_empty() {
+            return Ok(());
+        }
+        Err(Failure::run(format!("{} documents were not imported:\n{}", self.refused.len(), self.refused.join("\n"))))
+    }
+}
+
+pub(crate) fn export(arguments: Export) -> Result<(), Failure> {
+    let Export { store, db } = arguments;
+    let only = db.map(|name| DbName::parse(&name).map_err(|error| Failure::setup(format!("{name:?} cannot name a database: {error}"))));
+    let only = only.transpose()?;
+    with_store(&store, |store| async move {
+        let failure = store_failure("the export broke off");
+        let dbs = match only {
+            Some(db) => vec![db],
+            None => store.list_dbs(deadline()).await.map_err(&failure)?,
+        };
+        let mut output = BufWriter::new(std::io::stdout().lock());
+        for db in dbs {
+            let query = ViewQuery { include_docs: true, ..ViewQuery::all_docs() };
+            let mut rows = store.query(&db, query, deadline()).await.map_err(&failure)?;
+            while let Some(row) = rows.next().await {
+                let Some(document) = row.map_err(&failure)?.doc else { continue };
+                let mut doc = Map::new();
+                doc.insert("_id".to_owned(), document.id().as_str().into());
+                doc.extend(with_attachments(&*store, &db, &document).await?);
+                let line = serde_json::json!({"db": db.as_str(), "doc": doc});
+                writeln!(output, "{line}").map_err(|error| Failure::run(format!("cannot write: {error}")))?;
+            }
+        }
+        output.flush().map_err(|error| Failure::run(format!("cannot write: {error}")))
+    })
+}
+
+/// A document's members without id and revision, its attachments inside.
+async fn with_attachments(store: &dyn Backend, db: &DbName, document: &Document) -> Result<Map<String, Value>, Failure> {
+    let failure = store_failure("a document could not be read");
+    let mut members = document.to_object().map_err(&failure)?;
+    members.shift_remove("_id");
+    members.shift_remove("_rev");
+    if let Some(Value::Object(attachments)) = members.get_mut("_attachments") {
+        for (name, stub) in attachments.iter_mut() {
+            let bytes = store.fetch_attachment(db, document.id(), name, deadline()).await.map_err(&failure)?;
+            let content_type = stub.get("content_type").cloned().unwrap_or(Value::Null);
+            *stub = serde_json::json!({"content_type": content_type, "data": STANDARD.encode(&bytes)});
+        }
+    }
+    Ok(members)
+}
+
+/// Attachments may say more of themselves than their type and data.
+fn without_attachments_digests(mut members: Map<String, Value>) -> Map<String, Value> {
+    if let Some(Value::Object(attachments)) = members.get_mut("_attachments") {
+        for attachment in attachments.values_mut() {
+            if let Value::Object(says) = attachment {
+                says.retain(|key, _| key == "content_type" || key == "data");
+            }
+        }
+    }
+    members
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse_line;
+
+    #[test]
+    fn a_line_is_a_database_and_a_document() {
+        let (db, draft) = parse_line(r#"{"db":"account/aa/bb/c","doc":{"_id":"x","_rev":"1-a","n":1}}"#).unwrap();
+        assert_eq!((db.as_str(), draft.id.as_str(), draft.body.len()), ("account/aa/bb/c", "x", 1));
+        assert_eq!(parse_line(r#"{"db":"a","doc":{"_id":"_design/groups"}}"#).unwrap().1.id.as_str(), "_design/groups");
+    }
+
+    #[test]
+    fn other_lines_are_refused_with_their_fault() {
+        for (line, fault) in [
+            ("{", "JSON"),
+            ("[]", "object"),
+            (r#"{"doc":{}}"#, "no \"db\""),
+            (r#"{"db":"A","doc":{"_id":"x"}}"#, "cannot name a database"),
+            (r#"{"db":"a"}"#, "no \"doc\""),
+            (r#"{"db":"a","doc":{}}"#, "no \"_id\""),
+            (r#"{"db":"a","doc":{"_id":"_local/x"}}"#, "cannot be one"),
+        ] {
+            let error = parse_line(line).unwrap_err();
+            assert!(error.contains(fault), "{line}: {error}");
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! The edge: actix-web's requests become [`Incoming`] ones, answers become responses. Nothing here
+//! knows what a request means.
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::web::{Data, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+use bytes::{Bytes, BytesMut};
+use futures::StreamExt as _;
+
+use crate::answer::{Answer, Body};
+use crate::app::App;
+use crate::catalogue::Bare;
+use crate::exchange::Exchange;
+use crate::incoming::Incoming;
+use crate::pipeline;
+
+/// Every request to the API comes here.
+pub(crate) async fn serve(request: HttpRequest, payload: Payload, app: Data<App>) -> HttpResponse {
+    let settings = &app.settings;
+    let body = tokio::time::timeout(settings.body_timeout, read_body(payload, settings.max_body_bytes)).await;
+    let body = match body {
+        Ok(Ok(body)) => body,
+        // The client went away, or was too slow: whatever is said here, it is not waiting for it.
+        Ok(Err(_)) | Err(_) => return response_of_status(Bare::BodyTimeout.status()).force_close().finish(),
+    };
+    let was_read = body.is_some();
+    let incoming = Incoming {
+        method: request.method().as_str().to_owned(),
+        path: request.uri().path().to_owned(),
+        query: request.uri().query().unwrap_or_default().to_owned(),
+        headers: request.headers().clone(),
+        peer: request.peer_addr().map(|address| address.ip()),
+        body,
+    };
+    let mut exchange = Exchange::new(&app, &incoming);
+    let answer = pipeline::run(&mut exchange).await;
+    log::info!(
+        request_id = exchange.request_id.as_str(),
+        method = incoming.method.as_str(),
+        status = answer.status;
+        "answered"
+    );
+    into_response(answer, was_read)
+}
+
+/// The body; none where it is larger than is taken. What is too large is read no further.
+async fn read_body(mut payload: Payload, max_bytes: u64) -> Result<Option<Bytes>, actix_web::error::PayloadError> {
+    let mut body = BytesMut::new();
+    while let Some(chunk) = payload.next().await {
+        let chunk = chunk?;
+        let size = u64::try_from(body.len().saturating_add(chunk.len())).unwrap_or(u64::MAX);
+        if size > max_bytes {
+            return Ok(None);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(Some(body.freeze()))
+}
+
+fn response_of_status(status: u16) -> actix_web::HttpResponseBuilder {
+    HttpResponse::build(StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR))
+}
+
+fn into_response(answer: Answer, body_was_read: bool) -> HttpResponse {
+    let mut response = response_of_status(answer.status);
+    for (name, value) in answer.headers {
+        // A value that is no header (a control character in a location) is left out, never sent raw.
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            response.append_header((HeaderName::from_static(name), value));
+        }
+    }
+    if !body_was_read {
+        // What was not read would be taken for the next request.
+        response.force_close();
+    }
+    match answer.body {
+        Body::Empty => response.finish(),
+        Body::Full(bytes) => response.body(bytes),
+        Body::Stream(chunks) => response.streaming(chunks),
+    }
+}

@@ -1,0 +1,50 @@
+//! crossbar-groups: Kazoo crossbar's groups API over HTTP, and its command line.
+//!
+//! A request goes through `pipeline`, which calls the `stage`s in crossbar's order and then a handler;
+//! `catalogue` words every refusal and `answer` puts everything into its envelope. `commands` are what
+//! the binary can do besides serving.
+
+#![forbid(unsafe_code)]
+
+mod answer;
+mod app;
+mod catalogue;
+pub mod cli;
+mod commands;
+mod csv;
+mod exchange;
+mod handlers;
+mod http;
+mod incoming;
+mod parameters;
+mod pipeline;
+mod pretty;
+mod settings;
+mod stage;
+mod store;
+
+use std::error::Error;
+
+/// An error with the errors below it, in one line.
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut below = error.source();
+    while let Some(source) = below {
+        let words = source.to_string();
+        // Some errors repeat their source's words.
+        if !text.contains(&words) {
+            text.push_str(": ");
+            text.push_str(&words);
+        }
+        below = source.source();
+    }
+    text
+}
+
+/// 16 random bytes as Kazoo writes ids: 32 lower-case hex digits.
+fn random_hex() -> String {
+    let mut bytes = [0_u8; 16];
+    #[allow(clippy::expect_used, reason = "without a source of randomness no id can be given out")]
+    getrandom::fill(&mut bytes).expect("the system has a source of random bytes");
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

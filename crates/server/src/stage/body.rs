@@ -1,0 +1,124 @@
+//! The body: an envelope with `data`, in any of the wrappings that crossbar takes. Refuses what is too
+//! large, malformed, no envelope, or without usable `data` (400).
+
+use base64::Engine as _;
+use bytes::Bytes;
+use datastore::json::{self, JsonError};
+use serde_json::{Map, Value};
+use validation::Violations;
+
+use crate::catalogue::Refusal;
+use crate::stage::content_type::{self, ContentType};
+use crate::stage::query::Query;
+
+/// A request's envelope: `data`, and the other top-level members by their normalised names.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Envelope {
+    /// What the request is about; empty where there is none.
+    pub(crate) data: Value,
+    /// Everything beside `data`.
+    pub(crate) members: Map<String, Value>,
+}
+
+/// Reads the body. `body` is none where it was larger than `max_bytes`.
+pub(crate) async fn read(
+    content_type: &ContentType,
+    body: Option<Bytes>,
+    max_bytes: u64,
+) -> Result<Envelope, Refusal> {
+    let Some(body) = body else { return Err(too_large(max_bytes)) };
+    match content_type {
+        ContentType::Json => json_envelope(&body),
+        ContentType::Form => form_envelope(&body),
+        ContentType::Multipart { boundary } => multipart_envelope(body, boundary).await,
+        ContentType::Base64 => match base64::engine::general_purpose::STANDARD.decode(&body) {
+            Ok(_) => Ok(Envelope::empty()),
+            Err(_) => Err(Refusal::Validation(Violations::one(
+                "file",
+                "encoding",
+                [("message", Value::from("failed to decode base64 data"))],
+            ))),
+        },
+        ContentType::File { .. } => Ok(Envelope::empty()),
+    }
+}
+
+impl Envelope {
+    fn empty() -> Self {
+        Self { data: Value::Object(Map::new()), members: Map::new() }
+    }
+
+    /// The envelope that a JSON object is: names lower-cased, `-` as `_`, nulls dropped, and with
+    /// `data` that is an object or a list.
+    fn from_object(object: Map<String, Value>) -> Result<Self, Refusal> {
+        let mut members = Map::new();
+        for (name, value) in object {
+            if !value.is_null() {
+                members.entry(name.to_ascii_lowercase().replace('-', "_")).or_insert(value);
+            }
+        }
+        match members.shift_remove("data") {
+            Some(data @ (Value::Object(_) | Value::Array(_))) => Ok(Self { data, members }),
+            Some(other) => Err(Refusal::Validation(Violations::wrong_type("data", "object, array", other))),
+            None => Err(Refusal::Validation(Violations::missing("data", Value::Object(members)))),
+        }
+    }
+}
+
+fn too_large(max_bytes: u64) -> Refusal {
+    let message = format!("Payload or Files must not be more than {max_bytes} bytes");
+    Refusal::Validation(Violations::one(
+        "file",
+        "maxSize",
+        [("message", Value::from(message)), ("target", Value::from(max_bytes))],
+    ))
+}
+
+fn json_envelope(body: &[u8]) -> Result<Envelope, Refusal> {
+    if body.is_empty() {
+        return Ok(Envelope::empty());
+    }
+    match json::parse(body) {
+        Ok(Value::Object(object)) => Envelope::from_object(object),
+        Ok(_) | Err(JsonError::NotAnObject) => Err(invalid_json("All JSON must be valid")),
+        // Whatever is wrong with it, crossbar's decoder words it like this.
+        Err(JsonError::Syntax(_)) => Err(invalid_json("decoder_exit around 0")),
+        Err(own @ (JsonError::DuplicateKey(_) | JsonError::TooDeep)) => Err(invalid_json(&own.to_string())),
+    }
+}
+
+fn invalid_json(message: &str) -> Refusal {
+    Refusal::Validation(Violations::one(
+        "json",
+        "invalid",
+        [("message", Value::from(message)), ("target", Value::from("body"))],
+    ))
+}
+
+/// A form is an envelope of texts, which therefore has no usable `data`; but what curl sends as one
+/// without being told otherwise is JSON.
+fn form_envelope(body: &[u8]) -> Result<Envelope, Refusal> {
+    match Query::parse(body) {
+        Ok(form) if form.is_single_bare_key() => json_envelope(body),
+        Ok(form) => Envelope::from_object(form.to_object()),
+        Err(_) => json_envelope(body),
+    }
+}
+
+/// The last part that is JSON is the envelope.
+async fn multipart_envelope(body: Bytes, boundary: &str) -> Result<Envelope, Refusal> {
+    let unreadable = |error: multer::Error| Refusal::malformed("body", &error.to_string(), None);
+    let whole = futures::stream::once(async move { Ok::<_, std::convert::Infallible>(body) });
+    let mut parts = multer::Multipart::new(whole, boundary);
+    let mut envelope = Envelope::empty();
+    while let Some(part) = parts.next_field().await.map_err(unreadable)? {
+        let header = part.headers().get("content-type").and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let content = part.bytes().await.map_err(unreadable)?;
+        envelope = match content_type::parse(header.as_deref())? {
+            ContentType::Json => json_envelope(&content)?,
+            ContentType::Form => form_envelope(&content)?,
+            _ => envelope,
+        };
+    }
+    Ok(envelope)
+}

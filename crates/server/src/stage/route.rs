@@ -1,0 +1,199 @@
+//! The path: its version, its parts, and the resource that it names. Refuses a bad escape (bare 400),
+//! version 1 (410); a path without a version gets a short page of text.
+
+use crate::catalogue::{Bare, Refusal};
+use crate::stage::query::unescape;
+
+/// What a path asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Route {
+    /// Something that is served here.
+    Served {
+        /// The account that the path names, if it has a place for one.
+        account: AccountPart,
+        /// The user that the path names.
+        user_id: Option<String>,
+        /// The thing itself.
+        resource: Resource,
+    },
+    /// A path below an account (or a login) that names nothing served here.
+    UnknownBelow,
+    /// A path that begins with nothing known.
+    UnknownTop,
+}
+
+/// The place of an account in a path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum AccountPart {
+    /// The path has no such place (`/v2/groups`), or leaves it out (`/v2/accounts/groups`).
+    Absent,
+    /// The place is there and empty (`/v2/accounts//groups`).
+    Empty,
+    /// This id, of whatever form.
+    Id(String),
+}
+
+/// A resource, with the methods that it has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Resource {
+    /// The groups of an account or user.
+    Groups,
+    /// One group, by its id.
+    Group(String),
+    /// Logging in with a user's credentials.
+    UserAuth,
+    /// Logging in with an account's key.
+    ApiAuth,
+}
+
+impl Resource {
+    /// The methods that crossbar has for it, in the order that its headers list them.
+    pub(crate) fn methods(&self) -> &'static [&'static str] {
+        match self {
+            Self::Groups => &["PUT", "GET"],
+            Self::Group(_) => &["PATCH", "POST", "GET", "DELETE"],
+            Self::UserAuth | Self::ApiAuth => &["PUT"],
+        }
+    }
+}
+
+/// The decoded parts of a path behind its version; empty parts at the end are gone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Parts(Vec<String>);
+
+/// A path's beginning.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Versioned {
+    /// A version that is served.
+    Served(Parts),
+    /// Version 1.
+    Gone,
+    /// No version at all.
+    Unversioned,
+}
+
+/// Takes a path apart.
+pub(crate) fn split(path: &str) -> Result<Versioned, Refusal> {
+    let decoded: Result<Vec<_>, _> =
+        path.strip_prefix('/').unwrap_or(path).split('/').map(|part| unescape(part.as_bytes(), false)).collect();
+    let decoded = decoded.map_err(|_| Refusal::Bare(Bare::BadPath))?;
+    let mut parts = decoded.into_iter().map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    let version = parts.next().unwrap_or_default();
+    let mut parts: Vec<_> = parts.collect();
+    while parts.last().is_some_and(String::is_empty) {
+        parts.pop();
+    }
+    Ok(match version.strip_prefix('v') {
+        Some("1") => Versioned::Gone,
+        Some(number) if is_number(number) => Versioned::Served(Parts(parts)),
+        _ if version == "hooks" => Versioned::Served(Parts(parts)),
+        _ => Versioned::Unversioned,
+    })
+}
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())
+}
+
+impl Parts {
+    /// Whether the path speaks of the token's own account.
+    pub(crate) fn is_alias(&self) -> bool {
+        self.0.first().is_some_and(|first| first == "account")
+    }
+
+    /// The path with the token's own account in place of the alias.
+    pub(crate) fn without_alias(self, account_id: &str) -> Self {
+        let rest = self.0.into_iter().skip(1);
+        Self(["accounts".to_owned(), account_id.to_owned()].into_iter().chain(rest).collect())
+    }
+
+    /// What the path asks for.
+    pub(crate) fn route(&self) -> Route {
+        let parts: Vec<&str> = self.0.iter().map(String::as_str).collect();
+        match parts.as_slice() {
+            ["accounts", "groups", rest @ ..] | ["groups", rest @ ..] => groups(AccountPart::Absent, None, rest),
+            ["accounts", account, "groups", rest @ ..] => groups(account_part(account), None, rest),
+            ["accounts", account, "users", user, "groups", rest @ ..] if *user != "groups" => {
+                groups(account_part(account), Some(user), rest)
+            }
+            ["user_auth"] => login(Resource::UserAuth),
+            ["api_auth"] => login(Resource::ApiAuth),
+            ["accounts" | "user_auth" | "api_auth", ..] => Route::UnknownBelow,
+            _ => Route::UnknownTop,
+        }
+    }
+}
+
+fn login(resource: Resource) -> Route {
+    Route::Served { account: AccountPart::Absent, user_id: None, resource }
+}
+
+fn groups(account: AccountPart, user_id: Option<&str>, rest: &[&str]) -> Route {
+    let resource = match rest {
+        [] => Resource::Groups,
+        [id] => Resource::Group((*id).to_owned()),
+        _ => return Route::UnknownBelow,
+    };
+    Route::Served { account, user_id: user_id.map(str::to_owned), resource }
+}
+
+fn account_part(text: &str) -> AccountPart {
+    if text.is_empty() { AccountPart::Empty } else { AccountPart::Id(text.to_owned()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{AccountPart, Resource, Route, Versioned, split};
+
+    fn route(path: &str) -> Route {
+        match split(path).unwrap() {
+            Versioned::Served(parts) => parts.route(),
+            other => panic!("{path}: {other:?}"),
+        }
+    }
+
+    fn served(account: &str, user_id: Option<&str>, resource: Resource) -> Route {
+        let account = AccountPart::Id(account.to_owned());
+        Route::Served { account, user_id: user_id.map(str::to_owned), resource }
+    }
+
+    #[test]
+    fn paths_name_resources() {
+        assert_eq!(route("/v2/accounts/A/groups"), served("A", None, Resource::Groups));
+        assert_eq!(route("/v3/accounts/A/groups///"), served("A", None, Resource::Groups));
+        assert_eq!(route("/hooks/accounts/A/groups"), served("A", None, Resource::Groups));
+        assert_eq!(route("/v2/accounts/%41/groups/a%2Fb+c"), served("A", None, Resource::Group("a/b+c".to_owned())));
+        assert_eq!(route("/v2/accounts/A/users/U/groups"), served("A", Some("U"), Resource::Groups));
+        assert_eq!(route("/v2/accounts/A/users/U/groups/G"), served("A", Some("U"), Resource::Group("G".to_owned())));
+        assert_eq!(
+            route("/v2/accounts//groups"),
+            Route::Served { account: AccountPart::Empty, user_id: None, resource: Resource::Groups }
+        );
+        for path in ["/v2/groups", "/v2/accounts/groups"] {
+            let expected = Route::Served { account: AccountPart::Absent, user_id: None, resource: Resource::Groups };
+            assert_eq!(route(path), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn other_paths_are_unknown() {
+        for path in [
+            "/v2/accounts", "/v2/accounts/A", "/v2/accounts/A/nosuch", "/v2/accounts/A/Groups", "/v2/accounts/A/groups/x/y",
+            "/v2/accounts/A/groups//G", "/v2/accounts/A/users/groups", "/v2/accounts/A/devices/D/groups", "/v2/user_auth/x",
+        ] {
+            assert_eq!(route(path), Route::UnknownBelow, "{path}");
+        }
+        for path in ["/v2", "/v2/", "/v2/nosuch", "/v2//accounts/A/groups"] {
+            assert_eq!(route(path), Route::UnknownTop, "{path}");
+        }
+    }
+
+    #[test]
+    fn versions_are_checked_first() {
+        for path in ["/", "", "//v2/accounts", "/accounts/A/groups", "/v2x/a", "/V2/a", "/v/a", "/v-1/a"] {
+            assert_eq!(split(path).unwrap(), Versioned::Unversioned, "{path}");
+        }
+        assert_eq!(split("/v1/accounts").unwrap(), Versioned::Gone);
+        assert!(split("/v2/accounts/%zz").is_err());
+    }
+}

@@ -1,0 +1,132 @@
+//! The binary as a process: commands that end, and a server that is stopped when its test is over.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::SocketAddr;
+use std::process::{Child, ChildStderr, Command, Output, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+/// The built binary.
+pub(crate) fn binary() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_crossbar-groups"));
+    // What a developer's shell sets must not change what is tested.
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("CROSSBAR_GROUPS_") {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+/// Runs a command to its end, with `input` as its standard input.
+pub(crate) fn run(arguments: &[&str], input: &[u8]) -> Output {
+    let mut child = binary()
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary starts");
+    // A command that ends before it reads all says why on its own.
+    let _ = child.stdin.take().expect("a pipe").write_all(input);
+    child.wait_with_output().expect("the command ends")
+}
+
+/// Runs a command that must succeed, and answers what it printed.
+pub(crate) fn run_ok(arguments: &[&str], input: &[u8]) -> String {
+    let output = run(arguments, input);
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("text")
+}
+
+/// A running server.
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
+    pub(crate) admin_address: SocketAddr,
+    child: Child,
+    log: Arc<Mutex<String>>,
+}
+
+impl Server {
+    /// Starts `serve` on free ports and waits until it serves.
+    pub(crate) fn start(store: &str, more: &[&str]) -> Self {
+        let mut child = binary()
+            .args(["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--workers", "2"])
+            .args(more)
+            .env("CROSSBAR_GROUPS_STORE", store)
+            .env("RUST_LOG", "info")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary starts");
+        let log = Arc::new(Mutex::new(String::new()));
+        let addresses = follow(child.stderr.take().expect("a pipe"), &log);
+        let deadline = Instant::now() + Duration::from_secs(60);
+        match addresses.recv_timeout(deadline - Instant::now()) {
+            Ok((address, admin_address)) => Self { address, admin_address, child, log },
+            Err(_) => {
+                let _ = child.kill();
+                let _ = child.wait();
+                panic!("the server did not start:\n{}", log.lock().unwrap())
+            }
+        }
+    }
+
+    /// The process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What the server has logged so far.
+    pub(crate) fn log(&self) -> String {
+        self.log.lock().unwrap().clone()
+    }
+
+    /// Tells the server to stop, and answers its exit code and how long that took.
+    pub(crate) fn stop(mut self) -> (Option<i32>, Duration) {
+        let begun = Instant::now();
+        self.signal("TERM");
+        let status = self.child.wait().expect("the server ends");
+        (status.code(), begun.elapsed())
+    }
+
+    /// Sends a signal by its name.
+    pub(crate) fn signal(&self, name: &str) {
+        let sent = Command::new("kill").arg(format!("-{name}")).arg(self.pid().to_string()).status();
+        assert!(sent.expect("kill is there").success());
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Collects a log, and hands over the addresses when the server says that it serves.
+fn follow(
+    stderr: ChildStderr,
+    log: &Arc<Mutex<String>>,
+) -> std::sync::mpsc::Receiver<(SocketAddr, SocketAddr)> {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let log = Arc::clone(log);
+    std::thread::spawn(move || {
+        for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+            let field = |name: &str| {
+                let (_, rest) = line.split_once(&format!(" {name}="))?;
+                rest.split(' ').next()?.parse().ok()
+            };
+            if line.contains("] serving ") || line.contains(" serving ") {
+                if let (Some(address), Some(admin_address)) = (field("address"), field("admin_address")) {
+                    let _ = sender.send((address, admin_address));
+                }
+            }
+            let mut log = log.lock().unwrap();
+            log.push_str(&line);
+            log.push('\n');
+        }
+    });
+    receiver
+}

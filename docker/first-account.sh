@@ -1,0 +1,11 @@
+#!/bin/sh
+# Makes the first account and its administrator, once: what is there already stays as it is.
+set -eu
+: "${FIRST_ACCOUNT_NAME:?set it in .env}" "${FIRST_ADMIN_USERNAME:?set it in .env}" "${FIRST_ADMIN_PASSWORD:?set it in .env}"
+
+account_id=$(crossbar-groups account create --name "$FIRST_ACCOUNT_NAME" --unless-exists \
+  ${FIRST_ACCOUNT_REALM:+--realm "$FIRST_ACCOUNT_REALM"})
+printf '%s' "$FIRST_ADMIN_PASSWORD" |
+  crossbar-groups user create --account "$account_id" --username "$FIRST_ADMIN_USERNAME" \
+    --admin --password-stdin --unless-exists >/dev/null
+echo "account $FIRST_ACCOUNT_NAME: $account_id"
