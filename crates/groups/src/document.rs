@@ -144,7 +144,9 @@ mod tests {
 
     #[test]
     fn the_name_for_search_keeps_ascii_letters_and_digits() {
-        for (name, expected) in [("Sales Team #1", "salesteam1"), ("日本 X9", "x9"), ("ÉK\u{212a}", "k"), ("", "")] {
+        for (name, expected) in
+            [("Sales Team #1", "salesteam1"), ("日本 X9", "x9"), ("ÉK\u{212a}", "k"), ("", "")]
+        {
             assert_eq!(alphanum_name(name), expected);
         }
     }

@@ -26,11 +26,7 @@ pub enum GroupsError {
 impl GroupsError {
     /// A store's answer about the document `id`.
     pub(crate) fn about(id: &str, error: StoreError) -> Self {
-        if error.is_not_found() {
-            Self::NotFound { id: id.to_owned() }
-        } else {
-            Self::from(error)
-        }
+        if error.is_not_found() { Self::NotFound { id: id.to_owned() } } else { Self::from(error) }
     }
 }
 

@@ -173,7 +173,8 @@ impl Path {
                 Value::Object(members) => members.get(part),
                 Value::Array(items) => {
                     inside_array = true;
-                    let place = erlang::to_integer(part).and_then(|n| usize::try_from(n.checked_sub(1)?).ok());
+                    let place =
+                        erlang::to_integer(part).and_then(|n| usize::try_from(n.checked_sub(1)?).ok());
                     place.and_then(|place| items.get(place))
                 }
                 // Below an array crossbar catches its own failure: nothing there.

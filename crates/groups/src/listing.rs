@@ -33,13 +33,18 @@ pub struct ListQuery {
     pub filters: Filters,
 }
 
+/// Where a listing comes from.
+pub(crate) struct Source {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) db: DbName,
+    /// How long each further batch may take.
+    pub(crate) patience: Duration,
+}
+
 /// A listing in progress: hands out one row after the other.
 pub struct Cursor {
-    store: Arc<dyn Store>,
-    db: DbName,
+    source: Source,
     list: ListQuery,
-    /// How long each batch may take.
-    patience: Duration,
     rows: RowStream,
     /// How many rows the running query was limited to, and how many of them came.
     batch_limit: Option<u64>,
@@ -50,39 +55,20 @@ pub struct Cursor {
 }
 
 impl Cursor {
-    /// Begins a listing. `patience` bounds each batch that is read, the first from now.
-    ///
-    /// # Errors
-    /// What the store answers. A view that is missing is created and asked again, as Kazoo does.
-    pub async fn open(
-        store: Arc<dyn Store>,
-        db: DbName,
-        list: ListQuery,
-        patience: Duration,
-    ) -> Result<Self, GroupsError> {
+    /// Begins a listing. A view that is missing is created and asked again, as Kazoo does.
+    pub(crate) async fn open(source: Source, list: ListQuery, deadline: Deadline) -> Result<Self, GroupsError> {
         let batch_limit = first_limit(&list);
         let query = view_query(&list, list.start_key.as_deref(), batch_limit);
-        let deadline = Deadline::after(patience);
-        let rows = match store.query(&db, query.clone(), deadline).await {
+        let Source { store, db, .. } = &source;
+        let rows = match store.query(db, query.clone(), deadline).await {
             Err(StoreError::ViewMissing(cause)) => {
                 log::info!(db = db.as_str(), reason = cause.reason(); "creating the design document of groups");
-                ensure_design(&*store, &db, &design_document(), deadline).await?;
-                store.query(&db, query, deadline).await?
+                ensure_design(&**store, db, &design_document(), deadline).await?;
+                store.query(db, query, deadline).await?
             }
             answer => answer?,
         };
-        Ok(Self {
-            store,
-            db,
-            list,
-            patience,
-            rows,
-            batch_limit,
-            batch_rows: 0,
-            last_id: None,
-            returned: 0,
-            next_start_key: None,
-        })
+        Ok(Self { source, list, rows, batch_limit, batch_rows: 0, last_id: None, returned: 0, next_start_key: None })
     }
 
     /// The next group's row, or none at the end of the page or listing.
@@ -135,7 +121,8 @@ impl Cursor {
                 return Ok(None);
             }
             let query = view_query(&self.list, Some(last_id), self.batch_limit);
-            self.rows = self.store.query(&self.db, query, Deadline::after(self.patience)).await?;
+            let Source { store, db, patience } = &self.source;
+            self.rows = store.query(db, query, Deadline::after(*patience)).await?;
             self.batch_rows = 0;
         }
     }

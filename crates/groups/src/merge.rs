@@ -52,7 +52,11 @@ mod tests {
 
     #[test]
     fn objects_merge_and_everything_else_replaces() {
-        check(json!({"e": {"a": 1, "b": 2}}), json!({"e": {"b": 3, "c": 4}}), json!({"e": {"a": 1, "b": 3, "c": 4}}));
+        check(
+            json!({"e": {"a": 1, "b": 2}}),
+            json!({"e": {"b": 3, "c": 4}}),
+            json!({"e": {"a": 1, "b": 3, "c": 4}}),
+        );
         check(json!({"l": [1, 2, 3]}), json!({"l": [9]}), json!({"l": [9]}));
         check(json!({"l": [9]}), json!({"l": {"a": 1}}), json!({"l": {"a": 1}}));
         check(json!({"e": {"a": 1}}), json!({"e": "s"}), json!({"e": "s"}));
@@ -72,11 +76,16 @@ mod tests {
 
     #[test]
     fn stored_nulls_go_with_any_patch_but_stay_in_arrays() {
-        check(json!({"n": null, "o": {"n": null}, "l": [null, {"n": null}]}), json!({}), json!({"o": {}, "l": [null, {"n": null}]}));
+        check(
+            json!({"n": null, "o": {"n": null}, "l": [null, {"n": null}]}),
+            json!({}),
+            json!({"o": {}, "l": [null, {"n": null}]}),
+        );
     }
 
     fn values() -> impl Strategy<Value = Value> {
-        let leaf = prop_oneof![Just(Value::Null), any::<bool>().prop_map(Value::from), (0..3).prop_map(Value::from)];
+        let leaf =
+            prop_oneof![Just(Value::Null), any::<bool>().prop_map(Value::from), (0..3).prop_map(Value::from)];
         leaf.prop_recursive(4, 24, 4, |inner| {
             prop_oneof![
                 proptest::collection::vec(inner.clone(), 0..3).prop_map(Value::from),
@@ -86,7 +95,8 @@ mod tests {
     }
 
     fn objects_of(inner: impl Strategy<Value = Value>) -> impl Strategy<Value = Map<String, Value>> {
-        proptest::collection::btree_map("[abc]", inner, 0..4).prop_map(|members| members.into_iter().collect())
+        proptest::collection::btree_map("[abc]", inner, 0..4)
+            .prop_map(|members| members.into_iter().collect())
     }
 
     /// What the merged document holds at a path, said without building the document: the model.
@@ -95,15 +105,17 @@ mod tests {
             (_, Some(Value::Null)) | (None | Some(Value::Null), None) => None,
             (Some(Value::Object(old)), Some(Value::Object(new))) if !new.is_empty() => {
                 let keys: std::collections::BTreeSet<_> = old.keys().chain(new.keys()).collect();
-                let members = keys.into_iter().filter_map(|key| Some((key.clone(), model(old.get(key), new.get(key))?)));
+                let members = keys
+                    .into_iter()
+                    .filter_map(|key| Some((key.clone(), model(old.get(key), new.get(key))?)));
                 Some(Value::Object(members.collect()))
             }
-            (_, Some(Value::Object(new))) => {
-                Some(Value::Object(new.iter().filter_map(|(k, v)| Some((k.clone(), model(None, Some(v))?))).collect()))
-            }
-            (Some(Value::Object(old)), None) => {
-                Some(Value::Object(old.iter().filter_map(|(k, v)| Some((k.clone(), model(Some(v), None)?))).collect()))
-            }
+            (_, Some(Value::Object(new))) => Some(Value::Object(
+                new.iter().filter_map(|(k, v)| Some((k.clone(), model(None, Some(v))?))).collect(),
+            )),
+            (Some(Value::Object(old)), None) => Some(Value::Object(
+                old.iter().filter_map(|(k, v)| Some((k.clone(), model(Some(v), None)?))).collect(),
+            )),
             (_, Some(new)) => Some(new.clone()),
             (Some(old), None) => Some(old.clone()),
         }

@@ -12,7 +12,7 @@ use validation::{Schema, Violations};
 use crate::document::{self, Stamp};
 use crate::erlang;
 use crate::error::GroupsError;
-use crate::listing::{Cursor, ListQuery};
+use crate::listing::{Cursor, ListQuery, Source};
 use crate::merge::merge;
 
 /// How often a deletion reads again when somebody else was faster.
@@ -24,7 +24,10 @@ const DELETE_ATTEMPTS: usize = 5;
 pub fn design_document() -> DesignDocument {
     let views = [
         ("crossbar_listing", include_str!("../../../couch-views/account/groups/crossbar_listing.js")),
-        ("crossbar_listing_by_user", include_str!("../../../couch-views/account/groups/crossbar_listing_by_user.js")),
+        (
+            "crossbar_listing_by_user",
+            include_str!("../../../couch-views/account/groups/crossbar_listing_by_user.js"),
+        ),
     ];
     DesignDocument::new("groups", &views).expect("`groups` can name a document")
 }
@@ -144,7 +147,12 @@ impl Groups {
     ///
     /// # Errors
     /// `Invalid`, then `NotFound`.
-    pub async fn prepare_replacement(&self, scope: &Scope<'_>, id: &str, data: Value) -> Result<Draft, GroupsError> {
+    pub async fn prepare_replacement(
+        &self,
+        scope: &Scope<'_>,
+        id: &str,
+        data: Value,
+    ) -> Result<Draft, GroupsError> {
         let public = self.validated(data).map_err(GroupsError::Invalid)?;
         let stored = self.fetch(scope, id).await?;
         Ok(Draft { stored, public })
@@ -155,7 +163,12 @@ impl Groups {
     ///
     /// # Errors
     /// `Invalid`, `NotFound`.
-    pub async fn prepare_patch(&self, scope: &Scope<'_>, id: &str, data: Value) -> Result<Draft, GroupsError> {
+    pub async fn prepare_patch(
+        &self,
+        scope: &Scope<'_>,
+        id: &str,
+        data: Value,
+    ) -> Result<Draft, GroupsError> {
         // crossbar merges into whatever has the id, and looks at its type after validation.
         let (stored, object) = match self.fetch_any(scope, id).await {
             Ok((stored, object)) if !document::is_deleted(&object) => (stored, object),
@@ -213,7 +226,12 @@ impl Groups {
         Err(GroupsError::Conflict)
     }
 
-    async fn remove_once(&self, scope: &Scope<'_>, group: &Document, deletion: Deletion) -> Result<(), GroupsError> {
+    async fn remove_once(
+        &self,
+        scope: &Scope<'_>,
+        group: &Document,
+        deletion: Deletion,
+    ) -> Result<(), GroupsError> {
         let (db, id) = (scope.access().db(), group.id());
         let answer = match deletion {
             Deletion::Hard => self.store.delete(db, id, group.rev(), scope.deadline).await,
@@ -228,17 +246,19 @@ impl Groups {
         answer.map(drop).map_err(|error| GroupsError::about(id.as_str(), error))
     }
 
-    /// Begins a listing; `patience` bounds each batch that is read.
+    /// Begins a listing. The first batch must be there by the scope's deadline, each further one within
+    /// `patience`.
     ///
     /// # Errors
     /// What the store answers.
     pub async fn list(
         &self,
-        access: &AccountAccess,
+        scope: &Scope<'_>,
         list: ListQuery,
         patience: Duration,
     ) -> Result<Cursor, GroupsError> {
-        Cursor::open(Arc::clone(&self.store), access.db().clone(), list, patience).await
+        let source = Source { store: Arc::clone(&self.store), db: scope.access().db().clone(), patience };
+        Cursor::open(source, list, scope.deadline).await
     }
 
     /// Sees to it that a user is there. Any document that is not deleted will do, as in crossbar: a
@@ -251,7 +271,11 @@ impl Groups {
         if document::is_deleted(&object) { Err(not_found(user_id)) } else { Ok(()) }
     }
 
-    async fn fetch_any(&self, scope: &Scope<'_>, id: &str) -> Result<(Document, Map<String, Value>), GroupsError> {
+    async fn fetch_any(
+        &self,
+        scope: &Scope<'_>,
+        id: &str,
+    ) -> Result<(Document, Map<String, Value>), GroupsError> {
         // An id that could not name a document names none.
         let doc_id = DocId::parse(id).map_err(|_| not_found(id))?;
         let document = self.store.fetch(scope.access().db(), &doc_id, scope.deadline).await;

@@ -22,7 +22,8 @@ const EXPIRES: &str = "Fri, 01 Jan 1999 00:00:00 GMT";
 const ALLOW_HEADERS: &str = "content-type, depth, user-agent, x-http-method-override, x-file-size, \
     x-requested-with, if-modified-since, x-file-name, cache-control, x-auth-token, x-kazoo-cluster-id, if-match";
 // `etag` stands twice in crossbar's.
-const EXPOSE_HEADERS: &str = "content-type, x-auth-token, x-request-id, x-kazoo-cluster-id, location, etag, etag";
+const EXPOSE_HEADERS: &str =
+    "content-type, x-auth-token, x-request-id, x-kazoo-cluster-id, location, etag, etag";
 
 /// An answer, ready for the wire.
 pub(crate) struct Answer {
@@ -100,7 +101,10 @@ pub(crate) fn no_csv() -> Answer {
 }
 
 /// A listing whose rows are sent as they come.
-pub(crate) fn chunked(exchange: &Exchange<'_>, chunks: BoxStream<'static, std::io::Result<bytes::Bytes>>) -> Answer {
+pub(crate) fn chunked(
+    exchange: &Exchange<'_>,
+    chunks: BoxStream<'static, std::io::Result<bytes::Bytes>>,
+) -> Answer {
     let headers = headers_of_content(exchange, "application/json");
     Answer { status: 200, headers, body: Body::Stream(chunks) }
 }
@@ -150,7 +154,8 @@ pub(crate) fn refusal(exchange: &Exchange<'_>, refusal: &Refusal, page_size: Opt
 }
 
 fn without_body(exchange: &Exchange<'_>, bare: Bare) -> Answer {
-    let mut headers = if bare.is_without_headers() { Vec::new() } else { headers_of_all(exchange, exchange.is_cors) };
+    let mut headers =
+        if bare.is_without_headers() { Vec::new() } else { headers_of_all(exchange, exchange.is_cors) };
     if bare == Bare::NotModified {
         headers.extend(headers_of_read(exchange));
     }
@@ -199,7 +204,8 @@ fn finish(
     mut headers: Vec<(&'static str, String)>,
     body: Vec<u8>,
 ) -> Answer {
-    let wants_gzip = body.len() > GZIP_ABOVE && negotiation::takes_gzip(exchange.incoming.header("accept-encoding"));
+    let wants_gzip =
+        body.len() > GZIP_ABOVE && negotiation::takes_gzip(exchange.incoming.header("accept-encoding"));
     if wants_gzip && let Ok(compressed) = gzip(&body) {
         headers.push(("content-encoding", "gzip".to_owned()));
         return Answer { status, headers, body: Body::Full(compressed) };
@@ -243,10 +249,10 @@ fn begin_envelope(exchange: &Exchange<'_>, paging: &Paging, is_known: bool, toke
 fn end_envelope(exchange: &Exchange<'_>, mut envelope: String, status: &str) -> Vec<u8> {
     push_text(&mut envelope, "status", status);
     envelope.push('}');
-    if exchange.is_pretty {
-        if let Ok(value) = datastore::json::parse(envelope.as_bytes()) {
-            return pretty::print(&value);
-        }
+    if exchange.is_pretty
+        && let Ok(value) = datastore::json::parse(envelope.as_bytes())
+    {
+        return pretty::print(&value);
     }
     envelope.into_bytes()
 }

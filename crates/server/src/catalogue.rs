@@ -116,7 +116,11 @@ impl Refusal {
     /// A part of the request that cannot be read: `part` is where, `message` what is wrong.
     pub(crate) fn malformed(part: &str, message: &str, target: Option<&str>) -> Self {
         let target = target.unwrap_or(part);
-        Self::Validation(Violations::one(part, "invalid", [("message", json!(message)), ("target", json!(target))]))
+        Self::Validation(Violations::one(
+            part,
+            "invalid",
+            [("message", json!(message)), ("target", json!(target))],
+        ))
     }
 
     /// The catalogue's row; none for a refusal without a body.
@@ -132,9 +136,11 @@ impl Refusal {
                 let detail = json!({"message": "account expired", "cause": cause});
                 row(400, "validation error", json!({"account": {"expired": detail}}))
             }
-            Self::AccountDisabled => {
-                row(400, "validation error", json!({"account": {"disabled": {"message": "account disabled"}}}))
-            }
+            Self::AccountDisabled => row(
+                400,
+                "validation error",
+                json!({"account": {"disabled": {"message": "account disabled"}}}),
+            ),
             Self::Gone => {
                 let text = "API version 1 is not supported. Please upgrade your code to use version 2.";
                 row(410, "gone", json!(text))
@@ -143,18 +149,24 @@ impl Refusal {
             Self::NotAuthenticated => named(401, "invalid_credentials", "invalid credentials"),
             Self::TooManyRequests => named(429, "too_many_requests", "too many requests"),
             Self::Forbidden => named(403, "forbidden", "forbidden"),
-            Self::Restricted => {
-                row(403, "forbidden", json!({"cause": "access denied by token restrictions", "message": "forbidden"}))
-            }
+            Self::Restricted => row(
+                403,
+                "forbidden",
+                json!({"cause": "access denied by token restrictions", "message": "forbidden"}),
+            ),
             Self::UnknownPath => named(404, "not_found", "not found"),
             Self::InvalidMethod => named(405, "invalid_method", "method not allowed"),
             Self::InvalidAccountId(id) => named(404, "bad identifier", &format!("invalid account_id '{id}'")),
             Self::MissingAccountId => named(404, "bad identifier", "missing account_id"),
-            Self::BadIdentifier(id) => row(404, "bad_identifier", json!({"cause": id, "message": "bad identifier"})),
+            Self::BadIdentifier(id) => {
+                row(404, "bad_identifier", json!({"cause": id, "message": "bad identifier"}))
+            }
             Self::UnknownApiKey(key) => row(404, "bad identifier", json!([key])),
             Self::Faulty(text) => named(404, "faulty_request", text),
             Self::Conflict => named(409, "datastore_conflict", "conflicting documents"),
-            Self::Store(error) if error.is_retryable() => named(503, "datastore_unreachable", "datastore timeout"),
+            Self::Store(error) if error.is_retryable() => {
+                named(503, "datastore_unreachable", "datastore timeout")
+            }
             Self::Store(error) => {
                 row(500, "datastore_fault", json!({"cause": fault_word(error), "message": "unknown failure"}))
             }

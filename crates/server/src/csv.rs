@@ -29,7 +29,8 @@ pub(crate) fn render(data: &Value) -> String {
                 columns.push(column.clone());
             }
         }
-        let line: Vec<_> = columns.iter().map(|column| cells.get(column).map_or_else(String::new, quote)).collect();
+        let line: Vec<_> =
+            columns.iter().map(|column| cells.get(column).map_or_else(String::new, quote)).collect();
         lines.push(line.join(","));
     }
     let headings: Vec<_> = columns.iter().map(|column| quote(&Value::from(heading(column)))).collect();

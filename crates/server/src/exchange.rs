@@ -4,6 +4,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use auth::Caller;
+use datastore::Deadline;
 
 use crate::app::App;
 use crate::incoming::Incoming;
@@ -23,6 +24,8 @@ pub(crate) struct Exchange<'a> {
     pub(crate) request_id: String,
     /// When it came, in seconds since 1970.
     pub(crate) unix_seconds: i64,
+    /// Until when the store must have answered whatever this request asks of it.
+    pub(crate) deadline: Deadline,
     /// The credentials that it shows, as its answer repeats them.
     pub(crate) presented: Option<String>,
     /// Who sent it, once that is proven.
@@ -45,12 +48,14 @@ impl<'a> Exchange<'a> {
     /// A request of which nothing is known yet.
     pub(crate) fn new(app: &'a App, incoming: &'a Incoming) -> Self {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let request_id = incoming.header("x-request-id").filter(|id| !id.is_empty() && id.len() <= MAX_REQUEST_ID);
+        let request_id =
+            incoming.header("x-request-id").filter(|id| !id.is_empty() && id.len() <= MAX_REQUEST_ID);
         Self {
             app,
             incoming,
             request_id: request_id.map_or_else(random_hex, str::to_owned),
             unix_seconds: i64::try_from(now.as_secs()).unwrap_or(i64::MAX),
+            deadline: Deadline::after(app.settings.store_timeout),
             presented: None,
             caller: None,
             tokens_remaining: app.buckets.size(),

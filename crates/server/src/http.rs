@@ -45,7 +45,10 @@ pub(crate) async fn serve(request: HttpRequest, payload: Payload, app: Data<App>
 }
 
 /// The body; none where it is larger than is taken. What is too large is read no further.
-async fn read_body(mut payload: Payload, max_bytes: u64) -> Result<Option<Bytes>, actix_web::error::PayloadError> {
+async fn read_body(
+    mut payload: Payload,
+    max_bytes: u64,
+) -> Result<Option<Bytes>, actix_web::error::PayloadError> {
     let mut body = BytesMut::new();
     while let Some(chunk) = payload.next().await {
         let chunk = chunk?;

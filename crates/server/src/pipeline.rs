@@ -9,7 +9,9 @@ use crate::parameters::Parameters;
 use crate::stage::cors::Methods;
 use crate::stage::negotiation::Format;
 use crate::stage::route::{Parts, Resource, Route, Versioned};
-use crate::stage::{account, body, content_type, cors, language, negotiation, preconditions, query, route, token, verb};
+use crate::stage::{
+    account, body, content_type, cors, language, negotiation, preconditions, query, route, token, verb,
+};
 
 /// Answers a request.
 pub(crate) async fn run(exchange: &mut Exchange<'_>) -> Answer {
@@ -46,7 +48,8 @@ async fn stages(exchange: &mut Exchange<'_>) -> Result<Answer, Refused> {
     // Who logs in may still show an old token: nobody looks at it.
     let verb_parameter = parameters.text("verb");
     let verb = verb::effective(&incoming.method, verb_parameter.as_deref());
-    let is_login_path = matches!(parts.route(), Route::Served { resource: Resource::UserAuth | Resource::ApiAuth, .. });
+    let is_login_path =
+        matches!(parts.route(), Route::Served { resource: Resource::UserAuth | Resource::ApiAuth, .. });
     let is_login = is_login_path && verb.name == "PUT";
     if !is_login {
         account::identify(exchange, presented.as_ref()).await?;
@@ -61,7 +64,11 @@ async fn stages(exchange: &mut Exchange<'_>) -> Result<Answer, Refused> {
     };
     if exchange.is_cors && verb.name == "OPTIONS" && route != Route::UnknownTop {
         let is_preflight = incoming.method == "OPTIONS";
-        return if is_preflight { Ok(answer::preflight(exchange)) } else { Err(Refusal::Bare(Bare::TunnelledPreflight).into()) };
+        return if is_preflight {
+            Ok(answer::preflight(exchange))
+        } else {
+            Err(Refusal::Bare(Bare::TunnelledPreflight).into())
+        };
     }
     let (account, user_id, resource) = match route {
         Route::Served { account, user_id, resource } => (account, user_id, resource),

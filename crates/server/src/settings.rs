@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
-use datastore::Deadline;
 use serde::Deserialize;
 
 use crate::cli::Failure;
@@ -199,10 +198,15 @@ struct File {
 }
 
 fn read_file(path: &Path) -> Result<File, Failure> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| Failure::setup(format!("cannot read the settings file {}: {error}", path.display())))?;
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        Failure::setup(format!("cannot read the settings file {}: {error}", path.display()))
+    })?;
     toml::from_str(&text).map_err(|error| {
-        Failure::setup(format!("the settings file {} cannot be understood: {}", path.display(), error.message()))
+        Failure::setup(format!(
+            "the settings file {} cannot be understood: {}",
+            path.display(),
+            error.message()
+        ))
     })
 }
 
@@ -221,7 +225,7 @@ pub(crate) struct ServeSettings {
     pub(crate) max_body_bytes: u64,
     /// How long a body may take to arrive.
     pub(crate) body_timeout: Duration,
-    /// How long the store may take to answer, and again for each further batch of a listing.
+    /// How long the store may take over a request, and again over each further batch of a listing.
     pub(crate) store_timeout: Duration,
     /// How many groups a page holds where the client does not say.
     pub(crate) page_size: u64,
@@ -239,21 +243,16 @@ pub(crate) struct ServeSettings {
     pub(crate) reverse_proxies: Vec<IpAddr>,
 }
 
-impl ServeSettings {
-    /// Until when the store must have answered a request that begins now.
-    pub(crate) fn deadline(&self) -> Deadline {
-        Deadline::after(self.store_timeout)
-    }
-}
-
 impl Serve {
     /// The settings, from the arguments and the environment (clap has joined them), the file, defaults.
     pub(crate) fn settings(&self) -> Result<ServeSettings, Failure> {
         let file = match &self.store.config {
             None => ServeValues::default(),
-            Some(path) => toml::Value::Table(read_file(path)?.rest).try_into().map_err(|error: toml::de::Error| {
-                Failure::setup(format!("the settings file {}: {}", path.display(), error.message()))
-            })?,
+            Some(path) => {
+                toml::Value::Table(read_file(path)?.rest).try_into().map_err(|error: toml::de::Error| {
+                    Failure::setup(format!("the settings file {}: {}", path.display(), error.message()))
+                })?
+            }
         };
         validate(&self.values, file)
     }
@@ -298,7 +297,9 @@ fn validate(given: &ServeValues, file: ServeValues) -> Result<ServeSettings, Fai
 fn address(name: &str, value: Option<String>, default: &str) -> Result<SocketAddr, Failure> {
     let text = value.unwrap_or_else(|| default.to_owned());
     text.parse().map_err(|_| {
-        Failure::setup(format!("the setting {name} must be an address and a port, like {default}, not {text:?}"))
+        Failure::setup(format!(
+            "the setting {name} must be an address and a port, like {default}, not {text:?}"
+        ))
     })
 }
 
@@ -307,7 +308,8 @@ fn milliseconds(value: Option<u64>, default: u64) -> Duration {
 }
 
 fn default_node_name() -> String {
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_else(|_| "localhost".to_owned());
+    let host =
+        std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_else(|_| "localhost".to_owned());
     format!("crossbar_groups@{}", host.trim())
 }
 

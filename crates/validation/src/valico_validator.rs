@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use serde_json::Value;
 use url::Url;
 use valico::common::error::ValicoError;
-use valico::json_schema::{Scope, SchemaVersion};
+use valico::json_schema::{SchemaVersion, Scope};
 
 use crate::schema::SchemaError;
 use crate::validator::{Keyword, Problem, Validator};
@@ -30,8 +30,17 @@ const CODES: [(&str, Keyword); 6] = [
 const SILENT: [&str; 4] = ["$schema", "description", "default", "title"];
 
 /// Keywords whose violations have words here.
-const SPOKEN: [&str; 9] =
-    ["type", "required", "properties", "additionalProperties", "items", "minLength", "maxLength", "enum", "pattern"];
+const SPOKEN: [&str; 9] = [
+    "type",
+    "required",
+    "properties",
+    "additionalProperties",
+    "items",
+    "minLength",
+    "maxLength",
+    "enum",
+    "pattern",
+];
 
 /// A schema for valico. Its compiled form may not cross threads, so each thread compiles its own once.
 pub(crate) struct ValicoValidator {
@@ -87,7 +96,8 @@ impl Validator for ValicoValidator {
         if let (Some(allowed), Value::Object(members)) = (&self.allowed, document) {
             let surplus = members.keys().filter(|key| !allowed.contains(key));
             problems.extend(
-                surplus.map(|key| Problem { path: vec![key.clone()], keyword: Keyword::AdditionalProperties }),
+                surplus
+                    .map(|key| Problem { path: vec![key.clone()], keyword: Keyword::AdditionalProperties }),
             );
         }
         problems
@@ -104,7 +114,8 @@ fn problem(error: &dyn ValicoError) -> Option<Problem> {
 /// Refuses what valico gets wrong, and keywords that nothing here has words for: a document that
 /// breaks one of them would be turned away without a reason.
 fn refuse_unsupported(path: &str, schema: &Value) -> Result<(), SchemaError> {
-    let unsupported = |keyword: &str| SchemaError::Unsupported { keyword: keyword.to_owned(), path: path.to_owned() };
+    let unsupported =
+        |keyword: &str| SchemaError::Unsupported { keyword: keyword.to_owned(), path: path.to_owned() };
     let Value::Object(keywords) = schema else { return Err(unsupported("a schema that is no object")) };
     for (keyword, value) in keywords {
         match keyword.as_str() {
@@ -120,7 +131,9 @@ fn refuse_unsupported(path: &str, schema: &Value) -> Result<(), SchemaError> {
             "items" => refuse_unsupported(&format!("{path}/items"), value)?,
             "type" if value == "integer" => return Err(unsupported("type integer")),
             "type" if !value.is_string() => return Err(unsupported("a list of types")),
-            "additionalProperties" if !value.is_boolean() || !path.is_empty() => return Err(unsupported(keyword)),
+            "additionalProperties" if !value.is_boolean() || !path.is_empty() => {
+                return Err(unsupported(keyword));
+            }
             known if SPOKEN.contains(&known) || SILENT.contains(&known) => {}
             other => return Err(unsupported(other)),
         }

@@ -58,7 +58,11 @@ impl Violations {
         for problem in problems {
             let path: Vec<_> = problem.path.iter().map(|part| part.replace('.', "%2E")).collect();
             let details = details(problem, schema, document);
-            violations.push(path.join("."), problem.keyword.name(), details.into_iter().map(|(k, v)| (k.to_owned(), v)).collect());
+            violations.push(
+                path.join("."),
+                problem.keyword.name(),
+                details.into_iter().map(|(k, v)| (k.to_owned(), v)).collect(),
+            );
         }
         violations
     }
@@ -80,10 +84,20 @@ fn details(problem: &Problem, schema: &Value, document: &Value) -> Vec<(&'static
     match problem.keyword {
         Keyword::Required => missing_details(json!(problem.path.last())),
         Keyword::Type => wrong_type_details(target.as_str().unwrap_or_default(), value),
-        Keyword::MinLength => with_target(format!("String must be at least {target} characters"), target, value),
-        Keyword::MaxLength => with_target(format!("String must not be more than {target} characters"), target, value),
-        Keyword::Enum => with_target("Value not found in enumerated list of values".to_owned(), target, value),
-        Keyword::Pattern => with_target("Failed to match pattern".to_owned(), target, value),
+        Keyword::MinLength => {
+            with_target(format!("String must be at least {target} characters"), target, value)
+        }
+        Keyword::MaxLength => {
+            with_target(format!("String must not be more than {target} characters"), target, value)
+        }
+        // Of these two Kazoo names no cause.
+        Keyword::Enum => {
+            without_cause("Value not found in enumerated list of values".to_owned(), target, value)
+        }
+        Keyword::Pattern => {
+            let message = format!("Failed to match pattern '{}'", target.as_str().unwrap_or_default());
+            without_cause(message, target, value)
+        }
         Keyword::AdditionalProperties => vec![
             ("message", json!("Strict checking of data is enabled; only include schema-defined properties")),
             ("value", value_at(document, parent(&problem.path)).unwrap_or_default()),
@@ -102,6 +116,10 @@ fn wrong_type_details(target: &str, value: Value) -> Vec<(&'static str, Value)> 
 
 fn with_target(message: String, target: Value, value: Value) -> Vec<(&'static str, Value)> {
     vec![("message", json!(message)), ("target", target), ("cause", value.clone()), ("value", value)]
+}
+
+fn without_cause(message: String, target: Value, value: Value) -> Vec<(&'static str, Value)> {
+    vec![("message", json!(message)), ("target", target), ("value", value)]
 }
 
 fn parent(path: &[String]) -> &[String] {

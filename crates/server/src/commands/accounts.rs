@@ -18,7 +18,9 @@ pub(crate) fn create_account(arguments: AccountCreate) -> Result<(), Failure> {
     let parent = arguments.parent.as_deref().map(account_id).transpose()?;
     with_store(&arguments.store.clone(), |store| async move {
         let failure = store_failure("the account was not created");
-        if let Some(there) = bootstrap::find_account(&*store, &arguments.name, deadline()).await.map_err(&failure)? {
+        if let Some(there) =
+            bootstrap::find_account(&*store, &arguments.name, deadline()).await.map_err(&failure)?
+        {
             return if arguments.unless_exists {
                 say(there.as_str())
             } else {
@@ -84,7 +86,9 @@ pub(crate) fn push_views(arguments: ViewsPush) -> Result<(), Failure> {
         };
         for id in &accounts {
             bootstrap::push_views(&*store, id, deadline()).await.map_err(&failure)?;
-            ensure_design(&*store, &id.db(), &groups::design_document(), deadline()).await.map_err(&failure)?;
+            ensure_design(&*store, &id.db(), &groups::design_document(), deadline())
+                .await
+                .map_err(&failure)?;
         }
         say(&format!("the views of {} accounts are there", accounts.len()))
     })
@@ -118,7 +122,9 @@ fn read_password(from_stdin: bool) -> Result<Secret, Failure> {
         write!(terminal, "Password (it will show): ").and_then(|()| terminal.flush()).map_err(unreadable)?;
         std::io::stdin().lock().take(MAX_PASSWORD).read_line(&mut text).map_err(unreadable)?;
     } else {
-        return Err(Failure::setup("there is no terminal to ask for the password: pipe it in and add --password-stdin"));
+        return Err(Failure::setup(
+            "there is no terminal to ask for the password: pipe it in and add --password-stdin",
+        ));
     }
     let password = text.trim_end_matches(['\r', '\n']);
     if password.is_empty() { Err(Failure::setup("the password is empty")) } else { Ok(Secret::new(password)) }

@@ -35,23 +35,27 @@ pub(crate) async fn prepare(store: &Arc<dyn Backend>) -> Result<Greeting, Failur
     let (account_id, is_new) = match found {
         Some(id) => (id, false),
         None if bootstrap::is_set_up(&**store, deadline()).await.map_err(&failure)? => {
-            return Err(Failure::setup("--demo is for an empty store, and this one is in use without a demo account"));
+            return Err(Failure::setup(
+                "--demo is for an empty store, and this one is in use without a demo account",
+            ));
         }
         None => {
             let account = NewAccount { name: ACCOUNT, realm: None, parent: None };
             (bootstrap::create_account(&**store, &account, deadline()).await.map_err(&failure)?, true)
         }
     };
-    let user_id = match bootstrap::find_user(&**store, &account_id, ADMIN, deadline()).await.map_err(&failure)? {
-        Some(id) => id,
-        None => {
-            let password = Secret::new(crate::random_hex());
-            let user = NewUser { username: ADMIN, password: &password, is_admin: true };
-            bootstrap::create_user(&**store, &account_id, &user, deadline()).await.map_err(&failure)?
-        }
-    };
+    let user_id =
+        match bootstrap::find_user(&**store, &account_id, ADMIN, deadline()).await.map_err(&failure)? {
+            Some(id) => id,
+            None => {
+                let password = Secret::new(crate::random_hex());
+                let user = NewUser { username: ADMIN, password: &password, is_admin: true };
+                bootstrap::create_user(&**store, &account_id, &user, deadline()).await.map_err(&failure)?
+            }
+        };
     let auth = Authenticator::new(Arc::clone(store), auth::Settings::default());
-    let token = auth.mint(&account_id, Some(user_id.as_str()), TOKEN_TTL, deadline()).await.map_err(&failure)?;
+    let token =
+        auth.mint(&account_id, Some(user_id.as_str()), TOKEN_TTL, deadline()).await.map_err(&failure)?;
     if is_new {
         make_groups(store, &auth, &token, &account_id, user_id.as_str()).await?;
     }
@@ -66,12 +70,15 @@ async fn make_groups(
     account_id: &AccountId,
     user_id: &str,
 ) -> Result<(), Failure> {
-    let broken = |error: &dyn std::error::Error| Failure::run(format!("the demo groups could not be made: {}", crate::chain(error)));
+    let broken = |error: &dyn std::error::Error| {
+        Failure::run(format!("the demo groups could not be made: {}", crate::chain(error)))
+    };
     let caller = auth.verify(token, None, deadline()).await.map_err(|error| broken(&error))?;
     let account = auth.load_account(account_id, deadline()).await.map_err(|error| broken(&error))?;
     let account = account.ok_or_else(|| Failure::run("the demo account is gone"))?;
     let asked = Asked { params: &[], verb: "PUT" };
-    let access = auth.authorise(&caller, &account, asked, deadline()).await.map_err(|error| broken(&error))?;
+    let access =
+        auth.authorise(&caller, &account, asked, deadline()).await.map_err(|error| broken(&error))?;
     let groups = Groups::new(Arc::<dyn Backend>::clone(store));
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     let request_id = crate::random_hex();

@@ -13,8 +13,13 @@ const PATIENCE: Duration = Duration::from_secs(3);
 pub(crate) fn run(arguments: &Healthcheck) -> Result<(), Failure> {
     let url = &arguments.url;
     let authority = url.strip_prefix("http://").unwrap_or(url).trim_end_matches('/');
-    let status = ask(authority).map_err(|error| Failure::run(format!("no answer from {authority}: {error}")))?;
-    if status.contains(" 200 ") { Ok(()) } else { Err(Failure::run(format!("{authority} answers {}", status.trim()))) }
+    let status =
+        ask(authority).map_err(|error| Failure::run(format!("no answer from {authority}: {error}")))?;
+    if status.contains(" 200 ") {
+        Ok(())
+    } else {
+        Err(Failure::run(format!("{authority} answers {}", status.trim())))
+    }
 }
 
 /// The first line of the answer.

@@ -54,5 +54,6 @@ fn store_failure(what: &str) -> impl Fn(StoreError) -> Failure {
 
 /// Prints a line for whoever ran the command, or for the program that reads it.
 fn say(line: &str) -> Result<(), Failure> {
-    writeln!(std::io::stdout(), "{line}").map_err(|error| Failure::run(format!("cannot write the output: {error}")))
+    writeln!(std::io::stdout(), "{line}")
+        .map_err(|error| Failure::run(format!("cannot write the output: {error}")))
 }

@@ -30,20 +30,28 @@ pub(crate) fn run(arguments: Serve) -> Result<(), Failure> {
     let settings = arguments.settings()?;
     let location = arguments.store.location()?;
     let store_runtime = runtime()?;
-    let is_own = matches!(location, StoreLocation::File(_));
-    let store = location.open(store_runtime.handle())?;
-    log::info!(store = location.to_string().as_str(); "opened the store");
-    actix_web::rt::System::new().block_on(serve(settings, store, is_own, arguments.demo))
+    let opened = Opened {
+        store: location.open(store_runtime.handle())?,
+        name: location.to_string(),
+        is_own: matches!(location, StoreLocation::File(_)),
+    };
+    actix_web::rt::System::new().block_on(serve(settings, opened, arguments.demo))
 }
 
-async fn serve(
-    settings: ServeSettings,
+/// The store that is served.
+struct Opened {
     store: Arc<dyn Backend>,
+    /// What to call it, without credentials.
+    name: String,
+    /// Whether it is this program's alone: in a CouchDB the design documents may be Kazoo's.
     is_own: bool,
-    is_demo: bool,
-) -> Result<(), Failure> {
+}
+
+async fn serve(settings: ServeSettings, opened: Opened, is_demo: bool) -> Result<(), Failure> {
+    let Opened { store, name, is_own } = opened;
     let greeting = if is_demo { Some(demo::prepare(&store).await?) } else { None };
     check_set_up(&*store).await?;
+    log::info!(store = name.as_str(); "opened the store");
     let shared = Data::new(app(settings.clone(), Arc::clone(&store), is_own));
 
     let api = HttpServer::new(move || {
@@ -79,7 +87,9 @@ async fn serve(
     if let Some(greeting) = greeting {
         super::say(&greeting.text(api_address))?;
     }
-    future::try_join(api, admin).await.map_err(|error| Failure::run(format!("the server broke off: {error}")))?;
+    future::try_join(api, admin)
+        .await
+        .map_err(|error| Failure::run(format!("the server broke off: {error}")))?;
     log::info!("stopped");
     Ok(())
 }
@@ -89,8 +99,8 @@ fn app(settings: ServeSettings, store: Arc<dyn Backend>, is_own: bool) -> App {
         kazoo_node: settings.kazoo_node.clone(),
         kazoo_zone: settings.kazoo_zone.clone(),
         strict_tokens: settings.strict_tokens,
-        // A file is this program's alone; in a CouchDB the design documents may be Kazoo's.
         may_create_views: is_own,
+        ..auth::Settings::default()
     };
     App {
         version: settings.api_version.clone(),
@@ -111,9 +121,9 @@ async fn check_set_up(store: &dyn Backend) -> Result<(), Failure> {
             "the store has no system_config/auth, so no token could be checked: create an account with \
              `crossbar-groups account create`, `import` one, or try `serve --demo`",
         )),
-        Err(error @ (StoreError::Unauthorized(_) | StoreError::Forbidden(_))) => {
-            Err(Failure::setup(format!("{}: check user and password in the setting store", crate::chain(&error))))
-        }
+        Err(error @ (StoreError::Unauthorized(_) | StoreError::Forbidden(_))) => Err(Failure::setup(
+            format!("{}: check user and password in the setting store", crate::chain(&error)),
+        )),
         Err(error) => {
             log::warn!("the store does not answer yet: {}", crate::chain(&error));
             Ok(())
@@ -129,7 +139,8 @@ fn cannot_listen(setting: &str, address: SocketAddr, error: &std::io::Error) -> 
 
 /// Lets the servers finish what is under way when the process is told to end.
 fn stop_on_signal(handles: [ServerHandle; 2]) -> Result<(), Failure> {
-    let listen = |kind| signal(kind).map_err(|error| Failure::setup(format!("cannot listen for signals: {error}")));
+    let listen =
+        |kind| signal(kind).map_err(|error| Failure::setup(format!("cannot listen for signals: {error}")));
     let (mut terminate, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
     actix_web::rt::spawn(async move {
         future::select(Box::pin(terminate.recv()), Box::pin(interrupt.recv())).await;

@@ -28,11 +28,21 @@ pub(crate) fn import(arguments: Import) -> Result<(), Failure> {
         Box::new(BufReader::new(opened))
     };
     with_store(&store, |store| async move {
-        let mut import = Importing { store: &*store, waiting: BTreeMap::new(), imported: 0, there: 0, refused: Vec::new() };
+        let mut import = Importing {
+            store: &*store,
+            waiting: BTreeMap::new(),
+            imported: 0,
+            there: 0,
+            refused: Vec::new(),
+        };
         for (number, line) in (1..).zip(reader.lines()) {
             let line = line.map_err(|error| Failure::run(format!("cannot read line {number}: {error}")))?;
             if !line.trim().is_empty() {
-                let (db, draft) = parse_line(&line).map_err(|what| Failure::run(format!("line {number}: {what}; nothing of it and of the lines after it was imported")))?;
+                let (db, draft) = parse_line(&line).map_err(|what| {
+                    Failure::run(format!(
+                        "line {number}: {what}; nothing of it and of the lines after it was imported"
+                    ))
+                })?;
                 import.push(db, draft).await?;
             }
         }
@@ -46,7 +56,9 @@ fn parse_line(line: &str) -> Result<(DbName, Draft), String> {
     let mut object = json::parse_stored_object(line).map_err(|error| error.to_string())?;
     let db = object.get("db").and_then(Value::as_str).ok_or("it has no \"db\"")?;
     let db = DbName::parse(db).map_err(|error| format!("{db:?} cannot name a database: {error}"))?;
-    let Some(Value::Object(mut body)) = object.shift_remove("doc") else { return Err("it has no \"doc\"".to_owned()) };
+    let Some(Value::Object(mut body)) = object.shift_remove("doc") else {
+        return Err("it has no \"doc\"".to_owned());
+    };
     let id = body.get("_id").and_then(Value::as_str).ok_or("its document has no \"_id\"")?;
     let id = match id.strip_prefix("_design/") {
         Some(name) => DocId::design(name),
@@ -116,13 +128,20 @@ impl Importing<'_> {
         if self.refused.is_empty() {
             return Ok(());
         }
-        Err(Failure::run(format!("{} documents were not imported:\n{}", self.refused.len(), self.refused.join("\n"))))
+        Err(Failure::run(format!(
+            "{} documents were not imported:\n{}",
+            self.refused.len(),
+            self.refused.join("\n")
+        )))
     }
 }
 
 pub(crate) fn export(arguments: Export) -> Result<(), Failure> {
     let Export { store, db } = arguments;
-    let only = db.map(|name| DbName::parse(&name).map_err(|error| Failure::setup(format!("{name:?} cannot name a database: {error}"))));
+    let only = db.map(|name| {
+        DbName::parse(&name)
+            .map_err(|error| Failure::setup(format!("{name:?} cannot name a database: {error}")))
+    });
     let only = only.transpose()?;
     with_store(&store, |store| async move {
         let failure = store_failure("the export broke off");
@@ -148,14 +167,19 @@ pub(crate) fn export(arguments: Export) -> Result<(), Failure> {
 }
 
 /// A document's members without id and revision, its attachments inside.
-async fn with_attachments(store: &dyn Backend, db: &DbName, document: &Document) -> Result<Map<String, Value>, Failure> {
+async fn with_attachments(
+    store: &dyn Backend,
+    db: &DbName,
+    document: &Document,
+) -> Result<Map<String, Value>, Failure> {
     let failure = store_failure("a document could not be read");
     let mut members = document.to_object().map_err(&failure)?;
     members.shift_remove("_id");
     members.shift_remove("_rev");
     if let Some(Value::Object(attachments)) = members.get_mut("_attachments") {
         for (name, stub) in attachments.iter_mut() {
-            let bytes = store.fetch_attachment(db, document.id(), name, deadline()).await.map_err(&failure)?;
+            let bytes =
+                store.fetch_attachment(db, document.id(), name, deadline()).await.map_err(&failure)?;
             let content_type = stub.get("content_type").cloned().unwrap_or(Value::Null);
             *stub = serde_json::json!({"content_type": content_type, "data": STANDARD.encode(&bytes)});
         }
@@ -181,9 +205,13 @@ mod tests {
 
     #[test]
     fn a_line_is_a_database_and_a_document() {
-        let (db, draft) = parse_line(r#"{"db":"account/aa/bb/c","doc":{"_id":"x","_rev":"1-a","n":1}}"#).unwrap();
+        let (db, draft) =
+            parse_line(r#"{"db":"account/aa/bb/c","doc":{"_id":"x","_rev":"1-a","n":1}}"#).unwrap();
         assert_eq!((db.as_str(), draft.id.as_str(), draft.body.len()), ("account/aa/bb/c", "x", 1));
-        assert_eq!(parse_line(r#"{"db":"a","doc":{"_id":"_design/groups"}}"#).unwrap().1.id.as_str(), "_design/groups");
+        assert_eq!(
+            parse_line(r#"{"db":"a","doc":{"_id":"_design/groups"}}"#).unwrap().1.id.as_str(),
+            "_design/groups"
+        );
     }
 
     #[test]

@@ -116,16 +116,22 @@ fn removed_success(removed: &Document) -> Result<Success, Refusal> {
 /// The name that CSV is to be saved under: the client's, without a path, or a new one.
 pub(super) fn csv_file_name(call: &Call<'_>, exchange: &Exchange<'_>) -> String {
     let chosen = exchange.incoming.header("x-file-name").map(str::to_owned);
-    let chosen = chosen.or_else(|| call.parameters.text("file_name")).or_else(|| call.parameters.text("filename"));
+    let chosen =
+        chosen.or_else(|| call.parameters.text("file_name")).or_else(|| call.parameters.text("filename"));
     let base_name = chosen.as_deref().and_then(|name| name.rsplit(['/', '\\']).next());
     // What would end the quotes or the header has no place in it.
-    let safe: String = base_name.unwrap_or_default().chars().filter(|c| !c.is_control() && *c != '"').collect();
-    if safe.is_empty() { format!("json_{}.csv", random_hex().chars().take(22).collect::<String>()) } else { safe }
+    let safe: String =
+        base_name.unwrap_or_default().chars().filter(|c| !c.is_control() && *c != '"').collect();
+    if safe.is_empty() {
+        format!("json_{}.csv", random_hex().chars().take(22).collect::<String>())
+    } else {
+        safe
+    }
 }
 
 pub(super) fn scope<'a>(exchange: &'a Exchange<'_>, access: &'a AccountAccess) -> Scope<'a> {
     let stamp = Stamp { access, request_id: &exchange.request_id, unix_seconds: exchange.unix_seconds };
-    Scope { stamp, deadline: exchange.app.settings.deadline() }
+    Scope { stamp, deadline: exchange.deadline }
 }
 
 impl From<GroupsError> for Refusal {

@@ -48,13 +48,21 @@ pub(super) async fn prepare(
     }
     let query = list_query(exchange, call)?;
     let (is_paged, start_key) = (query.page_size.is_some(), query.start_key.clone());
-    let mut cursor = groups.list(access, query, exchange.app.settings.store_timeout).await?;
+    let patience = exchange.app.settings.store_timeout;
+    let mut cursor = groups.list(&scope(exchange, access), query, patience).await?;
     let mut rows = Vec::new();
     let is_chunked = call.parameters.query.value("is_chunked").is_some_and(|value| erlang::is_true(&value));
     while let Some(row) = cursor.next().await? {
         rows.push(row);
         if is_chunked && call.format == Format::Json {
-            return Ok(Prepared { rows, rest: Some(cursor), is_paged, start_key, next_start_key: None, etag: None });
+            return Ok(Prepared {
+                rows,
+                rest: Some(cursor),
+                is_paged,
+                start_key,
+                next_start_key: None,
+                etag: None,
+            });
         }
     }
     let next_start_key = cursor.next_start_key().map(str::to_owned);
@@ -62,7 +70,11 @@ pub(super) async fn prepare(
     Ok(Prepared { rows, rest: None, is_paged, start_key, next_start_key, etag })
 }
 
-pub(super) fn carry_out(exchange: &Exchange<'_>, call: &Call<'_>, listing: Prepared) -> Result<Answer, Refusal> {
+pub(super) fn carry_out(
+    exchange: &Exchange<'_>,
+    call: &Call<'_>,
+    listing: Prepared,
+) -> Result<Answer, Refusal> {
     if call.format == Format::Csv {
         return as_csv(exchange, call, &listing);
     }
@@ -80,12 +92,16 @@ pub(super) fn carry_out(exchange: &Exchange<'_>, call: &Call<'_>, listing: Prepa
         // Through POST there is no entity tag, and this word stays where its digest would stand.
         false => listing.etag.map(|_| "automatic".to_owned()),
     };
-    Ok(answer::success(exchange, Success { status: 200, data: join(&listing.rows), revision, paging, ..Success::default() }))
+    Ok(answer::success(
+        exchange,
+        Success { status: 200, data: join(&listing.rows), revision, paging, ..Success::default() },
+    ))
 }
 
 fn list_query(exchange: &Exchange<'_>, call: &Call<'_>) -> Result<ListQuery, Refusal> {
     let query = call.parameters.query;
-    let is_flag_set = |name| query.value(name).is_some_and(|value: Value| value != "false" && value != Value::Bool(false));
+    let is_flag_set =
+        |name| query.value(name).is_some_and(|value: Value| value != "false" && value != Value::Bool(false));
     let is_paged = call.parameters.is_true_or("paginate", true);
     let page_size = if is_paged {
         let wanted = call.parameters.value("page_size");
@@ -98,7 +114,8 @@ fn list_query(exchange: &Exchange<'_>, call: &Call<'_>) -> Result<ListQuery, Ref
     }
     Ok(ListQuery {
         user_id: call.user_id.clone(),
-        ascending: is_flag_set("ascending") && !query.value("descending").is_some_and(|value| erlang::is_true(&value)),
+        ascending: is_flag_set("ascending")
+            && !query.value("descending").is_some_and(|value| erlang::is_true(&value)),
         page_size,
         start_key: call.start_key.as_ref().map(|key| start_key::decode(&key_text(key))),
         end_key: call.parameters.value("end_key").as_ref().map(key_text),
@@ -153,8 +170,10 @@ fn as_csv(exchange: &Exchange<'_>, call: &Call<'_>, listing: &Prepared) -> Resul
     if listing.rows.is_empty() {
         return Ok(answer::no_csv());
     }
-    let rows = listing.rows.iter().map(|row| datastore::json::parse_stored_object(row.get()).map(Value::Object));
-    let rows = rows.collect::<Result<Vec<_>, _>>().map_err(|_| Refusal::Broken("a view's row is no object"))?;
+    let rows =
+        listing.rows.iter().map(|row| datastore::json::parse_stored_object(row.get()).map(Value::Object));
+    let rows =
+        rows.collect::<Result<Vec<_>, _>>().map_err(|_| Refusal::Broken("a view's row is no object"))?;
     Ok(answer::csv(exchange, csv::render(&Value::Array(rows)), &csv_file_name(call, exchange)))
 }
 
@@ -178,7 +197,9 @@ fn as_chunks(
     let rows = stream::unfold(Some((rest, sent, closing)), |state| async move {
         let (mut cursor, sent, closing) = state?;
         match cursor.next().await {
-            Ok(Some(row)) => Some((Ok(Bytes::from(format!(",{}", row.get()))), Some((cursor, sent + 1, closing)))),
+            Ok(Some(row)) => {
+                Some((Ok(Bytes::from(format!(",{}", row.get()))), Some((cursor, sent + 1, closing))))
+            }
             Ok(None) => Some((Ok(Bytes::from(closing.text(sent, cursor.next_start_key()))), None)),
             Err(error) => {
                 // The status is sent already: ending without the closing chunk is all that can tell.
@@ -207,7 +228,8 @@ impl Closing {
             members.extend(self.start_key.as_deref().map(|key| ("start_key", start_key::encode(key))));
         }
         members.extend(self.members.iter().cloned());
-        let members = members.iter().map(|(key, value)| format!(", \"{key}\":{}", Value::from(value.as_str())));
+        let members =
+            members.iter().map(|(key, value)| format!(", \"{key}\":{}", Value::from(value.as_str())));
         format!("]{}}}", members.collect::<String>())
     }
 }

@@ -13,12 +13,16 @@ use crate::stage::route::Resource;
 /// A login that succeeded.
 pub(crate) struct Prepared(Login);
 
-pub(super) async fn prepare(exchange: &Exchange<'_>, call: &Call<'_>, data: Value) -> Result<Prepared, Refused> {
+pub(super) async fn prepare(
+    exchange: &Exchange<'_>,
+    call: &Call<'_>,
+    data: Value,
+) -> Result<Prepared, Refused> {
     let Value::Object(mut members) = data else {
         return Err(Refusal::Validation(Violations::wrong_type("", "object", data)).into());
     };
     let auth = &exchange.app.auth;
-    let deadline = exchange.app.settings.deadline();
+    let deadline = exchange.deadline;
     let is_user = call.resource == Resource::UserAuth;
     let schema = if is_user { Schema::user_auth() } else { Schema::api_auth() };
     schema.check(&mut members).map_err(|violations| Refused::from(Refusal::Validation(violations)))?;

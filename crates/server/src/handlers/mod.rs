@@ -55,7 +55,7 @@ pub(crate) enum Prepared {
     /// Something about one group.
     Group(groups::Prepared),
     /// A listing.
-    Listing(listing::Prepared),
+    Listing(Box<listing::Prepared>),
     /// A login.
     Login(login::Prepared),
 }
@@ -81,12 +81,18 @@ impl Prepared {
 }
 
 /// Checks a request's data and reads what it is about.
-pub(crate) async fn prepare(exchange: &Exchange<'_>, call: &Call<'_>, data: Value) -> Result<Prepared, Refused> {
+pub(crate) async fn prepare(
+    exchange: &Exchange<'_>,
+    call: &Call<'_>,
+    data: Value,
+) -> Result<Prepared, Refused> {
     match (&call.resource, &call.access) {
-        (Resource::UserAuth | Resource::ApiAuth, _) => login::prepare(exchange, call, data).await.map(Prepared::Login),
+        (Resource::UserAuth | Resource::ApiAuth, _) => {
+            login::prepare(exchange, call, data).await.map(Prepared::Login)
+        }
         (_, None) => Err(Refusal::Broken("a group was asked for without access to its account").into()),
         (Resource::Groups, Some(access)) if call.verb.name == "GET" => {
-            Ok(Prepared::Listing(listing::prepare(exchange, call, access).await?))
+            Ok(Prepared::Listing(Box::new(listing::prepare(exchange, call, access).await?)))
         }
         (_, Some(access)) => Ok(Prepared::Group(groups::prepare(exchange, call, access, data).await?)),
     }
@@ -100,8 +106,10 @@ pub(crate) async fn carry_out(
 ) -> Result<Answer, Refused> {
     match (prepared, &call.access) {
         (Prepared::Login(prepared), _) => Ok(login::carry_out(exchange, prepared)),
-        (Prepared::Listing(prepared), _) => Ok(listing::carry_out(exchange, call, prepared)?),
-        (Prepared::Group(prepared), Some(access)) => Ok(groups::carry_out(exchange, call, access, prepared).await?),
+        (Prepared::Listing(prepared), _) => Ok(listing::carry_out(exchange, call, *prepared)?),
+        (Prepared::Group(prepared), Some(access)) => {
+            Ok(groups::carry_out(exchange, call, access, prepared).await?)
+        }
         (Prepared::Group(_), None) => {
             Err(Refusal::Broken("a group was to be changed without access to its account").into())
         }

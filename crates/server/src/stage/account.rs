@@ -19,10 +19,13 @@ const COST: u32 = 1;
 
 /// Finds out who sends the request, as far as its credentials tell. What is wrong with them is not yet
 /// refused, but for a token that is good in all but time.
-pub(crate) async fn identify(exchange: &mut Exchange<'_>, presented: Option<&Presented>) -> Result<(), Refusal> {
+pub(crate) async fn identify(
+    exchange: &mut Exchange<'_>,
+    presented: Option<&Presented>,
+) -> Result<(), Refusal> {
     let auth = &exchange.app.auth;
     let wanted_account = exchange.incoming.header("x-auth-account-id");
-    let deadline = exchange.app.settings.deadline();
+    let deadline = exchange.deadline;
     let verdict = match presented {
         None | Some(Presented::Unknown(_)) => return Ok(()),
         Some(Presented::Token(token)) => auth.verify(token, wanted_account, deadline).await,
@@ -43,7 +46,10 @@ pub(crate) async fn identify(exchange: &mut Exchange<'_>, presented: Option<&Pre
 }
 
 /// Loads the account that the path names; a path without a place for one has none.
-pub(crate) async fn load(exchange: &Exchange<'_>, part: &AccountPart) -> Result<Option<Arc<Account>>, Refusal> {
+pub(crate) async fn load(
+    exchange: &Exchange<'_>,
+    part: &AccountPart,
+) -> Result<Option<Arc<Account>>, Refusal> {
     let text = match part {
         AccountPart::Absent => return Ok(None),
         AccountPart::Empty => return Err(Refusal::MissingAccountId),
@@ -54,7 +60,7 @@ pub(crate) async fn load(exchange: &Exchange<'_>, part: &AccountPart) -> Result<
         NameError::Length => Refusal::InvalidAccountId(text.clone()),
         NameError::Shape => unknown(),
     })?;
-    let account = exchange.app.auth.load_account(&id, exchange.app.settings.deadline()).await;
+    let account = exchange.app.auth.load_account(&id, exchange.deadline).await;
     match account.map_err(Refusal::StoreWhileIdentifying)? {
         Some(account) => Ok(Some(account)),
         None => Err(unknown()),
@@ -91,7 +97,7 @@ pub(crate) async fn authorise(
         Resource::Group(id) => &[id],
         _ => &[],
     };
-    let deadline = exchange.app.settings.deadline();
+    let deadline = exchange.deadline;
     let granted = exchange.app.auth.authorise(caller, target, Asked { params, verb }, deadline).await;
     granted.map_err(|denied| match denied {
         Denied::OutOfReach => Refusal::Forbidden,

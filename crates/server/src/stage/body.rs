@@ -112,7 +112,8 @@ async fn multipart_envelope(body: Bytes, boundary: &str) -> Result<Envelope, Ref
     let mut parts = multer::Multipart::new(whole, boundary);
     let mut envelope = Envelope::empty();
     while let Some(part) = parts.next_field().await.map_err(unreadable)? {
-        let header = part.headers().get("content-type").and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let header =
+            part.headers().get("content-type").and_then(|value| value.to_str().ok()).map(str::to_owned);
         let content = part.bytes().await.map_err(unreadable)?;
         envelope = match content_type::parse(header.as_deref())? {
             ContentType::Json => json_envelope(&content)?,

@@ -22,21 +22,32 @@ pub(crate) enum ContentType {
 pub(crate) fn parse(header: Option<&str>) -> Result<ContentType, Refusal> {
     let Some(header) = header else { return Ok(ContentType::Json) };
     let unreadable = || {
-        Refusal::malformed("content_type", "the Content-Type header must be type/subtype, and parameters", Some(header))
+        Refusal::malformed(
+            "content_type",
+            "the Content-Type header must be type/subtype, and parameters",
+            Some(header),
+        )
     };
     let (essence, parameters) = media_type(header).ok_or_else(unreadable)?;
     Ok(match essence.as_str() {
         "application/json" | "application/x-json" => ContentType::Json,
         "application/x-www-form-urlencoded" => ContentType::Form,
         "multipart/form-data" | "multipart/mixed" => {
-            let boundary = parameters.into_iter().find(|(name, _)| name == "boundary").map(|(_, value)| value);
+            let boundary =
+                parameters.into_iter().find(|(name, _)| name == "boundary").map(|(_, value)| value);
             let boundary = boundary.filter(|boundary| !boundary.is_empty()).ok_or_else(|| {
-                Refusal::malformed("content_type", "a multipart Content-Type must name its boundary", Some(header))
+                Refusal::malformed(
+                    "content_type",
+                    "a multipart Content-Type must name its boundary",
+                    Some(header),
+                )
             })?;
             ContentType::Multipart { boundary }
         }
         "application/base64" | "application/x-base64" => ContentType::Base64,
-        "application/octet-stream" | "text/csv" | "text/comma-separated-values" => ContentType::File { accepted: true },
+        "application/octet-stream" | "text/csv" | "text/comma-separated-values" => {
+            ContentType::File { accepted: true }
+        }
         _ => ContentType::File { accepted: false },
     })
 }
@@ -44,7 +55,9 @@ pub(crate) fn parse(header: Option<&str>) -> Result<ContentType, Refusal> {
 /// Refuses a write whose body's type crossbar does not take.
 pub(crate) fn check_accepted(content_type: &ContentType) -> Result<(), Refusal> {
     match content_type {
-        ContentType::Base64 | ContentType::File { accepted: false } => Err(Refusal::Bare(Bare::UnsupportedMediaType)),
+        ContentType::Base64 | ContentType::File { accepted: false } => {
+            Err(Refusal::Bare(Bare::UnsupportedMediaType))
+        }
         _ => Ok(()),
     }
 }
@@ -112,7 +125,9 @@ mod tests {
 
     #[test]
     fn what_is_no_content_type_is_refused() {
-        for header in ["", "garbage", "a/", "/b", "a/b;", "a/b;c", "a b/c", "multipart/form-data", "a/b;c=\"d"] {
+        for header in
+            ["", "garbage", "a/", "/b", "a/b;", "a/b;c", "a b/c", "multipart/form-data", "a/b;c=\"d"]
+        {
             assert!(parse(Some(header)).is_err(), "{header:?}");
         }
     }

@@ -51,7 +51,9 @@ impl Methods {
             }
         };
         match requested {
-            Some(requested) if !list.split(", ").any(|method| method == requested) => format!("{requested}, {list}"),
+            Some(requested) if !list.split(", ").any(|method| method == requested) => {
+                format!("{requested}, {list}")
+            }
             _ => list,
         }
     }
@@ -67,7 +69,10 @@ mod tests {
         assert_eq!(item.header_value(Some("LINK")), "LINK, OPTIONS, PATCH, POST, GET, DELETE");
         assert_eq!(item.header_value(Some("GET")), "OPTIONS, PATCH, POST, GET, DELETE");
         assert_eq!(Methods::None.header_value(Some("GET")), "GET, OPTIONS");
-        assert_eq!(Methods::Unknown.header_value(None), "OPTIONS, GET, POST, PUT, DELETE, HEAD, PATCH, OPTIONS");
+        assert_eq!(
+            Methods::Unknown.header_value(None),
+            "OPTIONS, GET, POST, PUT, DELETE, HEAD, PATCH, OPTIONS"
+        );
     }
 
     #[test]

@@ -21,7 +21,8 @@ fn parse(header: &str) -> Option<Vec<(String, u16)>> {
     let entries = header.split(',').map(|entry| {
         let (tag, weight) = entry.trim().split_once(';').unwrap_or((entry.trim(), "q=1"));
         let quality = weight.trim().strip_prefix("q=").and_then(parse_quality)?;
-        let is_tag = tag == "*" || (is_token(tag) && tag.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-'));
+        let is_tag =
+            tag == "*" || (is_token(tag) && tag.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-'));
         is_tag.then(|| (tag.to_ascii_lowercase(), quality))
     });
     entries.collect()

@@ -29,8 +29,13 @@ pub(crate) fn negotiate(accept: Option<&str>) -> Result<Format, Refusal> {
     if ranges.is_empty() {
         return Ok(Format::Json);
     }
-    let sorted = sort_as_cowboy(ranges, |a, b| if a.quality == b.quality { precedes(a, b) } else { a.quality > b.quality });
-    let found = sorted.iter().find_map(|range| PROVIDED.iter().find(|(kind, sub, _)| range.matches(kind, sub)));
+    let sorted =
+        sort_as_cowboy(
+            ranges,
+            |a, b| if a.quality == b.quality { precedes(a, b) } else { a.quality > b.quality },
+        );
+    let found =
+        sorted.iter().find_map(|range| PROVIDED.iter().find(|(kind, sub, _)| range.matches(kind, sub)));
     found.map(|(_, _, format)| *format).ok_or(Refusal::Bare(Bare::NotAcceptable))
 }
 
@@ -142,7 +147,9 @@ mod tests {
 
     #[test]
     fn what_cannot_be_read_or_served_is_refused() {
-        for accept in [";;;", "text", "a/b;q=2", "a/b;q=0.1234", "*/json", "text/html", "image/png", "application/pdf"] {
+        for accept in
+            [";;;", "text", "a/b;q=2", "a/b;q=0.1234", "*/json", "text/html", "image/png", "application/pdf"]
+        {
             assert!(negotiate(Some(accept)).is_err(), "{accept}");
         }
     }

@@ -18,7 +18,11 @@ pub(crate) enum Target<'a> {
 pub(crate) fn check(headers: &HeaderMap, is_read: bool, target: Target<'_>) -> Result<(), Refusal> {
     let Target::Existing(etag) = target else {
         // What does not exist matches nothing, and whatever is not there may be created.
-        return if headers.contains_key("if-match") { Err(Refusal::Bare(Bare::PreconditionFailed)) } else { Ok(()) };
+        return if headers.contains_key("if-match") {
+            Err(Refusal::Bare(Bare::PreconditionFailed))
+        } else {
+            Ok(())
+        };
     };
     if let Some(wanted) = parse(headers, "if-match")? {
         let matches = match wanted {
@@ -30,7 +34,8 @@ pub(crate) fn check(headers: &HeaderMap, is_read: bool, target: Target<'_>) -> R
         }
     }
     let Some(unwanted) = parse(headers, "if-none-match")? else { return Ok(()) };
-    let not_modified = || Err(Refusal::Bare(if is_read { Bare::NotModified } else { Bare::PreconditionFailed }));
+    let not_modified =
+        || Err(Refusal::Bare(if is_read { Bare::NotModified } else { Bare::PreconditionFailed }));
     match unwanted {
         Tags::Any => not_modified(),
         // Where there is no tag to compare with, cowboy takes the precondition for failed.
@@ -121,7 +126,11 @@ mod tests {
     fn if_none_match_compares_weakly() {
         for value in ["\"1-a\"", "W/\"1-a\"", "*"] {
             assert_eq!(outcome("if-none-match", value, true, STORED), Some(Bare::NotModified), "{value}");
-            assert_eq!(outcome("if-none-match", value, false, STORED), Some(Bare::PreconditionFailed), "{value}");
+            assert_eq!(
+                outcome("if-none-match", value, false, STORED),
+                Some(Bare::PreconditionFailed),
+                "{value}"
+            );
         }
         assert_eq!(outcome("if-none-match", "\"1-b\"", true, STORED), None);
     }

@@ -74,8 +74,12 @@ pub(crate) enum Versioned {
 
 /// Takes a path apart.
 pub(crate) fn split(path: &str) -> Result<Versioned, Refusal> {
-    let decoded: Result<Vec<_>, _> =
-        path.strip_prefix('/').unwrap_or(path).split('/').map(|part| unescape(part.as_bytes(), false)).collect();
+    let decoded: Result<Vec<_>, _> = path
+        .strip_prefix('/')
+        .unwrap_or(path)
+        .split('/')
+        .map(|part| unescape(part.as_bytes(), false))
+        .collect();
     let decoded = decoded.map_err(|_| Refusal::Bare(Bare::BadPath))?;
     let mut parts = decoded.into_iter().map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
     let version = parts.next().unwrap_or_default();
@@ -111,7 +115,9 @@ impl Parts {
     pub(crate) fn route(&self) -> Route {
         let parts: Vec<&str> = self.0.iter().map(String::as_str).collect();
         match parts.as_slice() {
-            ["accounts", "groups", rest @ ..] | ["groups", rest @ ..] => groups(AccountPart::Absent, None, rest),
+            ["accounts", "groups", rest @ ..] | ["groups", rest @ ..] => {
+                groups(AccountPart::Absent, None, rest)
+            }
             ["accounts", account, "groups", rest @ ..] => groups(account_part(account), None, rest),
             ["accounts", account, "users", user, "groups", rest @ ..] if *user != "groups" => {
                 groups(account_part(account), Some(user), rest)
@@ -162,15 +168,22 @@ mod tests {
         assert_eq!(route("/v2/accounts/A/groups"), served("A", None, Resource::Groups));
         assert_eq!(route("/v3/accounts/A/groups///"), served("A", None, Resource::Groups));
         assert_eq!(route("/hooks/accounts/A/groups"), served("A", None, Resource::Groups));
-        assert_eq!(route("/v2/accounts/%41/groups/a%2Fb+c"), served("A", None, Resource::Group("a/b+c".to_owned())));
+        assert_eq!(
+            route("/v2/accounts/%41/groups/a%2Fb+c"),
+            served("A", None, Resource::Group("a/b+c".to_owned()))
+        );
         assert_eq!(route("/v2/accounts/A/users/U/groups"), served("A", Some("U"), Resource::Groups));
-        assert_eq!(route("/v2/accounts/A/users/U/groups/G"), served("A", Some("U"), Resource::Group("G".to_owned())));
+        assert_eq!(
+            route("/v2/accounts/A/users/U/groups/G"),
+            served("A", Some("U"), Resource::Group("G".to_owned()))
+        );
         assert_eq!(
             route("/v2/accounts//groups"),
             Route::Served { account: AccountPart::Empty, user_id: None, resource: Resource::Groups }
         );
         for path in ["/v2/groups", "/v2/accounts/groups"] {
-            let expected = Route::Served { account: AccountPart::Absent, user_id: None, resource: Resource::Groups };
+            let expected =
+                Route::Served { account: AccountPart::Absent, user_id: None, resource: Resource::Groups };
             assert_eq!(route(path), expected, "{path}");
         }
     }
@@ -178,8 +191,15 @@ mod tests {
     #[test]
     fn other_paths_are_unknown() {
         for path in [
-            "/v2/accounts", "/v2/accounts/A", "/v2/accounts/A/nosuch", "/v2/accounts/A/Groups", "/v2/accounts/A/groups/x/y",
-            "/v2/accounts/A/groups//G", "/v2/accounts/A/users/groups", "/v2/accounts/A/devices/D/groups", "/v2/user_auth/x",
+            "/v2/accounts",
+            "/v2/accounts/A",
+            "/v2/accounts/A/nosuch",
+            "/v2/accounts/A/Groups",
+            "/v2/accounts/A/groups/x/y",
+            "/v2/accounts/A/groups//G",
+            "/v2/accounts/A/users/groups",
+            "/v2/accounts/A/devices/D/groups",
+            "/v2/user_auth/x",
         ] {
             assert_eq!(route(path), Route::UnknownBelow, "{path}");
         }

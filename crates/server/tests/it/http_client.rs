@@ -24,8 +24,15 @@ impl Response {
 }
 
 /// Sends a request and reads its answer to the end.
-pub(crate) fn send(address: SocketAddr, method: &str, target: &str, headers: &[(String, String)], body: &[u8]) -> Response {
-    try_send(address, method, target, headers, body).unwrap_or_else(|error| panic!("{method} {target}: {error}"))
+pub(crate) fn send(
+    address: SocketAddr,
+    method: &str,
+    target: &str,
+    headers: &[(String, String)],
+    body: &[u8],
+) -> Response {
+    try_send(address, method, target, headers, body)
+        .unwrap_or_else(|error| panic!("{method} {target}: {error}"))
 }
 
 /// As [`send`], where the connection may fail.
@@ -59,7 +66,10 @@ pub(crate) fn try_send(
         return Err(error);
     }
     parse(&raw).ok_or_else(|| {
-        std::io::Error::other(format!("no HTTP answer: {:?}", String::from_utf8_lossy(&raw[..raw.len().min(200)])))
+        std::io::Error::other(format!(
+            "no HTTP answer: {:?}",
+            String::from_utf8_lossy(&raw[..raw.len().min(200)])
+        ))
     })
 }
 

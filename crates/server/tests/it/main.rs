@@ -1,8 +1,20 @@
 //! The server from outside: the built binary, over a socket.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::string_slice,
+    reason = "a test that cannot go on must stop, and says why"
+)]
+
+mod commands;
 mod conformance;
 mod http_client;
 mod matching;
 mod process;
 mod seed;
+mod serving;
 mod tokens;

@@ -4,9 +4,7 @@ use aws_lc_rs::encoding::AsDer as _;
 use aws_lc_rs::hmac;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::{KeyPair, KeySize};
-use aws_lc_rs::signature::{
-    KeyPair as _, RSA_PKCS1_SHA256, RSA_PKCS1_SHA384, RSA_PKCS1_SHA512, RsaEncoding,
-};
+use aws_lc_rs::signature::{KeyPair as _, RSA_PKCS1_SHA256, RSA_PKCS1_SHA384, RSA_PKCS1_SHA512, RsaEncoding};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::{Map, Value, json};
@@ -86,7 +84,8 @@ impl Minter<'_> {
 
     fn claims(&self, account_id: &str, owner_id: Option<&str>) -> Map<String, Value> {
         let identity = owner_id.unwrap_or(account_id);
-        let secret = self.seed.account_doc_text(account_id, identity, "pvt_signature_secret").expect("a secret");
+        let secret =
+            self.seed.account_doc_text(account_id, identity, "pvt_signature_secret").expect("a secret");
         let key = format!("{secret}{}", self.seed.system_auth("secret_for_user_signature"));
         let signature = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key.as_bytes()), identity.as_bytes());
         let mut claims = object(json!({
@@ -112,7 +111,9 @@ impl Minter<'_> {
         match name {
             "expired" | "exp_now" => drop(set("exp", json!(self.now - 1))),
             "exp_string" => drop(set("exp", json!((self.now + 86_400).to_string()))),
-            "exp_float" => drop(set("exp", Value::Number(format!("{}.5", self.now + 86_400).parse().unwrap()))),
+            "exp_float" => {
+                drop(set("exp", Value::Number(format!("{}.5", self.now + 86_400).parse().unwrap())))
+            }
             "exp_null" => drop(set("exp", Value::Null)),
             "empty_sig" => drop(set("identity_sig", json!(""))),
             "wrong_sig" => drop(set("identity_sig", json!(URL_SAFE_NO_PAD.encode([7; 32])))),
@@ -122,10 +123,16 @@ impl Minter<'_> {
             "owner_elsewhere" => drop(set("owner_id", json!(self.name("beta_admin")))),
             "owner_unknown" => drop(set("owner_id", json!("0".repeat(32)))),
             "as_child" => {
-                drop(set("as", json!({"account_id": self.name("gamma"), "owner_id": self.name("gamma_admin")})));
+                drop(set(
+                    "as",
+                    json!({"account_id": self.name("gamma"), "owner_id": self.name("gamma_admin")}),
+                ));
             }
             "as_parent" => {
-                drop(set("as", json!({"account_id": self.name("master"), "owner_id": self.name("master_user")})));
+                drop(set(
+                    "as",
+                    json!({"account_id": self.name("master"), "owner_id": self.name("master_user")}),
+                ));
             }
             "as_half" => drop(set("as", json!({"account_id": self.name("gamma")}))),
             "no_exp" => drop(claims.shift_remove("exp")),
@@ -153,7 +160,10 @@ impl Minter<'_> {
             }
             "other_key" => {
                 let text = signing_input(&Value::Object(header), &Value::Object(claims));
-                return format!("{text}.{}", URL_SAFE_NO_PAD.encode(self.other_key.sign(&RSA_PKCS1_SHA256, &text)));
+                return format!(
+                    "{text}.{}",
+                    URL_SAFE_NO_PAD.encode(self.other_key.sign(&RSA_PKCS1_SHA256, &text))
+                );
             }
             "bad_signature" => {
                 let (text, signature) = good.rsplit_once('.').unwrap();

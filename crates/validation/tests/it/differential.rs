@@ -29,7 +29,10 @@ fn value() -> impl Strategy<Value = Value> {
     ]
 }
 
-fn object(keys: &'static str, value: impl Strategy<Value = Value>) -> impl Strategy<Value = Map<String, Value>> {
+fn object(
+    keys: &'static str,
+    value: impl Strategy<Value = Value>,
+) -> impl Strategy<Value = Map<String, Value>> {
     proptest::collection::btree_map(keys, value, 0..6).prop_map(|members| members.into_iter().collect())
 }
 

@@ -1,0 +1,137 @@
+//! The commands beside `serve`, and how they refuse.
+
+use serde_json::{Value, json};
+
+use crate::process::{run, run_ok};
+
+fn check_refused(arguments: &[&str], code: i32, words: &[&str]) {
+    let output = run(arguments, b"");
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(code), "{arguments:?}: {error}");
+    for word in words {
+        assert!(error.contains(word), "{arguments:?}: {error:?} does not say {word:?}");
+    }
+    assert_eq!(error.trim_end().lines().count(), 1, "{arguments:?}: {error:?} is not one line");
+}
+
+#[test]
+fn a_wrong_store_is_one_line_and_exit_code_2() {
+    let folder = tempfile::tempdir().unwrap();
+    let foreign = folder.path().join("foreign.db");
+    std::fs::write(&foreign, "this is no database, and not ours to write to").unwrap();
+    let foreign_store = format!("sqlite:{}", foreign.display());
+    let directory = format!("sqlite:{}", folder.path().display());
+    for (store, word) in [
+        ("sqlite:", "sqlite:PATH"),
+        ("ftp://x", "http"),
+        ("nonsense", "http"),
+        ("http://", "http"),
+        (foreign_store.as_str(), "foreign.db"),
+        (directory.as_str(), "not a regular file"),
+    ] {
+        check_refused(&["serve", "--store", store], 2, &["crossbar-groups: ", word]);
+    }
+    assert!(
+        std::fs::read_to_string(&foreign).unwrap().starts_with("this is no database"),
+        "it was left alone"
+    );
+}
+
+#[test]
+fn a_password_in_a_wrong_url_is_not_repeated() {
+    let output = run(&["serve", "--store", "ftp://admin:very-secret@host"], b"");
+    assert!(!String::from_utf8(output.stderr).unwrap().contains("very-secret"));
+}
+
+#[test]
+fn an_empty_store_is_not_served_open() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = format!("sqlite:{}", folder.path().join("store.db").display());
+    check_refused(&["serve", "--store", &store], 2, &["account create", "--demo"]);
+}
+
+#[test]
+fn a_port_in_use_is_one_line_and_exit_code_2() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = format!("sqlite:{}", folder.path().join("store.db").display());
+    run_ok(&["account", "create", "--store", &store, "--name", "a"], b"");
+    let holder = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = holder.local_addr().unwrap().to_string();
+    let output = run(&["serve", "--store", &store, "--listen", &address], b"");
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{error}");
+    let refusal = error.lines().last().unwrap();
+    assert!(refusal.contains(&address) && refusal.contains("listen"), "{error}");
+}
+
+#[test]
+fn settings_that_make_no_sense_are_refused_by_name() {
+    check_refused(&["serve", "--page-size", "0"], 2, &["page_size"]);
+    check_refused(&["serve", "--listen", "nowhere"], 2, &["listen", "nowhere"]);
+    check_refused(&["serve", "--config", "/does/not/exist.toml"], 2, &["/does/not/exist.toml"]);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("settings.toml");
+    std::fs::write(&file, "page_sizes = 3\n").unwrap();
+    check_refused(&["serve", "--config", &file.display().to_string()], 2, &["page_sizes"]);
+}
+
+#[test]
+fn accounts_and_users_are_made_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = format!("sqlite:{}", folder.path().join("store.db").display());
+    let create = ["account", "create", "--store", &store, "--name", "Main Office"];
+    let id = run_ok(&create, b"").trim().to_owned();
+    check_refused(&create, 1, &["already", &id]);
+    let again = [&create[..], &["--unless-exists"]].concat();
+    assert_eq!(run_ok(&again, b"").trim(), id);
+
+    let user =
+        ["user", "create", "--store", &store, "--account", &id, "--username", "admin", "--password-stdin"];
+    let user_id = run_ok(&user, b"open sesame").trim().to_owned();
+    let again = [&user[..], &["--unless-exists"]].concat();
+    assert_eq!(run_ok(&again, b"other").trim(), user_id);
+    let refused = run(&user, b"");
+    assert_eq!(refused.status.code(), Some(2), "an empty password is none");
+
+    let exported = run_ok(&["export", "--store", &store], b"");
+    assert!(!exported.contains("sesame"), "a password is never stored");
+    check_refused(&["token", "--store", &store, "--account", &"0".repeat(32)], 1, &["no account"]);
+}
+
+#[test]
+fn a_store_moves_into_another_and_nothing_is_overwritten() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = |name: &str| format!("sqlite:{}", folder.path().join(name).display());
+    let (one, two) = (store("one.db"), store("two.db"));
+    run_ok(&["account", "create", "--store", &one, "--name", "alpha"], b"");
+    let lines = run_ok(&["export", "--store", &one], b"");
+    assert!(lines.contains("RSA") || lines.contains("private_key.pem"), "attachments travel too");
+    assert!(
+        run_ok(&["import", "--store", &two, "-"], lines.as_bytes())
+            .contains(" imported, 0 were there already")
+    );
+    let sorted = |text: &str| {
+        let mut lines: Vec<_> = text.lines().map(str::to_owned).collect();
+        lines.sort();
+        lines
+    };
+    assert_eq!(sorted(&run_ok(&["export", "--store", &two], b"")), sorted(&lines));
+    assert!(run_ok(&["import", "--store", &two, "-"], lines.as_bytes()).starts_with("0 documents imported"));
+
+    let mut other: Value = serde_json::from_str(lines.lines().next().unwrap()).unwrap();
+    other["doc"]["name"] = json!("changed");
+    let output = run(&["import", "--store", &two, "-"], other.to_string().as_bytes());
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("left as it is"));
+    assert_eq!(sorted(&run_ok(&["export", "--store", &two], b"")), sorted(&lines));
+}
+
+#[test]
+fn a_line_that_cannot_be_imported_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = format!("sqlite:{}", folder.path().join("store.db").display());
+    let output =
+        run(&["import", "--store", &store, "-"], b"{\"db\":\"a\",\"doc\":{\"_id\":\"x\"}}\nnonsense\n");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("line 2"));
+}

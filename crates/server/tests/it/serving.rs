@@ -1,0 +1,261 @@
+//! Serving: start, stop, faults of the store, what a stranger sees first.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::http_client::{Response, send, try_send};
+use crate::process::{Server, run, run_ok};
+
+/// A store with an account and an administrator, and how to reach them.
+struct Account {
+    _folder: tempfile::TempDir,
+    store: String,
+    id: String,
+    user_id: String,
+    token: String,
+}
+
+impl Account {
+    fn create() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store = format!("sqlite:{}", folder.path().join("store.db").display());
+        let id = run_ok(&["account", "create", "--store", &store, "--name", "alpha"], b"").trim().to_owned();
+        let create_user = [
+            "user",
+            "create",
+            "--store",
+            &store,
+            "--account",
+            &id,
+            "--username",
+            "Admin",
+            "--password-stdin",
+            "--admin",
+        ];
+        let user_id = run_ok(&create_user, b"secret\n").trim().to_owned();
+        let token = run_ok(&["token", "--store", &store, "--account", &id, "--user", &user_id], b"")
+            .trim()
+            .to_owned();
+        Self { _folder: folder, store, id, user_id, token }
+    }
+
+    fn ask(&self, server: &Server, method: &str, path: &str, body: Option<&Value>) -> Response {
+        let mut headers = vec![("X-Auth-Token".to_owned(), self.token.clone())];
+        headers.extend(body.map(|_| ("Content-Type".to_owned(), "application/json".to_owned())));
+        let body = body.map_or_else(Vec::new, |body| body.to_string().into_bytes());
+        send(server.address, method, &format!("/v2/accounts/{}{path}", self.id), &headers, &body)
+    }
+
+    fn names(&self, server: &Server, path: &str) -> Vec<String> {
+        let listing = json_of(&self.ask(server, "GET", path, None));
+        let names =
+            listing["data"].as_array().unwrap().iter().map(|row| row["name"].as_str().unwrap().to_owned());
+        let mut names: Vec<_> = names.collect();
+        names.sort();
+        names
+    }
+}
+
+fn json_of(response: &Response) -> Value {
+    serde_json::from_slice(&response.body).unwrap_or_else(|_| panic!("{response:?}"))
+}
+
+/// Waits until a condition holds, for ten seconds at most.
+fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while !holds() {
+        assert!(Instant::now() < deadline, "{what} in ten seconds");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn a_group_lives_from_creation_to_deletion() {
+    let alpha = Account::create();
+    let server = Server::start(&alpha.store, &[]);
+    let endpoints = json!({alpha.user_id.as_str(): {"type": "user"}});
+    let created = alpha.ask(
+        &server,
+        "PUT",
+        "/groups",
+        Some(&json!({"data": {"name": "Sales", "endpoints": endpoints}})),
+    );
+    assert_eq!(created.status, 201);
+    let id = json_of(&created)["data"]["id"].as_str().unwrap().to_owned();
+    assert_eq!(created.header("location").unwrap(), format!("/v2/accounts/{}/groups/{id}", alpha.id));
+    assert_eq!(alpha.names(&server, &format!("/users/{}/groups", alpha.user_id)), ["Sales"]);
+
+    let item = format!("/groups/{id}");
+    let patched = alpha.ask(&server, "PATCH", &item, Some(&json!({"data": {"custom": {"a": 1}}})));
+    assert_eq!((patched.status, &json_of(&patched)["data"]["custom"]), (200, &json!({"a": 1})));
+    let replaced = alpha.ask(&server, "POST", &item, Some(&json!({"data": {"name": "Sales 2"}})));
+    assert_eq!((replaced.status, json_of(&replaced)["data"].get("custom")), (200, None));
+    assert_eq!(alpha.names(&server, &format!("/users/{}/groups", alpha.user_id)), Vec::<String>::new());
+
+    assert_eq!(alpha.ask(&server, "DELETE", &item, None).status, 200);
+    assert_eq!(alpha.ask(&server, "GET", &item, None).status, 404);
+    assert_eq!(alpha.names(&server, "/groups"), Vec::<String>::new());
+}
+
+#[test]
+fn logging_in_with_the_password_gives_a_token_that_works() {
+    let alpha = Account::create();
+    let server = Server::start(&alpha.store, &[]);
+    // md5("admin:secret"): user names count in lower case.
+    let credentials =
+        json!({"data": {"credentials": "c0f76d8aad39b25ef8b70c1ae6a6b2d7", "account_name": "Alpha"}});
+    let wrong = send(server.address, "PUT", "/v2/user_auth", &[], credentials.to_string().as_bytes());
+    assert_eq!(wrong.status, 401);
+    let digest = format!("{:x}", <md5::Md5 as md5::Digest>::digest(b"admin:secret"));
+    let credentials = json!({"data": {"credentials": digest, "account_name": "Alpha"}});
+    let answer = send(server.address, "PUT", "/v2/user_auth", &[], credentials.to_string().as_bytes());
+    assert_eq!(answer.status, 201, "{answer:?}");
+    let token = json_of(&answer)["auth_token"].as_str().unwrap().to_owned();
+    let headers = [("X-Auth-Token".to_owned(), token)];
+    assert_eq!(send(server.address, "GET", "/v2/account/groups", &headers, b"").status, 200);
+    let log = server.log();
+    assert!(!log.contains(&alpha.token) && !log.contains(&digest), "no secret reaches the log");
+}
+
+#[test]
+fn on_sigterm_requests_under_way_finish_and_new_ones_are_refused() {
+    let alpha = Account::create();
+    let server = Server::start(&alpha.store, &[]);
+    let address = server.address;
+    // A request whose body is still on its way when the signal comes.
+    let body = json!({"data": {"name": "last"}}).to_string();
+    let mut connection = TcpStream::connect(address).unwrap();
+    write!(
+        connection,
+        "PUT /v2/accounts/{}/groups HTTP/1.1\r\nHost: x\r\nX-Auth-Token: {}\r\nContent-Length: {}\r\n\r\n{}",
+        alpha.id,
+        alpha.token,
+        body.len(),
+        &body[..5]
+    )
+    .unwrap();
+    assert_eq!(
+        alpha.ask(&server, "GET", "/groups", None).status,
+        200,
+        "the server has seen both connections"
+    );
+    server.signal("TERM");
+    wait_until("new connections are refused", || try_send(address, "GET", "/", &[], b"").is_err());
+    connection.write_all(&body.as_bytes()[5..]).unwrap();
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 201"), "{answer}");
+    let (code, took) = server.stop();
+    assert_eq!(code, Some(0));
+    assert!(took < Duration::from_secs(10), "{took:?}");
+}
+
+#[test]
+fn the_store_is_owned_by_one_process() {
+    let alpha = Account::create();
+    let _server = Server::start(&alpha.store, &[]);
+    let output = run(&["token", "--store", &alpha.store, "--account", &alpha.id], b"");
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{error}");
+    assert!(error.contains("store.db") && error.lines().count() == 1, "{error}");
+}
+
+#[test]
+fn what_was_acknowledged_is_there_after_a_kill() {
+    let alpha = Account::create();
+    let server = Server::start(&alpha.store, &[]);
+    assert_eq!(alpha.ask(&server, "PUT", "/groups", Some(&json!({"data": {"name": "kept"}}))).status, 201);
+    server.signal("KILL");
+    drop(server);
+    let server = Server::start(&alpha.store, &[]);
+    assert_eq!(alpha.names(&server, "/groups"), ["kept"]);
+}
+
+#[test]
+fn health_is_told_on_the_admin_listener_alone() {
+    let alpha = Account::create();
+    let server = Server::start(&alpha.store, &[]);
+    for path in ["/health/live", "/health/ready"] {
+        assert_eq!(send(server.admin_address, "GET", path, &[], b"").status, 200);
+        assert_eq!(
+            send(server.address, "GET", path, &[], b"").header("content-type").unwrap(),
+            "text/plain; charset=UTF-8"
+        );
+    }
+    assert_eq!(send(server.admin_address, "GET", "/v2/accounts", &[], b"").status, 404);
+    run_ok(&["healthcheck", &format!("http://{}", server.admin_address)], b"");
+    let address = server.admin_address;
+    drop(server);
+    assert_eq!(run(&["healthcheck", &format!("http://{address}")], b"").status.code(), Some(1));
+}
+
+#[test]
+fn a_store_that_is_out_of_reach_is_a_503_in_time_and_comes_back() {
+    // A port that is free now: whatever is asked there is refused, until a CouchDB of sorts opens it.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    let server =
+        Server::start(&format!("http://admin:very-secret@{address}"), &["--store-timeout-ms", "2000"]);
+    let target = format!("/v2/accounts/{}/groups", "0".repeat(32));
+    let begun = Instant::now();
+    let answer = send(server.address, "GET", &target, &[], b"");
+    assert_eq!(answer.status, 503, "{}", answer.text());
+    assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
+    let body = json_of(&answer);
+    assert_eq!((&body["message"], &body["data"]), (&json!("datastore fatal error"), &json!({})));
+    assert_eq!(send(server.admin_address, "GET", "/health/ready", &[], b"").status, 503);
+    assert!(!server.log().contains("very-secret"), "no password reaches the log");
+
+    // Back again, if only to say that there is no such account.
+    let listener = std::net::TcpListener::bind(address).unwrap();
+    std::thread::spawn(move || {
+        for connection in listener.incoming().map_while(Result::ok) {
+            answer_missing(connection);
+        }
+    });
+    wait_until("the server finds the store again", || {
+        send(server.address, "GET", &target, &[], b"").status == 404
+    });
+}
+
+/// Answers requests as a CouchDB without databases does.
+fn answer_missing(mut connection: TcpStream) {
+    let mut request = [0; 4096];
+    while connection.read(&mut request).is_ok_and(|read| read > 0) {
+        let body = r#"{"error":"not_found","reason":"Database does not exist."}"#;
+        let answer = format!(
+            "HTTP/1.1 404 Object Not Found\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        if connection.write_all(answer.as_bytes()).is_err() {
+            return;
+        }
+    }
+}
+
+#[test]
+fn odd_requests_are_answered() {
+    let alpha = Account::create();
+    let server = Server::start(&alpha.store, &["--max-body-bytes", "1000"]);
+    let path = format!("/v2/accounts/{}/groups", alpha.id);
+    let long = "x".repeat(2000);
+    for (method, target, headers, body, status) in [
+        ("PUT", path.as_str(), &[][..], long.as_str(), 400),
+        ("PUT", path.as_str(), &[("Content-Type", "multipart/form-data; boundary=x")], "--x", 400),
+        ("PUT", path.as_str(), &[("Content-Type", "multipart/form-data")], "--x", 400),
+        ("GET", path.as_str(), &[("Accept", ";;;")], "", 401),
+        ("GET", "/v2/accounts/%zz/groups", &[], "", 400),
+        ("GET", &format!("{path}?filter_a=%zz"), &[], "", 400),
+        ("BREW", path.as_str(), &[], "", 501),
+        ("GET", "/", &[], "", 200),
+    ] {
+        let headers: Vec<_> =
+            headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let answer = send(server.address, method, target, &headers, body.as_bytes());
+        assert_eq!(answer.status, status, "{method} {target}: {}", answer.text());
+    }
+}
