@@ -68,8 +68,8 @@ fn response_of_status(status: u16) -> actix_web::HttpResponseBuilder {
 fn into_response(answer: Answer, body_was_read: bool) -> HttpResponse {
     let mut response = response_of_status(answer.status);
     for (name, value) in answer.headers {
-        // A value that is no header (a control character in a location) is left out, never sent raw.
-        if let Ok(value) = HeaderValue::from_str(&value) {
+        // A location may hold any text; what no header can hold (a line break) is left out, never sent raw.
+        if let Ok(value) = HeaderValue::from_bytes(value.as_bytes()) {
             response.append_header((HeaderName::from_static(name), value));
         }
     }

@@ -65,6 +65,7 @@ fn refused(error: LoginError) -> Refused {
             Refused { refusal: Refusal::AccountExpired { cause: at }, page_size: Some(1) }
         }
         LoginError::AccountDisabled => Refused { refusal: Refusal::AccountDisabled, page_size: Some(1) },
+        LoginError::ModuleDisabled => Refusal::TokenExpired.into(),
         LoginError::Store(error) => Refusal::StoreWhileIdentifying(error).into(),
         _ => Refusal::NotAuthenticated.into(),
     }

@@ -10,6 +10,7 @@
     reason = "a test that cannot go on must stop, and says why"
 )]
 
+mod access;
 mod commands;
 mod conformance;
 mod http_client;
