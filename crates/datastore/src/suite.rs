@@ -81,7 +81,7 @@ macro_rules! store_suite {
                 a_soft_delete_is_an_update
                 a_deleted_document_is_not_a_missing_one
                 creating_over_a_tombstone_goes_on_with_its_generation
-                a_tombstone_is_a_base_too
+                a_tombstone_is_no_base
                 deleting_with_a_stale_revision_is_a_conflict
                 deleting_what_is_not_there_says_so
                 a_deadline_that_has_passed_is_told

@@ -1,0 +1,40 @@
+//! What a design document says of its views.
+
+use std::sync::Arc;
+
+use datastore::StoreError;
+use serde_json::{Map, Value};
+
+use crate::catalogue::MapSource;
+use crate::error::invalid;
+use crate::maps;
+
+/// The views of a design document with the source of their maps. Reduces, filters, validation functions
+/// and lists are kept in the document and never run; of another language than JavaScript nothing is.
+///
+/// # Errors
+/// `Invalid` where the views have another form than CouchDB takes.
+pub(crate) fn views(body: &Map<String, Value>) -> Result<Vec<(String, Arc<MapSource>)>, StoreError> {
+    if body.get("language").is_some_and(|language| language != "javascript") {
+        return Ok(Vec::new());
+    }
+    let views = match body.get("views") {
+        None => return Ok(Vec::new()),
+        Some(Value::Object(views)) => views,
+        Some(_) => return Err(invalid("views is not an object")),
+    };
+    let mut sources = Vec::with_capacity(views.len());
+    for (name, view) in views {
+        // Modules for `require`, which no map of ours uses.
+        if name == "lib" {
+            continue;
+        }
+        let Value::Object(view) = view else { return Err(invalid(format!("view {name} is not an object"))) };
+        match view.get("map") {
+            Some(Value::String(map)) => sources.push((name.clone(), maps::source(map.clone()))),
+            Some(_) => return Err(invalid(format!("the map of view {name} is not a string"))),
+            None => {}
+        }
+    }
+    Ok(sources)
+}

@@ -1,0 +1,205 @@
+//! From a draft to what is written: the text, the revision, the attachments. No IO, and no opinion on
+//! whether the write will be let through.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use datastore::{Cause, DocId, Draft, Rev, StoreError};
+use md5::{Digest, Md5};
+use serde_json::{Map, Value, json};
+
+use crate::error::invalid;
+use crate::settings::Settings;
+
+/// What an id stands at: its newest revision, and its text unless that is a tombstone.
+#[derive(Clone, Debug)]
+pub(crate) struct Parent {
+    pub(crate) rev: Rev,
+    pub(crate) text: Option<Arc<str>>,
+}
+
+/// A document ready to be written over a parent.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    pub(crate) id: DocId,
+    pub(crate) has_base: bool,
+    pub(crate) parent: Option<Rev>,
+    pub(crate) rev: Rev,
+    pub(crate) text: Arc<str>,
+    pub(crate) attachments: Attached,
+}
+
+/// The attachments of a document after a write.
+#[derive(Debug, Default)]
+pub(crate) struct Attached {
+    /// Those that stay as they are.
+    pub(crate) kept: HashSet<String>,
+    /// Those that the write brings.
+    pub(crate) new: Vec<(String, Vec<u8>)>,
+}
+
+/// Builds what is written for a draft over the parent that is there now.
+///
+/// # Errors
+/// `Conflict` where the parent is not the draft's base; `Invalid`, `TooLarge`.
+pub(crate) fn prepare(
+    draft: &Draft,
+    parent: Option<&Parent>,
+    settings: &Settings,
+) -> Result<Prepared, StoreError> {
+    check_id(&draft.id)?;
+    match (&draft.base, parent) {
+        (None, Some(Parent { text: Some(_), .. })) => return Err(conflict(&draft.id)),
+        (Some(base), parent) if parent.is_none_or(|parent| parent.rev != *base) => {
+            return Err(conflict(&draft.id));
+        }
+        _ => {}
+    }
+    let generation = parent.map_or(0, |parent| parent.rev.generation()).saturating_add(1);
+    let mut attachments = Attached::default();
+    let mut members = String::new();
+    for (key, value) in &draft.body {
+        match key.as_str() {
+            "_id" | "_rev" => {}
+            "_attachments" => {
+                let stubs = stubs(value, parent, generation, settings, &mut attachments)?;
+                if !stubs.is_empty() {
+                    push_member(&mut members, key, &Value::Object(stubs))?;
+                }
+            }
+            other if other.starts_with('_') => {
+                return Err(invalid(format!("a member {other} is not one that a store takes")));
+            }
+            _ => push_member(&mut members, key, value)?,
+        }
+    }
+    let rev = revision(parent.map(|parent| &parent.rev), generation, "", &members)?;
+    let text = format!(r#"{{"_id":{},"_rev":"{rev}"{members}}}"#, to_json(&Value::from(draft.id.as_str()))?);
+    if text.len() > settings.max_document_bytes {
+        return Err(StoreError::TooLarge(Cause::new(format!(
+            "document {} has {} bytes, at most {} are taken",
+            draft.id,
+            text.len(),
+            settings.max_document_bytes
+        ))));
+    }
+    Ok(Prepared {
+        id: draft.id.clone(),
+        has_base: draft.base.is_some(),
+        parent: parent.map(|parent| parent.rev.clone()),
+        rev,
+        text: text.into(),
+        attachments,
+    })
+}
+
+/// The revision of the tombstone over `base`.
+pub(crate) fn tombstone(base: &Rev) -> Result<Rev, StoreError> {
+    revision(Some(base), base.generation().saturating_add(1), "deleted", "")
+}
+
+pub(crate) fn conflict(id: &DocId) -> StoreError {
+    StoreError::Conflict(Cause::new(format!("the base is not the newest revision of document {id}")))
+}
+
+fn check_id(id: &DocId) -> Result<(), StoreError> {
+    let named = id.design_name().unwrap_or(id.as_str());
+    if named.is_empty() || named.starts_with('_') {
+        return Err(invalid(format!("a document cannot have the id {id:?}")));
+    }
+    Ok(())
+}
+
+/// As in CouchDB a revision depends on nothing but what it replaces and what it says.
+fn revision(parent: Option<&Rev>, generation: u64, kind: &str, members: &str) -> Result<Rev, StoreError> {
+    let mut hash = Md5::new();
+    for part in [parent.map_or("", Rev::as_str), kind, members] {
+        hash.update(part.len().to_be_bytes());
+        hash.update(part);
+    }
+    let text = format!("{generation}-{:x}", hash.finalize());
+    Rev::parse(&text).map_err(|error| StoreError::Corrupt(Cause::with_source("a revision of ours", error)))
+}
+
+fn push_member(members: &mut String, key: &str, value: &Value) -> Result<(), StoreError> {
+    members.push(',');
+    members.push_str(&to_json(&Value::from(key))?);
+    members.push(':');
+    members.push_str(&to_json(value)?);
+    Ok(())
+}
+
+fn to_json(value: &Value) -> Result<String, StoreError> {
+    serde_json::to_string(value)
+        .map_err(|error| StoreError::Invalid(Cause::with_source("a value is no JSON", error)))
+}
+
+/// What the document says of its attachments; their bytes go into `attached`.
+fn stubs(
+    value: &Value,
+    parent: Option<&Parent>,
+    generation: u64,
+    settings: &Settings,
+    attached: &mut Attached,
+) -> Result<Map<String, Value>, StoreError> {
+    let Value::Object(drafts) = value else { return Err(invalid("_attachments is not an object")) };
+    let mut stored = None;
+    let mut stubs = Map::new();
+    let mut total = 0usize;
+    for (name, draft) in drafts {
+        let is_stub = draft.get("stub") == Some(&Value::Bool(true));
+        let stub = if let Some(Value::String(data)) = draft.get("data") {
+            let bytes = STANDARD
+                .decode(data)
+                .map_err(|_| invalid(format!("the data of attachment {name} is not base64")))?;
+            total = total.saturating_add(bytes.len());
+            if total > settings.max_attachment_bytes {
+                let most = settings.max_attachment_bytes;
+                return Err(StoreError::TooLarge(Cause::new(format!(
+                    "attachments of more than {most} bytes"
+                ))));
+            }
+            let stub = new_stub(draft, &bytes, generation);
+            attached.new.push((name.clone(), bytes));
+            stub
+        } else if is_stub {
+            let stored = match &stored {
+                Some(stored) => stored,
+                None => stored.insert(stored_stubs(parent)?),
+            };
+            let stub = stored
+                .get(name)
+                .ok_or_else(|| invalid(format!("a stub names attachment {name}, which is not there")))?;
+            attached.kept.insert(name.clone());
+            stub.clone()
+        } else {
+            return Err(invalid(format!("attachment {name} has neither data nor a stub")));
+        };
+        stubs.insert(name.clone(), stub);
+    }
+    Ok(stubs)
+}
+
+fn new_stub(draft: &Value, bytes: &[u8], generation: u64) -> Value {
+    let content_type =
+        draft.get("content_type").and_then(Value::as_str).unwrap_or("application/octet-stream");
+    json!({
+        "content_type": content_type,
+        "revpos": generation,
+        "digest": format!("md5-{}", STANDARD.encode(Md5::digest(bytes))),
+        "length": bytes.len(),
+        "stub": true,
+    })
+}
+
+fn stored_stubs(parent: Option<&Parent>) -> Result<Map<String, Value>, StoreError> {
+    let Some(Parent { text: Some(text), .. }) = parent else { return Ok(Map::new()) };
+    let mut stored = datastore::json::parse_stored_object(text)
+        .map_err(|error| StoreError::Corrupt(Cause::with_source("a stored document", error)))?;
+    match stored.shift_remove("_attachments") {
+        Some(Value::Object(stubs)) => Ok(stubs),
+        _ => Ok(Map::new()),
+    }
+}

@@ -1,0 +1,249 @@
+//! The store itself: its parts, how they start and how they end.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
+
+use datastore::{DbName, Deadline, StoreError};
+use rusqlite::Connection;
+use tokio::sync::watch;
+
+use crate::catalogue::{Catalogue, Db, MapSource, Phase, View};
+use crate::error::{closed, in_time};
+use crate::file::{OpenError, StoreFile};
+use crate::housekeeper::Housekeeper;
+use crate::index::{Build, Chore};
+use crate::maps::Maps;
+use crate::read::{Readers, Scanner};
+use crate::sandbox::Limits;
+use crate::settings::Settings;
+use crate::workers::Workers;
+use crate::writer::{Counters, Writer};
+
+/// A store in one SQLite file, and the only one in the world that has it open.
+///
+/// Cloning gives another handle. The last handle that goes, or [`Embedded::close`], ends the store after
+/// everything that was asked before has been committed; the file is free for another process when the
+/// last handle has gone.
+///
+/// Its calls must run inside a tokio runtime with timers. Reads by id take microseconds and are done on
+/// the caller's thread; everything else is done on threads of its own.
+#[derive(Clone)]
+pub struct Embedded {
+    pub(crate) inner: Arc<Inner>,
+}
+
+impl fmt::Debug for Embedded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Embedded").field("stats", &self.stats()).finish_non_exhaustive()
+    }
+}
+
+/// What the writer has done since the store was opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stats {
+    /// Commits, each synced as the durability says.
+    pub commits: u64,
+    /// Documents written or deleted by these commits.
+    pub writes: u64,
+}
+
+/// Everything that a store is made of.
+pub(crate) struct Inner {
+    pub(crate) settings: Settings,
+    pub(crate) catalogue: Arc<Catalogue>,
+    pub(crate) readers: Readers,
+    pub(crate) scanners: Workers<Scanner>,
+    pub(crate) maps: Arc<Maps>,
+    pub(crate) writer: Arc<Writer>,
+    pub(crate) chores: mpsc::Sender<Chore>,
+    pub(crate) closed: watch::Sender<bool>,
+    housekeeper: Housekeeper,
+    counters: Arc<Counters>,
+    closing: Arc<AtomicBool>,
+}
+
+impl Embedded {
+    /// Opens the store in the file at `path`, which is created where it is missing, its folder too.
+    ///
+    /// # Errors
+    /// [`OpenError`], which says what is wrong with the file and what to do. A file that is not ours is
+    /// left as it is.
+    pub fn open(path: &Path, settings: Settings) -> Result<Self, OpenError> {
+        let (file, connection) = StoreFile::open(path, settings.durability)?;
+        let (catalogue, chores) = load(&file, &connection)?;
+        let threads = |source| OpenError::Io { path: path.to_owned(), source };
+        let file = Arc::new(file);
+        let catalogue = Arc::new(catalogue);
+        let closing = Arc::new(AtomicBool::new(false));
+        let counters = Arc::new(Counters::default());
+        let limits = Limits {
+            time: settings.map_time,
+            memory_bytes: settings.map_memory_bytes,
+            stack_bytes: settings.map_stack_bytes,
+            closing: Arc::clone(&closing),
+        };
+        let maps = Arc::new(Maps::start(settings.map_threads, limits).map_err(threads)?);
+        let writer = Writer::start(
+            connection,
+            Arc::clone(&catalogue),
+            Arc::clone(&counters),
+            settings.write_queue,
+            settings.max_commit_writes,
+        );
+        let writer = Arc::new(writer.map_err(threads)?);
+        let scanners = {
+            let (file, closing) = (Arc::clone(&file), Arc::clone(&closing));
+            Workers::start("reader", settings.reader_threads, move || {
+                Scanner::new(Arc::clone(&file), Arc::clone(&closing))
+            })
+        };
+        let scanners = scanners.map_err(threads)?;
+        let housekeeper = Housekeeper::start(
+            &file,
+            Arc::clone(&maps),
+            settings.map_time,
+            Arc::clone(&writer),
+            Arc::clone(&closing),
+        )
+        .map_err(threads)?;
+        let inner = Inner {
+            settings,
+            catalogue,
+            readers: Readers::new(file),
+            scanners,
+            maps,
+            writer,
+            chores: housekeeper.chores(),
+            closed: watch::Sender::new(false),
+            housekeeper,
+            counters,
+            closing,
+        };
+        for chore in chores {
+            // A housekeeper that has ended already has nothing to do.
+            let _ = inner.chores.send(chore);
+        }
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Ends the store: what was asked before is committed, feeds end, and every later call answers that
+    /// the store is unavailable. Blocks for as long as that takes.
+    pub fn close(&self) {
+        self.inner.close();
+    }
+
+    /// What the writer has done since the store was opened.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        Stats {
+            commits: self.inner.counters.commits.load(Ordering::Relaxed),
+            writes: self.inner.counters.writes.load(Ordering::Relaxed),
+        }
+    }
+}
+
+impl Inner {
+    /// Whether there is any point in beginning.
+    pub(crate) fn begin(&self, deadline: Deadline) -> Result<(), StoreError> {
+        if self.closing.load(Ordering::Relaxed) {
+            return Err(closed());
+        }
+        in_time(deadline)
+    }
+
+    fn close(&self) {
+        self.closing.store(true, Ordering::Relaxed);
+        self.closed.send_replace(true);
+        self.housekeeper.stop();
+        self.writer.stop();
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// The databases and views of a file, and what was left to be done in the background.
+fn load(file: &StoreFile, connection: &Connection) -> Result<(Catalogue, Vec<Chore>), OpenError> {
+    let refused = |source| file.refused(source);
+    let catalogue = Catalogue::default();
+    let mut chores = Vec::new();
+    let mut views = load_views(file, connection)?;
+    let mut statement = connection
+        .prepare("SELECT db, name, coalesce((SELECT max(seq) FROM doc WHERE doc.db = db.db), 0) FROM db")
+        .map_err(refused)?;
+    let mut rows = statement.query([]).map_err(refused)?;
+    while let Some(row) = rows.next().map_err(refused)? {
+        let read = || -> rusqlite::Result<(i64, String, i64)> { Ok((row.get(0)?, row.get(1)?, row.get(2)?)) };
+        let (id, name, seq) = read().map_err(refused)?;
+        let name = DbName::parse(&name)
+            .map_err(|error| file.damaged(format!("a database is called {name:?}: {error}")))?;
+        let views = views.remove(&id).unwrap_or_default();
+        // Views that were created together are built together.
+        let mut builds: HashMap<(i64, i64), Vec<Arc<View>>> = HashMap::new();
+        for loaded in &views {
+            if *loaded.view.phase.borrow() == Phase::Building {
+                builds
+                    .entry((loaded.built_seq, loaded.until_seq))
+                    .or_default()
+                    .push(Arc::clone(&loaded.view));
+            }
+        }
+        chores.extend(builds.into_iter().map(|((built_seq, until_seq), views)| {
+            Chore::Build(Build { db: id, views, built_seq, until_seq })
+        }));
+        catalogue.publish(Db::new(id, name, seq, views.into_iter().map(|loaded| loaded.view).collect()));
+    }
+    let garbage: bool = connection
+        .query_row("SELECT EXISTS (SELECT 1 FROM garbage)", [], |row| row.get(0))
+        .map_err(refused)?;
+    if garbage {
+        chores.push(Chore::Purge);
+    }
+    Ok((catalogue, chores))
+}
+
+struct LoadedView {
+    view: Arc<View>,
+    built_seq: i64,
+    until_seq: i64,
+}
+
+fn load_views(file: &StoreFile, connection: &Connection) -> Result<HashMap<i64, Vec<LoadedView>>, OpenError> {
+    let refused = |source| file.refused(source);
+    let mut sources: HashMap<[u8; 16], Arc<MapSource>> = HashMap::new();
+    let mut views: HashMap<i64, Vec<LoadedView>> = HashMap::new();
+    let mut statement = connection
+        .prepare(
+            "SELECT view.db, view.view, view.design, view.name, view.ready, view.built_seq, view.until_seq,
+                 map.hash, map.source
+             FROM view JOIN map ON map.hash = view.map ORDER BY view.view",
+        )
+        .map_err(refused)?;
+    let mut rows = statement.query([]).map_err(refused)?;
+    while let Some(row) = rows.next().map_err(refused)? {
+        let mut read = || -> rusqlite::Result<(i64, LoadedView)> {
+            let hash: [u8; 16] = row.get(7)?;
+            let text: String = row.get(8)?;
+            let map = sources.entry(hash).or_insert_with(|| Arc::new(MapSource { hash, text }));
+            let phase = if row.get(4)? { Phase::Ready } else { Phase::Building };
+            let view = View {
+                id: row.get(1)?,
+                design: row.get(2)?,
+                name: row.get(3)?,
+                map: Arc::clone(map),
+                phase: watch::Sender::new(phase),
+            };
+            let loaded = LoadedView { view: Arc::new(view), built_seq: row.get(5)?, until_seq: row.get(6)? };
+            Ok((row.get(0)?, loaded))
+        };
+        let (db, loaded) = read().map_err(refused)?;
+        views.entry(db).or_default().push(loaded);
+    }
+    Ok(views)
+}

@@ -1,0 +1,181 @@
+//! The feed of changes: pages of documents by sequence, and a wait for the writer's next commit.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use datastore::{Change, ChangesQuery, DbName, Deadline, DocId, Document, Feed, Since, StoreError};
+use rusqlite::{Connection, params};
+use tokio::sync::watch;
+
+use crate::catalogue::{Db, Progress, database_missing};
+use crate::embedded::Inner;
+use crate::error::{SqliteResult, closed, invalid};
+use crate::read::stored_rev;
+
+/// Changes that are read at once.
+const PAGE: i64 = 500;
+
+/// The longest pause of a waiting feed after failures.
+const MAX_PAUSE: Duration = Duration::from_secs(5);
+
+/// A feed on its way.
+pub(crate) struct ChangesFeed {
+    inner: Arc<Inner>,
+    name: DbName,
+    query: ChangesQuery,
+    at: Option<Position>,
+    page: VecDeque<Change>,
+    left: u64,
+    has_told: bool,
+    ended: bool,
+}
+
+/// Where in which database a feed is.
+struct Position {
+    db: Arc<Db>,
+    progress: watch::Receiver<Progress>,
+    seq: i64,
+}
+
+impl ChangesFeed {
+    pub(crate) fn new(inner: Arc<Inner>, name: DbName, query: ChangesQuery) -> Self {
+        let left = query.limit.unwrap_or(u64::MAX);
+        Self { inner, name, query, at: None, page: VecDeque::new(), left, has_told: false, ended: false }
+    }
+
+    /// The next change; `None` at the end. An error ends the feed.
+    pub(crate) async fn next(&mut self) -> Option<Result<Change, StoreError>> {
+        if self.ended || self.left == 0 {
+            return None;
+        }
+        let next = self.advance().await.transpose();
+        match &next {
+            Some(Ok(_)) => {
+                self.left -= 1;
+                self.has_told = true;
+            }
+            _ => self.ended = true,
+        }
+        next
+    }
+
+    async fn advance(&mut self) -> Result<Option<Change>, StoreError> {
+        loop {
+            if *self.inner.closed.borrow() {
+                return Err(closed());
+            }
+            if let Some(change) = self.page.pop_front() {
+                return Ok(Some(change));
+            }
+            let head = self.head()?;
+            let Some(at) = &mut self.at else { return Ok(None) };
+            if at.seq < head {
+                self.read_page(head).await?;
+                continue;
+            }
+            match self.query.feed {
+                Feed::Normal => return Ok(None),
+                Feed::Longpoll if self.has_told => return Ok(None),
+                Feed::Longpoll | Feed::Continuous => {}
+            }
+            let mut closing = self.inner.closed.subscribe();
+            tokio::select! {
+                // The sender lives in the position itself.
+                _ = at.progress.changed() => {}
+                _ = closing.wait_for(|closed| *closed) => return Err(closed()),
+            }
+        }
+    }
+
+    /// The newest sequence; the feed takes its place first if it has none.
+    fn head(&mut self) -> Result<i64, StoreError> {
+        let at = match &mut self.at {
+            Some(at) => at,
+            none => {
+                let db = self.inner.catalogue.load(&self.name)?;
+                let progress = db.progress.subscribe();
+                let head = progress.borrow().seq;
+                let seq = match &self.query.since {
+                    Since::Beginning => 0,
+                    Since::Now => head,
+                    Since::Seq(text) => start(text, &db, head)?,
+                };
+                none.insert(Position { db, progress, seq })
+            }
+        };
+        let progress = *at.progress.borrow_and_update();
+        if progress.gone { Err(database_missing(&self.name)) } else { Ok(progress.seq) }
+    }
+
+    /// Reads on, with pauses after failures if the feed is one that waits.
+    async fn read_page(&mut self, head: i64) -> Result<(), StoreError> {
+        let Some(at) = &mut self.at else { return Ok(()) };
+        let (db, seq, include_docs) = (at.db.id, at.seq, self.query.include_docs);
+        let most_bytes = self.inner.settings.page_bytes;
+        let mut pause = Duration::from_millis(50);
+        let page = loop {
+            let deadline = Deadline::after(self.inner.settings.batch_timeout);
+            let read = self.inner.scanners.run(deadline, move |scanner| {
+                changes(scanner.until(deadline)?, db, (seq, head), include_docs, most_bytes)
+            });
+            match read.await {
+                Err(error)
+                    if error.is_retryable()
+                        && self.query.feed != Feed::Normal
+                        && !*self.inner.closed.borrow() =>
+                {
+                    log::warn!("a feed of {} goes on after {error}", self.name);
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(MAX_PAUSE);
+                }
+                page => break page?,
+            }
+        };
+        at.seq = page.last().map_or(head, |(seq, _)| *seq);
+        self.page = page.into_iter().map(|(_, change)| change).collect();
+        Ok(())
+    }
+}
+
+/// The place that a sequence of ours names. One of another database of that name, or of a future that a
+/// backup has undone, begins anew: nothing is lost by it.
+fn start(text: &str, db: &Db, head: i64) -> Result<i64, StoreError> {
+    let bad = || invalid(format!("{text:?} is not a sequence of this store"));
+    let (seq, id) = text.split_once('-').ok_or_else(bad)?;
+    let (seq, id): (i64, i64) = (seq.parse().map_err(|_| bad())?, id.parse().map_err(|_| bad())?);
+    Ok(if id == db.id && (0..=head).contains(&seq) { seq } else { 0 })
+}
+
+/// A page of changes after `from`, up to `head`.
+fn changes(
+    connection: &Connection,
+    db: i64,
+    (from, head): (i64, i64),
+    include_docs: bool,
+    most_bytes: usize,
+) -> Result<Vec<(i64, Change)>, StoreError> {
+    let what = "reading changes";
+    let mut statement = connection
+        .prepare_cached(
+            "SELECT seq, id, rev, text IS NULL, iif(?5, text, NULL) FROM doc
+             WHERE db = ?1 AND seq > ?2 AND seq <= ?3 ORDER BY seq LIMIT ?4",
+        )
+        .during(what)?;
+    let mut rows = statement.query(params![db, from, head, PAGE, include_docs]).during(what)?;
+    let (mut page, mut bytes) = (Vec::new(), 0usize);
+    while let Some(row) = rows.next().during(what)? {
+        let text = |column| row.get::<_, String>(column).during(what);
+        let seq: i64 = row.get(0).during(what)?;
+        let (id, rev) = (DocId::from_store(text(1)?), stored_rev(&text(2)?)?);
+        let deleted = row.get(3).during(what)?;
+        let content: Option<Arc<str>> = row.get(4).during(what)?;
+        bytes = bytes.saturating_add(content.as_ref().map_or(0, |text| text.len()));
+        let doc = content.map(|text| Document::new(id.clone(), rev.clone(), text));
+        page.push((seq, Change { seq: format!("{seq}-{db}"), id, rev, deleted, doc }));
+        if bytes >= most_bytes {
+            break;
+        }
+    }
+    Ok(page)
+}

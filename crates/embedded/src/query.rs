@@ -1,0 +1,250 @@
+//! Which rows a query chooses, as a range of sort bytes, and reading that range page by page. A page is
+//! one read transaction; between pages nothing is held, so a slow reader holds up nobody.
+
+use std::sync::Arc;
+
+use datastore::{Cause, DocId, Document, StoreError, ViewQuery, ViewRow, ViewSource};
+use rusqlite::types::Value as Sql;
+use rusqlite::{Connection, params};
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use crate::catalogue::{Db, Phase, View, database_missing};
+use crate::collate;
+use crate::error::{SqliteResult, invalid};
+use crate::read::stored_rev;
+
+/// What is left to be read of a query's rows.
+#[derive(Clone, Debug)]
+pub(crate) struct Scan {
+    db: Arc<Db>,
+    /// None for all documents.
+    view: Option<Arc<View>>,
+    /// The first sort value.
+    low: Sql,
+    /// The first sort value that is too high.
+    high: Sql,
+    descending: bool,
+    include_docs: bool,
+    skip: u64,
+    left: Option<u64>,
+    page_rows: usize,
+    page_bytes: usize,
+}
+
+/// Some rows, and what is left after them.
+pub(crate) struct Page {
+    pub(crate) rows: Vec<ViewRow>,
+    pub(crate) rest: Option<Scan>,
+}
+
+impl Scan {
+    /// The rows that a query asks for.
+    ///
+    /// # Errors
+    /// `Invalid` for a range whose ends are the wrong way round.
+    pub(crate) fn new(
+        db: Arc<Db>,
+        view: Option<Arc<View>>,
+        query: &ViewQuery,
+        (page_rows, page_bytes): (usize, usize),
+    ) -> Result<Self, StoreError> {
+        let (first, last) = match &query.key {
+            Some(key) => (Some(key), Some(key)),
+            None => (query.start_key.as_ref(), query.end_key.as_ref()),
+        };
+        if let (Some(first), Some(last)) = (first, last) {
+            let (first, last) = (collate::encode(first), collate::encode(last));
+            if if query.descending { first < last } else { first > last } {
+                return Err(invalid(
+                    "no rows can match the key range: reverse start_key and end_key, or set descending",
+                ));
+            }
+        }
+        let edge = |key: &Value, id: Option<&String>, after: bool| match query.source {
+            ViewSource::AllDocs => id_edge(key, after),
+            ViewSource::View { .. } => row_edge(key, id, after),
+        };
+        let (lowest, highest) = match query.source {
+            ViewSource::AllDocs => (Sql::Text(String::new()), Sql::Blob(Vec::new())),
+            ViewSource::View { .. } => (Sql::Blob(Vec::new()), Sql::Blob(vec![collate::ABOVE])),
+        };
+        let begin = |after| first.map(|key| edge(key, query.start_key_doc_id.as_ref(), after));
+        let end = |after| last.map(|key| edge(key, query.end_key_doc_id.as_ref(), after));
+        let (low, high) = if query.descending {
+            (end(query.exclusive_end), begin(true))
+        } else {
+            (begin(false), end(!query.exclusive_end))
+        };
+        Ok(Self {
+            db,
+            view,
+            low: low.unwrap_or(lowest),
+            high: high.unwrap_or(highest),
+            descending: query.descending,
+            include_docs: query.include_docs,
+            skip: query.skip,
+            left: query.limit,
+            page_rows: page_rows.max(1),
+            page_bytes,
+        })
+    }
+
+    /// Reads a page.
+    ///
+    /// # Errors
+    /// `DatabaseMissing`, or `Unavailable` where the view is another one by now.
+    pub(crate) fn page(self, connection: &Connection) -> Result<Page, StoreError> {
+        let page = self.read(connection)?;
+        // What is deleted is removed only after it is marked so: unmarked after reading, it was whole.
+        if page.0.db.is_gone() {
+            return Err(database_missing(&page.0.db.name));
+        }
+        if page.0.view.as_ref().is_some_and(|view| *view.phase.borrow() == Phase::Gone) {
+            return Err(StoreError::Unavailable(Cause::new("the view was replaced while it was read")));
+        }
+        let (scan, rows, all) = page;
+        Ok(Page { rows, rest: (!all).then_some(scan) })
+    }
+
+    fn read(mut self, connection: &Connection) -> Result<(Self, Vec<ViewRow>, bool), StoreError> {
+        const WHAT: &str = "reading rows";
+        let wanted = usize::try_from(self.left.unwrap_or(u64::MAX)).unwrap_or(usize::MAX).min(self.page_rows);
+        if wanted == 0 {
+            return Ok((self, Vec::new(), true));
+        }
+        let mut statement = connection.prepare_cached(&self.sql()).during(WHAT)?;
+        let mut found = statement
+            .query(params![
+                self.view.as_ref().map_or(self.db.id, |view| view.id),
+                self.low,
+                self.high,
+                i64::try_from(wanted).unwrap_or(i64::MAX),
+                i64::try_from(self.skip).unwrap_or(i64::MAX),
+            ])
+            .during(WHAT)?;
+        let (mut rows, mut bytes, mut last) = (Vec::new(), 0usize, None);
+        while let Some(row) = found.next().during(WHAT)? {
+            let parts = Parts::of(row).during(WHAT)?;
+            bytes = bytes.saturating_add(parts.key.len()).saturating_add(parts.value.len());
+            bytes = bytes.saturating_add(parts.doc.as_ref().map_or(0, |(_, text)| text.len()));
+            last = Some(parts.sort.clone());
+            rows.push(parts.row(self.view.is_some())?);
+            if bytes >= self.page_bytes {
+                break;
+            }
+        }
+        let full = rows.len() == wanted || bytes >= self.page_bytes;
+        let taken = u64::try_from(rows.len()).unwrap_or(u64::MAX);
+        self.left = self.left.map(|left| left.saturating_sub(taken));
+        self.skip = 0;
+        match last {
+            Some(last) if self.descending => self.high = last,
+            Some(last) => self.low = after(last),
+            None => {}
+        }
+        let all = !full || self.left == Some(0);
+        Ok((self, rows, all))
+    }
+
+    /// `?1` is the view or the database. Equal questions give equal texts, which stay prepared.
+    fn sql(&self) -> String {
+        let order = if self.descending { "DESC" } else { "ASC" };
+        let (columns, table, sort) = match (&self.view, self.include_docs) {
+            (Some(_), false) => ("sort, id, key, value", "view_row WHERE view = ?1", "sort"),
+            (Some(_), true) => (
+                "r.sort, r.id, r.key, r.value, d.rev, d.text",
+                "view_row r LEFT JOIN doc d ON d.db = (SELECT db FROM view WHERE view = ?1) AND d.id = r.id
+                 WHERE r.view = ?1",
+                "r.sort",
+            ),
+            (None, false) => ("id, id, id, rev", "doc WHERE db = ?1 AND text IS NOT NULL", "id"),
+            (None, true) => ("id, id, id, rev, rev, text", "doc WHERE db = ?1 AND text IS NOT NULL", "id"),
+        };
+        format!(
+            "SELECT {columns} FROM {table} AND {sort} >= ?2 AND {sort} < ?3
+             ORDER BY {sort} {order} LIMIT ?4 OFFSET ?5"
+        )
+    }
+}
+
+/// The sort value where the rows of a key (and document id) begin, or the one after they end.
+fn row_edge(key: &Value, id: Option<&String>, after: bool) -> Sql {
+    let mut bytes = collate::encode(key);
+    if let Some(id) = id {
+        collate::push_text(id, &mut bytes);
+    }
+    if after {
+        bytes.push(collate::ABOVE);
+    }
+    Sql::Blob(bytes)
+}
+
+/// The same among document ids. What is no text stands below or above all of them, as in a view; to
+/// SQLite every blob is above every text.
+fn id_edge(key: &Value, is_after: bool) -> Sql {
+    match key {
+        Value::String(id) if is_after => after(Sql::Text(id.clone())),
+        Value::String(id) => Sql::Text(id.clone()),
+        Value::Null | Value::Bool(_) | Value::Number(_) => Sql::Text(String::new()),
+        Value::Array(_) | Value::Object(_) => Sql::Blob(Vec::new()),
+    }
+}
+
+/// The next value in SQLite's order.
+fn after(value: Sql) -> Sql {
+    match value {
+        Sql::Text(mut text) => {
+            text.push('\0');
+            Sql::Text(text)
+        }
+        Sql::Blob(mut bytes) => {
+            bytes.push(0);
+            Sql::Blob(bytes)
+        }
+        other => other,
+    }
+}
+
+/// The columns of a row.
+struct Parts {
+    sort: Sql,
+    id: String,
+    key: String,
+    value: String,
+    doc: Option<(String, Arc<str>)>,
+}
+
+impl Parts {
+    fn of(row: &rusqlite::Row<'_>) -> rusqlite::Result<Self> {
+        let doc = match row.as_ref().column_count() {
+            6 => row.get_ref(5)?.as_str_or_null()?.map(Arc::from),
+            _ => None,
+        };
+        let doc = match doc {
+            Some(text) => Some((row.get(4)?, text)),
+            None => None,
+        };
+        Ok(Self { sort: row.get(0)?, id: row.get(1)?, key: row.get(2)?, value: row.get(3)?, doc })
+    }
+
+    fn row(self, of_view: bool) -> Result<ViewRow, StoreError> {
+        let id = DocId::from_store(self.id);
+        // Of all documents, these are the bare id and revision.
+        let (key, value) = if of_view {
+            (self.key, self.value)
+        } else {
+            (Value::from(self.key).to_string(), format!(r#"{{"rev":"{}"}}"#, self.value))
+        };
+        let doc = match self.doc {
+            Some((rev, text)) => Some(Document::new(id.clone(), stored_rev(&rev)?, text)),
+            None => None,
+        };
+        Ok(ViewRow { id, key: raw(key)?, value: raw(value)?, doc })
+    }
+}
+
+fn raw(text: String) -> Result<Box<RawValue>, StoreError> {
+    RawValue::from_string(text)
+        .map_err(|error| StoreError::Corrupt(Cause::with_source("a stored row is no JSON", error)))
+}

@@ -1,0 +1,350 @@
+//! One map function in a QuickJS runtime of its own, with limits on time, memory, stack and on what it
+//! emits. There is nothing in it but the language and CouchDB's helpers.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use rquickjs::function::Opt;
+use rquickjs::{CatchResultExt, CaughtError, Context, Ctx, Exception, Function, Persistent, Runtime, Value};
+
+/// What a map function may use.
+#[derive(Clone, Debug)]
+pub(crate) struct Limits {
+    pub(crate) time: Duration,
+    pub(crate) memory_bytes: usize,
+    pub(crate) stack_bytes: usize,
+    /// Set when the store closes: nothing runs on then.
+    pub(crate) closing: Arc<AtomicBool>,
+}
+
+/// Why a map function gave no rows.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum MapFailure {
+    /// It is no function, or threw, as functions do: nothing worse than no rows.
+    Threw(String),
+    /// It used up a limit: the runtime is of no use any more.
+    Limit(String),
+    /// The caller's deadline came before the limit did.
+    Deadline,
+}
+
+/// A key and a value as JSON text.
+pub(crate) type Emitted = (String, String);
+
+#[derive(Default)]
+struct Output {
+    rows: Vec<Emitted>,
+    bytes: usize,
+    flooded: bool,
+}
+
+/// What the handler between two steps of the engine looks at.
+struct Watch {
+    stop_at: Cell<Instant>,
+    stopped: Cell<bool>,
+    closing: Arc<AtomicBool>,
+}
+
+/// A compiled map function. It belongs to the thread that made it.
+pub(crate) struct Sandbox {
+    // Dropped before the context that it lives in.
+    map: Option<Persistent<Function<'static>>>,
+    context: Context,
+    output: Rc<RefCell<Output>>,
+    watch: Rc<Watch>,
+    limits: Limits,
+}
+
+/// CouchDB's helpers that need nothing from outside.
+const HELPERS: &str = "
+    var isArray = Array.isArray;
+    var toJSON = function (value) { return JSON.stringify(value); };
+    var sum = function (values) {
+        var total = 0;
+        for (var i = 0; i < values.length; i++) { total += values[i]; }
+        return total;
+    };";
+
+impl Sandbox {
+    /// Compiles the source of a map function.
+    pub(crate) fn compile(source: &str, limits: &Limits, deadline: Instant) -> Result<Self, MapFailure> {
+        let broken = |error: rquickjs::Error| MapFailure::Limit(error.to_string());
+        let runtime = Runtime::new().map_err(broken)?;
+        runtime.set_memory_limit(limits.memory_bytes);
+        runtime.set_max_stack_size(limits.stack_bytes);
+        let watch = Rc::new(Watch {
+            stop_at: Cell::new(deadline),
+            stopped: Cell::new(false),
+            closing: Arc::clone(&limits.closing),
+        });
+        runtime.set_interrupt_handler(Some(Box::new({
+            let watch = Rc::clone(&watch);
+            move || {
+                let stop = Instant::now() >= watch.stop_at.get() || watch.closing.load(Ordering::Relaxed);
+                watch.stopped.set(stop);
+                stop
+            }
+        })));
+        let context = Context::full(&runtime).map_err(broken)?;
+        let output = Rc::new(RefCell::new(Output::default()));
+        let mut sandbox = Self { map: None, context, output, watch, limits: limits.clone() };
+        let map = sandbox.guarded(deadline, |ctx, output| {
+            let globals = ctx.globals();
+            let emit = emitter(Rc::clone(output), limits.memory_bytes);
+            globals.set("emit", Function::new(ctx.clone(), emit)?)?;
+            globals.set("log", Function::new(ctx.clone(), log_line)?)?;
+            ctx.eval::<(), _>(HELPERS)?;
+            let map: Value<'_> = ctx.eval(format!("({source}\n)"))?;
+            match map.into_function() {
+                Some(map) => Ok(Persistent::save(ctx, map)),
+                None => Err(Exception::throw_type(ctx, "the expression is not a function")),
+            }
+        })?;
+        sandbox.map = Some(map);
+        Ok(sandbox)
+    }
+
+    /// Runs the map function on a document's text.
+    pub(crate) fn map(&mut self, doc: &str, deadline: Instant) -> Result<Vec<Emitted>, MapFailure> {
+        let Some(map) = self.map.clone() else { return Err(MapFailure::Limit("no map".to_owned())) };
+        *self.output.borrow_mut() = Output::default();
+        self.guarded(deadline, |ctx, _| {
+            let doc = ctx.json_parse(doc)?;
+            map.restore(ctx)?.call::<_, Value<'_>>((doc,))?;
+            Ok(())
+        })?;
+        Ok(std::mem::take(&mut self.output.borrow_mut().rows))
+    }
+
+    /// Runs JavaScript under the limits and says which of them it met.
+    fn guarded<R>(
+        &self,
+        deadline: Instant,
+        run: impl for<'js> FnOnce(&Ctx<'js>, &Rc<RefCell<Output>>) -> rquickjs::Result<R>,
+    ) -> Result<R, MapFailure> {
+        let limit = Instant::now() + self.limits.time;
+        self.watch.stop_at.set(deadline.min(limit));
+        self.watch.stopped.set(false);
+        let outcome = self.context.with(|ctx| {
+            run(&ctx, &self.output).catch(&ctx).map_err(|error| {
+                // Where memory is short the engine has none left for a message, and throws null.
+                let bare = matches!(&error, CaughtError::Value(value) if value.is_null());
+                (bare, error.to_string().trim().to_owned())
+            })
+        });
+        if self.watch.stopped.get() {
+            if self.watch.closing.load(Ordering::Relaxed) || deadline <= limit {
+                return Err(MapFailure::Deadline);
+            }
+            return Err(MapFailure::Limit(format!("it ran longer than {:?}", self.limits.time)));
+        }
+        if self.output.borrow().flooded {
+            return Err(MapFailure::Limit(format!(
+                "it emitted more than {} bytes for one document",
+                self.limits.memory_bytes
+            )));
+        }
+        outcome.map_err(|(bare, message)| match message {
+            _ if bare => MapFailure::Limit("it ran out of memory".to_owned()),
+            short if ["out of memory", "call stack", "stack overflow"].iter().any(|m| short.contains(m)) => {
+                MapFailure::Limit(short)
+            }
+            message => MapFailure::Threw(message),
+        })
+    }
+}
+
+/// The function that maps call: it keeps JSON text, made here, out of the map's reach.
+fn emitter(
+    output: Rc<RefCell<Output>>,
+    most: usize,
+) -> impl for<'js> Fn(Ctx<'js>, Opt<Value<'js>>, Opt<Value<'js>>) -> rquickjs::Result<()> + 'static {
+    move |ctx, key, value| emit(&ctx, &output, most, key.0, value.0)
+}
+
+fn emit<'js>(
+    ctx: &Ctx<'js>,
+    output: &RefCell<Output>,
+    most: usize,
+    key: Option<Value<'js>>,
+    value: Option<Value<'js>>,
+) -> rquickjs::Result<()> {
+    let text = |value: Option<Value<'js>>| -> rquickjs::Result<String> {
+        let Some(value) = value else { return Ok("null".to_owned()) };
+        match ctx.json_stringify(value)? {
+            Some(text) => Ok(without_lone_surrogates(text.to_string()?)),
+            None => Ok("null".to_owned()),
+        }
+    };
+    let row = (text(key)?, text(value)?);
+    let mut output = output.borrow_mut();
+    output.bytes = output.bytes.saturating_add(row.0.len()).saturating_add(row.1.len()).saturating_add(64);
+    if output.bytes > most {
+        output.flooded = true;
+        output.rows = Vec::new();
+        return Err(Exception::throw_range(ctx, "too much is emitted"));
+    }
+    output.rows.push(row);
+    Ok(())
+}
+
+fn log_line(message: Opt<Value<'_>>) {
+    let text = message.0.and_then(|value| value.into_string()).and_then(|text| text.to_string().ok());
+    log::debug!("a map function says: {}", text.unwrap_or_default());
+}
+
+/// JavaScript can cut a character in half; what no text can hold becomes U+FFFD. In the engine's output
+/// an escaped surrogate is always a lone one.
+fn without_lone_surrogates(text: String) -> String {
+    if !text.contains("\\ud") {
+        return text;
+    }
+    let mut clean = String::with_capacity(text.len());
+    let mut rest = text.as_str();
+    while let Some(at) = rest.find('\\') {
+        let (before, escape) = rest.split_at(at);
+        clean.push_str(before);
+        let is_surrogate =
+            escape.starts_with("\\ud") && escape.get(3..4).is_some_and(|c| ("8"..="f").contains(&c));
+        let length = if escape.starts_with("\\u") { 6 } else { 2 };
+        let (escape, after) = escape.split_at_checked(length).unwrap_or((escape, ""));
+        clean.push_str(if is_surrogate { "\\ufffd" } else { escape });
+        rest = after;
+    }
+    clean.push_str(rest);
+    clean
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Limits, MapFailure, Sandbox, without_lone_surrogates};
+    use std::sync::Arc;
+    use std::time::{Duration, Instant};
+
+    fn limits() -> Limits {
+        Limits {
+            time: Duration::from_millis(200),
+            memory_bytes: 16 << 20,
+            stack_bytes: 256 << 10,
+            closing: Arc::default(),
+        }
+    }
+
+    fn later() -> Instant {
+        Instant::now() + Duration::from_secs(60)
+    }
+
+    fn run(source: &str, doc: &str) -> Result<Vec<(String, String)>, MapFailure> {
+        Sandbox::compile(source, &limits(), later())?.map(doc, later())
+    }
+
+    #[track_caller]
+    fn check(source: &str, doc: &str, rows: &[(&str, &str)]) {
+        let got = run(source, doc).unwrap();
+        let got: Vec<_> = got.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+        assert_eq!(got, rows);
+    }
+
+    #[test]
+    fn maps_emit() {
+        check(
+            "function (doc) { emit(doc._id, {n: doc.n}); }",
+            r#"{"_id":"a","n":1.5}"#,
+            &[("\"a\"", r#"{"n":1.5}"#)],
+        );
+        check("function (doc) { }", "{}", &[]);
+        check("// said before\nfunction (doc) { emit(); } // and after", "{}", &[("null", "null")]);
+        check("doc => emit(emit, undefined)", "{}", &[("null", "null")]);
+    }
+
+    #[test]
+    fn a_map_cannot_spoil_what_it_emits() {
+        let source = "(function () {
+            JSON.stringify = function () { return 'nonsense'; };
+            Array.prototype.push = String.prototype.toString = null;
+            return function (doc) { emit([1], 'x\\ny'); };
+        })()";
+        check(source, "{}", &[("[1]", r#""x\ny""#)]);
+    }
+
+    #[test]
+    fn half_characters_become_replacement_characters() {
+        let source = r#"function (doc) { emit(doc.t.charAt(0), ["\\ud83d", doc.t]); }"#;
+        check(source, r#"{"t":"😀"}"#, &[(r#""\ufffd""#, r#"["\\ud83d","😀"]"#)]);
+        for untouched in [r#""a\"\\ud800\n""#, r#""\ud7ff\u0001""#, "\"\\"] {
+            assert_eq!(without_lone_surrogates(untouched.to_owned()), untouched);
+        }
+    }
+
+    #[test]
+    fn what_throws_gives_no_rows_and_may_go_on() {
+        let source = "function (doc) { emit(1, 1); if (doc.bad) { throw new Error('no'); } }";
+        let mut sandbox = Sandbox::compile(source, &limits(), later()).unwrap();
+        assert!(
+            matches!(sandbox.map(r#"{"bad":1}"#, later()), Err(MapFailure::Threw(m)) if m.contains("no"))
+        );
+        assert_eq!(sandbox.map("{}", later()).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn what_is_no_function_does_not_compile() {
+        for source in ["function (doc) { emit(", "1 + 1", "", "nonsense(", "({})", "throw 1"] {
+            assert!(matches!(run(source, "{}"), Err(MapFailure::Threw(_))), "{source}");
+        }
+    }
+
+    #[track_caller]
+    fn check_limit(source: &str, time: Duration, words: &str) {
+        let limits = Limits { time, ..limits() };
+        match Sandbox::compile(source, &limits, later()).and_then(|mut map| map.map("{}", later())) {
+            Err(MapFailure::Limit(message)) => assert!(message.contains(words), "{source}: {message}"),
+            other => panic!("{source}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn time_is_limited() {
+        let time = Duration::from_millis(100);
+        for source in [
+            "function (doc) { while (true) {} }",
+            "function (doc) { while (true) { try { while (true) {} } catch (e) {} } }",
+            "function (doc) { /(a+)+$/.test(new Array(64).join('a') + 'b'); while (true) {} }",
+            "(function () { while (true) {} })()",
+        ] {
+            check_limit(source, time, "longer");
+        }
+    }
+
+    #[test]
+    fn memory_stack_and_output_are_limited() {
+        let time = Duration::from_secs(60);
+        for (source, words) in [
+            ("function (doc) { var a = []; while (true) { a.push({a: a.length}); } }", "memory"),
+            ("function (doc) { var a = []; while (true) { a.push('x'.repeat(99999)); } }", "memory"),
+            ("function (doc) { var f = function () { return f() + 1; }; f(); }", "stack"),
+            ("function (doc) { while (true) { emit('xxxxxxxxxxxxxxxx', null); } }", "emitted"),
+        ] {
+            check_limit(source, time, words);
+        }
+    }
+
+    #[test]
+    fn a_deadline_ends_a_map_before_its_limit() {
+        let soon = Instant::now() + Duration::from_millis(20);
+        let mut sandbox = Sandbox::compile("doc => { while (true) {} }", &limits(), later()).unwrap();
+        assert_eq!(sandbox.map("{}", soon), Err(MapFailure::Deadline));
+    }
+
+    #[test]
+    fn there_is_nothing_but_the_language() {
+        let source = "function (doc) {
+            emit(null, [typeof require, typeof process, typeof std, typeof os, typeof console,
+                typeof print, typeof setTimeout, typeof fetch, typeof load]);
+        }";
+        let nothing = "\"undefined\",".repeat(9);
+        check(source, "{}", &[("null", &format!("[{}]", nothing.trim_end_matches(',')))]);
+    }
+}

@@ -1,0 +1,271 @@
+//! The boundary's traits, on the store's parts. What is said here is the way of each call: what is
+//! looked up where, and what happens when it has changed meanwhile.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use datastore::{
+    Attachments, Change, Changes, ChangesQuery, Created, Databases, DbName, Deadline, DocId, Document, Draft,
+    Result, Rev, RowStream, Store, StoreError, ViewQuery, ViewRow, ViewSource,
+};
+use futures::future::BoxFuture;
+use futures::stream::{self, BoxStream};
+
+use crate::catalogue::{Db, Phase, View};
+use crate::embedded::{Embedded, Inner};
+use crate::error::{closed, deadline_exceeded};
+use crate::feed::ChangesFeed;
+use crate::index::Chore;
+use crate::query::{Page, Scan};
+use crate::read;
+use crate::write;
+use crate::writer::{Company, Transaction};
+
+/// Up to so many documents are read on the caller's thread.
+const INLINE_DOCS: usize = 16;
+
+impl Store for Embedded {
+    fn fetch<'a>(
+        &'a self,
+        db: &'a DbName,
+        id: &'a DocId,
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<Document>> {
+        Box::pin(async move {
+            self.inner.begin(deadline)?;
+            let db = self.inner.catalogue.load(db)?;
+            self.inner.readers.with(|connection| read::document(connection, db.id, id))
+        })
+    }
+
+    fn fetch_many<'a>(
+        &'a self,
+        db: &'a DbName,
+        ids: &'a [DocId],
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<Vec<Result<Document>>>> {
+        Box::pin(async move {
+            self.inner.begin(deadline)?;
+            let db = self.inner.catalogue.load(db)?;
+            if ids.len() <= INLINE_DOCS {
+                return self.inner.readers.with(|connection| Ok(documents(connection, db.id, ids)));
+            }
+            let ids = ids.to_vec();
+            let read =
+                move |scanner: &mut read::Scanner| Ok(documents(scanner.until(deadline)?, db.id, &ids));
+            self.inner.scanners.run(deadline, read).await
+        })
+    }
+
+    fn save<'a>(&'a self, db: &'a DbName, draft: Draft, deadline: Deadline) -> BoxFuture<'a, Result<Rev>> {
+        Box::pin(async move { self.inner.save(db, &draft, deadline).await })
+    }
+
+    fn save_many<'a>(
+        &'a self,
+        db: &'a DbName,
+        drafts: Vec<Draft>,
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<Vec<Result<Rev>>>> {
+        Box::pin(async move { self.inner.save_many(db, drafts, deadline).await })
+    }
+
+    fn delete<'a>(
+        &'a self,
+        db: &'a DbName,
+        id: &'a DocId,
+        base: &'a Rev,
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<Rev>> {
+        Box::pin(async move {
+            self.inner.begin(deadline)?;
+            self.inner.delete(db, id, base, deadline).await
+        })
+    }
+
+    fn query<'a>(
+        &'a self,
+        db: &'a DbName,
+        query: ViewQuery,
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<RowStream>> {
+        Box::pin(async move {
+            self.inner.begin(deadline)?;
+            let page = (self.inner.settings.page_rows, self.inner.settings.page_bytes);
+            let first = loop {
+                let (db, view) = self.inner.view(db, &query.source, deadline).await?;
+                let scan = Scan::new(db, view.clone(), &query, page)?;
+                match self.inner.page(scan, deadline).await {
+                    // Replaced while it was read, and nothing is told of it yet: ask the new one.
+                    Err(_) if view.is_some_and(|view| *view.phase.borrow() == Phase::Gone) => {}
+                    first => break first?,
+                }
+            };
+            let rows = Rows { inner: Arc::clone(&self.inner), rows: first.rows.into(), rest: first.rest };
+            let stream: RowStream = Box::pin(stream::unfold(rows, async |mut rows| {
+                let next = rows.next().await?;
+                Some((next, rows))
+            }));
+            Ok(stream)
+        })
+    }
+}
+
+/// Rows on their way, a page at a time.
+struct Rows {
+    inner: Arc<Inner>,
+    rows: VecDeque<ViewRow>,
+    rest: Option<Scan>,
+}
+
+impl Rows {
+    async fn next(&mut self) -> Option<Result<ViewRow>> {
+        loop {
+            if let Some(row) = self.rows.pop_front() {
+                return Some(Ok(row));
+            }
+            let rest = self.rest.take()?;
+            let deadline = Deadline::after(self.inner.settings.batch_timeout);
+            match self.inner.page(rest, deadline).await {
+                Ok(page) => (self.rows, self.rest) = (page.rows.into(), page.rest),
+                Err(error) => return Some(Err(error)),
+            }
+        }
+    }
+}
+
+fn documents(connection: &rusqlite::Connection, db: i64, ids: &[DocId]) -> Vec<Result<Document>> {
+    ids.iter().map(|id| read::document(connection, db, id)).collect()
+}
+
+impl Inner {
+    /// The view, once it is whole; none for all documents.
+    async fn view(
+        &self,
+        name: &DbName,
+        source: &ViewSource,
+        deadline: Deadline,
+    ) -> Result<(Arc<Db>, Option<Arc<View>>)> {
+        loop {
+            let db = self.catalogue.load(name)?;
+            let ViewSource::View { design, view } = source else { return Ok((db, None)) };
+            let found = db.views.iter().find(|known| known.design == *design && known.name == *view);
+            let Some(found) = found.cloned() else {
+                return Err(StoreError::ViewMissing(datastore::Cause::new(format!(
+                    "database {name} has no view {view} in _design/{design}"
+                ))));
+            };
+            let mut phase = found.phase.subscribe();
+            let mut ended = self.closed.subscribe();
+            let settled = async {
+                tokio::select! {
+                    settled = phase.wait_for(|phase| *phase != Phase::Building) => {
+                        settled.map(|phase| *phase).map_err(|_| closed())
+                    }
+                    _ = ended.wait_for(|ended| *ended) => Err(closed()),
+                }
+            };
+            match tokio::time::timeout_at(deadline.instant().into(), settled).await {
+                Err(_) => return Err(deadline_exceeded()),
+                Ok(Err(error)) => return Err(error),
+                Ok(Ok(Phase::Ready)) => return Ok((db, Some(found))),
+                // Replaced while we waited: ask for the new one.
+                Ok(Ok(Phase::Gone | Phase::Building)) => {}
+            }
+        }
+    }
+
+    async fn page(&self, scan: Scan, deadline: Deadline) -> Result<Page> {
+        self.scanners.run(deadline, move |scanner| scan.page(scanner.until(deadline)?)).await
+    }
+
+    async fn delete(&self, name: &DbName, id: &DocId, base: &Rev, deadline: Deadline) -> Result<Rev> {
+        let (name, id, base) = (name.clone(), id.clone(), base.clone());
+        let chores = self.chores.clone();
+        let company = if id.design_name().is_some() { Company::Alone } else { Company::Any };
+        self.writer
+            .run(deadline, company, move |transaction| {
+                let db = transaction.catalogue.load(&name)?;
+                match id.design_name() {
+                    None => write::delete(transaction, &db, &id, &base),
+                    Some(design) => {
+                        crate::index::delete_design(transaction, &db, (&id, design), &base, &chores)
+                    }
+                }
+            })
+            .await
+    }
+}
+
+impl Attachments for Embedded {
+    fn fetch_attachment<'a>(
+        &'a self,
+        db: &'a DbName,
+        id: &'a DocId,
+        name: &'a str,
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<Bytes>> {
+        Box::pin(async move {
+            self.inner.begin(deadline)?;
+            let db = self.inner.catalogue.load(db)?;
+            let (id, name) = (id.clone(), name.to_owned());
+            let read = move |scanner: &mut read::Scanner| {
+                read::attachment(scanner.until(deadline)?, db.id, &id, &name).map(Bytes::from)
+            };
+            self.inner.scanners.run(deadline, read).await
+        })
+    }
+}
+
+impl Changes for Embedded {
+    fn changes<'a>(&'a self, db: &'a DbName, query: ChangesQuery) -> BoxStream<'a, Result<Change>> {
+        let feed = ChangesFeed::new(Arc::clone(&self.inner), db.clone(), query);
+        Box::pin(stream::unfold(feed, async |mut feed| {
+            let next = feed.next().await?;
+            Some((next, feed))
+        }))
+    }
+}
+
+impl Databases for Embedded {
+    fn create_db<'a>(&'a self, db: &'a DbName, deadline: Deadline) -> BoxFuture<'a, Result<Created>> {
+        Box::pin(async move {
+            self.inner.begin(deadline)?;
+            if self.inner.catalogue.find(db).is_some() {
+                return Ok(Created::Before);
+            }
+            let name = db.clone();
+            let create = move |transaction: &mut Transaction<'_>| write::create_db(transaction, &name);
+            self.inner.writer.run(deadline, Company::Alone, create).await
+        })
+    }
+
+    fn db_exists<'a>(&'a self, db: &'a DbName, deadline: Deadline) -> BoxFuture<'a, Result<bool>> {
+        Box::pin(async move {
+            self.inner.begin(deadline)?;
+            Ok(self.inner.catalogue.find(db).is_some())
+        })
+    }
+
+    fn delete_db<'a>(&'a self, db: &'a DbName, deadline: Deadline) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            self.inner.begin(deadline)?;
+            let (name, chores) = (db.clone(), self.inner.chores.clone());
+            let delete = move |transaction: &mut Transaction<'_>| {
+                write::delete_db(transaction, &name, move || {
+                    // A housekeeper that has ended leaves it for the next start.
+                    let _ = chores.send(Chore::Purge);
+                })
+            };
+            self.inner.writer.run(deadline, Company::Alone, delete).await
+        })
+    }
+
+    fn list_dbs(&self, deadline: Deadline) -> BoxFuture<'_, Result<Vec<DbName>>> {
+        Box::pin(async move {
+            self.inner.begin(deadline)?;
+            Ok(self.inner.catalogue.names())
+        })
+    }
+}

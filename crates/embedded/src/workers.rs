@@ -1,0 +1,100 @@
+//! A few threads that each own something that must not move between threads (a map's runtime, a
+//! connection), and work on it for whoever asks.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+
+use datastore::{Deadline, StoreError};
+use tokio::sync::{Semaphore, mpsc, oneshot};
+
+use crate::error::{closed, deadline_exceeded, in_time};
+
+type Job<S> = Box<dyn FnOnce(&mut S) + Send>;
+
+/// How many jobs for each thread may wait; further ones wait for a place.
+const QUEUE_PER_THREAD: usize = 64;
+
+/// Threads that each own an `S`.
+pub(crate) struct Workers<S> {
+    jobs: mpsc::UnboundedSender<Job<S>>,
+    places: Semaphore,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl<S: 'static> Workers<S> {
+    /// Starts `count` threads, each with a state that it makes itself.
+    pub(crate) fn start(
+        name: &str,
+        count: usize,
+        state: impl Fn() -> S + Clone + Send + 'static,
+    ) -> std::io::Result<Self> {
+        let (jobs, waiting) = mpsc::unbounded_channel();
+        let waiting = Arc::new(Mutex::new(waiting));
+        let threads = (0..count.max(1))
+            .map(|n| {
+                let (waiting, state) = (Arc::clone(&waiting), state.clone());
+                thread::Builder::new().name(format!("{name}-{n}")).spawn(move || work(&waiting, state()))
+            })
+            .collect::<std::io::Result<_>>()?;
+        Ok(Self { jobs, places: Semaphore::new(count.max(1) * QUEUE_PER_THREAD), threads })
+    }
+
+    /// Has a thread do `work`, until the deadline.
+    pub(crate) async fn run<R: Send + 'static>(
+        &self,
+        deadline: Deadline,
+        work: impl FnOnce(&mut S) -> Result<R, StoreError> + Send + 'static,
+    ) -> Result<R, StoreError> {
+        in_time(deadline)?;
+        let answer = async {
+            let _place = self.places.acquire().await.map_err(|_| closed())?;
+            self.submit(deadline, work)?.await.map_err(|_| closed())?
+        };
+        tokio::time::timeout_at(deadline.instant().into(), answer).await.map_err(|_| deadline_exceeded())?
+    }
+
+    /// Has a thread do `work`, and blocks the caller's thread until it is done.
+    pub(crate) fn run_blocking<R: Send + 'static>(
+        &self,
+        deadline: Deadline,
+        work: impl FnOnce(&mut S) -> Result<R, StoreError> + Send + 'static,
+    ) -> Result<R, StoreError> {
+        self.submit(deadline, work)?.blocking_recv().map_err(|_| closed())?
+    }
+
+    fn submit<R: Send + 'static>(
+        &self,
+        deadline: Deadline,
+        work: impl FnOnce(&mut S) -> Result<R, StoreError> + Send + 'static,
+    ) -> Result<oneshot::Receiver<Result<R, StoreError>>, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        let job: Job<S> = Box::new(move |state| {
+            // Who gave up is not worked for.
+            if !reply.is_closed() {
+                let _ = reply.send(in_time(deadline).and_then(|()| work(state)));
+            }
+        });
+        self.jobs.send(job).map_err(|_| closed())?;
+        Ok(answer)
+    }
+}
+
+impl<S> Drop for Workers<S> {
+    fn drop(&mut self) {
+        let (nowhere, _) = mpsc::unbounded_channel();
+        self.jobs = nowhere;
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn work<S>(waiting: &Mutex<mpsc::UnboundedReceiver<Job<S>>>, mut state: S) {
+    loop {
+        let job = waiting.lock().unwrap_or_else(PoisonError::into_inner).blocking_recv();
+        match job {
+            Some(job) => job(&mut state),
+            None => return,
+        }
+    }
+}

@@ -1,0 +1,273 @@
+//! What the writer does with documents: each function runs inside its transaction.
+
+use std::sync::Arc;
+
+use datastore::{Cause, Created, DbName, DocId, Rev, StoreError};
+use rusqlite::{OptionalExtension, named_params, params};
+
+use crate::catalogue::{Db, Phase, database_missing};
+use crate::collate;
+use crate::draft::{self, Attached, Prepared, conflict};
+use crate::error::SqliteResult;
+use crate::maps::Row;
+use crate::writer::Transaction;
+
+/// A document with the rows that it emits.
+#[derive(Debug)]
+pub(crate) struct Write {
+    pub(crate) doc: Prepared,
+    /// The rows by view.
+    pub(crate) rows: Vec<(i64, Vec<Row>)>,
+}
+
+/// What became of a write.
+#[derive(Debug)]
+pub(crate) enum Landed {
+    /// It is written.
+    As(Rev),
+    /// What it was computed from is not so any more, though its base may be: compute it again.
+    Stale,
+}
+
+/// What an id stands at.
+struct Current {
+    doc: i64,
+    rev: String,
+    deleted: bool,
+}
+
+/// Whether `db` is still the database of its name, with the views that it had.
+pub(crate) fn is_current(transaction: &Transaction<'_>, db: &Arc<Db>) -> Result<bool, StoreError> {
+    Ok(Arc::ptr_eq(&transaction.catalogue.load(&db.name)?, db))
+}
+
+/// Writes a document and its rows, if its parent is still the newest revision.
+pub(crate) fn save(
+    transaction: &mut Transaction<'_>,
+    db: &Arc<Db>,
+    write: &Write,
+) -> Result<Landed, StoreError> {
+    let doc = &write.doc;
+    let current = current(transaction, db, &doc.id)?;
+    let parent = doc.parent.as_ref().map(Rev::as_str);
+    // A tombstone is no base: over it a document begins anew, as in CouchDB.
+    if doc.has_base && current.as_ref().is_some_and(|current| current.deleted) {
+        return Err(conflict(&doc.id));
+    }
+    if current.as_ref().map(|current| current.rev.as_str()) != parent {
+        let taken = current.is_some_and(|current| !current.deleted);
+        return if doc.has_base || taken { Err(conflict(&doc.id)) } else { Ok(Landed::Stale) };
+    }
+    transaction.whole(|transaction| {
+        let seq = transaction.next_seq(db);
+        let connection = transaction.connection;
+        let (number, was_live) = match current {
+            Some(current) => {
+                connection
+                    .prepare_cached("UPDATE doc SET seq = ?2, rev = ?3, text = ?4 WHERE doc = ?1")
+                    .and_then(|mut s| s.execute(params![current.doc, seq, doc.rev.as_str(), &*doc.text]))
+                    .during("updating a document")?;
+                (current.doc, !current.deleted)
+            }
+            None => connection
+                .prepare_cached("INSERT INTO doc (db, seq, id, rev, text) VALUES (?1, ?2, ?3, ?4, ?5)")
+                .and_then(|mut s| {
+                    s.insert(params![db.id, seq, doc.id.as_str(), doc.rev.as_str(), &*doc.text])
+                })
+                .during("creating a document")
+                .map(|number| (number, false))?,
+        };
+        attach(transaction, number, was_live, &doc.attachments)?;
+        for (view, rows) in &write.rows {
+            put_rows(transaction, *view, doc.id.as_str(), rows, was_live)?;
+        }
+        Ok(Landed::As(doc.rev.clone()))
+    })
+}
+
+/// Puts a tombstone over a document.
+pub(crate) fn delete(
+    transaction: &mut Transaction<'_>,
+    db: &Arc<Db>,
+    id: &DocId,
+    base: &Rev,
+) -> Result<Rev, StoreError> {
+    let current = match current(transaction, db, id)? {
+        None => return Err(missing(id)),
+        Some(current) if current.deleted => return Err(deleted(id)),
+        Some(current) if current.rev != base.as_str() => return Err(conflict(id)),
+        Some(current) => current,
+    };
+    let rev = draft::tombstone(base)?;
+    transaction.whole(|transaction| {
+        let seq = transaction.next_seq(db);
+        transaction
+            .connection
+            .prepare_cached("UPDATE doc SET seq = ?2, rev = ?3, text = NULL WHERE doc = ?1")
+            .and_then(|mut s| s.execute(params![current.doc, seq, rev.as_str()]))
+            .during("deleting a document")?;
+        attach(transaction, current.doc, true, &Attached::default())?;
+        for view in &db.views {
+            put_rows(transaction, view.id, id.as_str(), &[], true)?;
+        }
+        Ok(rev)
+    })
+}
+
+/// Makes `rows` the rows of a document in a view. Rows that are there already are not written again:
+/// most updates change nothing that a listing shows.
+pub(crate) fn put_rows(
+    transaction: &Transaction<'_>,
+    view: i64,
+    id: &str,
+    rows: &[Row],
+    may_have_rows: bool,
+) -> Result<(), StoreError> {
+    let wanted = sorted(id, rows);
+    let connection = transaction.connection;
+    if may_have_rows {
+        // Left to itself SQLite would rather read the whole view in its order than sort three rows.
+        let mut there: Vec<(Vec<u8>, String, String)> = connection
+            .prepare_cached(
+                "SELECT sort, key, value FROM view_row INDEXED BY view_row_by_id
+                 WHERE view = ?1 AND id = ?2",
+            )
+            .and_then(|mut s| {
+                s.query_map(params![view, id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?.collect()
+            })
+            .during("reading a document's rows")?;
+        there.sort_by(|one, other| one.0.cmp(&other.0));
+        let same = there.len() == wanted.len()
+            && there.iter().zip(&wanted).all(|((sort, key, value), (wanted_sort, row))| {
+                sort == wanted_sort && *key == row.key && *value == row.value
+            });
+        if same {
+            return Ok(());
+        }
+        connection
+            .prepare_cached("DELETE FROM view_row INDEXED BY view_row_by_id WHERE view = ?1 AND id = ?2")
+            .and_then(|mut s| s.execute(params![view, id]))
+            .during("removing a document's rows")?;
+    }
+    for (sort, row) in &wanted {
+        connection
+            .prepare_cached("INSERT INTO view_row (view, sort, id, key, value) VALUES (?1, ?2, ?3, ?4, ?5)")
+            .and_then(|mut s| s.execute(params![view, sort, id, row.key, row.value]))
+            .during("writing a document's rows")?;
+    }
+    Ok(())
+}
+
+/// The rows with the bytes that they are sorted by: key, document id, and the order of emission.
+fn sorted<'a>(id: &str, rows: &'a [Row]) -> Vec<(Vec<u8>, &'a Row)> {
+    let mut sorted: Vec<_> = (0u32..)
+        .zip(rows)
+        .map(|(n, row)| {
+            let mut sort = row.sort.clone();
+            collate::push_text(id, &mut sort);
+            sort.extend(n.to_be_bytes());
+            (sort, row)
+        })
+        .collect();
+    sorted.sort_by(|one, other| one.0.cmp(&other.0));
+    sorted
+}
+
+/// Makes a document's attachments what the write says.
+fn attach(
+    transaction: &Transaction<'_>,
+    doc: i64,
+    was_live: bool,
+    attached: &Attached,
+) -> Result<(), StoreError> {
+    let connection = transaction.connection;
+    if was_live {
+        let there: Vec<String> = connection
+            .prepare_cached("SELECT name FROM attachment WHERE doc = ?1")
+            .and_then(|mut s| s.query_map([doc], |row| row.get(0))?.collect())
+            .during("listing attachments")?;
+        for name in there.iter().filter(|name| !attached.kept.contains(*name)) {
+            connection
+                .prepare_cached("DELETE FROM attachment WHERE doc = ?1 AND name = ?2")
+                .and_then(|mut s| s.execute(params![doc, name]))
+                .during("removing an attachment")?;
+        }
+    }
+    for (name, bytes) in &attached.new {
+        connection
+            .prepare_cached("INSERT INTO attachment (doc, name, bytes) VALUES (?1, ?2, ?3)")
+            .and_then(|mut s| s.execute(params![doc, name, bytes]))
+            .during("writing an attachment")?;
+    }
+    Ok(())
+}
+
+fn current(transaction: &Transaction<'_>, db: &Db, id: &DocId) -> Result<Option<Current>, StoreError> {
+    transaction
+        .connection
+        .prepare_cached("SELECT doc, rev, text IS NULL FROM doc WHERE db = :db AND id = :id")
+        .and_then(|mut s| {
+            s.query_row(named_params! {":db": db.id, ":id": id.as_str()}, |row| {
+                Ok(Current { doc: row.get(0)?, rev: row.get(1)?, deleted: row.get(2)? })
+            })
+            .optional()
+        })
+        .during("looking at a document")
+}
+
+/// Creates a database, unless it is there.
+pub(crate) fn create_db(transaction: &mut Transaction<'_>, name: &DbName) -> Result<Created, StoreError> {
+    if transaction.catalogue.find(name).is_some() {
+        return Ok(Created::Before);
+    }
+    let id = transaction
+        .connection
+        .prepare_cached("INSERT INTO db (name) VALUES (?1)")
+        .and_then(|mut s| s.insert([name.as_str()]))
+        .during("creating a database")?;
+    let (catalogue, name) = (Arc::clone(transaction.catalogue), name.clone());
+    transaction.after_commit(move || catalogue.publish(Db::new(id, name, 0, Vec::new())));
+    Ok(Created::Now)
+}
+
+/// Deletes a database: its name is free at once, what was in it is removed in the background.
+pub(crate) fn delete_db(
+    transaction: &mut Transaction<'_>,
+    name: &DbName,
+    purge: impl FnOnce() + Send + 'static,
+) -> Result<(), StoreError> {
+    let db = transaction.catalogue.find(name).ok_or_else(|| database_missing(name))?;
+    transaction.whole(|transaction| {
+        for sql in [
+            "INSERT INTO garbage (kind, number) SELECT 'view', view FROM view WHERE db = ?1",
+            "DELETE FROM view WHERE db = ?1",
+            "INSERT INTO garbage (kind, number) VALUES ('db', ?1)",
+            "DELETE FROM db WHERE db = ?1",
+        ] {
+            transaction
+                .connection
+                .prepare_cached(sql)
+                .and_then(|mut s| s.execute([db.id]))
+                .during("deleting a database")?;
+        }
+        Ok(())
+    })?;
+    let catalogue = Arc::clone(transaction.catalogue);
+    transaction.after_commit(move || {
+        catalogue.remove(&db.name);
+        db.progress.send_modify(|progress| progress.gone = true);
+        for view in &db.views {
+            view.phase.send_replace(Phase::Gone);
+        }
+        purge();
+    });
+    Ok(())
+}
+
+pub(crate) fn missing(id: &DocId) -> StoreError {
+    StoreError::Missing(Cause::new(format!("there is no document {id}")))
+}
+
+pub(crate) fn deleted(id: &DocId) -> StoreError {
+    StoreError::Deleted(Cause::new(format!("document {id} is deleted")))
+}

@@ -1,0 +1,163 @@
+//! Which files are opened, which are refused, and what is in them afterwards.
+
+use std::fs;
+use std::path::Path;
+
+use datastore::{Attachments, Databases, DbName, Feed, Store, StoreError, ViewQuery};
+use embedded::{Embedded, OpenError, Settings};
+use serde_json::json;
+
+use crate::support::{Place, doc_id, draft, soon};
+
+#[track_caller]
+fn refused(path: &Path) -> OpenError {
+    Embedded::open(path, Settings::default()).expect_err("the file is refused")
+}
+
+#[tokio::test]
+async fn everything_is_there_after_opening_again() {
+    let place = Place::new().await;
+    place.design("d", &[("v", "function (doc) { emit(doc.n, doc._rev); }")]).await;
+    let body = json!({"n": 1, "_attachments": {"x": {"content_type": "text/plain", "data": "aGVsbG8="}}});
+    let rev = place.create("a", body).await;
+    let gone = place.create("gone", json!({})).await;
+    place.store.delete(&place.db, &doc_id("gone"), &gone, soon()).await.unwrap();
+    let before = place.everything().await;
+
+    let place = place.reopen(Settings::default());
+    let after = place.everything().await;
+    assert_eq!(after.len(), before.len());
+    for ((id, rev, doc), (other_id, other_rev, other_doc)) in before.iter().zip(&after) {
+        assert_eq!((id, rev), (other_id, other_rev));
+        assert_eq!(doc.as_ref().map(|d| d.text()), other_doc.as_ref().map(|d| d.text()));
+    }
+    assert_eq!(place.rows("d", "v").await, [format!("a 1 \"{rev}\"")]);
+    let bytes = place.store.fetch_attachment(&place.db, &doc_id("a"), "x", soon()).await.unwrap();
+    assert_eq!(&*bytes, b"hello");
+    assert!(matches!(place.fetch("gone").await, Err(StoreError::Deleted(_))));
+    assert_eq!(place.create("gone", json!({})).await.generation(), 3);
+}
+
+#[tokio::test]
+async fn databases_deleted_before_closing_do_not_come_back() {
+    let place = Place::new().await;
+    let other = DbName::parse("other").unwrap();
+    place.store.create_db(&other, soon()).await.unwrap();
+    place.create("a", json!({})).await;
+    place.store.delete_db(&place.db, soon()).await.unwrap();
+    let place = place.reopen(Settings::default());
+    assert_eq!(place.store.list_dbs(soon()).await.unwrap(), [other]);
+    place.store.create_db(&place.db, soon()).await.unwrap();
+    assert!(place.everything().await.is_empty());
+}
+
+#[tokio::test]
+async fn a_second_opener_is_refused_until_the_first_has_gone() {
+    let place = Place::new().await;
+    let error = refused(&place.file);
+    assert!(matches!(error, OpenError::InUse { .. }), "{error}");
+    let text = error.to_string();
+    assert!(text.contains(place.file.to_str().unwrap()) && text.contains("stop that process"), "{text}");
+    let clone = place.store.clone();
+    clone.close();
+    assert!(matches!(refused(&place.file), OpenError::InUse { .. }));
+    drop(clone);
+    place.reopen(Settings::default()).create("a", json!({})).await;
+}
+
+#[tokio::test]
+async fn a_closed_store_says_so() {
+    let place = Place::new().await;
+    let mut feed = {
+        use datastore::Changes;
+        let query = datastore::ChangesQuery { feed: Feed::Continuous, ..Default::default() };
+        place.store.changes(&place.db, query)
+    };
+    place.create("a", json!({})).await;
+    place.store.close();
+    let unavailable = |error: StoreError| assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}");
+    unavailable(place.save("b", None, json!({})).await.unwrap_err());
+    unavailable(place.fetch("a").await.unwrap_err());
+    unavailable(place.try_rows(ViewQuery::all_docs(), soon()).await.unwrap_err());
+    let told = futures::StreamExt::next(&mut feed).await.unwrap();
+    unavailable(told.unwrap_err());
+}
+
+#[test]
+fn what_is_no_store_is_refused_and_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = folder.path().join("text");
+    fs::write(&text, "these are notes, and rather long ones, of somebody who needs them".repeat(100))
+        .unwrap();
+    let foreign = folder.path().join("foreign.db");
+    let other = rusqlite::Connection::open(&foreign).unwrap();
+    other
+        .execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE theirs (x); INSERT INTO theirs VALUES (1)")
+        .unwrap();
+    drop(other);
+    for (path, words) in [(text, "no SQLite database"), (foreign, "with 1 tables")] {
+        let before = fs::read(&path).unwrap();
+        let error = refused(&path);
+        assert!(matches!(error, OpenError::Foreign { .. }), "{error}");
+        assert!(error.to_string().contains(words), "{error}");
+        assert_eq!(fs::read(&path).unwrap(), before);
+    }
+}
+
+#[tokio::test]
+async fn a_newer_file_is_refused_and_left_alone() {
+    let place = Place::new().await;
+    let file = place.file.clone();
+    place.store.close();
+    let connection = rusqlite::Connection::open(&file).unwrap();
+    connection.execute_batch("PRAGMA user_version = 2").unwrap();
+    drop(connection);
+    let Place { store, _folder: folder, .. } = place;
+    drop(store);
+    let before = fs::read(&file).unwrap();
+    let error = refused(&file);
+    assert!(matches!(error, OpenError::Newer { found: 2, known: 1, .. }), "{error}");
+    assert_eq!(fs::read(&file).unwrap(), before);
+    drop(folder);
+}
+
+#[test]
+fn what_cannot_be_a_file_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let error = refused(folder.path());
+    assert!(matches!(error, OpenError::NotAFile { .. }), "{error}");
+    let file = folder.path().join("file");
+    fs::write(&file, "").unwrap();
+    let error = refused(&file.join("below.db"));
+    assert!(matches!(error, OpenError::Io { .. }), "{error}");
+    let error = refused(Path::new("/proc/crossbar-groups.db"));
+    assert!(matches!(error, OpenError::Io { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn folders_and_empty_files_become_stores() {
+    let folder = tempfile::tempdir().unwrap();
+    let deep = folder.path().join("a/b/store.db");
+    drop(Embedded::open(&deep, Settings::default()).unwrap());
+    let empty = folder.path().join("empty.db");
+    fs::write(&empty, "").unwrap();
+    let store = Embedded::open(&empty, Settings::default()).unwrap();
+    let db = DbName::parse("x").unwrap();
+    store.create_db(&db, soon()).await.unwrap();
+    store.save(&db, draft("a", None, json!({})), soon()).await.unwrap();
+}
+
+/// One commit takes what many wait for.
+#[tokio::test(flavor = "multi_thread")]
+async fn waiting_writes_share_a_commit() {
+    let place = Place::new().await;
+    let before = place.store.stats();
+    let drafts: Vec<_> = (0..200).map(|n| draft(&format!("d{n:03}"), None, json!({ "n": n }))).collect();
+    let saves = drafts.into_iter().map(|draft| place.store.save(&place.db, draft, soon()));
+    for rev in futures::future::join_all(saves).await {
+        rev.unwrap();
+    }
+    let after = place.store.stats();
+    assert_eq!(after.writes - before.writes, 200);
+    assert!(after.commits - before.commits < 100, "{after:?}");
+}

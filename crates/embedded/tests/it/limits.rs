@@ -1,0 +1,127 @@
+//! Maps that want too much harm nobody but themselves.
+
+use std::time::Duration;
+
+use datastore::{Databases, DbName, Store, StoreError, ViewQuery};
+use embedded::Settings;
+use serde_json::json;
+
+use crate::support::{Place, draft, in_ms, soon};
+
+fn tight() -> Settings {
+    Settings {
+        map_time: Duration::from_millis(100),
+        map_memory_bytes: 8 << 20,
+        max_document_bytes: 10_000,
+        ..Settings::default()
+    }
+}
+
+const GOOD: &str = "function (doc) { emit(doc._id, null); }";
+
+/// The document that the map fails on is in no row of that map; everything else goes on.
+async fn check_survives(bomb: &str) {
+    let place = Place::with(tight()).await;
+    let bomb = format!("function (doc) {{ if (doc.bad) {{ {bomb} }} emit(doc._id, null); }}");
+    place.design("d", &[("bomb", &bomb), ("good", GOOD)]).await;
+    place.create("a", json!({})).await;
+    let rev = place.create("b", json!({"bad": true})).await;
+    place.create("c", json!({})).await;
+    assert_eq!(place.rows("d", "bomb").await, ["a \"a\" null", "c \"c\" null"]);
+    assert_eq!(place.rows("d", "good").await.len(), 3);
+    place.save("b", Some(&rev), json!({})).await.unwrap();
+    assert_eq!(place.rows("d", "bomb").await.len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_endless_loop_ends() {
+    check_survives("while (true) {}").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_memory_bomb_is_defused() {
+    check_survives("var a = []; while (true) { a.push('x'.repeat(99999)); }").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stack_bomb_is_defused() {
+    check_survives("var f = function () { return f() + 1; }; f();").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flood_of_rows_is_dammed() {
+    check_survives("while (true) { emit('x', null); }").await;
+}
+
+/// Nobody knows what the map would have said, so nothing is written.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deadline_before_the_maps_limit_stops_the_write() {
+    let settings = Settings { map_time: Duration::from_secs(600), ..Settings::default() };
+    let place = Place::with(settings).await;
+    place.design("d", &[("v", "function (doc) { while (doc.bad) {} }")]).await;
+    let late = place.store.save(&place.db, draft("a", None, json!({"bad": true})), in_ms(100)).await;
+    assert!(matches!(late, Err(StoreError::DeadlineExceeded(_))), "{late:?}");
+    place.create("b", json!({})).await;
+    assert!(matches!(place.fetch("a").await, Err(StoreError::Missing(_))));
+}
+
+/// A build that hangs in one database waits behind nobody else's work, and closing does not wait for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_view_being_built_is_waited_for_no_longer_than_the_deadline() {
+    let settings = Settings { map_time: Duration::from_secs(600), ..Settings::default() };
+    let place = Place::with(settings).await;
+    place.create("a", json!({"bad": true})).await;
+    place.design("d", &[("v", "function (doc) { while (doc.bad) {} }")]).await;
+    let late = place.try_rows(ViewQuery::of("d", "v"), in_ms(100)).await;
+    assert!(matches!(late, Err(StoreError::DeadlineExceeded(_))), "{late:?}");
+
+    let other = DbName::parse("other").unwrap();
+    place.store.create_db(&other, soon()).await.unwrap();
+    place.store.save(&other, draft("a", None, json!({})), soon()).await.unwrap();
+    assert_eq!(place.try_rows(ViewQuery::all_docs(), soon()).await.unwrap().len(), 2);
+
+    let place = place.reopen(tight());
+    assert!(place.rows("d", "v").await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn documents_and_attachments_have_a_largest_size() {
+    let settings = Settings { max_document_bytes: 10_000, max_attachment_bytes: 10, ..Settings::default() };
+    let place = Place::with(settings).await;
+    place.create("a", json!({"text": "x".repeat(9_000)})).await;
+    let error = place.save("b", None, json!({"text": "x".repeat(10_001)})).await.unwrap_err();
+    assert!(matches!(error, StoreError::TooLarge(_)), "{error:?}");
+    let with = |data: &str| json!({"_attachments": {"x": {"data": data}}});
+    place.create("c", with("aGVsbG9oZWxsbw==")).await;
+    let error = place.save("d", None, with("aGVsbG9oZWxsb2g=")).await.unwrap_err();
+    assert!(matches!(error, StoreError::TooLarge(_)), "{error:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_no_store_takes_is_invalid() {
+    let place = Place::new().await;
+    for body in [
+        json!({"_attachments": {"x": {"data": "no base64!"}}}),
+        json!({"_attachments": {"x": {"content_type": "text/plain"}}}),
+        json!({"_attachments": []}),
+        json!({"_other": 1}),
+    ] {
+        let error = place.save("a", None, body.clone()).await.unwrap_err();
+        assert!(matches!(error, StoreError::Invalid(_)), "{body}: {error:?}");
+    }
+    for views in [json!([]), json!({"v": 1}), json!({"v": {"map": ["function (doc) {", "}"]}})] {
+        let error = place.save("_design/d", None, json!({ "views": views })).await.unwrap_err();
+        assert!(matches!(error, StoreError::Invalid(_)), "{error:?}");
+    }
+    for id in ["_local/x", "_x", ""] {
+        let draft = datastore::Draft {
+            id: datastore::DocId::from_store(id.to_owned()),
+            base: None,
+            body: serde_json::Map::new(),
+        };
+        let error = place.store.save(&place.db, draft, soon()).await.unwrap_err();
+        assert!(matches!(error, StoreError::Invalid(_)), "{id}: {error:?}");
+    }
+    // What another language says is kept, and not run.
+    place.create("_design/q", json!({"language": "query", "views": {"v": {"map": {"fields": {}}}}})).await;
+}

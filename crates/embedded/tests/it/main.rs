@@ -1,0 +1,15 @@
+//! The embedded store, seen from outside.
+
+// These are tests: a panic is how they report.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod couch_views;
+mod files;
+mod index;
+mod kill;
+mod limits;
+mod model;
+mod suite;
+mod support;
+mod sync;
+mod writer;

@@ -1,0 +1,15 @@
+//! The behaviours that every backend must show, on a file of their own each.
+
+use std::sync::Arc;
+
+use datastore::DbName;
+use datastore::suite::Subject;
+use embedded::{Embedded, Settings};
+
+async fn prepare() -> Subject {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Embedded::open(&folder.path().join("store.db"), Settings::default()).unwrap();
+    Subject::new(Arc::new(store), DbName::parse("subject").unwrap()).keeping(folder)
+}
+
+datastore::store_suite!(prepare, &[]);
