@@ -4,6 +4,7 @@
 
 #![forbid(unsafe_code)]
 
+mod design;
 mod document;
 pub mod erlang;
 mod error;
@@ -13,9 +14,10 @@ mod merge;
 mod service;
 pub mod start_key;
 
+pub use design::design_document;
 pub use document::{Stamp, is_private, public_text};
 pub use error::GroupsError;
 pub use filter::{FilterValue, Filters};
 pub use listing::{Cursor, ListQuery};
 pub use merge::merge;
-pub use service::{Deletion, Draft, Groups, NewGroup, Saved, Scope, design_document};
+pub use service::{Deletion, Draft, Groups, NewGroup, Saved, Scope};

@@ -9,9 +9,9 @@ use futures::StreamExt as _;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
+use crate::design::design_document;
 use crate::error::GroupsError;
 use crate::filter::Filters;
-use crate::service::design_document;
 
 /// How many rows a filtered listing reads at a time, at least: a filter leaves most rows out.
 const FILTERED_BATCH: u64 = 200;
@@ -56,7 +56,11 @@ pub struct Cursor {
 
 impl Cursor {
     /// Begins a listing. A view that is missing is created and asked again, as Kazoo does.
-    pub(crate) async fn open(source: Source, list: ListQuery, deadline: Deadline) -> Result<Self, GroupsError> {
+    pub(crate) async fn open(
+        source: Source,
+        list: ListQuery,
+        deadline: Deadline,
+    ) -> Result<Self, GroupsError> {
         let batch_limit = first_limit(&list);
         let query = view_query(&list, list.start_key.as_deref(), batch_limit);
         let Source { store, db, .. } = &source;
@@ -68,7 +72,16 @@ impl Cursor {
             }
             answer => answer?,
         };
-        Ok(Self { source, list, rows, batch_limit, batch_rows: 0, last_id: None, returned: 0, next_start_key: None })
+        Ok(Self {
+            source,
+            list,
+            rows,
+            batch_limit,
+            batch_rows: 0,
+            last_id: None,
+            returned: 0,
+            next_start_key: None,
+        })
     }
 
     /// The next group's row, or none at the end of the page or listing.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use auth::AccountAccess;
-use datastore::{Deadline, DesignDocument, DocId, Document, Rev, Store};
+use datastore::{Deadline, DocId, Document, Rev, Store};
 use serde_json::{Map, Value, json};
 use validation::{Schema, Violations};
 
@@ -17,20 +17,6 @@ use crate::merge::merge;
 
 /// How often a deletion reads again when somebody else was faster.
 const DELETE_ATTEMPTS: usize = 5;
-
-/// The design document that groups are listed by, from the files in `couch-views/`.
-#[must_use]
-#[allow(clippy::expect_used, reason = "the name is a constant that can name a document")]
-pub fn design_document() -> DesignDocument {
-    let views = [
-        ("crossbar_listing", include_str!("../../../couch-views/account/groups/crossbar_listing.js")),
-        (
-            "crossbar_listing_by_user",
-            include_str!("../../../couch-views/account/groups/crossbar_listing_by_user.js"),
-        ),
-    ];
-    DesignDocument::new("groups", &views).expect("`groups` can name a document")
-}
 
 /// What one request brings to the domain: whom it may touch, who it is, how long it waits.
 #[derive(Clone, Copy, Debug)]

@@ -57,25 +57,6 @@ enum ViewsCommand {
     Push(ViewsPush),
 }
 
-/// A command that could not do what it was asked for.
-#[derive(Debug)]
-pub(crate) struct Failure {
-    message: String,
-    exit_code: u8,
-}
-
-impl Failure {
-    /// The settings or the surroundings are wrong: nothing was begun. Exit code 2.
-    pub(crate) fn setup(message: impl Into<String>) -> Self {
-        Self { message: message.into(), exit_code: 2 }
-    }
-
-    /// Something went wrong on the way. Exit code 1.
-    pub(crate) fn run(message: impl Into<String>) -> Self {
-        Self { message: message.into(), exit_code: 1 }
-    }
-}
-
 /// Runs the command that the arguments name.
 #[must_use]
 pub fn main() -> ExitCode {
@@ -95,8 +76,8 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             // Where not even this can be written there is nobody to tell.
-            let _ = writeln!(std::io::stderr(), "crossbar-groups: {}", failure.message);
-            ExitCode::from(failure.exit_code)
+            let _ = writeln!(std::io::stderr(), "crossbar-groups: {failure}");
+            failure.exit_code()
         }
     }
 }

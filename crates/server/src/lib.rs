@@ -13,6 +13,7 @@ pub mod cli;
 mod commands;
 mod csv;
 mod exchange;
+mod failure;
 mod handlers;
 mod http;
 mod incoming;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::Args;
 use serde::Deserialize;
 
-use crate::cli::Failure;
+use crate::failure::Failure;
 use crate::store::StoreLocation;
 
 /// Where documents live unless something else is said.

@@ -9,7 +9,7 @@ use datastore::Backend;
 use embedded::Embedded;
 use tokio::runtime::Handle;
 
-use crate::cli::Failure;
+use crate::failure::Failure;
 
 /// Where a store is.
 pub(crate) enum StoreLocation {

@@ -4,11 +4,13 @@
 #![forbid(unsafe_code)]
 
 mod defaults;
+mod error;
 mod schema;
 mod valico_validator;
 mod validator;
 mod violations;
 
-pub use schema::{Schema, SchemaError};
+pub use error::SchemaError;
+pub use schema::Schema;
 pub use validator::{Keyword, Problem, Validator};
 pub use violations::Violations;

@@ -3,29 +3,10 @@
 use serde_json::{Map, Value};
 
 use crate::defaults;
+use crate::error::SchemaError;
 use crate::valico_validator::ValicoValidator;
 use crate::validator::Validator;
 use crate::violations::Violations;
-
-/// Why a schema cannot be used.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum SchemaError {
-    /// It is not JSON, or no schema.
-    #[error("the schema is broken: {reason}")]
-    Invalid {
-        /// What is wrong.
-        reason: String,
-    },
-    /// It uses what the validator gets wrong, or what violations have no words for.
-    #[error("the schema uses {keyword} at {path:?}, which is not supported")]
-    Unsupported {
-        /// What.
-        keyword: String,
-        /// Where, as a JSON pointer.
-        path: String,
-    },
-}
 
 /// A schema that documents can be checked against.
 pub struct Schema {

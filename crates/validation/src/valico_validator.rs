@@ -13,7 +13,7 @@ use url::Url;
 use valico::common::error::ValicoError;
 use valico::json_schema::{SchemaVersion, Scope};
 
-use crate::schema::SchemaError;
+use crate::error::SchemaError;
 use crate::validator::{Keyword, Problem, Validator};
 
 /// What valico calls a problem, and what a schema does.

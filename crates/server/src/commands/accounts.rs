@@ -8,7 +8,7 @@ use datastore::{AccountId, Backend, ViewQuery, ensure_design};
 use futures::StreamExt as _;
 
 use super::{deadline, say, store_failure, with_store};
-use crate::cli::Failure;
+use crate::failure::Failure;
 use crate::settings::{AccountCreate, Token, UserCreate, ViewsPush};
 
 /// The longest password that is read, in bytes.

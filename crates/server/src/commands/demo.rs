@@ -10,7 +10,7 @@ use groups::{Groups, Scope, Stamp};
 use serde_json::json;
 
 use super::{deadline, store_failure};
-use crate::cli::Failure;
+use crate::failure::Failure;
 
 /// The account's name.
 const ACCOUNT: &str = "demo";

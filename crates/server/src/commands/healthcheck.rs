@@ -4,7 +4,7 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{TcpStream, ToSocketAddrs as _};
 use std::time::Duration;
 
-use crate::cli::Failure;
+use crate::failure::Failure;
 use crate::settings::Healthcheck;
 
 /// How long the server may take.

@@ -14,7 +14,7 @@ use std::time::Duration;
 use datastore::{Backend, Deadline, StoreError};
 use tokio::runtime::Runtime;
 
-use crate::cli::Failure;
+use crate::failure::Failure;
 use crate::settings::StoreArguments;
 
 /// How long a command waits for one answer of the store.

@@ -15,7 +15,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::{demo, runtime};
 use crate::app::{App, node_digest};
-use crate::cli::Failure;
+use crate::failure::Failure;
 use crate::http;
 use crate::settings::{Serve, ServeSettings};
 use crate::store::StoreLocation;

@@ -12,7 +12,7 @@ use futures::StreamExt as _;
 use serde_json::{Map, Value};
 
 use super::{deadline, store_failure, with_store};
-use crate::cli::Failure;
+use crate::failure::Failure;
 use crate::settings::{Export, Import};
 
 /// How many documents are written in one round trip.

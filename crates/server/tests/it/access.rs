@@ -110,7 +110,8 @@ fn every_cell_is_as_the_rules_say() {
         .zip(&ids)
         .map(|((name, _, flag, value), (_, id))| {
             let db = format!("account/{}/{}/{}", &id[..2], &id[2..4], &id[4..]);
-            let mut doc = json!({"_id": id, "name": name, "pvt_type": "account", "pvt_tree": [seed.names["master"]]});
+            let mut doc =
+                json!({"_id": id, "name": name, "pvt_type": "account", "pvt_tree": [seed.names["master"]]});
             doc[*flag] = json!(value);
             format!("{}\n", json!({"db": db, "doc": doc}))
         })
@@ -128,7 +129,8 @@ fn every_cell_is_as_the_rules_say() {
             let account_id = added.unwrap_or_else(|| &seed.names[account]);
             for operation in OPERATIONS {
                 let (method, path, body, _) = operation.request();
-                let headers: Vec<_> = token.iter().map(|token| ("X-Auth-Token".to_owned(), token.clone())).collect();
+                let headers: Vec<_> =
+                    token.iter().map(|token| ("X-Auth-Token".to_owned(), token.clone())).collect();
                 let body = body.map_or_else(Vec::new, |body| body.to_string().into_bytes());
                 let target = format!("/v2/accounts/{account_id}{path}");
                 let status = send(server.address, method, &target, &headers, &body).status;
