@@ -19,7 +19,7 @@ help:
 
 run:
 	@mkdir -p data
-	$(CARGO) run --release --locked --quiet --bin crossbar-groups -- serve --demo --store $(DEMO_STORE)
+	$(CARGO) run --locked --bin crossbar-groups -- serve --demo --store $(DEMO_STORE)
 
 release:
 	$(CARGO) build --release --locked --bin crossbar-groups

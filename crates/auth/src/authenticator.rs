@@ -4,29 +4,30 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
-use datastore::{AccountId, Backend, Deadline, Result, StoreError, ViewQuery};
-use futures::{StreamExt as _, future};
+use datastore::{AccountId, Backend, Deadline, Result};
+use futures::future;
 use moka::sync::Cache;
-use serde_json::json;
+use serde_json::{Map, Value};
 
 use crate::account::Account;
 use crate::caller::{AccountAccess, Caller, Denied};
 use crate::claims::Claims;
+use crate::config::Config;
 use crate::error::AuthError;
 use crate::jwt::{Jwt, is_identity_signature};
 use crate::key::VerifyingKey;
-use crate::lookup::{Lookup, if_found, system_db};
+use crate::lookup::{Identity, Lookup, system_db};
 use crate::restrictions::{Asked, Restrictions};
 use crate::secret::Secret;
+
+/// Where `system_config/auth` has the half of identities' signatures that is the system's.
+pub(crate) const SYSTEM_SECRET: &str = "secret_for_user_signature";
 
 /// How many verified tokens are remembered.
 const MAX_VERIFIED: u64 = 10_000;
 
-/// How long a verified token is remembered, at most.
-const VERIFIED_FOR: Duration = Duration::from_secs(60);
-
 /// What authentication goes by.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Settings {
     /// The Kazoo node whose section of a configuration document counts first.
     pub kazoo_node: Option<String>,
@@ -37,6 +38,23 @@ pub struct Settings {
     /// Create the views that logging in needs where they are missing. Only for a store that is this
     /// program's own: in Kazoo's, a design document with some of its views would hide the others.
     pub may_create_views: bool,
+    /// How long what was read from the store, and a verified token, count without being looked at again.
+    pub remember_for: Duration,
+    /// How long the absence of a key, account or document counts.
+    pub remember_absence_for: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            kazoo_node: None,
+            kazoo_zone: None,
+            strict_tokens: false,
+            may_create_views: false,
+            remember_for: Duration::from_secs(60),
+            remember_absence_for: Duration::from_secs(5),
+        }
+    }
 }
 
 /// Knows who a request comes from, and what they may.
@@ -58,16 +76,25 @@ struct Verified {
 
 struct SignedIdentity {
     id: String,
-    secret: Arc<Secret>,
-    system_secret: String,
+    secret: Secret,
+    system_secret: Secret,
+}
+
+/// The documents that restrictions come from.
+struct Restricting {
+    own: Option<Arc<Map<String, Value>>>,
+    system: Arc<Config>,
+    /// The user whose token it is; none for an account's own, and where the user is gone.
+    user: Option<Arc<Identity>>,
 }
 
 impl Authenticator {
     /// Authentication by what `store` holds.
     #[must_use]
     pub fn new(store: Arc<dyn Backend>, settings: Settings) -> Self {
-        let lookup = Lookup::new(store, settings.kazoo_node.clone(), settings.kazoo_zone.clone());
-        let verified = Cache::builder().max_capacity(MAX_VERIFIED).time_to_live(VERIFIED_FOR).build();
+        let lookup = Lookup::new(store, &settings);
+        let verified =
+            Cache::builder().max_capacity(MAX_VERIFIED).time_to_live(settings.remember_for).build();
         Self { lookup, settings, verified }
     }
 
@@ -83,8 +110,7 @@ impl Authenticator {
         deadline: Deadline,
     ) -> std::result::Result<Caller, AuthError> {
         let verified = self.verified_token(token, deadline).await?;
-        let (_, now) = crate::unix_now();
-        if verified.claims.expiry()?.is_over(now) {
+        if verified.claims.expiry()?.is_over(crate::unix_now()) {
             return Err(AuthError::Expired);
         }
         if wanted_account.is_some_and(|wanted| wanted != verified.account_id.as_str()) {
@@ -105,10 +131,15 @@ impl Authenticator {
     ) -> std::result::Result<Caller, AuthError> {
         let bearer = self.lookup.read(&system_db("system_auth")?, id, deadline).await?;
         let token = bearer.as_ref().and_then(|bearer| bearer.get("Token")?.as_str());
-        self.verify(token.ok_or(AuthError::Invalid("no such bearer document"))?, wanted_account, deadline).await
+        self.verify(token.ok_or(AuthError::Invalid("no such bearer document"))?, wanted_account, deadline)
+            .await
     }
 
-    async fn verified_token(&self, token: &str, deadline: Deadline) -> std::result::Result<Arc<Verified>, AuthError> {
+    async fn verified_token(
+        &self,
+        token: &str,
+        deadline: Deadline,
+    ) -> std::result::Result<Arc<Verified>, AuthError> {
         let digest = token_digest(token);
         if let Some(known) = self.verified.get(&digest).filter(|known| self.still_counts(known)) {
             return Ok(known);
@@ -123,11 +154,11 @@ impl Authenticator {
         let is_key = self.lookup.remembered_key(&known.kid).is_some_and(|key| key == known.key);
         is_key
             && known.identity.as_ref().is_none_or(|identity| {
-                let secret = self.lookup.remembered_secret(&known.account_id, &identity.id);
+                let now = self.lookup.remembered_identity(&known.account_id, &identity.id);
                 let config = self.lookup.remembered_config("auth");
-                secret.is_some_and(|secret| secret == identity.secret)
+                now.is_some_and(|now| now.secret.as_ref() == Some(&identity.secret))
                     && config.is_some_and(|config| {
-                        config.text(&["secret_for_user_signature"]) == Some(identity.system_secret.as_str())
+                        config.text(&[SYSTEM_SECRET]) == Some(identity.system_secret.expose())
                     })
             })
     }
@@ -138,9 +169,8 @@ impl Authenticator {
         if !jwt.is_signed_by(&key) {
             return Err(AuthError::Invalid("the signature is wrong"));
         }
-        let (_, now) = crate::unix_now();
         let expiry = jwt.claims.expiry()?;
-        if expiry.is_over(now) {
+        if expiry.is_over(crate::unix_now()) {
             return Err(AuthError::Expired);
         }
         let signature = jwt.claims.0.get("identity_sig");
@@ -169,25 +199,53 @@ impl Authenticator {
         deadline: Deadline,
     ) -> std::result::Result<SignedIdentity, AuthError> {
         let id = claims.identity().ok_or(AuthError::Invalid("it names no identity"))?;
-        let secret = self.lookup.identity_secret(account_id, id, deadline);
+        let identity = self.lookup.identity(account_id, id, deadline);
         let config = self.lookup.config("auth", deadline);
-        // The account is needed right behind; asking for it now saves a round trip.
-        let account = self.lookup.account(account_id, deadline);
-        let (secret, config, account) = future::join3(secret, config, account).await;
-        drop(account?);
-        let secret = secret?.ok_or(AuthError::Invalid("the identity is not there, or has no secret"))?;
+        // What the token is good for is asked right behind; asking now saves round trips.
+        let ahead = self.read_ahead(claims, account_id, deadline);
+        let (identity, config, ()) = future::join3(identity, config, ahead).await;
+        let identity = identity?;
+        let secret = identity.as_ref().and_then(|identity| identity.secret.as_ref());
+        let secret = secret.ok_or(AuthError::Invalid("the identity is not there, or has no secret"))?;
         let config = config?;
-        let system_secret =
-            config.text(&["secret_for_user_signature"]).ok_or(AuthError::Invalid("the store has no system secret"))?;
+        let system_secret = config.text(&[SYSTEM_SECRET]);
+        let system_secret = system_secret.ok_or(AuthError::Invalid("the store has no system secret"))?;
         if !is_identity_signature(signature, id, secret.expose(), system_secret) {
             return Err(AuthError::Invalid("the identity's signature is wrong"));
         }
-        Ok(SignedIdentity { id: id.to_owned(), secret, system_secret: system_secret.to_owned() })
+        Ok(SignedIdentity {
+            id: id.to_owned(),
+            secret: secret.clone(),
+            system_secret: Secret::new(system_secret),
+        })
+    }
+
+    /// Reads all that [`Authenticator::caller`] and [`Authenticator::authorise`] will ask about a token
+    /// whose signature is good, at once. A failure shows when it is asked for in earnest.
+    async fn read_ahead(&self, claims: &Claims, account_id: &AccountId, deadline: Deadline) {
+        let account = self.lookup.account(account_id, deadline);
+        let wanted =
+            claims.masquerade().and_then(|(account, owner)| Some((AccountId::parse(account).ok()?, owner)));
+        let Some((wanted, owner_id)) = wanted else {
+            let restrictions = self.restricting(account_id, claims.text("owner_id"), deadline);
+            let _ = future::join(account, restrictions).await;
+            return;
+        };
+        let is_descendant = self.lookup.is_descendant(account_id, &wanted, deadline);
+        let acting = self.lookup.account(&wanted, deadline);
+        let restrictions = self.restricting(&wanted, Some(owner_id), deadline);
+        let _ = future::join4(account, is_descendant, acting, restrictions).await;
     }
 
     /// Who a verified token stands for, once its account's trial and its masquerade are looked at.
-    async fn caller(&self, verified: &Verified, deadline: Deadline) -> std::result::Result<Caller, AuthError> {
+    async fn caller(
+        &self,
+        verified: &Verified,
+        deadline: Deadline,
+    ) -> std::result::Result<Caller, AuthError> {
         let claims = &verified.claims;
+        // All of it is remembered already, unless the memory of some of it has just ended.
+        self.read_ahead(claims, &verified.account_id, deadline).await;
         let account = self.lookup.account(&verified.account_id, deadline).await?;
         check_trial(account.as_deref())?;
         let Some((account_id, owner_id)) = claims.masquerade() else {
@@ -195,34 +253,14 @@ impl Authenticator {
             let is_superduper = account.is_some_and(|account| account.is_superduper());
             return Ok(Caller::new(verified.account_id.clone(), owner_id, is_superduper, claims.clone()));
         };
-        let wanted = AccountId::parse(account_id).map_err(|_| AuthError::Invalid("it acts for no account"))?;
-        if !self.is_descendant(&verified.account_id, &wanted, deadline).await? {
+        let wanted =
+            AccountId::parse(account_id).map_err(|_| AuthError::Invalid("it acts for no account"))?;
+        if !self.lookup.is_descendant(&verified.account_id, &wanted, deadline).await? {
             return Err(AuthError::Invalid("it acts for an account that is not below its own"));
         }
         let account = self.lookup.account(&wanted, deadline).await?;
         let is_superduper = account.is_some_and(|account| account.is_superduper());
         Ok(Caller::new(wanted, Some(owner_id.to_owned()), is_superduper, claims.clone()))
-    }
-
-    /// Whether an account is below another, by the view of all accounts.
-    async fn is_descendant(&self, ancestor: &AccountId, wanted: &AccountId, deadline: Deadline) -> Result<bool> {
-        let query = ViewQuery {
-            start_key: Some(json!([ancestor.as_str()])),
-            end_key: Some(json!([ancestor.as_str(), {}])),
-            ..ViewQuery::of("accounts", "listing_by_descendants")
-        };
-        let rows = self.accounts_view(query, deadline).await;
-        let mut rows = match rows {
-            // Without the view nobody's descendants are known.
-            Err(StoreError::ViewMissing(_) | StoreError::DatabaseMissing(_)) => return Ok(false),
-            rows => rows?,
-        };
-        while let Some(row) = rows.next().await {
-            if row?.id.as_str() == wanted.as_str() {
-                return Ok(true);
-            }
-        }
-        Ok(false)
     }
 
     /// An account, deleted or not.
@@ -263,35 +301,46 @@ impl Authenticator {
         if caller.is_superduper() {
             return Ok(None);
         }
-        let own = self.lookup.document(caller.account_id(), "token_restrictions", deadline);
-        let system = self.lookup.config("crossbar.token_restrictions", deadline);
-        let user = async {
-            match caller.owner_id() {
-                Some(owner_id) => self.lookup.document(caller.account_id(), owner_id, deadline).await,
-                None => Ok(None),
-            }
-        };
-        let (own, system, user) = future::join3(own, system, user).await;
-        let (own, system, user) = (own?, system?, user?);
+        let Restricting { own, system, user } =
+            self.restricting(caller.account_id(), caller.owner_id(), deadline).await?;
         let method = caller.method().unwrap_or("undefined");
         let own = own.as_ref().and_then(|own| {
             let restrictions = own.get("restrictions")?;
             restrictions.get(method).or_else(|| restrictions.get("_"))
         });
-        let of_system = || [method, "_"].into_iter().find_map(|key| system.get(&[key]).filter(|rules| rules.is_object()));
+        let of_system =
+            || [method, "_"].into_iter().find_map(|key| system.get(&[key]).filter(|rules| rules.is_object()));
         let Some(rules) = own.or_else(of_system) else { return Ok(None) };
-        let level = match (&user, caller.owner_id()) {
-            (Some(user), Some(_)) => user.get("priv_level").and_then(|level| level.as_str()).unwrap_or("user"),
-            _ => system.text(&["default_priv_level"]).unwrap_or("admin"),
+        let level = match &user {
+            Some(user) => user.priv_level.as_deref().unwrap_or("user"),
+            None => system.text(&["default_priv_level"]).unwrap_or("admin"),
         };
         Ok(Restrictions::for_level(rules, level))
+    }
+
+    /// The documents that say what a user of an account, or its key, may do.
+    async fn restricting(
+        &self,
+        account_id: &AccountId,
+        owner_id: Option<&str>,
+        deadline: Deadline,
+    ) -> Result<Restricting> {
+        let own = self.lookup.document(account_id, "token_restrictions", deadline);
+        let system = self.lookup.config("crossbar.token_restrictions", deadline);
+        let user = async {
+            match owner_id {
+                Some(owner_id) => self.lookup.identity(account_id, owner_id, deadline).await,
+                None => Ok(None),
+            }
+        };
+        let (own, system, user) = future::try_join3(own, system, user).await?;
+        Ok(Restricting { own, system, user })
     }
 }
 
 /// A token of an account whose trial is over counts no more.
 pub(crate) fn check_trial(account: Option<&Account>) -> std::result::Result<(), AuthError> {
-    let (now, _) = crate::unix_now();
-    match account.and_then(|account| account.expired_at(now)) {
+    match account.and_then(|account| account.expired_at(crate::unix_now())) {
         Some(at) => Err(AuthError::TrialExpired { at }),
         None => Ok(()),
     }
@@ -304,10 +353,4 @@ fn token_digest(token: &str) -> [u8; 32] {
         *place = *byte;
     }
     bytes
-}
-
-/// Whether the store has what tokens are checked with.
-pub(crate) async fn has_system_config(store: &dyn Backend, deadline: Deadline) -> Result<bool> {
-    let id = datastore::DocId::from_store("auth".to_owned());
-    Ok(if_found(store.fetch(&system_db("system_config")?, &id, deadline).await)?.is_some())
 }

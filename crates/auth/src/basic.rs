@@ -2,13 +2,15 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use datastore::{AccountId, Deadline, ViewQuery};
+use datastore::{AccountId, Deadline, StoreError, ViewQuery};
+use futures::future;
 use serde_json::{Map, json};
 
 use crate::authenticator::{Authenticator, check_trial};
 use crate::caller::Caller;
 use crate::claims::Claims;
 use crate::error::AuthError;
+use crate::lookup::is_deleted;
 use crate::password;
 
 impl Authenticator {
@@ -19,18 +21,44 @@ impl Authenticator {
     pub async fn verify_basic(&self, encoded: &str, deadline: Deadline) -> Result<Caller, AuthError> {
         let decoded = STANDARD.decode(encoded).map_err(|_| AuthError::Invalid("not base64"))?;
         let decoded = String::from_utf8(decoded).map_err(|_| AuthError::Invalid("not text"))?;
-        let (account_id, credentials) = decoded.split_once(':').ok_or(AuthError::Invalid("no colon in it"))?;
-        let account_id = AccountId::parse(account_id).map_err(|_| AuthError::Invalid("no account id in it"))?;
-        let (view, key) = self.basic_view(&account_id, credentials, deadline).await?;
-        let query = ViewQuery { key: Some(json!(key)), limit: Some(2), ..ViewQuery::of("users", view) };
-        let rows = match self.users_view(&account_id, query, deadline).await {
+        let (account_id, credentials) =
+            decoded.split_once(':').ok_or(AuthError::Invalid("no colon in it"))?;
+        let account_id =
+            AccountId::parse(account_id).map_err(|_| AuthError::Invalid("no account id in it"))?;
+
+        // The restrictions are asked for when access is; asking now saves a round trip.
+        let view = self.basic_view(&account_id, credentials, deadline);
+        let account = self.lookup.account(&account_id, deadline);
+        let restrictions = self.lookup.document(&account_id, "token_restrictions", deadline);
+        let (view, account, _) = future::join3(view, account, restrictions).await;
+        let ((view, key), account) = (view?, account?);
+
+        let query = ViewQuery {
+            key: Some(json!(key)),
+            limit: Some(2),
+            include_docs: true,
+            ..ViewQuery::of("users", view)
+        };
+        let rows = match self.ask(&account_id.db(), query, deadline).await {
             // Where nobody has set up the view, nobody has credentials.
-            Err(datastore::StoreError::ViewMissing(_)) => Vec::new(),
+            Err(StoreError::ViewMissing(_)) => Vec::new(),
             rows => rows?,
         };
-        let [row] = rows.as_slice() else { return Err(AuthError::Invalid("not the credentials of one user")) };
-        let account = self.lookup.account(&account_id, deadline).await?;
+        let [row] = rows.as_slice() else {
+            return Err(AuthError::Invalid("not the credentials of one user"));
+        };
+        // The row may be older than the document.
+        let user = row.doc.as_ref().ok_or(AuthError::Invalid("the user is gone"))?.to_object()?;
+        if is_deleted(&user) {
+            return Err(AuthError::Invalid("the user is deleted"));
+        }
+        // A user counts for the account that its document names. One that lies in the database of
+        // another, copied there perhaps, must not open that other account to its holder.
+        if user.get("pvt_account_id").is_none_or(|owner| owner != account_id.as_str()) {
+            return Err(AuthError::Invalid("the user is not of the account"));
+        }
         check_trial(account.as_deref())?;
+        self.lookup.remember_identity(&account_id, row.id.as_str(), &user);
         let mut claims = Map::new();
         claims.insert("method".to_owned(), json!("cb_basic_auth"));
         let is_superduper = account.is_some_and(|account| account.is_superduper());
@@ -44,8 +72,9 @@ impl Authenticator {
         credentials: &str,
         deadline: Deadline,
     ) -> Result<(&'static str, String), AuthError> {
-        let own = self.lookup.document(account_id, "configs_crossbar.auth", deadline).await?;
-        let system = self.lookup.config("crossbar.auth", deadline).await?;
+        let own = self.lookup.document(account_id, "configs_crossbar.auth", deadline);
+        let system = self.lookup.config("crossbar.auth", deadline);
+        let (own, system) = future::try_join(own, system).await?;
         let own = own.as_ref().and_then(|own| own.get("basic_auth_type")?.as_str());
         Ok(match own.or(system.text(&["basic_auth_type"])).unwrap_or("md5") {
             "md5" => ("creds_by_md5", credentials.to_owned()),

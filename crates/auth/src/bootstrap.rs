@@ -4,18 +4,20 @@
 //! These functions write; nothing that verifies calls them.
 
 use datastore::{
-    AccountId, Backend, Cause, DbName, Deadline, DesignDocument, DocId, Draft, NameError, Result, StoreError, ViewQuery,
-    ensure_design,
+    AccountId, Backend, Cause, DbName, Deadline, DesignDocument, DocId, Draft, NameError, Result, StoreError,
+    ViewQuery, ensure_design,
 };
 use futures::StreamExt as _;
 use serde_json::{Map, Value, json};
 
-use crate::authenticator::has_system_config;
+use crate::authenticator::{SYSTEM_SECRET, Settings};
+use crate::config::Config;
 use crate::key::{BadKey, SigningKey};
-use crate::login::{accounts_design, normalised, users_design};
+use crate::login::normalised;
 use crate::lookup::{if_found, system_db};
 use crate::password;
 use crate::secret::Secret;
+use crate::views::{accounts_design, users_design};
 use crate::{GREGORIAN_EPOCH, random_hex, unix_now};
 
 /// An account to be.
@@ -40,56 +42,111 @@ pub struct NewUser<'a> {
     pub is_admin: bool,
 }
 
-/// Whether the store has what tokens are checked with.
+/// Whether the store has what tokens are made and checked with, in the section that counts everywhere.
 ///
 /// # Errors
 /// What the store answers.
 pub async fn is_set_up(store: &dyn Backend, deadline: Deadline) -> Result<bool> {
-    has_system_config(store, deadline).await
+    is_set_up_for(store, &Settings::default(), deadline).await
+}
+
+/// Whether the store has what tokens are made and checked with, in the sections that count for a node
+/// and a zone.
+///
+/// # Errors
+/// What the store answers.
+pub async fn is_set_up_for(store: &dyn Backend, settings: &Settings, deadline: Deadline) -> Result<bool> {
+    Ok(state(store, settings, deadline).await? == State::Complete)
+}
+
+/// How much of what tokens need a store has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Absent,
+    Incomplete,
+    Complete,
+}
+
+async fn state(store: &dyn Backend, settings: &Settings, deadline: Deadline) -> Result<State> {
+    let id = DocId::from_store("auth".to_owned());
+    let Some(document) = if_found(store.fetch(&system_db("system_config")?, &id, deadline).await)? else {
+        return Ok(State::Absent);
+    };
+    let config =
+        Config::read(document.to_object()?, &[settings.kazoo_node.clone(), settings.kazoo_zone.clone()]);
+    let is_complete = ["system_key", SYSTEM_SECRET].iter().all(|name| config.text(&[name]).is_some());
+    Ok(if is_complete { State::Complete } else { State::Incomplete })
 }
 
 /// Sees to it that the store has a signing key and a system secret. What is there stays as it is.
 ///
 /// # Errors
-/// What the store answers.
+/// What the store answers; `Invalid` where there is a `system_config/auth` without them: it is Kazoo's,
+/// which completes it when it starts, and two who complete it would each invalidate the other's tokens.
 pub async fn ensure_system(store: &dyn Backend, deadline: Deadline) -> Result<()> {
-    for db in ["system_config", "system_auth", "accounts"] {
-        store.create_db(&system_db(db)?, deadline).await?;
+    match state(store, &Settings::default(), deadline).await? {
+        State::Absent => {}
+        State::Incomplete => return Err(incomplete()),
+        State::Complete => return ensure_dbs(store, deadline).await,
     }
-    if has_system_config(store, deadline).await? {
-        return Ok(());
-    }
-    let kid = random_hex();
+    ensure_dbs(store, deadline).await?;
+    let kid = DocId::from_store(random_hex());
     let pem = SigningKey::generate().and_then(|key| key.to_pkcs1_pem()).map_err(cannot_make_key)?;
     let data = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, pem);
     let attachment = json!({"private_key.pem": {"content_type": "application/x-pem-file", "data": data}});
     let mut key = private_fields("system_key", "system_auth");
     key.insert("_attachments".to_owned(), attachment);
     let key_db = system_db("system_auth")?;
-    store.save(&key_db, Draft { id: DocId::from_store(kid.clone()), base: None, body: key }, deadline).await?;
+    let key_rev = store.save(&key_db, Draft { id: kid.clone(), base: None, body: key }, deadline).await?;
     let mut config = Map::new();
-    config.insert("default".to_owned(), json!({"system_key": kid, "secret_for_user_signature": random_hex()}));
+    config.insert("default".to_owned(), json!({"system_key": kid.as_str(), SYSTEM_SECRET: random_hex()}));
     config.extend(private_fields("config", "system_config"));
     let draft = Draft { id: DocId::from_store("auth".to_owned()), base: None, body: config };
     match store.save(&system_db("system_config")?, draft, deadline).await {
         Ok(_) => Ok(()),
-        // Somebody else was faster: theirs counts, and the key made here is never used.
-        Err(error) if error.is_conflict() => Ok(()),
+        Err(error) if error.is_conflict() => {
+            // Somebody else was faster: theirs counts, and nobody will ever use the key made here.
+            store.delete(&key_db, &kid, &key_rev, deadline).await?;
+            let now = state(store, &Settings::default(), deadline).await?;
+            if now == State::Complete { Ok(()) } else { Err(incomplete()) }
+        }
         Err(error) => Err(error),
     }
+}
+
+async fn ensure_dbs(store: &dyn Backend, deadline: Deadline) -> Result<()> {
+    for db in ["system_config", "system_auth", "accounts"] {
+        store.create_db(&system_db(db)?, deadline).await?;
+    }
+    Ok(())
+}
+
+fn incomplete() -> StoreError {
+    StoreError::Invalid(Cause::new(format!(
+        "system_config/auth is there, but its section default lacks system_key or {SYSTEM_SECRET}; \
+         let Kazoo complete it, or delete it where there is no Kazoo"
+    )))
 }
 
 fn cannot_make_key(error: BadKey) -> StoreError {
     StoreError::Invalid(Cause::with_source("no signing key could be made", error))
 }
 
-/// Creates an account, with its database and its copy among all accounts. The first account of a store
-/// is its master and may reach every other.
+/// Creates an account, with its database and its copy among all accounts. The first account of a store,
+/// if it has no parent, becomes its master and may reach every other.
+///
+/// An account is made without that right and gets it at the very end, so that whatever is left of a
+/// creation that broke off is an ordinary account.
 ///
 /// # Errors
 /// What the store answers; `Missing` where the parent is not there.
-pub async fn create_account(store: &dyn Backend, account: &NewAccount<'_>, deadline: Deadline) -> Result<AccountId> {
+pub async fn create_account(
+    store: &dyn Backend,
+    account: &NewAccount<'_>,
+    deadline: Deadline,
+) -> Result<AccountId> {
     ensure_system(store, deadline).await?;
+    let may_be_master = account.parent.is_none() && has_no_accounts(store, deadline).await?;
     let id = new_account_id()?;
     let mut tree = Vec::new();
     if let Some(parent) = account.parent {
@@ -97,9 +154,9 @@ pub async fn create_account(store: &dyn Backend, account: &NewAccount<'_>, deadl
         tree = document.get("pvt_tree").and_then(Value::as_array).cloned().unwrap_or_default();
         tree.push(json!(parent.as_str()));
     }
-    let is_master = claim_mastership(store, &id, deadline).await?;
     let alphanum_name = normalised(account.name);
-    let realm = account.realm.map_or_else(|| format!("{alphanum_name}.crossbar-groups.local"), str::to_lowercase);
+    let realm =
+        account.realm.map_or_else(|| format!("{alphanum_name}.crossbar-groups.local"), str::to_lowercase);
     let mut body = Map::new();
     let mut set = |key: &str, value: Value| body.insert(key.to_owned(), value);
     set("name", json!(account.name));
@@ -109,19 +166,26 @@ pub async fn create_account(store: &dyn Backend, account: &NewAccount<'_>, deadl
     set("pvt_api_key", json!(format!("{}{}", random_hex(), random_hex())));
     set("pvt_alphanum_name", json!(alphanum_name));
     set("pvt_signature_secret", json!(random_hex()));
-    if is_master {
-        set("pvt_superduper_admin", json!(true));
-    }
     body.extend(private_fields_of(&id, "account"));
     store.create_db(&id.db(), deadline).await?;
     for db in [id.db(), system_db("accounts")?] {
         store.save(&db, Draft { id: id.doc_id(), base: None, body: body.clone() }, deadline).await?;
     }
     push_views(store, &id, deadline).await?;
+    if may_be_master && claim_mastership(store, &id, deadline).await? {
+        for db in [id.db(), system_db("accounts")?] {
+            make_superduper(store, &db, &id, deadline).await?;
+        }
+    }
     Ok(id)
 }
 
-/// Whether this account is the store's first, and so its master.
+async fn has_no_accounts(store: &dyn Backend, deadline: Deadline) -> Result<bool> {
+    Ok(find(store, &system_db("accounts")?, deadline, |_| true).await?.is_none())
+}
+
+/// Whether this account is the store's master from now on: of several that claim it, one succeeds, and
+/// none where Kazoo or anybody else has said anything about it.
 async fn claim_mastership(store: &dyn Backend, id: &AccountId, deadline: Deadline) -> Result<bool> {
     let mut config = Map::new();
     config.insert("default".to_owned(), json!({"master_account_id": id.as_str()}));
@@ -132,6 +196,14 @@ async fn claim_mastership(store: &dyn Backend, id: &AccountId, deadline: Deadlin
         Err(error) if error.is_conflict() => Ok(false),
         Err(error) => Err(error),
     }
+}
+
+async fn make_superduper(store: &dyn Backend, db: &DbName, id: &AccountId, deadline: Deadline) -> Result<()> {
+    let document = store.fetch(db, &id.doc_id(), deadline).await?;
+    let mut body = document.to_object()?;
+    body.insert("pvt_superduper_admin".to_owned(), json!(true));
+    let draft = Draft { id: id.doc_id(), base: Some(document.rev().clone()), body };
+    store.save(db, draft, deadline).await.map(drop)
 }
 
 /// Creates a user.
@@ -198,7 +270,8 @@ pub async fn find_user(
     .await
 }
 
-/// The first document of a database that satisfies a condition; commands may look at all.
+/// The first document of a database that satisfies a condition, design documents left out. Commands may
+/// look at all.
 async fn find(
     store: &dyn Backend,
     db: &DbName,
@@ -208,7 +281,9 @@ async fn find(
     let query = ViewQuery { include_docs: true, ..ViewQuery::all_docs() };
     let Some(mut rows) = if_found(store.query(db, query, deadline).await)? else { return Ok(None) };
     while let Some(row) = rows.next().await {
-        let Some(document) = row?.doc else { continue };
+        let Some(document) = row?.doc.filter(|document| document.id().design_name().is_none()) else {
+            continue;
+        };
         if is_wanted(&document.to_object()?) {
             return Ok(Some(document.id().clone()));
         }
@@ -229,7 +304,8 @@ pub async fn push_views(store: &dyn Backend, account_id: &AccountId, deadline: D
 }
 
 fn new_account_id() -> Result<AccountId> {
-    AccountId::parse(&random_hex()).map_err(|error| StoreError::Invalid(Cause::with_source("a new id", error)))
+    AccountId::parse(&random_hex())
+        .map_err(|error| StoreError::Invalid(Cause::with_source("a new id", error)))
 }
 
 /// The private fields of a document in an account's database.
@@ -241,7 +317,7 @@ fn private_fields_of(account_id: &AccountId, kind: &str) -> Map<String, Value> {
 
 /// The private fields of a document in a system database.
 fn private_fields(kind: &str, account_id: &str) -> Map<String, Value> {
-    let (now, _) = unix_now();
+    let now = unix_now();
     let mut fields = Map::new();
     let mut set = |key: &str, value: Value| fields.insert(key.to_owned(), value);
     set("pvt_type", json!(kind));

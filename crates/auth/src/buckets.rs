@@ -4,6 +4,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
 /// How many tokens a full bucket holds.
@@ -41,7 +42,10 @@ struct Bucket {
 
 impl Default for Buckets {
     fn default() -> Self {
-        Self(Cache::builder().max_capacity(MAX_BUCKETS).time_to_idle(IDLE).build())
+        // By default moka keeps what is asked for often and turns newcomers away: their buckets would
+        // start full each time.
+        let policy = EvictionPolicy::lru();
+        Self(Cache::builder().max_capacity(MAX_BUCKETS).eviction_policy(policy).time_to_idle(IDLE).build())
     }
 }
 
@@ -57,17 +61,37 @@ impl Buckets {
     /// # Errors
     /// [`Empty`] where it has less; nothing is taken then.
     pub fn charge(&self, key: &str, cost: u32, now: Instant) -> Result<u32, Empty> {
-        let bucket = self.0.get_with_by_ref(key, || Arc::new(Mutex::new(Bucket { tokens: SIZE, filled_at: now })));
-        // A bucket is whole between any two statements below.
-        let mut bucket = bucket.lock().unwrap_or_else(PoisonError::into_inner);
-        bucket.refill(now);
-        match bucket.tokens.checked_sub(cost) {
+        self.with(key, now, |bucket| match bucket.tokens.checked_sub(cost) {
             Some(remaining) => {
                 bucket.tokens = remaining;
                 Ok(remaining)
             }
             None => Err(Empty { remaining: bucket.tokens }),
-        }
+        })
+    }
+
+    /// Charges an attempt to log in, good or bad: crossbar takes its cost twice, once for the lack of a
+    /// token and once for the attempt itself.
+    ///
+    /// # Errors
+    /// [`Empty`] where it has less than both together. Nothing is left in it then: the second charge
+    /// empties a bucket that it finds too little in, so that trying on does not pay.
+    pub fn charge_login(&self, key: &str, cost: u32, now: Instant) -> Result<u32, Empty> {
+        self.with(key, now, |bucket| {
+            let remaining = bucket.tokens.checked_sub(cost.saturating_mul(2));
+            bucket.tokens = remaining.unwrap_or(0);
+            remaining.ok_or(Empty { remaining: 0 })
+        })
+    }
+
+    /// Does something to a client's bucket, as full as it is by now.
+    fn with<T>(&self, key: &str, now: Instant, act: impl FnOnce(&mut Bucket) -> T) -> T {
+        let bucket =
+            self.0.get_with_by_ref(key, || Arc::new(Mutex::new(Bucket { tokens: SIZE, filled_at: now })));
+        // A bucket is whole between any two statements below.
+        let mut bucket = bucket.lock().unwrap_or_else(PoisonError::into_inner);
+        bucket.refill(now);
+        act(&mut bucket)
     }
 }
 
@@ -99,5 +123,15 @@ mod tests {
         assert_eq!(buckets.charge("a", 1, begin + Duration::from_millis(999)), Err(Empty { remaining: 0 }));
         assert_eq!(buckets.charge("a", 1, begin + Duration::from_millis(1000)), Ok(9));
         assert_eq!(buckets.charge("a", 1, begin + Duration::from_secs(3600)), Ok(99));
+    }
+    #[test]
+    fn a_login_costs_twice_and_empties_what_is_too_little() {
+        let (buckets, begin) = (Buckets::default(), Instant::now());
+        assert_eq!(buckets.charge_login("a", 1, begin), Ok(98));
+        assert_eq!(buckets.charge("a", 97, begin), Ok(1));
+        assert_eq!(buckets.charge_login("a", 1, begin), Err(Empty { remaining: 0 }));
+        assert_eq!(buckets.charge("a", 1, begin), Err(Empty { remaining: 0 }));
+        assert_eq!(buckets.charge_login("b", 60, begin), Err(Empty { remaining: 0 }));
+        assert_eq!(buckets.charge_login("c", u32::MAX, begin), Err(Empty { remaining: 0 }));
     }
 }

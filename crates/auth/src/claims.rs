@@ -1,11 +1,13 @@
 //! What a token claims, once it has been read; believing it is another matter.
 
+use std::time::Duration;
+
 use serde_json::{Map, Value};
 
 use crate::error::AuthError;
 
-/// The payload of a token.
-#[derive(Clone, Debug)]
+/// The payload of a token. The identity's signature is in it, so it cannot be printed.
+#[derive(Clone)]
 pub(crate) struct Claims(pub(crate) Map<String, Value>);
 
 /// When a token ends.
@@ -46,11 +48,32 @@ impl Claims {
 }
 
 impl Expiry {
-    /// Whether the token still counts, without any leeway.
-    pub(crate) fn is_over(self, unix_seconds: f64) -> bool {
+    /// Whether the token is over. Kazoo's clock counts whole seconds here, and there is no leeway.
+    pub(crate) fn is_over(self, unix_seconds: i64) -> bool {
+        let now = Duration::from_secs(u64::try_from(unix_seconds).unwrap_or_default()).as_secs_f64();
         match self {
             Self::Never => false,
-            Self::At(end) => end - unix_seconds <= 0.0,
+            Self::At(end) => end - now <= 0.0,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Expiry;
+
+    #[test]
+    fn a_token_counts_until_its_last_second_begins() {
+        for (end, now, expected) in [
+            (100.0, 99, false),
+            (100.0, 100, true),
+            (100.5, 100, false),
+            (100.5, 101, true),
+            (0.0, 100, true),
+            (-1.0, 0, true),
+        ] {
+            assert_eq!(Expiry::At(end).is_over(now), expected, "{end} at {now}");
+        }
+        assert!(!Expiry::Never.is_over(i64::MAX));
     }
 }

@@ -3,7 +3,9 @@
 use serde_json::{Map, Value};
 
 /// One document of `system_config`, and whose sections of it count.
-#[derive(Clone, Debug, Default)]
+///
+/// The system's secret may be in it, so it cannot be printed.
+#[derive(Clone, Default)]
 pub(crate) struct Config {
     /// The sections that count, the most particular first.
     sections: Vec<Map<String, Value>>,
@@ -11,8 +13,8 @@ pub(crate) struct Config {
 
 impl Config {
     /// Reads a document; `places` are the sections before `default`, the first to count first.
-    pub(crate) fn read(mut document: Map<String, Value>, places: &[Option<&str>]) -> Self {
-        let names = places.iter().copied().flatten().chain(["default"]);
+    pub(crate) fn read(mut document: Map<String, Value>, places: &[Option<String>]) -> Self {
+        let names = places.iter().flatten().map(String::as_str).chain(["default"]);
         let sections = names.filter_map(|name| match document.shift_remove(name) {
             Some(Value::Object(section)) => Some(section),
             _ => None,
@@ -49,15 +51,20 @@ mod tests {
         }) else {
             unreachable!()
         };
-        Config::read(document, &[Some("node@host"), Some("zone")])
+        Config::read(document, &[Some("node@host".to_owned()), Some("zone".to_owned())])
     }
 
     #[test]
     fn the_most_particular_section_counts() {
         let config = config();
-        for (path, expected) in [(&["a"][..], Some(1)), (&["b", "c"], Some(2)), (&["b", "d"], Some(3)), (&["x"], None)] {
+        for (path, expected) in
+            [(&["a"][..], Some(1)), (&["b", "c"], Some(2)), (&["b", "d"], Some(3)), (&["x"], None)]
+        {
             assert_eq!(config.get(path).and_then(Value::as_i64), expected, "{path:?}");
         }
-        assert_eq!((config.text(&["text"]), config.text(&["empty"]), config.text(&["a"])), (Some("x"), None, None));
+        assert_eq!(
+            (config.text(&["text"]), config.text(&["empty"]), config.text(&["a"])),
+            (Some("x"), None, None)
+        );
     }
 }

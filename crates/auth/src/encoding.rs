@@ -2,8 +2,8 @@
 
 use base64::Engine as _;
 use base64::alphabet;
-use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, URL_SAFE_NO_PAD};
 use base64::engine::DecodePaddingMode;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, URL_SAFE_NO_PAD};
 
 /// Takes padding or none; bits behind the last byte must be zero.
 const LENIENT_PADDING: GeneralPurpose = GeneralPurpose::new(
@@ -14,7 +14,7 @@ const LENIENT_PADDING: GeneralPurpose = GeneralPurpose::new(
 /// Decodes base64url, with its padding complete or absent. Other alphabets, white space and non-zero
 /// spare bits are refused, so that a token has one text only.
 pub(crate) fn decode_base64url(text: &str) -> Option<Vec<u8>> {
-    if text.contains('=') && text.len() % 4 != 0 {
+    if text.contains('=') && !text.len().is_multiple_of(4) {
         return None;
     }
     LENIENT_PADDING.decode(text).ok()

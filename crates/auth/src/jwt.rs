@@ -15,8 +15,7 @@ const MAX_TOKEN: usize = 16_384;
 /// The longest key id, in bytes; Kazoo's have 32.
 const MAX_KID: usize = 128;
 
-/// A token whose form is right.
-#[derive(Debug)]
+/// A token whose form is right. It cannot be printed.
 pub(crate) struct Jwt<'a> {
     pub(crate) algorithm: Algorithm,
     pub(crate) kid: String,
@@ -38,13 +37,16 @@ impl<'a> Jwt<'a> {
         }
         let header = decode_object(header).ok_or(AuthError::Invalid("the header cannot be read"))?;
         let claims = Claims(decode_object(payload).ok_or(AuthError::Invalid("the payload cannot be read"))?);
-        let signature = decode_base64url(signature).ok_or(AuthError::Invalid("the signature cannot be read"))?;
+        let signature =
+            decode_base64url(signature).ok_or(AuthError::Invalid("the signature cannot be read"))?;
         if claims.text("iss") != Some("kazoo") {
             return Err(AuthError::Invalid("issued by somebody else"));
         }
         let text = |name: &str| header.get(name).and_then(Value::as_str);
-        let algorithm = text("alg").and_then(Algorithm::parse).ok_or(AuthError::Invalid("no such algorithm"))?;
-        let kid = text("kid").filter(|kid| kid.len() <= MAX_KID).ok_or(AuthError::Invalid("no usable key id"))?;
+        let algorithm =
+            text("alg").and_then(Algorithm::parse).ok_or(AuthError::Invalid("no such algorithm"))?;
+        let kid =
+            text("kid").filter(|kid| kid.len() <= MAX_KID).ok_or(AuthError::Invalid("no usable key id"))?;
         Ok(Self { algorithm, kid: kid.to_owned(), claims, signed, signature })
     }
 
@@ -142,7 +144,10 @@ mod tests {
                     bytes[place] = replacement;
                     let text = String::from_utf8(bytes).unwrap();
                     tried += 1;
-                    assert!(!Jwt::parse(&text).is_ok_and(|jwt| jwt.is_signed_by(&key)), "{place} {replacement}");
+                    assert!(
+                        !Jwt::parse(&text).is_ok_and(|jwt| jwt.is_signed_by(&key)),
+                        "{place} {replacement}"
+                    );
                 }
             }
         }

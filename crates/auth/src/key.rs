@@ -130,7 +130,12 @@ fn der_value(bytes: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
         0..0x80 => (usize::from(*length), rest),
         long => {
             let (digits, rest) = rest.split_at_checked(usize::from(long & 0x7f))?;
-            (digits.iter().try_fold(0_usize, |sum, digit| sum.checked_mul(256)?.checked_add(usize::from(*digit)))?, rest)
+            (
+                digits
+                    .iter()
+                    .try_fold(0_usize, |sum, digit| sum.checked_mul(256)?.checked_add(usize::from(*digit)))?,
+                rest,
+            )
         }
     };
     rest.split_at_checked(length)

@@ -12,6 +12,7 @@
 #![forbid(unsafe_code)]
 
 mod account;
+mod account_config;
 mod authenticator;
 mod basic;
 pub mod bootstrap;
@@ -25,10 +26,12 @@ mod jwt;
 mod key;
 mod login;
 mod lookup;
+mod memory;
 mod mint;
 mod password;
 mod restrictions;
 mod secret;
+mod views;
 
 pub use account::Account;
 pub use authenticator::{Authenticator, Settings};
@@ -43,10 +46,10 @@ pub use secret::Secret;
 /// Seconds between year 0, where Kazoo's stamps begin, and 1970.
 const GREGORIAN_EPOCH: i64 = 62_167_219_200;
 
-/// Now, in seconds since 1970, and the fraction of the running one.
-fn unix_now() -> (i64, f64) {
+/// Now, in whole seconds since 1970.
+fn unix_now() -> i64 {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    (i64::try_from(now.as_secs()).unwrap_or(i64::MAX), now.as_secs_f64())
+    i64::try_from(now.as_secs()).unwrap_or(i64::MAX)
 }
 
 /// 16 random bytes as Kazoo writes ids and secrets: 32 lower-case hex digits.

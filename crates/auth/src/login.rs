@@ -1,25 +1,19 @@
 //! Logging in: `user_auth` with the digest of a user's credentials, `api_auth` with an account's key.
 
-use datastore::{
-    AccountId, Deadline, DesignDocument, NameError, Result, RowStream, StoreError, ViewQuery, ViewRow, ensure_design,
-};
-use futures::StreamExt as _;
+use std::fmt;
+
+use datastore::{AccountId, Deadline, Result, StoreError, ViewQuery};
+use futures::future;
 use serde_json::{Map, Value, json};
 
-use crate::account::{Account, is_true};
+use crate::account::Account;
+use crate::account_config::Lineage;
 use crate::authenticator::Authenticator;
-use crate::lookup::system_db;
 use crate::mint::NewToken;
 use crate::password;
 
-/// How long a token is good where nothing is configured, in seconds.
-const DEFAULT_EXPIRY: i64 = 3600;
-
-/// The modules that Kazoo's built-in configuration gives an expiry of their own.
-const MODULES: [&str; 4] = ["cb_user_auth", "cb_api_auth", "cb_auth", "cb_ip_auth"];
-
 /// A successful login.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Login {
     /// The new token.
     pub token: String,
@@ -27,6 +21,13 @@ pub struct Login {
     pub data: Map<String, Value>,
     /// The id that the answer's location ends with: the user's, else the account's.
     pub id: String,
+}
+
+impl fmt::Debug for Login {
+    /// All but the token.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Login").field("id", &self.id).field("data", &self.data).finish_non_exhaustive()
+    }
 }
 
 /// Why nobody was let in.
@@ -51,6 +52,9 @@ pub enum LoginError {
     /// The account is disabled.
     #[error("account disabled")]
     AccountDisabled,
+    /// The credentials are good, but the account or the system has switched off this way of logging in.
+    #[error("this way of logging in is disabled")]
+    ModuleDisabled,
     /// The store could not be asked.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -69,12 +73,15 @@ impl Authenticator {
         let text = |name: &str| data.get(name).and_then(Value::as_str);
         let credentials = text("credentials").unwrap_or_default();
         let view = if text("method") == Some("sha") { "creds_by_sha" } else { "creds_by_md5" };
-        let accounts = self.accounts_named(text("account_realm").or(text("realm")), text("account_name"), deadline).await?;
+        let accounts = self
+            .accounts_named(text("account_realm").or(text("realm")), text("account_name"), deadline)
+            .await?;
         let mut account_was_found = false;
         for account_id in accounts {
             account_was_found = true;
-            let query = ViewQuery { key: Some(json!(credentials)), limit: Some(1), ..ViewQuery::of("users", view) };
-            let rows = self.users_view(&account_id, query, deadline).await?;
+            let query =
+                ViewQuery { key: Some(json!(credentials)), limit: Some(1), ..ViewQuery::of("users", view) };
+            let rows = self.users(&account_id, query, deadline).await?;
             let Some(owner_id) = rows.first().map(|row| row.id.as_str().to_owned()) else { continue };
             let account = self.lookup.account(&account_id, deadline).await?;
             check_account(account.as_deref())?;
@@ -87,7 +94,11 @@ impl Authenticator {
     ///
     /// # Errors
     /// [`LoginError`].
-    pub async fn api_auth(&self, api_key: &str, deadline: Deadline) -> std::result::Result<Login, LoginError> {
+    pub async fn api_auth(
+        &self,
+        api_key: &str,
+        deadline: Deadline,
+    ) -> std::result::Result<Login, LoginError> {
         let query = ViewQuery {
             key: Some(json!(api_key)),
             limit: Some(1),
@@ -106,101 +117,40 @@ impl Authenticator {
         masquerade: Option<&Value>,
         deadline: Deadline,
     ) -> std::result::Result<Login, LoginError> {
-        let (now, _) = crate::unix_now();
-        let expires_at = self.expiry(account_id, method, deadline).await?.map(|seconds| now + seconds);
+        let account = self.lookup.account(account_id, deadline).await?;
+        let lineage = self.lineage(account_id, account.as_deref(), deadline);
+        // Minting and describing need these right behind; asking now saves round trips.
+        let settings = self.cluster_settings(deadline);
+        let identity = self.lookup.identity(account_id, owner_id.unwrap_or(account_id.as_str()), deadline);
+        let (lineage, settings, _) = future::try_join3(lineage, settings, identity).await?;
+        let config = self.login_config(account_id, &lineage, deadline).await?;
+        if !config.is_enabled(method) {
+            return Err(LoginError::ModuleDisabled);
+        }
+        let expires_at = config.expiry(method).map(|seconds| crate::unix_now().saturating_add(seconds));
         let token = NewToken { account_id, owner_id, method, masquerade, expires_at };
         let token = self.mint_token(token, deadline).await?;
-        let data = self.describe(account_id, owner_id, deadline).await?;
+        let data =
+            describe(&Described { account_id, owner_id, account: account.as_deref(), lineage, settings });
         Ok(Login { token, data, id: owner_id.unwrap_or(account_id.as_str()).to_owned() })
     }
 
-    /// What a client is told about the account that it is logged in to.
-    async fn describe(
-        &self,
-        account_id: &AccountId,
-        owner_id: Option<&str>,
-        deadline: Deadline,
-    ) -> Result<Map<String, Value>> {
-        let account = self.lookup.account(account_id, deadline).await?;
-        let accounts = self.lookup.config("accounts", deadline).await?;
-        let crossbar = self.lookup.config("crossbar", deadline).await?;
-        let cluster = self.lookup.config("cluster", deadline).await?;
-        let master = accounts.text(&["master_account_id"]);
-        let language = account.as_ref().and_then(|account| account.language());
-        let language = language.or(crossbar.text(&["default_language"])).unwrap_or("en-US");
-        let cluster_id = match cluster.text(&["cluster_id"]) {
-            Some(id) => id.to_owned(),
-            None => self.installation_id(deadline).await?,
-        };
-        let reseller_id = self.reseller_of(account.as_deref(), deadline).await?.or(master.map(str::to_owned));
-        let mut data = Map::new();
-        let mut set = |name: &str, value: Value| data.insert(name.to_owned(), value);
-        if let Some(owner_id) = owner_id {
-            set("owner_id", json!(owner_id));
-        }
-        set("account_id", json!(account_id.as_str()));
-        set("ui_config", json!({}));
-        set("capabilities", json!({"voicemail": {"transcription": {"default": false, "available": false}}}));
-        set("is_master_account", json!(master == Some(account_id.as_str())));
-        set("is_reseller", json!(self.is_reseller(account_id.as_str(), deadline).await?));
-        if let Some(reseller_id) = reseller_id {
-            set("reseller_id", json!(reseller_id));
-        }
-        set("cluster_id", json!(cluster_id));
-        set("account_name", json!(account.as_ref().and_then(|account| account.name())));
-        set("language", json!(language));
-        set("apps", json!([]));
-        Ok(data)
-    }
-
-    /// An id of this installation where the cluster has none: the same as long as its signing key's is.
-    async fn installation_id(&self, deadline: Deadline) -> Result<String> {
-        let config = self.lookup.config("auth", deadline).await?;
-        Ok(password::md5_of(config.text(&["system_key"]).unwrap_or_default()))
-    }
-
-    /// The nearest ancestor that is a reseller.
-    async fn reseller_of(&self, account: Option<&Account>, deadline: Deadline) -> Result<Option<String>> {
-        for ancestor in account.into_iter().flat_map(Account::tree).rev() {
-            if self.is_reseller(ancestor, deadline).await? {
-                return Ok(Some(ancestor.clone()));
-            }
-        }
-        Ok(None)
-    }
-
-    async fn is_reseller(&self, account_id: &str, deadline: Deadline) -> Result<bool> {
-        let services = self.lookup.read(&system_db("services")?, account_id, deadline).await?;
-        Ok(services.as_ref().and_then(|services| services.get("pvt_reseller")).is_some_and(is_true))
-    }
-
-    /// How long a token that a module lets in is good: what the account says, else those above it up to
-    /// the first reseller, else the system; none for ever.
-    async fn expiry(&self, account_id: &AccountId, method: &str, deadline: Deadline) -> Result<Option<i64>> {
-        let system = self.lookup.config("crossbar.auth", deadline).await?;
-        let account = self.lookup.account(account_id, deadline).await?;
-        let mut asked = vec![account_id.clone()];
-        if !self.is_reseller(account_id.as_str(), deadline).await? {
-            for ancestor in account.iter().flat_map(|account| account.tree()).rev() {
-                asked.extend(AccountId::parse(ancestor));
-                if self.is_reseller(ancestor, deadline).await? {
-                    break;
-                }
-            }
-        }
-        let mut has_modules = system.get(&["auth_modules"]).is_some();
-        let mut seconds = None;
-        for account_id in asked {
-            let config = self.lookup.document(&account_id, "configs_crossbar.auth", deadline).await?;
-            let Some(modules) = config.as_ref().and_then(|config| config.get("auth_modules")) else { continue };
-            has_modules = true;
-            seconds = seconds.or_else(|| modules.get(method)?.get("token_auth_expiry_s")?.as_i64());
-        }
-        let of_system = || system.get(&["auth_modules", method, "token_auth_expiry_s"])?.as_i64();
-        let built_in = || (!has_modules && MODULES.contains(&method)).then_some(DEFAULT_EXPIRY);
-        let of_module = seconds.or_else(of_system).or_else(built_in).filter(|seconds| *seconds > 0);
-        let general = || system.get(&["token_auth_expiry_s"]).map_or(Some(DEFAULT_EXPIRY), Value::as_i64);
-        Ok(of_module.or_else(general).filter(|seconds| *seconds > 0))
+    /// What is told to every client alike.
+    async fn cluster_settings(&self, deadline: Deadline) -> Result<ClusterSettings> {
+        let accounts = self.lookup.config("accounts", deadline);
+        let crossbar = self.lookup.config("crossbar", deadline);
+        let cluster = self.lookup.config("cluster", deadline);
+        let auth = self.lookup.config("auth", deadline);
+        let (accounts, crossbar, cluster, auth) =
+            future::try_join4(accounts, crossbar, cluster, auth).await?;
+        let owned = |text: Option<&str>| text.map(str::to_owned);
+        // Where the cluster has no id: one that stays the same as long as the signing key's does.
+        let made_up = || password::md5_of(auth.text(&["system_key"]).unwrap_or_default());
+        Ok(ClusterSettings {
+            master_account_id: owned(accounts.text(&["master_account_id"])),
+            default_language: owned(crossbar.text(&["default_language"])),
+            cluster_id: owned(cluster.text(&["cluster_id"])).unwrap_or_else(made_up),
+        })
     }
 
     /// The accounts of a realm, else of a name.
@@ -221,65 +171,51 @@ impl Authenticator {
         }
         Ok(Vec::new())
     }
+}
 
-    async fn account_ids(&self, query: ViewQuery, deadline: Deadline) -> Result<Vec<AccountId>> {
-        let mut rows = match self.accounts_view(query, deadline).await {
-            Err(error) if error.is_not_found() => return Ok(Vec::new()),
-            rows => rows?,
-        };
-        let mut ids = Vec::new();
-        while let Some(row) = rows.next().await {
-            ids.extend(AccountId::parse(row?.id.as_str()));
-        }
-        Ok(ids)
-    }
+/// What the system's configuration tells every client.
+struct ClusterSettings {
+    master_account_id: Option<String>,
+    default_language: Option<String>,
+    cluster_id: String,
+}
 
-    /// Rows of a view over all accounts.
-    pub(crate) async fn accounts_view(&self, query: ViewQuery, deadline: Deadline) -> Result<RowStream> {
-        let db = system_db("accounts")?;
-        self.view(&db, query, accounts_design, deadline).await
-    }
+/// What a client's own description is made of.
+struct Described<'a> {
+    account_id: &'a AccountId,
+    owner_id: Option<&'a str>,
+    account: Option<&'a Account>,
+    lineage: Lineage,
+    settings: ClusterSettings,
+}
 
-    /// Rows of a view over an account's users.
-    pub(crate) async fn users_view(
-        &self,
-        account_id: &AccountId,
-        query: ViewQuery,
-        deadline: Deadline,
-    ) -> Result<Vec<ViewRow>> {
-        let mut rows = match self.view(&account_id.db(), query, users_design, deadline).await {
-            Err(error) if error.is_not_found() => return Ok(Vec::new()),
-            rows => rows?,
-        };
-        let mut all = Vec::new();
-        while let Some(row) = rows.next().await {
-            all.push(row?);
-        }
-        Ok(all)
+/// What a client is told about the account that it is logged in to.
+fn describe(described: &Described<'_>) -> Map<String, Value> {
+    let Described { account_id, owner_id, account, lineage, settings } = described;
+    let master = settings.master_account_id.as_deref();
+    let language = account.and_then(Account::language).or(settings.default_language.as_deref());
+    let mut data = Map::new();
+    let mut set = |name: &str, value: Value| data.insert(name.to_owned(), value);
+    if let Some(owner_id) = owner_id {
+        set("owner_id", json!(owner_id));
     }
-
-    /// Asks a view; one that is missing is created where the store is this program's own.
-    async fn view(
-        &self,
-        db: &datastore::DbName,
-        query: ViewQuery,
-        design: fn() -> std::result::Result<DesignDocument, NameError>,
-        deadline: Deadline,
-    ) -> Result<RowStream> {
-        let store = self.lookup.store();
-        match store.query(db, query.clone(), deadline).await {
-            Err(StoreError::ViewMissing(_)) if self.settings.may_create_views => {
-                let design = design().map_err(|error| StoreError::Invalid(datastore::Cause::with_source("a design", error)))?;
-                ensure_design(store, db, &design, deadline).await?;
-                store.query(db, query, deadline).await
-            }
-            answer => answer,
-        }
+    set("account_id", json!(account_id.as_str()));
+    set("ui_config", json!({}));
+    set("capabilities", json!({"voicemail": {"transcription": {"default": false, "available": false}}}));
+    set("is_master_account", json!(master == Some(account_id.as_str())));
+    set("is_reseller", json!(lineage.is_reseller()));
+    if let Some(reseller_id) = lineage.reseller().map(AccountId::as_str).or(master) {
+        set("reseller_id", json!(reseller_id));
     }
+    set("cluster_id", json!(settings.cluster_id));
+    set("account_name", json!(account.and_then(Account::name)));
+    set("language", json!(language.unwrap_or("en-US")));
+    set("apps", json!([]));
+    data
 }
 
 fn check_account(account: Option<&Account>) -> std::result::Result<(), LoginError> {
-    let (now, _) = crate::unix_now();
+    let now = crate::unix_now();
     if let Some(at) = account.and_then(|account| account.expired_at(now)) {
         return Err(LoginError::AccountExpired { at });
     }
@@ -293,28 +229,3 @@ fn check_account(account: Option<&Account>) -> std::result::Result<(), LoginErro
 pub(crate) fn normalised(name: &str) -> String {
     name.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect()
 }
-
-/// The views over all accounts.
-pub(crate) fn accounts_design() -> std::result::Result<DesignDocument, NameError> {
-    DesignDocument::new(
-        "accounts",
-        &[
-            ("listing_by_api", include_str!("../../../couch-views/accounts/accounts/listing_by_api.js")),
-            ("listing_by_realm", include_str!("../../../couch-views/accounts/accounts/listing_by_realm.js")),
-            ("listing_by_name", include_str!("../../../couch-views/accounts/accounts/listing_by_name.js")),
-            ("listing_by_descendants", include_str!("../../../couch-views/accounts/accounts/listing_by_descendants.js")),
-        ],
-    )
-}
-
-/// The views over an account's users.
-pub(crate) fn users_design() -> std::result::Result<DesignDocument, NameError> {
-    DesignDocument::new(
-        "users",
-        &[
-            ("creds_by_md5", include_str!("../../../couch-views/account/users/creds_by_md5.js")),
-            ("creds_by_sha", include_str!("../../../couch-views/account/users/creds_by_sha.js")),
-        ],
-    )
-}
-

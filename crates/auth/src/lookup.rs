@@ -1,54 +1,65 @@
-//! Reads of what tokens are checked with, remembered for a short while: keys, secrets, accounts and
-//! configuration. Whatever changes in the store counts within [`REMEMBERED`].
+//! Reads of what tokens are checked with, remembered for a short while: keys, identities, accounts and
+//! configuration. Whatever changes in the store counts once the memory of it ends.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use datastore::{AccountId, Backend, DbName, Deadline, DocId, Document, Result, StoreError};
 use futures::future;
-use moka::sync::Cache;
 use serde_json::{Map, Value};
 
 use crate::account::{Account, is_true};
+use crate::authenticator::Settings;
 use crate::config::Config;
 use crate::key::{SigningKey, VerifyingKey};
+use crate::memory::{Lifetimes, Memory};
 use crate::secret::Secret;
-
-/// How long what was read counts.
-const REMEMBERED: Duration = Duration::from_secs(60);
-
-/// How many of each kind are remembered.
-const CAPACITY: u64 = 10_000;
 
 /// The attachment that holds a key.
 const KEY_ATTACHMENT: &str = "private_key.pem";
 
-/// Reads with a memory. What is absent is remembered too, so that asking for it costs little.
+/// Reads with a memory.
 pub(crate) struct Lookup {
     store: Arc<dyn Backend>,
     /// The sections of configuration documents that count before `default`.
     places: [Option<String>; 2],
-    keys: Cache<String, Option<Arc<VerifyingKey>>>,
-    identities: Cache<(AccountId, String), Option<Arc<Secret>>>,
-    accounts: Cache<AccountId, Option<Arc<Account>>>,
-    configs: Cache<&'static str, Arc<Config>>,
-    documents: Cache<(AccountId, String), Option<Arc<Map<String, Value>>>>,
+    keys: Memory<String, Arc<VerifyingKey>>,
+    identities: Memory<(AccountId, String), Arc<Identity>>,
+    accounts: Memory<AccountId, Arc<Account>>,
+    configs: Memory<&'static str, Arc<Config>>,
+    documents: Memory<(AccountId, &'static str), Arc<Map<String, Value>>>,
+    resellers: Memory<AccountId, ()>,
+    descendants: Memory<(AccountId, AccountId), ()>,
 }
 
-fn cache<K: std::hash::Hash + Eq + Send + Sync + 'static, V: Clone + Send + Sync + 'static>() -> Cache<K, V> {
-    Cache::builder().max_capacity(CAPACITY).time_to_live(REMEMBERED).build()
+/// What a user, device or account that is not deleted says about tokens in its name.
+pub(crate) struct Identity {
+    pub(crate) secret: Option<Secret>,
+    pub(crate) priv_level: Option<String>,
+}
+
+impl Identity {
+    fn read(members: &Map<String, Value>) -> Self {
+        let text = |name: &str| members.get(name).and_then(Value::as_str);
+        Self {
+            secret: text("pvt_signature_secret").filter(|secret| !secret.is_empty()).map(Secret::new),
+            priv_level: text("priv_level").map(str::to_owned),
+        }
+    }
 }
 
 impl Lookup {
-    pub(crate) fn new(store: Arc<dyn Backend>, node: Option<String>, zone: Option<String>) -> Self {
+    pub(crate) fn new(store: Arc<dyn Backend>, settings: &Settings) -> Self {
+        let lifetimes = Lifetimes { present: settings.remember_for, absent: settings.remember_absence_for };
         Self {
             store,
-            places: [node, zone],
-            keys: cache(),
-            identities: cache(),
-            accounts: cache(),
-            configs: cache(),
-            documents: cache(),
+            places: [settings.kazoo_node.clone(), settings.kazoo_zone.clone()],
+            keys: Memory::new(lifetimes),
+            identities: Memory::new(lifetimes),
+            accounts: Memory::new(lifetimes),
+            configs: Memory::new(lifetimes),
+            documents: Memory::new(lifetimes),
+            resellers: Memory::new(lifetimes),
+            descendants: Memory::new(lifetimes),
         }
     }
 
@@ -58,20 +69,16 @@ impl Lookup {
 
     /// The key of that id. An id that cannot name a document names no key.
     pub(crate) async fn key(&self, kid: &str, deadline: Deadline) -> Result<Option<Arc<VerifyingKey>>> {
-        if let Some(known) = self.keys.get(kid) {
-            return Ok(known);
-        }
-        let key = match self.signing_key(kid, deadline).await? {
-            Some(key) => Some(Arc::new(key.verifying_key())),
-            None => None,
+        let load = async {
+            let key = self.signing_key(kid, deadline).await?;
+            Ok(key.map(|key| Arc::new(key.verifying_key())))
         };
-        self.keys.insert(kid.to_owned(), key.clone());
-        Ok(key)
+        self.keys.recall_or(kid.to_owned(), load).await
     }
 
     /// The key of that id, if it is remembered right now.
     pub(crate) fn remembered_key(&self, kid: &str) -> Option<Arc<VerifyingKey>> {
-        self.keys.get(kid).flatten()
+        self.keys.recall(&kid.to_owned())
     }
 
     /// The whole key of that id, never remembered.
@@ -81,7 +88,9 @@ impl Lookup {
         let document = self.store.fetch(&db, &id, deadline);
         let attachment = self.store.fetch_attachment(&db, &id, KEY_ATTACHMENT, deadline);
         let (document, attachment) = future::join(document, attachment).await;
-        let (Some(document), Some(pem)) = (if_found(document)?, if_found(attachment)?) else { return Ok(None) };
+        let (Some(document), Some(pem)) = (if_found(document)?, if_found(attachment)?) else {
+            return Ok(None);
+        };
         if is_deleted(&document.to_object()?) {
             return Ok(None);
         }
@@ -94,75 +103,100 @@ impl Lookup {
         }
     }
 
-    /// The secret of an identity: a user, device or account that is not deleted.
-    pub(crate) async fn identity_secret(
+    /// An identity: a user, device or account that is not deleted.
+    pub(crate) async fn identity(
         &self,
         account_id: &AccountId,
-        identity: &str,
+        id: &str,
         deadline: Deadline,
-    ) -> Result<Option<Arc<Secret>>> {
-        let key = (account_id.clone(), identity.to_owned());
-        if let Some(known) = self.identities.get(&key) {
-            return Ok(known);
-        }
-        let members = self.read(&account_id.db(), identity, deadline).await?;
-        let secret = members.as_ref().and_then(|members| members.get("pvt_signature_secret")?.as_str());
-        let secret = secret.filter(|secret| !secret.is_empty()).map(|secret| Arc::new(Secret::new(secret)));
-        self.identities.insert(key, secret.clone());
-        Ok(secret)
+    ) -> Result<Option<Arc<Identity>>> {
+        let load = async {
+            let members = self.read(&account_id.db(), id, deadline).await?;
+            Ok(members.map(|members| Arc::new(Identity::read(&members))))
+        };
+        self.identities.recall_or((account_id.clone(), id.to_owned()), load).await
     }
 
-    /// The secret of an identity, if it is remembered right now.
-    pub(crate) fn remembered_secret(&self, account_id: &AccountId, identity: &str) -> Option<Arc<Secret>> {
-        self.identities.get(&(account_id.clone(), identity.to_owned())).flatten()
+    /// An identity, if it is remembered right now.
+    pub(crate) fn remembered_identity(&self, account_id: &AccountId, id: &str) -> Option<Arc<Identity>> {
+        self.identities.recall(&(account_id.clone(), id.to_owned()))
+    }
+
+    /// Remembers a user that a view has handed out.
+    pub(crate) fn remember_identity(&self, account_id: &AccountId, id: &str, members: &Map<String, Value>) {
+        self.identities.remember((account_id.clone(), id.to_owned()), Arc::new(Identity::read(members)));
     }
 
     /// An account, deleted or not.
     pub(crate) async fn account(&self, id: &AccountId, deadline: Deadline) -> Result<Option<Arc<Account>>> {
-        if let Some(known) = self.accounts.get(id) {
-            return Ok(known);
-        }
-        let document = if_found(self.store.fetch(&id.db(), &id.doc_id(), deadline).await)?;
-        let account = document.map(|document| Account::read(id.clone(), &document).map(Arc::new)).transpose()?;
-        self.accounts.insert(id.clone(), account.clone());
-        Ok(account)
+        let load = async {
+            let document = if_found(self.store.fetch(&id.db(), &id.doc_id(), deadline).await)?;
+            document.map(|document| Account::read(id.clone(), &document).map(Arc::new)).transpose()
+        };
+        self.accounts.recall_or(id.clone(), load).await
     }
 
     /// A configuration document; an absent one says nothing.
     pub(crate) async fn config(&self, name: &'static str, deadline: Deadline) -> Result<Arc<Config>> {
-        if let Some(known) = self.configs.get(name) {
-            return Ok(known);
-        }
-        let members = self.read(&system_db("system_config")?, name, deadline).await?.unwrap_or_default();
-        let places = [self.places[0].as_deref(), self.places[1].as_deref()];
-        let config = Arc::new(Config::read(members, &places));
-        self.configs.insert(name, Arc::clone(&config));
-        Ok(config)
+        let load = async {
+            let members = self.read(&system_db("system_config")?, name, deadline).await?;
+            Ok(members.map(|members| Arc::new(Config::read(members, &self.places))))
+        };
+        Ok(self.configs.recall_or(name, load).await?.unwrap_or_default())
     }
 
     /// A configuration document, if it is remembered right now.
     pub(crate) fn remembered_config(&self, name: &'static str) -> Option<Arc<Config>> {
-        self.configs.get(name)
+        self.configs.recall(&name)
     }
 
     /// A document of an account's database, remembered; none where it is absent or deleted.
     pub(crate) async fn document(
         &self,
         account_id: &AccountId,
-        id: &str,
+        id: &'static str,
         deadline: Deadline,
     ) -> Result<Option<Arc<Map<String, Value>>>> {
-        let key = (account_id.clone(), id.to_owned());
-        if let Some(known) = self.documents.get(&key) {
-            return Ok(known);
-        }
-        let members = self.read(&account_id.db(), id, deadline).await?.map(Arc::new);
-        self.documents.insert(key, members.clone());
-        Ok(members)
+        let load = async { Ok(self.read(&account_id.db(), id, deadline).await?.map(Arc::new)) };
+        self.documents.recall_or((account_id.clone(), id), load).await
+    }
+
+    /// Whether an account is a reseller; one without a document of its services is none.
+    pub(crate) async fn is_reseller(&self, account_id: &AccountId, deadline: Deadline) -> Result<bool> {
+        let load = async {
+            let services = self.read(&system_db("services")?, account_id.as_str(), deadline).await?;
+            Ok(services
+                .is_some_and(|services| services.get("pvt_reseller").is_some_and(is_true))
+                .then_some(()))
+        };
+        Ok(self.resellers.recall_or(account_id.clone(), load).await?.is_some())
+    }
+
+    /// Whether an account is below another. Kazoo asks its view of descendants; this reads the one
+    /// document that the row in question would come from, so that the answer costs the same for a root
+    /// of ten thousand accounts.
+    pub(crate) async fn is_descendant(
+        &self,
+        ancestor: &AccountId,
+        wanted: &AccountId,
+        deadline: Deadline,
+    ) -> Result<bool> {
+        let load = async {
+            let copy = self.read(&system_db("accounts")?, wanted.as_str(), deadline).await?;
+            let copy = copy.filter(|copy| copy.get("pvt_type").is_some_and(|kind| kind == "account"));
+            let tree = copy.as_ref().and_then(|copy| copy.get("pvt_tree")?.as_array());
+            Ok(tree.is_some_and(|tree| tree.iter().any(|above| above == ancestor.as_str())).then_some(()))
+        };
+        Ok(self.descendants.recall_or((ancestor.clone(), wanted.clone()), load).await?.is_some())
     }
 
     /// A document as it is stored now; none where it is absent or deleted.
-    pub(crate) async fn read(&self, db: &DbName, id: &str, deadline: Deadline) -> Result<Option<Map<String, Value>>> {
+    pub(crate) async fn read(
+        &self,
+        db: &DbName,
+        id: &str,
+        deadline: Deadline,
+    ) -> Result<Option<Map<String, Value>>> {
         let Ok(id) = DocId::parse(id) else { return Ok(None) };
         let Some(document) = if_found(self.store.fetch(db, &id, deadline).await)? else { return Ok(None) };
         let members = Document::to_object(&document)?;
@@ -184,6 +218,6 @@ pub(crate) fn if_found<T>(answer: Result<T>) -> Result<Option<T>> {
     }
 }
 
-fn is_deleted(members: &Map<String, Value>) -> bool {
+pub(crate) fn is_deleted(members: &Map<String, Value>) -> bool {
     members.get("pvt_deleted").is_some_and(is_true)
 }

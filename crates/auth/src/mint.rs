@@ -1,13 +1,13 @@
 //! Minting tokens, exactly as Kazoo does: its claims in its order, its header, its signature.
 
 use datastore::{AccountId, Cause, Deadline, Result, StoreError};
+use futures::future;
 use serde_json::{Map, Value, json};
 
-use crate::authenticator::Authenticator;
+use crate::authenticator::{Authenticator, SYSTEM_SECRET};
 use crate::jwt;
 
 /// What a new token is to say.
-#[derive(Clone, Debug)]
 pub(crate) struct NewToken<'a> {
     pub(crate) account_id: &'a AccountId,
     pub(crate) owner_id: Option<&'a str>,
@@ -31,21 +31,25 @@ impl Authenticator {
         ttl_seconds: u32,
         deadline: Deadline,
     ) -> Result<String> {
-        let (now, _) = crate::unix_now();
+        let now = crate::unix_now();
         let method = if owner_id.is_some() { "cb_user_auth" } else { "cb_api_auth" };
         let expires_at = Some(now + i64::from(ttl_seconds));
-        self.mint_token(NewToken { account_id, owner_id, method, masquerade: None, expires_at }, deadline).await
+        self.mint_token(NewToken { account_id, owner_id, method, masquerade: None, expires_at }, deadline)
+            .await
     }
 
     pub(crate) async fn mint_token(&self, token: NewToken<'_>, deadline: Deadline) -> Result<String> {
         let missing = |what: &str| StoreError::Missing(Cause::new(what));
-        let config = self.lookup.config("auth", deadline).await?;
-        let kid = config.text(&["system_key"]).ok_or_else(|| missing("system_config/auth names no system_key"))?;
-        let system_secret = config.text(&["secret_for_user_signature"]);
+        let identity = token.owner_id.unwrap_or(token.account_id.as_str());
+        let config = self.lookup.config("auth", deadline);
+        let known = self.lookup.identity(token.account_id, identity, deadline);
+        let (config, known) = future::try_join(config, known).await?;
+        let kid =
+            config.text(&["system_key"]).ok_or_else(|| missing("system_config/auth names no system_key"))?;
+        let system_secret = config.text(&[SYSTEM_SECRET]);
         let key = self.lookup.signing_key(kid, deadline).await?;
         let key = key.ok_or_else(|| missing("the system_key is not in system_auth"))?;
-        let identity = token.owner_id.unwrap_or(token.account_id.as_str());
-        let secret = self.lookup.identity_secret(token.account_id, identity, deadline).await?;
+        let secret = known.as_ref().and_then(|known| known.secret.as_ref());
 
         let mut claims = Map::new();
         claims.insert("iss".to_owned(), json!("kazoo"));
@@ -61,6 +65,7 @@ impl Authenticator {
             ("exp", token.expires_at.map(|end| json!(end))),
         ];
         claims.extend(optional.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
-        jwt::mint(kid, &key, claims).map_err(|error| StoreError::Corrupt(Cause::with_source("the system_key", error)))
+        jwt::mint(kid, &key, claims)
+            .map_err(|error| StoreError::Corrupt(Cause::with_source("the system_key", error)))
     }
 }

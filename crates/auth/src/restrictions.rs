@@ -36,7 +36,9 @@ impl Restrictions {
         // The first item that speaks of the account is the only one that counts.
         let Some(item) = items.iter().find(|item| speaks_of(item, &names)) else { return false };
         let Some(Value::Object(rules)) = item.get("rules") else { return false };
-        let Some((_, verbs)) = rules.iter().find(|(pattern, _)| matches(pattern, asked.params)) else { return false };
+        let Some((_, verbs)) = rules.iter().find(|(pattern, _)| matches(pattern, asked.params)) else {
+            return false;
+        };
         verbs.as_array().into_iter().flatten().any(|verb| verb == "_" || verb == asked.verb)
     }
 
@@ -80,7 +82,9 @@ fn fits(pattern: &[&str], params: &[&str]) -> bool {
     match (pattern.split_first(), params.split_first()) {
         (None, None) => true,
         (None, Some(_)) => false,
-        (Some((&"#", rest)), _) => (0..=params.len()).any(|skipped| fits(rest, params.get(skipped..).unwrap_or_default())),
+        (Some((&"#", rest)), _) => {
+            (0..=params.len()).any(|skipped| fits(rest, params.get(skipped..).unwrap_or_default()))
+        }
         (Some((&"*", pattern)), Some((_, params))) => fits(pattern, params),
         (Some((part, pattern)), Some((param, params))) => part == param && fits(pattern, params),
         (Some(_), None) => false,

@@ -1,6 +1,8 @@
 //! The edge: actix-web's requests become [`Incoming`] ones, answers become responses. Nothing here
 //! knows what a request means.
 
+use std::time::Instant;
+
 use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::web::{Data, Payload};
@@ -17,6 +19,7 @@ use crate::pipeline;
 
 /// Every request to the API comes here.
 pub(crate) async fn serve(request: HttpRequest, payload: Payload, app: Data<App>) -> HttpResponse {
+    let begun = Instant::now();
     let settings = &app.settings;
     let body = tokio::time::timeout(settings.body_timeout, read_body(payload, settings.max_body_bytes)).await;
     let body = match body {
@@ -38,7 +41,8 @@ pub(crate) async fn serve(request: HttpRequest, payload: Payload, app: Data<App>
     log::info!(
         request_id = exchange.request_id.as_str(),
         method = incoming.method.as_str(),
-        status = answer.status;
+        status = answer.status,
+        duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
         "answered"
     );
     into_response(answer, was_read)

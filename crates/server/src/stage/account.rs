@@ -76,9 +76,12 @@ pub(crate) fn require_caller(exchange: &mut Exchange<'_>, target: Option<&Accoun
     Err(Refusal::NotAuthenticated)
 }
 
-/// Charges an attempt to log in.
+/// Charges an attempt to log in, good or bad: crossbar takes its cost twice.
 pub(crate) fn charge_login(exchange: &mut Exchange<'_>) -> Result<(), Refusal> {
-    charge(exchange, None)
+    let key = format!("{}/no_account", client_address(exchange));
+    let charged = exchange.app.buckets.charge_login(&key, COST, Instant::now());
+    exchange.tokens_remaining = charged.map_or_else(|empty| empty.remaining, |left| left);
+    charged.map(drop).map_err(|_| Refusal::TooManyRequests)
 }
 
 /// Grants access to the account, or refuses.

@@ -1,0 +1,104 @@
+//! What an account, those above it and the system say about logging in: `crossbar.auth`, merged.
+
+use std::sync::Arc;
+
+use datastore::{AccountId, Deadline, Result};
+use futures::future;
+use serde_json::{Map, Value};
+
+use crate::account::{Account, is_false};
+use crate::authenticator::Authenticator;
+use crate::config::Config;
+
+/// How long a token is good where nothing is configured, in seconds.
+const DEFAULT_EXPIRY: i64 = 3600;
+
+/// The modules that Kazoo's built-in configuration gives an expiry of their own.
+const MODULES: [&str; 4] = ["cb_user_auth", "cb_api_auth", "cb_auth", "cb_ip_auth"];
+
+/// An account's ancestors from the nearest up, and which of them are resellers.
+pub(crate) struct Lineage {
+    is_reseller: bool,
+    ancestors: Vec<(AccountId, bool)>,
+}
+
+impl Lineage {
+    pub(crate) fn is_reseller(&self) -> bool {
+        self.is_reseller
+    }
+
+    /// The nearest ancestor that is a reseller.
+    pub(crate) fn reseller(&self) -> Option<&AccountId> {
+        self.ancestors.iter().find(|(_, is_reseller)| *is_reseller).map(|(ancestor, _)| ancestor)
+    }
+
+    /// The ancestors whose configuration an account inherits: up to the first reseller, and none where
+    /// it is a reseller itself.
+    fn benefactors(&self) -> impl Iterator<Item = &AccountId> {
+        let upwards = if self.is_reseller { &[] } else { self.ancestors.as_slice() };
+        let last = upwards.iter().position(|(_, is_reseller)| *is_reseller);
+        let count = last.map_or(upwards.len(), |last| last.saturating_add(1));
+        upwards.iter().take(count).map(|(ancestor, _)| ancestor)
+    }
+}
+
+/// What holds for one account's logins.
+pub(crate) struct LoginConfig {
+    /// The documents that have a say before the system's, the nearest first.
+    documents: Vec<Arc<Map<String, Value>>>,
+    system: Arc<Config>,
+}
+
+impl LoginConfig {
+    /// Whether a module may let anybody in.
+    pub(crate) fn is_enabled(&self, module: &str) -> bool {
+        self.get(module, "enabled").is_none_or(|enabled| !is_false(enabled))
+    }
+
+    /// How long a token that a module lets in is good, in seconds; none for ever.
+    pub(crate) fn expiry(&self, module: &str) -> Option<i64> {
+        let has_modules = self.documents.iter().any(|document| document.contains_key("auth_modules"))
+            || self.system.get(&["auth_modules"]).is_some();
+        let built_in = || (!has_modules && MODULES.contains(&module)).then_some(DEFAULT_EXPIRY);
+        let of_module = self.get(module, "token_auth_expiry_s").and_then(Value::as_i64).or_else(built_in);
+        let general =
+            || self.system.get(&["token_auth_expiry_s"]).map_or(Some(DEFAULT_EXPIRY), Value::as_i64);
+        of_module.filter(|seconds| *seconds > 0).or_else(general).filter(|seconds| *seconds > 0)
+    }
+
+    fn get(&self, module: &str, key: &str) -> Option<&Value> {
+        let of_accounts =
+            self.documents.iter().find_map(|document| document.get("auth_modules")?.get(module)?.get(key));
+        of_accounts.or_else(|| self.system.get(&["auth_modules", module, key]))
+    }
+}
+
+impl Authenticator {
+    /// Finds out which accounts above one are resellers, and whether it is one itself.
+    pub(crate) async fn lineage(
+        &self,
+        account_id: &AccountId,
+        account: Option<&Account>,
+        deadline: Deadline,
+    ) -> Result<Lineage> {
+        let tree = account.into_iter().flat_map(Account::tree).rev();
+        let ancestors: Vec<_> = tree.filter_map(|ancestor| AccountId::parse(ancestor).ok()).collect();
+        let own = self.lookup.is_reseller(account_id, deadline);
+        let above = ancestors.iter().map(|ancestor| self.lookup.is_reseller(ancestor, deadline));
+        let (is_reseller, above) = future::try_join(own, future::try_join_all(above)).await?;
+        Ok(Lineage { is_reseller, ancestors: ancestors.into_iter().zip(above).collect() })
+    }
+
+    pub(crate) async fn login_config(
+        &self,
+        account_id: &AccountId,
+        lineage: &Lineage,
+        deadline: Deadline,
+    ) -> Result<LoginConfig> {
+        let asked = std::iter::once(account_id).chain(lineage.benefactors());
+        let documents = asked.map(|id| self.lookup.document(id, "configs_crossbar.auth", deadline));
+        let system = self.lookup.config("crossbar.auth", deadline);
+        let (documents, system) = future::try_join(future::try_join_all(documents), system).await?;
+        Ok(LoginConfig { documents: documents.into_iter().flatten().collect(), system })
+    }
+}

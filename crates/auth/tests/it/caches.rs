@@ -1,0 +1,142 @@
+//! What is remembered, and for how long.
+
+use std::time::{Duration, Instant};
+
+use auth::Settings;
+use serde_json::json;
+
+use crate::support::{KID, World, account_id, id, identity_sig, key_document, pem, secret_of, token};
+
+const MOMENT: Duration = Duration::from_millis(20);
+
+/// A world whose memories of what is there last for a moment.
+async fn forgetful() -> World {
+    World::with(Settings { remember_for: MOMENT, ..Settings::default() }).await
+}
+
+/// Waits until a token is judged otherwise.
+async fn becomes(world: &World, token: &str, expected: &str) {
+    let patience = Instant::now() + Duration::from_secs(20);
+    while world.verdict(token).await != expected {
+        assert!(Instant::now() < patience, "the token never became {expected}");
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_reset_secret_counts_once_the_memory_ends() {
+    let world = forgetful().await;
+    let (user, system) = (token("alpha_admin").signed(), token("beta_admin").signed());
+    assert_eq!((world.verdict(&user).await, world.verdict(&system).await), ("good", "good"));
+    let alpha = account_id("alpha").db();
+    world.change(alpha.as_str(), &id("alpha_admin"), json!({"pvt_signature_secret": "another"})).await;
+    becomes(&world, &user, "invalid").await;
+    let config = json!({"default": {"system_key": KID, "secret_for_user_signature": "another"}});
+    world.put("system_config", "auth", config).await;
+    becomes(&world, &system, "invalid").await;
+    let signature = identity_sig(&id("beta_admin"), &secret_of("beta_admin"), "another");
+    assert_eq!(
+        world.verdict(&token("beta_admin").claim("identity_sig", json!(signature)).signed()).await,
+        "good"
+    );
+}
+
+#[tokio::test]
+async fn a_token_is_refused_once_its_key_is_gone() {
+    let world = forgetful().await;
+    let good = token("alpha_admin").signed();
+    assert_eq!(world.verdict(&good).await, "good");
+    world.remove("system_auth", KID).await;
+    becomes(&world, &good, "invalid").await;
+}
+
+#[tokio::test]
+async fn another_key_of_the_same_id_refuses_what_the_old_one_signed() {
+    let world = forgetful().await;
+    let good = token("alpha_admin").signed();
+    assert_eq!(world.verdict(&good).await, "good");
+    world.put("system_auth", KID, key_document("no key at all".to_owned())).await;
+    becomes(&world, &good, "invalid").await;
+}
+
+#[tokio::test]
+async fn a_deleted_user_is_refused_once_the_memory_ends() {
+    let world = forgetful().await;
+    let good = token("alpha_admin").signed();
+    assert_eq!(world.verdict(&good).await, "good");
+    world.change(account_id("alpha").db().as_str(), &id("alpha_admin"), json!({"pvt_deleted": true})).await;
+    becomes(&world, &good, "invalid").await;
+}
+
+/// What is there is remembered for a minute by default: a busy client's tokens cost no reads.
+#[tokio::test]
+async fn what_is_there_is_remembered() {
+    let world = World::new().await;
+    let good = token("alpha_admin").signed();
+    assert_eq!(world.verdict(&good).await, "good");
+    world
+        .change(account_id("alpha").db().as_str(), &id("alpha_admin"), json!({"pvt_signature_secret": "x"}))
+        .await;
+    assert_eq!(world.verdict(&good).await, "good");
+    assert_eq!(world.forgotten().verdict(&good).await, "invalid");
+}
+
+/// A remembered token is looked at again as soon as its secret is known to be another.
+#[tokio::test]
+async fn a_newer_secret_refuses_a_remembered_token() {
+    let world = World::new().await;
+    world.push_views().await;
+    let good = token("alpha_admin").signed();
+    assert_eq!(world.verdict(&good).await, "good");
+    world
+        .change(account_id("alpha").db().as_str(), &id("alpha_admin"), json!({"pvt_signature_secret": "x"}))
+        .await;
+    // Logging in by Basic reads the user, and so learns of the new secret.
+    let credentials = format!("{}:{}", id("alpha"), crate::support::md5("admin:alpha-password"));
+    let encoded = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, credentials);
+    world.auth.verify_basic(&encoded, crate::support::soon()).await.unwrap();
+    assert_eq!(world.verdict(&good).await, "invalid");
+}
+
+/// What was absent is found soon after it is there, long before the memory of what is there ends.
+#[tokio::test]
+async fn what_is_absent_is_forgotten_sooner() {
+    let settings = Settings { remember_absence_for: MOMENT, ..Settings::default() };
+    let world = World::with(settings).await;
+    let of_new_key = token("alpha_admin").header("kid", json!("newkey")).signed();
+    let of_new_account = token("delta_admin").signed();
+    assert_eq!(world.verdict(&of_new_key).await, "invalid");
+    assert_eq!(world.verdict(&of_new_account).await, "invalid");
+    world.put("system_auth", "newkey", key_document(pem())).await;
+    world.account("delta", &["master"], json!({})).await;
+    becomes(&world, &of_new_key, "good").await;
+    becomes(&world, &of_new_account, "good").await;
+}
+
+/// Asking for what is not there costs one read, not one for each asking.
+#[tokio::test]
+async fn what_is_absent_is_remembered_for_a_moment() {
+    let world =
+        World::with(Settings { remember_absence_for: Duration::from_secs(3600), ..Settings::default() })
+            .await;
+    let of_new_key = token("alpha_admin").header("kid", json!("newkey")).signed();
+    assert_eq!(world.verdict(&of_new_key).await, "invalid");
+    world.put("system_auth", "newkey", key_document(pem())).await;
+    assert_eq!(world.verdict(&of_new_key).await, "invalid");
+}
+
+/// An account's restrictions and level count anew as well.
+#[tokio::test]
+async fn new_restrictions_count_once_the_absence_is_forgotten() {
+    let world = World::with(Settings { remember_absence_for: MOMENT, ..Settings::default() }).await;
+    let caller = world.verify(&token("alpha_admin").signed()).await.unwrap();
+    let get = auth::Asked { params: &[], verb: "GET" };
+    assert_eq!(world.authorise(&caller, "alpha", get).await, "allowed");
+    let restrictions = json!({"restrictions": {"_": {"_": {}}}});
+    world.put(account_id("alpha").db().as_str(), "token_restrictions", restrictions).await;
+    let patience = Instant::now() + Duration::from_secs(20);
+    while world.authorise(&caller, "alpha", get).await != "restricted" {
+        assert!(Instant::now() < patience, "the restrictions never counted");
+        tokio::task::yield_now().await;
+    }
+}

@@ -1,0 +1,240 @@
+//! Credentials that are no tokens, tokens that act for others, and trials.
+
+use auth::{Asked, AuthError, Authenticator, Settings};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use datastore::Databases as _;
+use serde_json::{Value, json};
+
+use crate::support::{EXPIRED_AT, World, account_id, id, md5, sha1, soon, token, unix_now, verdict};
+
+const CREDENTIALS: &str = "admin:alpha-password";
+
+fn basic(account: &str, credentials: &str) -> String {
+    STANDARD.encode(format!("{account}:{credentials}"))
+}
+
+async fn check_basic(auth: &Authenticator, name: &str, encoded: &str, expected: &str) {
+    assert_eq!(verdict(&auth.verify_basic(encoded, soon()).await), expected, "{name}");
+}
+
+#[tokio::test]
+async fn basic_is_an_account_and_the_digest_of_a_users_credentials() {
+    let world = World::new().await;
+    world.push_views().await;
+    let caller = world.auth.verify_basic(&basic(&id("alpha"), &md5(CREDENTIALS)), soon()).await.unwrap();
+    assert_eq!(caller.account_id().as_str(), id("alpha"));
+    assert_eq!(
+        (caller.owner_id(), caller.method()),
+        (Some(id("alpha_admin").as_str()), Some("cb_basic_auth"))
+    );
+    assert_eq!(world.authorise(&caller, "gamma", Asked { params: &[], verb: "GET" }).await, "allowed");
+    assert_eq!(world.authorise(&caller, "beta", Asked { params: &[], verb: "GET" }).await, "out of reach");
+    let master = basic(&id("master"), &md5("admin:master-password"));
+    assert!(world.auth.verify_basic(&master, soon()).await.unwrap().is_superduper());
+    for (name, encoded) in [
+        ("no base64", "*".to_owned()),
+        ("no padding", basic(&id("alpha"), &md5(CREDENTIALS)).trim_end_matches('=').to_owned() + "A"),
+        ("no text", STANDARD.encode([0xff, b':', 0xff])),
+        ("no colon", STANDARD.encode(id("alpha"))),
+        ("nothing", String::new()),
+        ("no account", basic("alpha", &md5(CREDENTIALS))),
+        ("an unknown account", basic(&id("nobody"), &md5(CREDENTIALS))),
+        ("another account", basic(&id("beta"), &md5(CREDENTIALS))),
+        ("another password", basic(&id("alpha"), &md5("admin:beta-password"))),
+        ("the credentials themselves", basic(&id("alpha"), CREDENTIALS)),
+        ("a digest of another kind", basic(&id("alpha"), &sha1(CREDENTIALS))),
+        ("no credentials", basic(&id("alpha"), "")),
+        ("capitals", basic(&id("alpha"), &md5(CREDENTIALS).to_uppercase())),
+    ] {
+        check_basic(&world.auth, name, &encoded, "invalid").await;
+    }
+    check_basic(
+        &world.auth,
+        "an expired trial",
+        &basic(&id("echo"), &md5("admin:echo-password")),
+        "trial over",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn the_kind_of_basic_is_the_accounts_or_the_systems() {
+    let world = World::new().await;
+    world.push_views().await;
+    let alpha = account_id("alpha");
+    let set = async |db: &str, doc: &str, body: Value| world.put(db, doc, body).await;
+    let check = async |kinds: [&str; 3]| {
+        let auth = world.fresh(Settings::default());
+        for (credentials, expected) in
+            [md5(CREDENTIALS), sha1(CREDENTIALS), CREDENTIALS.to_owned()].iter().zip(kinds)
+        {
+            check_basic(&auth, credentials, &basic(alpha.as_str(), credentials), expected).await;
+        }
+    };
+    check(["good", "invalid", "invalid"]).await;
+    set("system_config", "crossbar.auth", json!({"default": {"basic_auth_type": "sha"}})).await;
+    check(["invalid", "good", "invalid"]).await;
+    set(alpha.db().as_str(), "configs_crossbar.auth", json!({"basic_auth_type": "username"})).await;
+    check(["invalid", "invalid", "good"]).await;
+    set(alpha.db().as_str(), "configs_crossbar.auth", json!({"basic_auth_type": "md5"})).await;
+    check(["good", "invalid", "invalid"]).await;
+}
+
+/// The account of a Basic caller is what its user's document says, and nothing else will do.
+#[tokio::test]
+async fn a_user_counts_for_its_own_account_only() {
+    let world = World::new().await;
+    world.push_views().await;
+    let alpha = account_id("alpha");
+    let encoded = basic(alpha.as_str(), &md5(CREDENTIALS));
+    for (name, owner, expected) in [
+        ("its own", json!(alpha.as_str()), "good"),
+        ("another's", json!(id("beta")), "invalid"),
+        ("one above", json!(id("master")), "invalid"),
+        ("nobody's", json!(null), "invalid"),
+        ("an odd one's", json!([alpha.as_str()]), "invalid"),
+    ] {
+        world.change(alpha.db().as_str(), &id("alpha_admin"), json!({"pvt_account_id": owner})).await;
+        check_basic(&world.fresh(Settings::default()), name, &encoded, expected).await;
+    }
+}
+
+#[tokio::test]
+async fn basic_needs_exactly_one_user_who_is_enabled() {
+    let world = World::new().await;
+    world.push_views().await;
+    let alpha = account_id("alpha").db();
+    let encoded = basic(&id("alpha"), &md5(CREDENTIALS));
+    world.change(alpha.as_str(), &id("alpha_user"), json!({"pvt_md5_auth": md5(CREDENTIALS)})).await;
+    check_basic(&world.auth, "two users", &encoded, "invalid").await;
+    world.change(alpha.as_str(), &id("alpha_user"), json!({"pvt_deleted": true})).await;
+    check_basic(&world.auth, "the other is deleted", &encoded, "good").await;
+    world.change(alpha.as_str(), &id("alpha_admin"), json!({"enabled": false})).await;
+    check_basic(&world.auth, "a disabled user", &encoded, "invalid").await;
+}
+
+#[tokio::test]
+async fn restrictions_hold_for_basic_too() {
+    let world = World::new().await;
+    world.push_views().await;
+    let alpha = account_id("alpha").db();
+    let restrictions = json!({"restrictions": {"cb_basic_auth": {"admin": {}}}});
+    world.put(alpha.as_str(), "token_restrictions", restrictions).await;
+    let get = Asked { params: &[], verb: "GET" };
+    for (user, expected) in [("admin", "restricted"), ("user", "allowed")] {
+        let encoded = basic(&id("alpha"), &md5(&format!("{user}:alpha-password")));
+        let caller = world.auth.verify_basic(&encoded, soon()).await.unwrap();
+        assert_eq!(world.authorise(&caller, "alpha", get).await, expected);
+    }
+}
+
+#[tokio::test]
+async fn a_bearer_is_the_id_of_a_document_with_a_token() {
+    let world = World::new().await;
+    let good = token("alpha_admin").signed();
+    world.put("system_auth", "good", json!({"pvt_type": "bearer-token", "Token": good})).await;
+    world.put("system_auth", "deleted", json!({"Token": good, "pvt_deleted": true})).await;
+    world
+        .put("system_auth", "expired", json!({"Token": token("alpha_admin").claim("exp", json!(1)).signed()}))
+        .await;
+    world.put("system_auth", "forged", json!({"Token": token("alpha_admin").signed_by_a_stranger()})).await;
+    world.put("system_auth", "number", json!({"Token": 7})).await;
+    for (id, expected) in [
+        ("good", "good"),
+        ("deleted", "invalid"),
+        ("expired", "expired"),
+        ("forged", "invalid"),
+        ("number", "invalid"),
+        ("nothing", "invalid"),
+        ("", "invalid"),
+        ("_all_docs", "invalid"),
+        (crate::support::KID, "invalid"),
+        (good.as_str(), "invalid"),
+    ] {
+        assert_eq!(verdict(&world.auth.verify_bearer(id, None, soon()).await), expected, "{id}");
+    }
+    let other = world.auth.verify_bearer("good", Some(&id("beta")), soon()).await;
+    assert_eq!(verdict(&other), "invalid");
+}
+
+#[tokio::test]
+async fn a_token_may_act_for_a_user_below() {
+    let world = World::new().await;
+    let act = async |who: &str, wanted: Value| world.verify(&token(who).claim("as", wanted).signed()).await;
+    let as_user = |account: &str, user: &str| json!({"account_id": id(account), "owner_id": id(user)});
+
+    let caller = act("alpha_admin", as_user("gamma", "gamma_admin")).await.unwrap();
+    assert_eq!(
+        (caller.account_id().as_str(), caller.owner_id()),
+        (id("gamma").as_str(), Some(id("gamma_admin").as_str()))
+    );
+    let get = Asked { params: &[], verb: "GET" };
+    assert_eq!(world.authorise(&caller, "gamma", get).await, "allowed");
+    assert_eq!(world.authorise(&caller, "alpha", get).await, "out of reach");
+    let caller = act("master_admin", as_user("gamma", "gamma_admin")).await.unwrap();
+    assert!(!caller.is_superduper(), "a superuser who acts for somebody has that one's reach");
+
+    for (name, who, wanted) in [
+        ("above", "alpha_admin", as_user("master", "master_admin")),
+        ("beside", "alpha_admin", as_user("beta", "beta_admin")),
+        ("itself", "alpha_admin", as_user("alpha", "alpha_user")),
+        ("nobody", "alpha_admin", as_user("nobody", "nobody_admin")),
+        ("no account", "alpha_admin", json!({"account_id": "x", "owner_id": "y"})),
+        ("from below", "gamma_admin", as_user("alpha", "alpha_admin")),
+    ] {
+        assert_eq!(verdict(&act(who, wanted).await), "invalid", "{name}");
+    }
+    for half in
+        [json!({"account_id": id("gamma")}), json!({"owner_id": id("gamma_admin")}), json!({}), json!(true)]
+    {
+        let caller = act("alpha_admin", half.clone()).await.unwrap();
+        assert_eq!(caller.account_id().as_str(), id("alpha"), "{half}");
+    }
+}
+
+/// Descent is what the database of all accounts says, where deleted accounts are nobody's.
+#[tokio::test]
+async fn a_deleted_account_is_below_nobody() {
+    let world = World::new().await;
+    let wanted = json!({"account_id": id("gamma"), "owner_id": id("gamma_admin")});
+    let acting = token("alpha_admin").claim("as", wanted).signed();
+    for (changes, expected) in [
+        (json!({"pvt_deleted": true}), "invalid"),
+        (json!({"pvt_deleted": false, "pvt_type": "other"}), "invalid"),
+        (json!({"pvt_type": "account", "pvt_tree": [id("master")]}), "invalid"),
+        (json!({"pvt_tree": [id("master"), id("alpha")]}), "good"),
+    ] {
+        world.change("accounts", &id("gamma"), changes.clone()).await;
+        let result = world.fresh(Settings::default()).verify(&acting, None, soon()).await;
+        assert_eq!(verdict(&result), expected, "{changes}");
+    }
+    world.store.delete_db(&crate::support::db("accounts"), soon()).await.unwrap();
+    let result = world.fresh(Settings::default()).verify(&acting, None, soon()).await;
+    assert_eq!(verdict(&result), "invalid", "no database of accounts");
+}
+
+#[tokio::test]
+async fn the_trial_of_the_callers_account_counts() {
+    let world = World::new().await;
+    let expired = world.verify(&token("echo_admin").signed()).await;
+    assert!(matches!(expired, Err(AuthError::TrialExpired { at: EXPIRED_AT })));
+    assert_eq!(world.verdict(&token("echo").signed()).await, "trial over");
+    let both = token("echo_admin").claim("exp", json!(1)).signed();
+    assert_eq!(world.verdict(&both).await, "expired", "the token's time comes first");
+    let wrong = token("echo_admin").claim("identity_sig", json!("A")).signed();
+    assert_eq!(world.verdict(&wrong).await, "invalid", "so does the identity");
+    let epoch = 62_167_219_200;
+    let echo = account_id("echo");
+    for (at, expected) in [
+        (json!(unix_now() + epoch + 3600), "good"),
+        (json!(unix_now() + epoch), "trial over"),
+        (json!("63900000000"), "good"),
+        (json!(null), "good"),
+    ] {
+        world.change(echo.db().as_str(), echo.as_str(), json!({"pvt_trial_expires": at})).await;
+        let result =
+            world.fresh(Settings::default()).verify(&token("echo_admin").signed(), None, soon()).await;
+        assert_eq!(verdict(&result), expected, "{at}");
+    }
+}

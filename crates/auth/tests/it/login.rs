@@ -1,0 +1,226 @@
+//! Logging in.
+
+use auth::{Login, LoginError, Settings};
+use serde_json::{Value, json};
+
+use crate::support::{EXPIRED_AT, World, account_id, id, md5, object, sha1, soon, token};
+
+const CREDENTIALS: &str = "admin:alpha-password";
+
+async fn world() -> World {
+    let world = World::new().await;
+    world.push_views().await;
+    world
+}
+
+async fn user_auth(world: &World, data: Value) -> Result<Login, LoginError> {
+    world.fresh(Settings::default()).user_auth(&object(data), soon()).await
+}
+
+fn outcome(result: &Result<Login, LoginError>) -> String {
+    match result {
+        Ok(login) => format!("in as {}", login.id),
+        Err(error) => error.to_string(),
+    }
+}
+
+/// The seconds that a token is good for.
+async fn lifetime(world: &World, login: &Login) -> Option<i64> {
+    let caller = world.fresh(Settings::default()).verify(&login.token, None, soon()).await.unwrap();
+    let end = caller.claim("exp")?.as_i64().unwrap();
+    Some(end - crate::support::unix_now())
+}
+
+#[tokio::test]
+async fn a_user_logs_in_by_digest_and_account() {
+    let world = world().await;
+    let admin = format!("in as {}", id("alpha_admin"));
+    let good = md5(CREDENTIALS);
+    for (data, expected) in [
+        (json!({"credentials": good, "account_name": "alpha"}), admin.as_str()),
+        (json!({"credentials": good, "account_name": "  Al-PHA! "}), &admin),
+        (json!({"credentials": good, "account_realm": "ALPHA.example.com"}), &admin),
+        (json!({"credentials": good, "realm": "alpha.example.com"}), &admin),
+        (json!({"credentials": good, "realm": "nowhere", "account_name": "alpha"}), &admin),
+        (json!({"credentials": good, "account_name": "alpha", "method": "md5"}), &admin),
+        (json!({"credentials": sha1(CREDENTIALS), "account_name": "alpha", "method": "sha"}), &admin),
+        (json!({"credentials": good, "account_name": "alpha", "method": "sha"}), "invalid credentials"),
+        (json!({"credentials": sha1(CREDENTIALS), "account_name": "alpha"}), "invalid credentials"),
+        (json!({"credentials": good, "account_name": "beta"}), "invalid credentials"),
+        (json!({"credentials": good, "account_name": "nobody"}), "invalid credentials"),
+        (json!({"credentials": good}), "invalid credentials"),
+        (json!({"credentials": "", "account_name": "alpha"}), "invalid credentials"),
+        (json!({"credentials": md5("admin:other"), "account_name": "alpha"}), "invalid credentials"),
+        (json!({"credentials": md5("admin:echo-password"), "account_name": "echo"}), "account expired"),
+    ] {
+        assert_eq!(outcome(&user_auth(&world, data.clone()).await), expected, "{data}");
+    }
+    let result = user_auth(&world, json!({"credentials": "x", "account_name": "nobody"})).await;
+    assert!(matches!(result, Err(LoginError::BadCredentials { account_was_found: false })));
+    let result = user_auth(&world, json!({"credentials": "x", "account_name": "alpha"})).await;
+    assert!(matches!(result, Err(LoginError::BadCredentials { account_was_found: true })));
+    let expired = json!({"credentials": md5("admin:echo-password"), "account_name": "echo"});
+    assert!(matches!(user_auth(&world, expired).await, Err(LoginError::AccountExpired { at: EXPIRED_AT })));
+}
+
+#[tokio::test]
+async fn the_token_of_a_login_is_good() {
+    let world = world().await;
+    let wanted = json!({"account_id": id("gamma"), "owner_id": id("gamma_admin")});
+    let data = json!({"credentials": md5(CREDENTIALS), "account_name": "alpha"});
+    let login = user_auth(&world, data.clone()).await.unwrap();
+    let caller = world.verify(&login.token).await.unwrap();
+    assert_eq!(
+        (caller.account_id().as_str(), caller.owner_id()),
+        (id("alpha").as_str(), Some(id("alpha_admin").as_str()))
+    );
+    assert!((3540..=3600).contains(&lifetime(&world, &login).await.unwrap()));
+
+    let mut data = object(data);
+    data.insert("as".to_owned(), wanted);
+    let login = user_auth(&world, Value::Object(data)).await.unwrap();
+    assert_eq!(world.verify(&login.token).await.unwrap().account_id().as_str(), id("gamma"));
+}
+
+#[tokio::test]
+async fn an_account_logs_in_by_its_key() {
+    let world = world().await;
+    let login = world.auth.api_auth(&md5("alpha").repeat(2), soon()).await.unwrap();
+    assert_eq!(login.id, id("alpha"));
+    assert!(!login.data.contains_key("owner_id"));
+    let caller = world.verify(&login.token).await.unwrap();
+    assert_eq!((caller.owner_id(), caller.method()), (None, Some("cb_api_auth")));
+    for key in ["", "x", &"0".repeat(64)] {
+        assert!(matches!(world.auth.api_auth(key, soon()).await, Err(LoginError::UnknownKey)), "{key}");
+    }
+    // A disabled account's key lets in; an expired one's too, though its token is of no use.
+    let beta = account_id("beta");
+    world.change(beta.db().as_str(), beta.as_str(), json!({"pvt_enabled": false})).await;
+    world.auth.api_auth(&md5("beta").repeat(2), soon()).await.unwrap();
+    let login = world.auth.api_auth(&md5("echo").repeat(2), soon()).await.unwrap();
+    assert_eq!(world.verdict(&login.token).await, "trial over");
+}
+
+#[tokio::test]
+async fn disabled_users_and_accounts_stay_out() {
+    let world = world().await;
+    let data = json!({"credentials": md5(CREDENTIALS), "account_name": "alpha"});
+    let alpha = account_id("alpha");
+    world.change(alpha.db().as_str(), alpha.as_str(), json!({"pvt_enabled": false})).await;
+    assert!(matches!(user_auth(&world, data.clone()).await, Err(LoginError::AccountDisabled)));
+    world.change(alpha.db().as_str(), alpha.as_str(), json!({"pvt_enabled": true})).await;
+    world.change(alpha.db().as_str(), &id("alpha_admin"), json!({"enabled": false})).await;
+    assert_eq!(outcome(&user_auth(&world, data.clone()).await), "invalid credentials");
+    world
+        .change(alpha.db().as_str(), &id("alpha_admin"), json!({"enabled": true, "pvt_deleted": true}))
+        .await;
+    assert_eq!(outcome(&user_auth(&world, data).await), "invalid credentials");
+}
+
+/// The nearest configuration that says anything counts: the account's, its ancestors' up to the first
+/// reseller, the system's.
+#[tokio::test]
+async fn a_way_of_logging_in_can_be_switched_off() {
+    let world = world().await;
+    let data = json!({"credentials": md5("admin:gamma-password"), "account_name": "gamma"});
+    let says = |module: &str, enabled: Value| json!({"auth_modules": {module: {"enabled": enabled}}});
+    let (alpha, gamma) = (account_id("alpha").db(), account_id("gamma").db());
+    let check = async |name: &str, expected: bool| {
+        let result = user_auth(&world, data.clone()).await;
+        match result {
+            Ok(_) => assert!(expected, "{name}"),
+            Err(LoginError::ModuleDisabled) => assert!(!expected, "{name}"),
+            Err(other) => panic!("{name}: {other}"),
+        }
+    };
+    check("nothing is said", true).await;
+    world.put("system_config", "crossbar.auth", json!({"default": says("cb_user_auth", json!(false))})).await;
+    check("the system", false).await;
+    let by_key = world.fresh(Settings::default()).api_auth(&md5("gamma").repeat(2), soon()).await;
+    by_key.expect("another module is as it was");
+    world.put(alpha.as_str(), "configs_crossbar.auth", says("cb_user_auth", json!(true))).await;
+    check("the account above", true).await;
+    world.put("services", &id("gamma"), json!({"pvt_reseller": true})).await;
+    check("a reseller inherits nothing from above", false).await;
+    world.put("services", &id("gamma"), json!({})).await;
+    world.put(gamma.as_str(), "configs_crossbar.auth", says("cb_user_auth", json!("false"))).await;
+    check("the account itself", false).await;
+    let wrong = json!({"credentials": md5("x"), "account_name": "gamma"});
+    assert_eq!(outcome(&user_auth(&world, wrong).await), "invalid credentials", "credentials come first");
+    world.put(gamma.as_str(), "configs_crossbar.auth", says("cb_api_auth", json!(false))).await;
+    check("another module", true).await;
+    let by_key = world.fresh(Settings::default()).api_auth(&md5("gamma").repeat(2), soon()).await;
+    assert!(matches!(by_key, Err(LoginError::ModuleDisabled)));
+}
+
+#[tokio::test]
+async fn a_token_is_good_for_as_long_as_is_configured() {
+    let world = world().await;
+    let data = json!({"credentials": md5(CREDENTIALS), "account_name": "alpha"});
+    let alpha = account_id("alpha").db();
+    let check = async |name: &str, expected: Option<i64>| {
+        let login = user_auth(&world, data.clone()).await.unwrap();
+        let seconds = lifetime(&world, &login).await;
+        let is_near = seconds
+            .zip(expected)
+            .is_some_and(|(seconds, expected)| (expected - 60..=expected).contains(&seconds));
+        assert!(seconds == expected || is_near, "{name}: {seconds:?}");
+    };
+    let module = |seconds: i64| json!({"cb_user_auth": {"token_auth_expiry_s": seconds}});
+    world.put("system_config", "crossbar.auth", json!({"default": {"token_auth_expiry_s": 100}})).await;
+    check("Kazoo's modules have an hour of their own", Some(3600)).await;
+    let system = json!({"default": {"token_auth_expiry_s": 100, "auth_modules": {}}});
+    world.put("system_config", "crossbar.auth", system).await;
+    check("unless modules are configured", Some(100)).await;
+    let system = json!({"default": {"token_auth_expiry_s": 100, "auth_modules": module(200)}});
+    world.put("system_config", "crossbar.auth", system).await;
+    check("the system's module", Some(200)).await;
+    world.put(alpha.as_str(), "configs_crossbar.auth", json!({"auth_modules": module(300)})).await;
+    check("the account's", Some(300)).await;
+    world.put(alpha.as_str(), "configs_crossbar.auth", json!({"auth_modules": module(0)})).await;
+    check("nothing is no time of its own", Some(100)).await;
+    let system = json!({"default": {"token_auth_expiry_s": 0, "auth_modules": {}}});
+    world.put("system_config", "crossbar.auth", system).await;
+    check("for ever", None).await;
+}
+
+#[tokio::test]
+async fn a_client_is_told_about_its_account() {
+    let world = world().await;
+    let told = async |name: &str| {
+        let data = json!({"credentials": md5(&format!("admin:{name}-password")), "account_name": name});
+        Value::Object(user_auth(&world, data).await.unwrap().data)
+    };
+    let data = told("gamma").await;
+    assert_eq!((&data["account_id"], &data["owner_id"]), (&json!(id("gamma")), &json!(id("gamma_admin"))));
+    assert_eq!((&data["account_name"], &data["language"]), (&json!("gamma"), &json!("en-US")));
+    assert_eq!((&data["is_reseller"], &data["is_master_account"]), (&json!(false), &json!(false)));
+    assert_eq!(data.get("reseller_id"), None, "nobody is named");
+    assert_eq!(data["cluster_id"].as_str().unwrap().len(), 32);
+
+    world.put("system_config", "accounts", json!({"default": {"master_account_id": id("master")}})).await;
+    world.put("system_config", "cluster", json!({"default": {"cluster_id": "c1"}})).await;
+    world.put("system_config", "crossbar", json!({"default": {"default_language": "de-DE"}})).await;
+    let data = told("gamma").await;
+    assert_eq!(data["reseller_id"], json!(id("master")));
+    assert_eq!((&data["cluster_id"], &data["language"]), (&json!("c1"), &json!("de-DE")));
+    assert_eq!(told("master").await["is_master_account"], json!(true));
+    world.put("services", &id("alpha"), json!({"pvt_reseller": true})).await;
+    assert_eq!(told("gamma").await["reseller_id"], json!(id("alpha")));
+    assert_eq!(told("alpha").await["is_reseller"], json!(true));
+    assert_eq!(told("beta").await["reseller_id"], json!(id("master")));
+}
+
+/// A token keeps its reach when its account's documents move on; what logging in makes is no exception.
+#[tokio::test]
+async fn a_login_reaches_what_its_token_would() {
+    let world = world().await;
+    let login = world.auth.api_auth(&md5("alpha").repeat(2), soon()).await.unwrap();
+    let (minted, made) =
+        (world.verify(&login.token).await.unwrap(), world.verify(&token("alpha").signed()).await.unwrap());
+    for target in ["master", "alpha", "beta", "gamma", "echo"] {
+        let asked = auth::Asked { params: &[], verb: "GET" };
+        let expected = world.authorise(&made, target, asked).await;
+        assert_eq!(world.authorise(&minted, target, asked).await, expected, "{target}");
+    }
+}

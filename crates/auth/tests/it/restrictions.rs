@@ -1,0 +1,211 @@
+//! Token restrictions, rule by rule.
+
+use auth::Asked;
+use serde_json::{Value, json};
+
+use crate::support::{World, account_id, id, token};
+
+/// Puts alpha's restrictions in place, and looks at them anew.
+async fn restricted(world: World, restrictions: Value) -> World {
+    let alpha = account_id("alpha").db();
+    world.put(alpha.as_str(), "token_restrictions", json!({"restrictions": restrictions})).await;
+    world.forgotten()
+}
+
+async fn check(world: &World, who: &str, asked: (&str, &[&str], &str), expected: &str) {
+    let (target, params, verb) = asked;
+    let caller = world.verify(&token(who).signed()).await.unwrap();
+    assert_eq!(world.authorise(&caller, target, Asked { params, verb }).await, expected, "{who} {asked:?}");
+}
+
+/// Rules for anybody by any method, on groups.
+fn for_groups(rules: Value) -> Value {
+    json!({"_": {"_": {"groups": [{"rules": rules}]}}})
+}
+
+#[tokio::test]
+async fn rules_are_chosen_by_method_and_level() {
+    let world = World::new().await;
+    let get = json!({"groups": [{"rules": {"#": ["GET"]}}]});
+    let put = json!({"groups": [{"rules": {"#": ["PUT"]}}]});
+    let world = restricted(world, json!({"cb_user_auth": {"admin": get, "user": put}, "_": {"_": {}}})).await;
+    for (who, verb, expected) in [
+        ("alpha_admin", "GET", "allowed"),
+        ("alpha_admin", "PUT", "restricted"),
+        ("alpha_user", "GET", "restricted"),
+        ("alpha_user", "PUT", "allowed"),
+        // No rules of its method: those of any.
+        ("alpha", "GET", "restricted"),
+        // Another account's restrictions are nothing to it.
+        ("beta_admin", "GET", "out of reach"),
+        ("master_admin", "PUT", "allowed"),
+    ] {
+        check(&world, who, ("alpha", &[], verb), expected).await;
+    }
+    // A level that nothing is said about is not restricted, nor is a method.
+    let world = restricted(world, json!({"cb_user_auth": {"user": get}})).await;
+    check(&world, "alpha_admin", ("alpha", &[], "PUT"), "allowed").await;
+    check(&world, "alpha", ("alpha", &[], "PUT"), "allowed").await;
+    check(&world, "alpha_user", ("alpha", &[], "PUT"), "restricted").await;
+    // Any level.
+    let world = restricted(world, json!({"cb_user_auth": {"_": get}, "cb_api_auth": {"admin": put}})).await;
+    check(&world, "alpha_admin", ("alpha", &[], "PUT"), "restricted").await;
+    check(&world, "alpha", ("alpha", &[], "PUT"), "allowed").await;
+    check(&world, "alpha", ("alpha", &[], "GET"), "restricted").await;
+    // Rules that are no object are none.
+    let world = restricted(world, json!({"cb_user_auth": {"_": get, "admin": true}})).await;
+    check(&world, "alpha_admin", ("alpha", &[], "PUT"), "allowed").await;
+}
+
+#[tokio::test]
+async fn a_level_is_the_users_own_or_the_systems() {
+    let world = World::new().await;
+    let put = json!({"groups": [{"rules": {"#": ["PUT"]}}]});
+    let world = restricted(world, json!({"_": {"reader": {}, "user": put, "admin": {}}})).await;
+    let alpha = account_id("alpha").db();
+    // A user who has no level is one of the least.
+    world.change(alpha.as_str(), &id("alpha_user"), json!({"priv_level": null})).await;
+    check(&world, "alpha_user", ("alpha", &[], "PUT"), "allowed").await;
+    check(&world, "alpha", ("alpha", &[], "PUT"), "restricted").await;
+    let defaults = json!({"default": {"default_priv_level": "user"}});
+    world.put("system_config", "crossbar.token_restrictions", defaults).await;
+    let world = world.forgotten();
+    check(&world, "alpha", ("alpha", &[], "PUT"), "allowed").await;
+    // A token in the name of a user who is gone.
+    world.remove(alpha.as_str(), &id("alpha_admin")).await;
+    let unsigned = token("alpha_admin").claim("identity_sig", None).signed();
+    let world = world.forgotten();
+    let caller = world.verify(&unsigned).await.unwrap();
+    assert_eq!(world.authorise(&caller, "alpha", Asked { params: &[], verb: "PUT" }).await, "allowed");
+}
+
+#[tokio::test]
+async fn patterns_are_tried_in_the_order_of_the_document() {
+    let mut world = World::new().await;
+    for (rules, params, verb, expected) in [
+        (json!({"/": ["GET"]}), &[][..], "GET", "allowed"),
+        (json!({"/": ["GET"]}), &[], "PUT", "restricted"),
+        (json!({"/": ["GET"]}), &["g"], "GET", "restricted"),
+        (json!({"*": ["GET"]}), &[], "GET", "restricted"),
+        (json!({"*": ["GET"]}), &["g"], "GET", "allowed"),
+        (json!({"#": ["GET"]}), &["g"], "GET", "allowed"),
+        (json!({"#": ["_"]}), &["g"], "DELETE", "allowed"),
+        (json!({"#": ["get"]}), &[], "GET", "restricted"),
+        (json!({"#": "GET"}), &[], "GET", "restricted"),
+        (json!({"#": []}), &[], "GET", "restricted"),
+        (json!({}), &[], "GET", "restricted"),
+        (json!(["#"]), &[], "GET", "restricted"),
+        (json!({"g": ["GET"], "#": ["_"]}), &["g"], "PUT", "restricted"),
+        (json!({"#": ["_"], "g": ["GET"]}), &["g"], "PUT", "allowed"),
+        (json!({"z": [], "g": ["GET"], "a": []}), &["g"], "GET", "allowed"),
+        (json!({"g/": ["GET"]}), &["g"], "GET", "allowed"),
+        (json!({"/g": ["GET"]}), &["g"], "GET", "restricted"),
+    ] {
+        world = restricted(world, for_groups(rules)).await;
+        check(&world, "alpha_admin", ("alpha", params, verb), expected).await;
+    }
+}
+
+#[tokio::test]
+async fn endpoints_without_rules_are_refused_once_there_are_any() {
+    let mut world = World::new().await;
+    let all = json!({"#": ["_"]});
+    for (rules, expected) in [
+        (json!({"groups": [{"rules": all}]}), "allowed"),
+        (json!({"_": [{"rules": all}]}), "allowed"),
+        (json!({"users": [{"rules": all}]}), "restricted"),
+        (json!({}), "restricted"),
+        (json!({"groups": []}), "restricted"),
+        (json!({"groups": [], "_": [{"rules": all}]}), "restricted"),
+        (json!({"groups": {}, "_": [{"rules": all}]}), "allowed"),
+        (json!({"groups": [{}]}), "restricted"),
+        (json!({"groups": [{"rules": {}}, {"rules": all}]}), "restricted"),
+    ] {
+        world = restricted(world, json!({"_": {"_": rules}})).await;
+        check(&world, "alpha_admin", ("alpha", &[], "GET"), expected).await;
+    }
+}
+
+#[tokio::test]
+async fn the_first_rules_that_speak_of_the_account_count() {
+    let mut world = World::new().await;
+    let (alpha, gamma, beta) = (id("alpha"), id("gamma"), id("beta"));
+    for (accounts, own, below, elsewhere) in [
+        (json!(null), "allowed", "allowed", "out of reach"),
+        (json!("x"), "allowed", "allowed", "out of reach"),
+        (json!(["_"]), "allowed", "allowed", "out of reach"),
+        (json!([]), "restricted", "restricted", "restricted"),
+        (json!(["{AUTH_ACCOUNT_ID}"]), "allowed", "restricted", "restricted"),
+        (json!([alpha]), "allowed", "restricted", "restricted"),
+        (json!(["{DESCENDANT_ACCOUNT_ID}"]), "restricted", "allowed", "restricted"),
+        (json!([gamma]), "restricted", "allowed", "restricted"),
+        (json!([beta]), "restricted", "restricted", "out of reach"),
+        (json!(["x", "_"]), "allowed", "allowed", "out of reach"),
+    ] {
+        let item = json!({"allowed_accounts": accounts, "rules": {"#": ["_"]}});
+        world = restricted(world, json!({"_": {"_": {"groups": [item]}}})).await;
+        for (target, expected) in [("alpha", own), ("gamma", below), ("beta", elsewhere)] {
+            check(&world, "alpha_admin", (target, &[], "GET"), expected).await;
+        }
+    }
+    // The first item is final, though a later one would allow it.
+    let items = json!([
+        {"allowed_accounts": [gamma], "rules": {"/": ["GET"]}},
+        {"allowed_accounts": ["_"], "rules": {"#": ["_"]}},
+    ]);
+    world = restricted(world, json!({"_": {"_": {"groups": items}}})).await;
+    check(&world, "alpha_admin", ("gamma", &[], "PUT"), "restricted").await;
+    check(&world, "alpha_admin", ("alpha", &[], "PUT"), "allowed").await;
+}
+
+#[tokio::test]
+async fn the_systems_rules_stand_in_for_an_accounts() {
+    let world = World::new().await;
+    let get = json!({"_": {"groups": [{"rules": {"#": ["GET"]}}]}});
+    let system = json!({"default": {"cb_user_auth": get, "cb_api_auth": true}});
+    world.put("system_config", "crossbar.token_restrictions", system).await;
+    check(&world, "alpha_admin", ("alpha", &[], "GET"), "allowed").await;
+    check(&world, "alpha_admin", ("alpha", &[], "PUT"), "restricted").await;
+    check(&world, "beta_admin", ("beta", &[], "PUT"), "restricted").await;
+    // What is no object is no rule, and the master is exempt.
+    check(&world, "alpha", ("alpha", &[], "PUT"), "allowed").await;
+    check(&world, "master_admin", ("alpha", &[], "PUT"), "allowed").await;
+    // An account that says nothing about the method leaves it to the system; one that does, decides.
+    let world = restricted(world, json!({"cb_api_auth": {"_": {}}})).await;
+    check(&world, "alpha_admin", ("alpha", &[], "PUT"), "restricted").await;
+    let world = restricted(world, json!({"cb_user_auth": {"_": {"_": [{"rules": {"#": ["_"]}}]}}})).await;
+    check(&world, "alpha_admin", ("alpha", &[], "PUT"), "allowed").await;
+    // A deleted document says nothing.
+    let alpha = account_id("alpha").db();
+    world.change(alpha.as_str(), "token_restrictions", json!({"pvt_deleted": true})).await;
+    let world = world.forgotten();
+    check(&world, "alpha_admin", ("alpha", &[], "PUT"), "restricted").await;
+}
+
+#[tokio::test]
+async fn a_token_without_a_method_has_the_rules_of_any() {
+    let world = World::new().await;
+    let world = restricted(world, json!({"_": {"_": {}}})).await;
+    let caller = world.verify(&token("alpha_admin").claim("method", None).signed()).await.unwrap();
+    assert_eq!(world.authorise(&caller, "alpha", Asked { params: &[], verb: "GET" }).await, "restricted");
+}
+
+/// Being restricted is told before being out of reach.
+#[tokio::test]
+async fn a_restriction_outranks_reach() {
+    let world = restricted(World::new().await, json!({"_": {"_": {}}})).await;
+    check(&world, "alpha_admin", ("beta", &[], "GET"), "restricted").await;
+}
+
+/// Who acts as somebody else has that one's restrictions.
+#[tokio::test]
+async fn who_acts_as_another_is_restricted_as_that_one() {
+    let world = World::new().await;
+    let gamma = account_id("gamma").db();
+    world.put(gamma.as_str(), "token_restrictions", json!({"restrictions": {"_": {"user": {}}}})).await;
+    for (user, expected) in [("gamma_user", "restricted"), ("gamma_admin", "allowed")] {
+        let wanted = json!({"account_id": id("gamma"), "owner_id": id(user)});
+        let caller = world.verify(&token("alpha_admin").claim("as", wanted).signed()).await.unwrap();
+        assert_eq!(world.authorise(&caller, "gamma", Asked { params: &[], verb: "GET" }).await, expected);
+    }
+}
