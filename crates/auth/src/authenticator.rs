@@ -62,11 +62,15 @@ pub struct Authenticator {
     pub(crate) lookup: Lookup,
     pub(crate) settings: Settings,
     verified: Cache<[u8; 32], Arc<Verified>>,
+    /// Tokens that were logged out here, for as long as something may still be remembered of them.
+    ended: Cache<[u8; 32], ()>,
 }
 
 /// A token that was verified, and what it was verified with: as soon as any of that is not what counts
 /// any more, the token is verified anew.
 struct Verified {
+    /// The token's length in bytes: its digest leaves out the padding.
+    length: usize,
     kid: String,
     key: Arc<VerifyingKey>,
     claims: Claims,
@@ -93,9 +97,11 @@ impl Authenticator {
     #[must_use]
     pub fn new(store: Arc<dyn Backend>, settings: Settings) -> Self {
         let lookup = Lookup::new(store, &settings);
-        let verified =
-            Cache::builder().max_capacity(MAX_VERIFIED).time_to_live(settings.remember_for).build();
-        Self { lookup, settings, verified }
+        let lifetime = settings.remember_for;
+        let verified = Cache::builder().max_capacity(MAX_VERIFIED).time_to_live(lifetime).build();
+        let ended =
+            Cache::builder().max_capacity(MAX_VERIFIED).time_to_live(lifetime.saturating_mul(2)).build();
+        Self { lookup, settings, verified, ended }
     }
 
     /// Verifies a token. `wanted_account` is the header `X-Auth-Account-ID`, which must name the
@@ -141,12 +147,34 @@ impl Authenticator {
         deadline: Deadline,
     ) -> std::result::Result<Arc<Verified>, AuthError> {
         let digest = token_digest(token);
-        if let Some(known) = self.verified.get(&digest).filter(|known| self.still_counts(known)) {
-            return Ok(known);
+        let is_this = |known: &Arc<Verified>| known.length == token.len() && self.still_counts(known);
+        let verified = match self.verified.get(&digest).filter(is_this) {
+            Some(known) => known,
+            None => {
+                let verified = Arc::new(self.verify_anew(token, digest, deadline).await?);
+                self.verified.insert(digest, Arc::clone(&verified));
+                verified
+            }
+        };
+        // Looked at last: it may have been logged out while it was verified.
+        if self.ended.contains_key(&digest) {
+            return Err(AuthError::Invalid("it was logged out"));
         }
-        let verified = Arc::new(self.verify_anew(token, deadline).await?);
-        self.verified.insert(digest, Arc::clone(&verified));
         Ok(verified)
+    }
+
+    /// Lets the token of that digest count no more in this process.
+    pub(crate) fn end(&self, digest: [u8; 32]) {
+        self.ended.insert(digest, ());
+        self.verified.invalidate(&digest);
+    }
+
+    /// Whether the store has what tokens are made and checked with.
+    ///
+    /// # Errors
+    /// What the store answers.
+    pub async fn is_set_up(&self, deadline: Deadline) -> Result<bool> {
+        crate::bootstrap::is_set_up_for(self.lookup.store(), &self.settings, deadline).await
     }
 
     /// Whether the key and secrets that a token was verified with are those that count now.
@@ -163,7 +191,12 @@ impl Authenticator {
             })
     }
 
-    async fn verify_anew(&self, token: &str, deadline: Deadline) -> std::result::Result<Verified, AuthError> {
+    async fn verify_anew(
+        &self,
+        token: &str,
+        digest: [u8; 32],
+        deadline: Deadline,
+    ) -> std::result::Result<Verified, AuthError> {
         let jwt = Jwt::parse(token)?;
         let key = self.lookup.key(&jwt.kid, deadline).await?.ok_or(AuthError::Invalid("no such key"))?;
         if !jwt.is_signed_by(&key) {
@@ -180,15 +213,18 @@ impl Authenticator {
         }
         let account_id = jwt.claims.text("account_id").and_then(|id| AccountId::parse(id).ok());
         let account_id = account_id.ok_or(AuthError::Invalid("it names no account"))?;
-        let identity = match signature {
-            None => None,
-            Some(signature) => {
-                let signature = signature.as_str().filter(|text| !text.is_empty());
-                let signature = signature.ok_or(AuthError::Invalid("the identity's signature is empty"))?;
-                Some(self.signed_identity(&jwt.claims, &account_id, signature, deadline).await?)
-            }
+        let identity = async {
+            let Some(signature) = signature else { return Ok(None) };
+            let signature = signature.as_str().filter(|text| !text.is_empty());
+            let signature = signature.ok_or(AuthError::Invalid("the identity's signature is empty"))?;
+            self.signed_identity(&jwt.claims, &account_id, signature, deadline).await.map(Some)
         };
-        Ok(Verified { kid: jwt.kid, key, claims: jwt.claims, account_id, identity })
+        let (identity, is_logged_out) = future::join(identity, self.is_logged_out(digest, deadline)).await;
+        let identity = identity?;
+        if is_logged_out? {
+            return Err(AuthError::Invalid("it was logged out"));
+        }
+        Ok(Verified { length: token.len(), kid: jwt.kid, key, claims: jwt.claims, account_id, identity })
     }
 
     async fn signed_identity(
@@ -346,10 +382,12 @@ pub(crate) fn check_trial(account: Option<&Account>) -> std::result::Result<(), 
     }
 }
 
-/// What a token is remembered by; never by itself.
-fn token_digest(token: &str) -> [u8; 32] {
+/// What a token is remembered by; never by itself. The signature may stand with its padding or without:
+/// it is the same token.
+pub(crate) fn token_digest(token: &str) -> [u8; 32] {
     let mut bytes = [0; 32];
-    for (place, byte) in bytes.iter_mut().zip(digest(&SHA256, token.as_bytes()).as_ref()) {
+    let digest = digest(&SHA256, token.trim_end_matches('=').as_bytes());
+    for (place, byte) in bytes.iter_mut().zip(digest.as_ref()) {
         *place = *byte;
     }
     bytes

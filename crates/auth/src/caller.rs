@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use datastore::{AccountId, DbName};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::account::Account;
 use crate::claims::Claims;
@@ -82,6 +82,11 @@ impl Caller {
     #[must_use]
     pub fn claim(&self, name: &str) -> Option<&Value> {
         self.0.claims.0.get(name)
+    }
+
+    /// All that the caller's token claims.
+    pub(crate) fn claims(&self) -> Map<String, Value> {
+        self.0.claims.0.clone()
     }
 
     /// Whether the caller has to do with an account: its own, one below its own, or any for a superuser.

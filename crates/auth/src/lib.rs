@@ -25,6 +25,7 @@ mod error;
 mod jwt;
 mod key;
 mod login;
+mod logout;
 mod lookup;
 mod memory;
 mod mint;

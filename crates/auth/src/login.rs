@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use crate::account::Account;
 use crate::account_config::Lineage;
 use crate::authenticator::Authenticator;
+use crate::caller::Caller;
 use crate::mint::NewToken;
 use crate::password;
 
@@ -133,6 +134,27 @@ impl Authenticator {
         let data =
             describe(&Described { account_id, owner_id, account: account.as_deref(), lineage, settings });
         Ok(Login { token, data, id: owner_id.unwrap_or(account_id.as_str()).to_owned() })
+    }
+
+    /// What a caller's token says, and what its account is like.
+    ///
+    /// # Errors
+    /// What the store answers.
+    pub async fn describe_caller(&self, caller: &Caller, deadline: Deadline) -> Result<Map<String, Value>> {
+        let account_id = caller.account_id();
+        let account = self.lookup.account(account_id, deadline).await?;
+        let lineage = self.lineage(account_id, account.as_deref(), deadline);
+        let (lineage, settings) = future::try_join(lineage, self.cluster_settings(deadline)).await?;
+        let owner_id = caller.owner_id();
+        let mut data = caller.claims();
+        data.extend(describe(&Described {
+            account_id,
+            owner_id,
+            account: account.as_deref(),
+            lineage,
+            settings,
+        }));
+        Ok(data)
     }
 
     /// What is told to every client alike.

@@ -29,6 +29,7 @@ pub(crate) struct Lookup {
     documents: Memory<(AccountId, &'static str), Arc<Map<String, Value>>>,
     resellers: Memory<AccountId, ()>,
     descendants: Memory<(AccountId, AccountId), ()>,
+    logged_out: Memory<[u8; 32], ()>,
 }
 
 /// What a user, device or account that is not deleted says about tokens in its name.
@@ -60,6 +61,7 @@ impl Lookup {
             documents: Memory::new(lifetimes),
             resellers: Memory::new(lifetimes),
             descendants: Memory::new(lifetimes),
+            logged_out: Memory::new(lifetimes),
         }
     }
 
@@ -159,6 +161,17 @@ impl Lookup {
     ) -> Result<Option<Arc<Map<String, Value>>>> {
         let load = async { Ok(self.read(&account_id.db(), id, deadline).await?.map(Arc::new)) };
         self.documents.recall_or((account_id.clone(), id), load).await
+    }
+
+    /// Whether the token of that digest was logged out, which the document `id` in `db` would say.
+    pub(crate) async fn is_logged_out(
+        &self,
+        digest: [u8; 32],
+        (db, id): (DbName, DocId),
+        deadline: Deadline,
+    ) -> Result<bool> {
+        let load = async { Ok(if_found(self.store.fetch(&db, &id, deadline).await)?.map(drop)) };
+        Ok(self.logged_out.recall_or(digest, load).await?.is_some())
     }
 
     /// Whether an account is a reseller; one without a document of its services is none.

@@ -61,7 +61,8 @@ enum ViewsCommand {
 #[must_use]
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info,actix_server=warn")).init();
+    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info,actix_server=warn"))
+        .init();
     let outcome = match cli.command {
         Command::Serve(arguments) => commands::serve::run(arguments),
         Command::Import(arguments) => commands::transfer::import(arguments),

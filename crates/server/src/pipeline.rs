@@ -9,6 +9,7 @@ use crate::parameters::Parameters;
 use crate::stage::cors::Methods;
 use crate::stage::negotiation::Format;
 use crate::stage::route::{Parts, Resource, Route, Versioned};
+use crate::stage::token::Presented;
 use crate::stage::{
     account, body, content_type, cors, language, negotiation, preconditions, query, route, token, verb,
 };
@@ -84,7 +85,11 @@ async fn stages(exchange: &mut Exchange<'_>) -> Result<Answer, Refused> {
         None
     } else {
         account::require_caller(exchange, target.as_deref())?;
-        Some(account::authorise(exchange, target.as_deref(), &resource, &verb.name).await?)
+        match resource {
+            // A token is its bearer's own.
+            Resource::TokenAuth => None,
+            _ => Some(account::authorise(exchange, target.as_deref(), &resource, &verb.name).await?),
+        }
     };
 
     // What it wants back.
@@ -109,6 +114,7 @@ async fn stages(exchange: &mut Exchange<'_>) -> Result<Answer, Refused> {
         verb,
         format,
         start_key,
+        token: presented.and_then(Presented::into_token),
         parameters: Parameters { query: &query, envelope: &envelope },
     };
     let prepared = handlers::prepare(exchange, &call, data).await?;

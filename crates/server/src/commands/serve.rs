@@ -23,6 +23,10 @@ use crate::store::StoreLocation;
 /// How long requests that are under way may take to finish once the server is told to stop.
 const GRACE_SECONDS: u64 = 8;
 
+/// How often logged-out tokens are looked through, and how long that may take.
+const PURGE_INTERVAL: Duration = Duration::from_secs(3600);
+const PURGE_PATIENCE: Duration = Duration::from_secs(60);
+
 /// How long the store may take to answer a health check.
 const HEALTH_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -50,12 +54,14 @@ struct Opened {
 async fn serve(settings: ServeSettings, opened: Opened, is_demo: bool) -> Result<(), Failure> {
     let Opened { store, name, is_own } = opened;
     let greeting = if is_demo { Some(demo::prepare(&store).await?) } else { None };
-    check_set_up(&*store).await?;
+    let shared = Data::new(app(settings.clone(), store, is_own));
+    check_set_up(&shared.auth).await?;
     log::info!(store = name.as_str(); "opened the store");
-    let shared = Data::new(app(settings.clone(), Arc::clone(&store), is_own));
+    actix_web::rt::spawn(purge_logged_out(shared.clone()));
 
+    let api_shared = shared.clone();
     let api = HttpServer::new(move || {
-        ActixApp::new().app_data(shared.clone()).default_service(web::route().to(http::serve))
+        ActixApp::new().app_data(api_shared.clone()).default_service(web::route().to(http::serve))
     })
     .workers(settings.workers)
     .max_connections(settings.max_connections)
@@ -66,10 +72,9 @@ async fn serve(settings: ServeSettings, opened: Opened, is_demo: bool) -> Result
     let api_address = api.addrs().first().copied().unwrap_or(settings.listen);
     let api = api.run();
 
-    let health = Data::from(store);
     let admin = HttpServer::new(move || {
         ActixApp::new()
-            .app_data(health.clone())
+            .app_data(shared.clone())
             .route("/health/live", web::get().to(HttpResponse::Ok))
             .route("/health/ready", web::get().to(ready))
     })
@@ -114,8 +119,8 @@ fn app(settings: ServeSettings, store: Arc<dyn Backend>, is_own: bool) -> App {
 
 /// A store without what tokens are checked with would refuse everybody: say so at once. A store that
 /// does not answer now may do so later.
-async fn check_set_up(store: &dyn Backend) -> Result<(), Failure> {
-    match auth::is_set_up(store, Deadline::after(HEALTH_PATIENCE)).await {
+async fn check_set_up(auth: &Authenticator) -> Result<(), Failure> {
+    match auth.is_set_up(Deadline::after(HEALTH_PATIENCE)).await {
         Ok(true) => Ok(()),
         Ok(false) => Err(Failure::setup(
             "the store has no system_config/auth, so no token could be checked: create an account with \
@@ -152,8 +157,20 @@ fn stop_on_signal(handles: [ServerHandle; 2]) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn ready(store: Data<dyn Backend>) -> HttpResponse {
-    match auth::is_set_up(&**store, Deadline::after(HEALTH_PATIENCE)).await {
+/// Forgets logged-out tokens once they have ended, every hour.
+async fn purge_logged_out(app: Data<App>) {
+    loop {
+        match app.auth.purge_logged_out(Deadline::after(PURGE_PATIENCE)).await {
+            Ok(0) => {}
+            Ok(purged) => log::info!(purged; "forgot logged-out tokens that have ended"),
+            Err(error) => log::warn!("logged-out tokens were not looked through: {}", crate::chain(&error)),
+        }
+        tokio::time::sleep(PURGE_INTERVAL).await;
+    }
+}
+
+async fn ready(app: Data<App>) -> HttpResponse {
+    match app.auth.is_set_up(Deadline::after(HEALTH_PATIENCE)).await {
         Ok(true) => HttpResponse::Ok().finish(),
         Ok(false) => HttpResponse::ServiceUnavailable().body("the store is not set up\n"),
         Err(error) => {

@@ -4,6 +4,7 @@
 mod groups;
 mod listing;
 mod login;
+mod session;
 
 use auth::AccountAccess;
 use serde_json::Value;
@@ -31,6 +32,8 @@ pub(crate) struct Call<'a> {
     pub(crate) format: Format,
     /// The parameter `start_key`, which crossbar takes out of the data.
     pub(crate) start_key: Option<Value>,
+    /// The token that the request shows, where it shows one.
+    pub(crate) token: Option<String>,
     /// The other parameters.
     pub(crate) parameters: Parameters<'a>,
 }
@@ -58,6 +61,8 @@ pub(crate) enum Prepared {
     Listing(Box<listing::Prepared>),
     /// A login.
     Login(login::Prepared),
+    /// Something about the caller's own token.
+    Session(session::Prepared),
 }
 
 impl Prepared {
@@ -66,7 +71,7 @@ impl Prepared {
         match self {
             Self::Group(prepared) => prepared.etag(),
             Self::Listing(prepared) => prepared.etag(),
-            Self::Login(_) => None,
+            Self::Login(_) | Self::Session(_) => None,
         }
     }
 
@@ -90,6 +95,10 @@ pub(crate) async fn prepare(
         (Resource::UserAuth | Resource::ApiAuth, _) => {
             login::prepare(exchange, call, data).await.map(Prepared::Login)
         }
+        (Resource::TokenAuth, _) => {
+            let caller = exchange.caller.as_ref().ok_or(Refusal::NotAuthenticated)?;
+            Ok(Prepared::Session(session::prepare(exchange, call, caller).await?))
+        }
         (_, None) => Err(Refusal::Broken("a group was asked for without access to its account").into()),
         (Resource::Groups, Some(access)) if call.verb.name == "GET" => {
             Ok(Prepared::Listing(Box::new(listing::prepare(exchange, call, access).await?)))
@@ -106,6 +115,7 @@ pub(crate) async fn carry_out(
 ) -> Result<Answer, Refused> {
     match (prepared, &call.access) {
         (Prepared::Login(prepared), _) => Ok(login::carry_out(exchange, prepared)),
+        (Prepared::Session(prepared), _) => Ok(session::carry_out(exchange, prepared).await?),
         (Prepared::Listing(prepared), _) => Ok(listing::carry_out(exchange, call, *prepared)?),
         (Prepared::Group(prepared), Some(access)) => {
             Ok(groups::carry_out(exchange, call, access, prepared).await?)

@@ -44,6 +44,8 @@ pub(crate) enum Resource {
     UserAuth,
     /// Logging in with an account's key.
     ApiAuth,
+    /// The caller's own token.
+    TokenAuth,
 }
 
 impl Resource {
@@ -53,6 +55,7 @@ impl Resource {
             Self::Groups => &["PUT", "GET"],
             Self::Group(_) => &["PATCH", "POST", "GET", "DELETE"],
             Self::UserAuth | Self::ApiAuth => &["PUT"],
+            Self::TokenAuth => &["DELETE", "GET"],
         }
     }
 }
@@ -122,15 +125,16 @@ impl Parts {
             ["accounts", account, "users", user, "groups", rest @ ..] if *user != "groups" => {
                 groups(account_part(account), Some(user), rest)
             }
-            ["user_auth"] => login(Resource::UserAuth),
-            ["api_auth"] => login(Resource::ApiAuth),
-            ["accounts" | "user_auth" | "api_auth", ..] => Route::UnknownBelow,
+            ["user_auth"] => without_account(Resource::UserAuth),
+            ["api_auth"] => without_account(Resource::ApiAuth),
+            ["token_auth"] => without_account(Resource::TokenAuth),
+            ["accounts" | "user_auth" | "api_auth" | "token_auth", ..] => Route::UnknownBelow,
             _ => Route::UnknownTop,
         }
     }
 }
 
-fn login(resource: Resource) -> Route {
+fn without_account(resource: Resource) -> Route {
     Route::Served { account: AccountPart::Absent, user_id: None, resource }
 }
 

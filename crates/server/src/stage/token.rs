@@ -19,6 +19,14 @@ pub(crate) enum Presented {
 }
 
 impl Presented {
+    /// The token, where it is one.
+    pub(crate) fn into_token(self) -> Option<String> {
+        match self {
+            Self::Token(token) => Some(token),
+            _ => None,
+        }
+    }
+
     /// What the answer's envelope repeats.
     pub(crate) fn echo(&self) -> &str {
         match self {

@@ -121,6 +121,34 @@ fn logging_in_with_the_password_gives_a_token_that_works() {
 }
 
 #[test]
+fn a_token_that_was_given_back_counts_no_more() {
+    let alpha = Account::create();
+    let server = Server::start(&alpha.store, &[]);
+    let own = |method: &str, token: &str| {
+        send(server.address, method, "/v2/token_auth", &[("X-Auth-Token".to_owned(), token.to_owned())], b"")
+    };
+    let shown = json_of(&own("GET", &alpha.token));
+    assert_eq!(
+        (&shown["data"]["account_id"], &shown["data"]["owner_id"]),
+        (&json!(alpha.id), &json!(alpha.user_id))
+    );
+    assert_eq!(alpha.ask(&server, "GET", "/groups", None).status, 200);
+    assert_eq!(own("DELETE", &alpha.token).status, 200);
+    assert_eq!(alpha.ask(&server, "GET", "/groups", None).status, 401);
+    assert_eq!(own("GET", &alpha.token).status, 401);
+    // The same token with its padding is the same token.
+    assert_eq!(own("GET", &format!("{}==", alpha.token)).status, 401);
+    drop(server);
+    let exported = run_ok(&["export", "--store", &alpha.store, "--db", "crossbar_groups"], b"");
+    assert!(exported.contains("logged_out-") && !exported.contains(&alpha.token), "only a digest is kept");
+    let server = Server::start(&alpha.store, &[]);
+    assert_eq!(alpha.ask(&server, "GET", "/groups", None).status, 401, "it is remembered");
+    let target = "/v2/token_auth";
+    assert_eq!(send(server.address, "GET", target, &[], b"").status, 401);
+    assert_eq!(send(server.address, "POST", target, &[], b"").status, 405);
+}
+
+#[test]
 fn on_sigterm_requests_under_way_finish_and_new_ones_are_refused() {
     let alpha = Account::create();
     let server = Server::start(&alpha.store, &[]);
