@@ -9,6 +9,8 @@ RUN cargo build --release --locked --bin crossbar-groups
 
 FROM ${RUN_IMAGE}
 RUN useradd --system --uid 10001 --home-dir /var/lib/crossbar-groups --create-home crossbar-groups
+# For a store behind https; the slim image has no certificates.
+COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY --from=build /src/target/release/crossbar-groups /usr/local/bin/crossbar-groups
 COPY docker/first-account.sh /usr/local/bin/first-account
 USER 10001

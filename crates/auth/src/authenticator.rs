@@ -73,7 +73,7 @@ struct Verified {
     length: usize,
     kid: String,
     key: Arc<VerifyingKey>,
-    claims: Claims,
+    claims: Arc<Claims>,
     account_id: AccountId,
     identity: Option<SignedIdentity>,
 }
@@ -224,7 +224,14 @@ impl Authenticator {
         if is_logged_out? {
             return Err(AuthError::Invalid("it was logged out"));
         }
-        Ok(Verified { length: token.len(), kid: jwt.kid, key, claims: jwt.claims, account_id, identity })
+        Ok(Verified {
+            length: token.len(),
+            kid: jwt.kid,
+            key,
+            claims: Arc::new(jwt.claims),
+            account_id,
+            identity,
+        })
     }
 
     async fn signed_identity(
@@ -280,14 +287,16 @@ impl Authenticator {
         deadline: Deadline,
     ) -> std::result::Result<Caller, AuthError> {
         let claims = &verified.claims;
-        // All of it is remembered already, unless the memory of some of it has just ended.
-        self.read_ahead(claims, &verified.account_id, deadline).await;
+        if self.lookup.remembered_account(&verified.account_id).is_none() {
+            // The memory of it has just ended, and then that of the rest soon will.
+            self.read_ahead(claims, &verified.account_id, deadline).await;
+        }
         let account = self.lookup.account(&verified.account_id, deadline).await?;
         check_trial(account.as_deref())?;
         let Some((account_id, owner_id)) = claims.masquerade() else {
             let owner_id = claims.text("owner_id").map(str::to_owned);
             let is_superduper = account.is_some_and(|account| account.is_superduper());
-            return Ok(Caller::new(verified.account_id.clone(), owner_id, is_superduper, claims.clone()));
+            return Ok(Caller::new(verified.account_id.clone(), owner_id, is_superduper, Arc::clone(claims)));
         };
         let wanted =
             AccountId::parse(account_id).map_err(|_| AuthError::Invalid("it acts for no account"))?;
@@ -296,7 +305,7 @@ impl Authenticator {
         }
         let account = self.lookup.account(&wanted, deadline).await?;
         let is_superduper = account.is_some_and(|account| account.is_superduper());
-        Ok(Caller::new(wanted, Some(owner_id.to_owned()), is_superduper, claims.clone()))
+        Ok(Caller::new(wanted, Some(owner_id.to_owned()), is_superduper, Arc::clone(claims)))
     }
 
     /// An account, deleted or not.

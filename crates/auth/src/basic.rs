@@ -1,5 +1,7 @@
 //! `Authorization: Basic`: an account's id and the credentials of one of its users.
 
+use std::sync::Arc;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use datastore::{AccountId, Deadline, StoreError, ViewQuery};
@@ -62,7 +64,7 @@ impl Authenticator {
         let mut claims = Map::new();
         claims.insert("method".to_owned(), json!("cb_basic_auth"));
         let is_superduper = account.is_some_and(|account| account.is_superduper());
-        Ok(Caller::new(account_id, Some(row.id.as_str().to_owned()), is_superduper, Claims(claims)))
+        Ok(Caller::new(account_id, Some(row.id.as_str().to_owned()), is_superduper, Arc::new(Claims(claims))))
     }
 
     /// The view and key that credentials are looked up by: the account says of what kind they are.

@@ -20,7 +20,7 @@ struct Facts {
     original_account_id: Option<String>,
     original_owner_id: Option<String>,
     is_superduper: bool,
-    claims: Claims,
+    claims: Arc<Claims>,
 }
 
 impl Caller {
@@ -28,7 +28,7 @@ impl Caller {
         account_id: AccountId,
         owner_id: Option<String>,
         is_superduper: bool,
-        claims: Claims,
+        claims: Arc<Claims>,
     ) -> Self {
         let text = |name: &str| claims.text(name).map(str::to_owned);
         Self(Arc::new(Facts {

@@ -78,6 +78,11 @@ impl Lookup {
         self.keys.recall_or(kid.to_owned(), load).await
     }
 
+    /// An account, if it is remembered right now.
+    pub(crate) fn remembered_account(&self, id: &AccountId) -> Option<Arc<Account>> {
+        self.accounts.recall(id)
+    }
+
     /// The key of that id, if it is remembered right now.
     pub(crate) fn remembered_key(&self, kid: &str) -> Option<Arc<VerifyingKey>> {
         self.keys.recall(&kid.to_owned())

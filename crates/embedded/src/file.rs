@@ -171,7 +171,7 @@ impl StoreFile {
             check_before_writing(path)?;
         }
         // SQLite would open for reading alone without a word.
-        OpenOptions::new().create(true).append(true).open(path).map_err(io)?;
+        for_the_owner().open(path).map_err(io)?;
         let file = Self { path: path.to_owned(), durability, lock };
         let writer = file.writer()?;
         Ok((file, writer))
@@ -251,12 +251,22 @@ fn lock(path: &Path) -> Result<File, OpenError> {
     name.push(".lock");
     let lock = PathBuf::from(name);
     let refused = |source| OpenError::Io { path: lock.clone(), source };
-    let file = OpenOptions::new().create(true).append(true).open(&lock).map_err(refused)?;
+    let file = for_the_owner().open(&lock).map_err(refused)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(OpenError::InUse { path: path.to_owned(), lock }),
         Err(TryLockError::Error(source)) => Err(refused(source)),
     }
+}
+
+/// How a file is made that only its owner may read: a store holds keys and digests of passwords.
+/// SQLite gives the files beside it the same mode.
+fn for_the_owner() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.create(true).append(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
 }
 
 /// Looks into an existing file without changing it.

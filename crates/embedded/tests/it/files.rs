@@ -161,3 +161,21 @@ async fn waiting_writes_share_a_commit() {
     assert_eq!(after.writes - before.writes, 200);
     assert!(after.commits - before.commits < 100, "{after:?}");
 }
+
+#[cfg(unix)]
+#[tokio::test]
+async fn only_its_owner_may_read_a_new_store() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.db");
+    let store = Embedded::open(&path, Settings::default()).unwrap();
+    let db = DbName::parse("a").unwrap();
+    store.create_db(&db, soon()).await.unwrap();
+    let files: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap()).collect();
+    assert!(files.len() > 1, "the log and the lock stand beside it");
+    for file in files {
+        let mode = file.metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{:?} has the mode {mode:o}", file.path());
+    }
+}

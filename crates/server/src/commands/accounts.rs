@@ -21,17 +21,17 @@ pub(crate) fn create_account(arguments: AccountCreate) -> Result<(), Failure> {
         if let Some(there) =
             bootstrap::find_account(&*store, &arguments.name, deadline()).await.map_err(&failure)?
         {
-            return if arguments.unless_exists {
-                say(there.as_str())
-            } else {
-                Err(Failure::run(format!("there is an account {} already: {there}", arguments.name)))
-            };
+            if !arguments.unless_exists {
+                return Err(Failure::run(format!("there is an account {} already: {there}", arguments.name)));
+            }
+            // Whoever made it may have been stopped before its views were there.
+            push_views_of(&*store, &there).await?;
+            return say(there.as_str());
         }
         let account =
             NewAccount { name: &arguments.name, realm: arguments.realm.as_deref(), parent: parent.as_ref() };
         let id = bootstrap::create_account(&*store, &account, deadline()).await.map_err(&failure)?;
-        let groups = groups::design_document();
-        ensure_design(&*store, &id.db(), &groups, deadline()).await.map_err(&failure)?;
+        push_views_of(&*store, &id).await?;
         say(id.as_str())
     })
 }
@@ -79,19 +79,22 @@ async fn auth_account(store: &dyn Backend, id: &AccountId) -> Result<Option<data
 pub(crate) fn push_views(arguments: ViewsPush) -> Result<(), Failure> {
     let only = arguments.account.as_deref().map(account_id).transpose()?;
     with_store(&arguments.store, |store| async move {
-        let failure = store_failure("not all views were pushed");
         let accounts = match only {
             Some(id) => vec![id],
             None => all_accounts(&*store).await?,
         };
         for id in &accounts {
-            bootstrap::push_views(&*store, id, deadline()).await.map_err(&failure)?;
-            ensure_design(&*store, &id.db(), &groups::design_document(), deadline())
-                .await
-                .map_err(&failure)?;
+            push_views_of(&*store, id).await?;
         }
         say(&format!("the views of {} accounts are there", accounts.len()))
     })
+}
+
+/// Creates the design documents of an account that are missing.
+async fn push_views_of(store: &dyn Backend, id: &AccountId) -> Result<(), Failure> {
+    let failure = store_failure("not all views were pushed");
+    bootstrap::push_views(store, id, deadline()).await.map_err(&failure)?;
+    ensure_design(store, &id.db(), &groups::design_document(), deadline()).await.map_err(&failure)
 }
 
 async fn all_accounts(store: &dyn Backend) -> Result<Vec<AccountId>, Failure> {

@@ -1,0 +1,65 @@
+//! What a warm request pays for authentication and authorisation together: a token that was verified
+//! before, an account and restrictions that are remembered. Prints the time of one request, and as its
+//! yardstick, from the same run, the time of checking one RSA signature, which a warm request leaves out.
+
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a bench that cannot go on must stop")]
+
+use std::hint::black_box;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use auth::bootstrap::{NewAccount, NewUser, create_account, create_user};
+use auth::{Asked, Authenticator, Secret, Settings};
+use datastore::{Backend, Deadline};
+use embedded::Embedded;
+use futures::executor::block_on;
+
+fn soon() -> Deadline {
+    Deadline::after(Duration::from_secs(60))
+}
+
+/// The time of one of `count` runs.
+fn time(count: u32, mut run: impl FnMut()) -> Duration {
+    run();
+    let begun = Instant::now();
+    for _ in 0..count {
+        run();
+    }
+    begun.elapsed() / count
+}
+
+fn main() {
+    let folder = tempfile::tempdir().unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let store = Embedded::open(&folder.path().join("store.db"), embedded::Settings::default()).unwrap();
+    let store: Arc<dyn Backend> = Arc::new(store);
+    let (auth, token, account) = runtime.block_on(async {
+        let account = NewAccount { name: "bench", realm: None, parent: None };
+        // The first account may do all without a look at restrictions; the second is an ordinary one.
+        create_account(&*store, &account, soon()).await.unwrap();
+        let id = create_account(&*store, &NewAccount { name: "ordinary", ..account }, soon()).await.unwrap();
+        let password = Secret::new("password");
+        let user = NewUser { username: "admin", password: &password, is_admin: true };
+        let user_id = create_user(&*store, &id, &user, soon()).await.unwrap();
+        let auth = Authenticator::new(Arc::clone(&store), Settings::default());
+        let token = auth.mint(&id, Some(user_id.as_str()), 3600, soon()).await.unwrap();
+        (auth, token, id)
+    });
+    let _inside = runtime.enter();
+    let warm = time(200_000, || {
+        block_on(async {
+            let caller = auth.verify(black_box(&token), None, soon()).await.unwrap();
+            let target = auth.load_account(&account, soon()).await.unwrap().unwrap();
+            let asked = Asked { params: &[], verb: "GET" };
+            black_box(auth.authorise(&caller, &target, asked, soon()).await.unwrap());
+        });
+    });
+    // A wrong last part makes every try a new one: the key is remembered, the signature is checked.
+    let tampered = token.replace("eyJpc3Mi", "eyJpc3Mj");
+    let signature = time(2_000, || {
+        block_on(async { assert!(auth.verify(black_box(&tampered), None, soon()).await.is_err()) });
+    });
+    println!("a warm request: {warm:?}; a refused one, its signature checked: {signature:?}");
+    println!("ratio: {:.3}", warm.as_secs_f64() / signature.as_secs_f64());
+    assert!(warm < Duration::from_micros(5), "a warm request may take 5 µs, and took {warm:?}");
+}
