@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use datastore::{DbName, Deadline, RowStream, Store, StoreError, ViewQuery, ViewRow, ensure_design};
-use futures::StreamExt as _;
+use futures::{StreamExt as _, stream};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
@@ -41,6 +41,21 @@ pub(crate) struct Source {
     pub(crate) patience: Duration,
 }
 
+impl Source {
+    /// A view's rows. A view that is missing is created and asked again, as Kazoo does.
+    async fn rows(&self, query: ViewQuery, deadline: Deadline) -> datastore::Result<RowStream> {
+        let Self { store, db, .. } = self;
+        match store.query(db, query.clone(), deadline).await {
+            Err(StoreError::ViewMissing(cause)) => {
+                log::info!(db = db.as_str(), reason = cause.reason(); "creating the design document of groups");
+                ensure_design(&**store, db, &design_document(), deadline).await?;
+                store.query(db, query, deadline).await
+            }
+            answer => answer,
+        }
+    }
+}
+
 /// A listing in progress: hands out one row after the other.
 pub struct Cursor {
     source: Source,
@@ -55,7 +70,7 @@ pub struct Cursor {
 }
 
 impl Cursor {
-    /// Begins a listing. A view that is missing is created and asked again, as Kazoo does.
+    /// Begins a listing.
     pub(crate) async fn open(
         source: Source,
         list: ListQuery,
@@ -63,12 +78,10 @@ impl Cursor {
     ) -> Result<Self, GroupsError> {
         let batch_limit = first_limit(&list);
         let query = view_query(&list, list.start_key.as_deref(), batch_limit);
-        let Source { store, db, .. } = &source;
-        let rows = match store.query(db, query.clone(), deadline).await {
-            Err(StoreError::ViewMissing(cause)) => {
-                log::info!(db = db.as_str(), reason = cause.reason(); "creating the design document of groups");
-                ensure_design(&**store, db, &design_document(), deadline).await?;
-                store.query(db, query, deadline).await?
+        let rows = match source.rows(query, deadline).await {
+            // A range that ends before it begins is refused by every store; there is nothing in it.
+            Err(StoreError::Invalid(_)) if list.start_key.is_some() && list.end_key.is_some() => {
+                stream::empty().boxed()
             }
             answer => answer?,
         };

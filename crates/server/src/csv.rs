@@ -112,3 +112,8 @@ mod tests {
         check(&json!([{"a": 1}, {"b": 2}]), "\"a\",\"b\"\n\"1\"\n,\"2\"\n");
     }
 }
+
+#[cfg(test)]
+#[path = "csv_tests.rs"]
+#[allow(clippy::expect_used, clippy::panic, reason = "a test that cannot go on must stop, and says why")]
+mod quoting_tests;

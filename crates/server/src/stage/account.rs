@@ -80,7 +80,7 @@ pub(crate) fn require_caller(exchange: &mut Exchange<'_>, target: Option<&Accoun
 pub(crate) fn charge_login(exchange: &mut Exchange<'_>) -> Result<(), Refusal> {
     let key = format!("{}/no_account", client_address(exchange));
     let charged = exchange.app.buckets.charge_login(&key, COST, Instant::now());
-    exchange.tokens_remaining = charged.map_or_else(|empty| empty.remaining, |left| left);
+    exchange.tokens_remaining = charged.unwrap_or_else(|empty| empty.remaining);
     charged.map(drop).map_err(|_| Refusal::TooManyRequests)
 }
 

@@ -118,10 +118,10 @@ fn follow(
                 let (_, rest) = line.split_once(&format!(" {name}="))?;
                 rest.split(' ').next()?.parse().ok()
             };
-            if line.contains("] serving ") || line.contains(" serving ") {
-                if let (Some(address), Some(admin_address)) = (field("address"), field("admin_address")) {
-                    let _ = sender.send((address, admin_address));
-                }
+            if line.contains("] serving ")
+                && let (Some(address), Some(admin_address)) = (field("address"), field("admin_address"))
+            {
+                let _ = sender.send((address, admin_address));
             }
             let mut log = log.lock().unwrap();
             log.push_str(&line);

@@ -1,0 +1,14 @@
+//! Groups on an embedded store: listings against a model, and changes that meet other changes.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on must stop, and says why"
+)]
+
+mod changing;
+mod model;
+mod paging;
+mod support;

@@ -1,0 +1,119 @@
+//! An embedded store with a caller who may touch every account in it, and accounts made on the way.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use auth::bootstrap::{NewAccount, create_account};
+use auth::{AccountAccess, Asked, Authenticator, Caller};
+use datastore::{Deadline, DocId, Draft, Store};
+use embedded::{Durability, Embedded, Settings};
+use groups::{Cursor, Groups, GroupsError, ListQuery, Scope, Stamp};
+use serde_json::{Map, Value};
+
+/// Nothing here takes so long.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The deadline of a call that will be answered.
+pub(crate) fn soon() -> Deadline {
+    Deadline::after(PATIENCE)
+}
+
+/// A store, and the caller who is its master.
+pub(crate) struct Place {
+    _folder: tempfile::TempDir,
+    pub(crate) store: Arc<Embedded>,
+    pub(crate) groups: Groups,
+    authenticator: Authenticator,
+    master: Caller,
+}
+
+impl Place {
+    /// Sets up a store, and proves who is asking with a token of its own.
+    pub(crate) async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = Settings { durability: Durability::Normal, ..Settings::default() };
+        let store = Arc::new(Embedded::open(&folder.path().join("store.db"), settings).unwrap());
+        let master = create_account(&*store, &named("master"), soon()).await.unwrap();
+        let authenticator = Authenticator::new(store.clone(), auth::Settings::default());
+        let token = authenticator.mint(&master, None, 3600, soon()).await.unwrap();
+        let master = authenticator.verify(&token, None, soon()).await.unwrap();
+        let groups = Groups::new(store.clone());
+        Self { _folder: folder, store, groups, authenticator, master }
+    }
+
+    /// A new account, open to the caller.
+    pub(crate) async fn account(&self) -> AccountAccess {
+        let id = create_account(&*self.store, &named("alpha"), soon()).await.unwrap();
+        let account = self.authenticator.load_account(&id, soon()).await.unwrap().unwrap();
+        let asked = Asked { params: &[], verb: "GET" };
+        self.authenticator.authorise(&self.master, &account, asked, soon()).await.unwrap()
+    }
+
+    /// Writes documents past the domain, as another program would.
+    pub(crate) async fn write(&self, access: &AccountAccess, docs: &BTreeMap<String, Map<String, Value>>) {
+        let draft = |(id, body): (&String, &Map<String, Value>)| Draft {
+            id: DocId::parse(id).unwrap(),
+            base: None,
+            body: body.clone(),
+        };
+        let drafts: Vec<_> = docs.iter().map(draft).collect();
+        for saved in self.store.save_many(access.db(), drafts, soon()).await.unwrap() {
+            saved.unwrap();
+        }
+    }
+
+    /// Creates a group.
+    pub(crate) async fn create(
+        &self,
+        access: &AccountAccess,
+        data: Value,
+    ) -> Result<groups::Saved, GroupsError> {
+        let new = self.groups.prepare_new(data)?;
+        self.groups.create(&scope(access), new).await
+    }
+
+    /// Begins a listing.
+    pub(crate) async fn list(&self, access: &AccountAccess, list: ListQuery) -> Result<Cursor, GroupsError> {
+        self.groups.list(&scope(access), list, PATIENCE).await
+    }
+
+    /// One page: the ids on it, and where the next begins.
+    pub(crate) async fn page(
+        &self,
+        access: &AccountAccess,
+        list: ListQuery,
+    ) -> (Vec<String>, Option<String>) {
+        let mut cursor = self.list(access, list).await.unwrap();
+        let mut ids = Vec::new();
+        while let Some(row) = cursor.next().await.unwrap() {
+            let row: Value = serde_json::from_str(row.get()).unwrap();
+            ids.push(row["id"].as_str().unwrap().to_owned());
+        }
+        (ids, cursor.next_start_key().map(str::to_owned))
+    }
+}
+
+fn named(name: &str) -> NewAccount<'_> {
+    NewAccount { name, realm: None, parent: None }
+}
+
+/// What a request brings to the domain.
+pub(crate) fn scope(access: &AccountAccess) -> Scope<'_> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let stamp = Stamp { access, request_id: "r", unix_seconds: i64::try_from(now).unwrap() };
+    Scope { stamp, deadline: soon() }
+}
+
+/// A runtime for the async calls of a property.
+pub(crate) fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
+}
+
+/// An object from a `json!` literal.
+pub(crate) fn object(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(object) => object,
+        other => panic!("{other} is no object"),
+    }
+}

@@ -1,0 +1,285 @@
+//! What the recordings leave out of the contract, second part: the forms of answers, preconditions,
+//! listings and their order. Rows of `docs/compatibility.md` name these tests.
+
+use serde_json::{Value, json};
+
+use crate::account::{Account, ids_of, json_of};
+use crate::process::run_ok;
+
+/// A header of a request.
+type Header<'a> = (&'a str, &'a str);
+
+#[test]
+fn the_accept_parameter_comes_after_negotiation() {
+    let alpha = Account::served();
+    alpha.create_all(&["a"]);
+    for (query, content_type) in [
+        ("csv", "text/csv"),
+        ("text%2Fcsv", "text/csv"),
+        ("application%2Foctet-stream", "text/csv"),
+        ("pdf", "application/json"),
+        ("text%2Fhtml", "application/json"),
+        ("json", "application/json"),
+    ] {
+        let answer = alpha.send("GET", &format!("/groups?accept={query}"), &[], b"");
+        assert_eq!((answer.status, answer.header("content-type")), (200, Some(content_type)), "{query}");
+    }
+    // A write answers JSON whatever it is asked for, and what nobody serves is refused before it is done.
+    let data = br#"{"data":{"name":"x"}}"#;
+    let csv = alpha.send("PUT", "/groups", &[("Accept", "text/csv")], data);
+    assert_eq!((csv.status, csv.header("content-type")), (201, Some("application/json")));
+    let html = alpha.send("PUT", "/groups", &[("Accept", "text/html")], data);
+    assert_eq!((html.status, html.body.len(), alpha.ids("/groups").len()), (406, 0, 2));
+}
+
+#[test]
+fn an_error_after_csv_was_asked_for_is_json() {
+    let alpha = Account::served();
+    for path in ["/groups/nosuch", "/groups?page_size=0"] {
+        let answer = alpha.send("GET", path, &[("Accept", "text/csv")], b"");
+        assert_eq!((answer.status, answer.header("content-type")), (404, Some("application/json")), "{path}");
+        assert_eq!(json_of(&answer)["status"], "error");
+    }
+}
+
+#[test]
+fn an_empty_listing_as_csv_is_a_bare_204() {
+    let alpha = Account::served();
+    let answer = alpha.send("GET", "/groups", &[("Accept", "text/csv")], b"");
+    assert_eq!((answer.status, answer.body.len()), (204, 0));
+    assert_eq!((answer.header("x-request-id"), answer.header("content-type")), (None, None));
+}
+
+#[test]
+fn errors_before_negotiation_say_that_they_are_json() {
+    let alpha = Account::served();
+    let long_account = format!("/v2/accounts/{}a/groups", alpha.id);
+    for (method, path, body, status) in [
+        ("PUT", "/groups", "{bad", 400),
+        ("GET", "/groups", "", 401),
+        ("GET", long_account.as_str(), "", 404),
+        ("POST", "/groups", "", 405),
+        ("GET", "/v1/accounts", "", 410),
+    ] {
+        let answer = alpha.send_as_stranger(method, path, &[], body.as_bytes());
+        let seen = (answer.status, answer.header("content-type"));
+        assert_eq!(seen, (status, Some("application/json")), "{method} {path}");
+        assert_eq!(answer.header("access-control-allow-origin"), Some("*"), "{method} {path}");
+    }
+}
+
+#[test]
+fn preconditions_hold_or_answer_as_cowboys() {
+    let alpha = Account::served();
+    let empty = |header: (&str, &str)| alpha.send("GET", "/groups", &[header], b"").status;
+    assert_eq!(empty(("If-None-Match", "\"x\"")), 412, "an empty listing has no tag");
+    assert_eq!(empty(("If-None-Match", "*")), 304);
+    alpha.create_all(&["a"]);
+    let etag = alpha.send("GET", "/groups/a", &[], b"").header("etag").unwrap().to_owned();
+    let weak = format!("W/{etag}");
+    let patch = br#"{"data":{}}"#;
+    let create = br#"{"data":{"name":"new"}}"#;
+    let rows: [(&str, &str, &[u8], Header<'_>, u16); 16] = [
+        ("GET", "/groups/a", b"", ("If-None-Match", &weak), 304),
+        ("GET", "/groups/a", b"", ("If-Match", &weak), 412),
+        ("GET", "/groups/a", b"", ("If-Match", "*"), 200),
+        ("GET", "/groups/a", b"", ("If-Unmodified-Since", "Fri, 01 Jan 1999 00:00:00 GMT"), 200),
+        ("GET", "/groups", b"", ("If-None-Match", "\"x\""), 200),
+        ("GET", "/groups", b"", ("If-None-Match", "*"), 304),
+        ("GET", "/groups", b"", ("If-Match", "\"x\""), 412),
+        ("GET", "/groups", b"", ("If-Match", "*"), 200),
+        ("PATCH", "/groups/a", patch, ("If-None-Match", &etag), 412),
+        ("PATCH", "/groups/a", patch, ("If-Match", "1-abc"), 400),
+        ("DELETE", "/groups/a", b"", ("If-Match", "\"1-abc\""), 412),
+        ("PUT", "/groups", create, ("If-Match", "*"), 412),
+        ("PUT", "/groups", create, ("If-Match", "\"x\""), 412),
+        ("PUT", "/groups", create, ("If-None-Match", "*"), 201),
+        ("POST", "/groups/nosuch", create, ("If-Match", "\"x\""), 404),
+        ("POST", "/groups/a", patch, ("If-Match", "\"x\""), 400),
+    ];
+    for (method, path, body, header, status) in rows {
+        let answer = alpha.send(method, path, &[header], body);
+        assert_eq!(answer.status, status, "{method} {path} {header:?}: {answer:?}");
+        if matches!(status, 304 | 412) {
+            assert!(answer.body.is_empty() && answer.header("content-type").is_none(), "{answer:?}");
+        }
+    }
+}
+
+#[test]
+fn a_write_has_no_etag_and_a_listing_a_new_one_each_time() {
+    let alpha = Account::served();
+    let created = alpha.ask("PUT", "/groups", &json!({"id": "a", "name": "x"}));
+    let replaced = alpha.ask("POST", "/groups/a", &json!({"name": "y"}));
+    assert_eq!((created.header("etag"), replaced.header("etag")), (None, None));
+    let tags: Vec<_> = (0..2)
+        .map(|_| {
+            let listing = alpha.send("GET", "/groups", &[], b"");
+            let revision = json_of(&listing)["revision"].as_str().unwrap().to_owned();
+            assert_eq!(listing.header("etag"), Some(format!("\"{revision}\"").as_str()));
+            revision
+        })
+        .collect();
+    assert_ne!(tags[0], tags[1]);
+    let deleted = json_of(&alpha.send("DELETE", "/groups/a", &[], b""));
+    assert_eq!(deleted["revision"], json_of(&replaced)["revision"], "the revision before the deletion");
+}
+
+#[test]
+fn paging_parameters_that_make_no_sense_are_404() {
+    let alpha = Account::served();
+    alpha.create_all(&["a", "b", "c", "d"]);
+    let fault = |query: &str| {
+        let answer = alpha.send("GET", &format!("/groups?{query}"), &[], b"");
+        let body = json_of(&answer);
+        (answer.status, body["message"].clone(), body["data"]["message"].clone())
+    };
+    for (query, text) in [
+        ("page_size=0", "page size must be at least 1"),
+        ("page_size=-3", "page size must be at least 1"),
+        ("page_size=x", "invalid page size"),
+        ("page_size", "invalid page size"),
+        ("chunk_size=51", "chunk size must be lower than 50"),
+        ("chunk_size=-1", "chunk size must be at least 1"),
+        ("chunk_size=x", "invalid chunk size"),
+        // 503 in crossbar.
+        ("chunk_size=0", "chunk size must be at least 1"),
+    ] {
+        assert_eq!(fault(query), (404, json!("faulty_request"), json!(text)), "{query}");
+    }
+    assert_eq!(alpha.ids("/groups?page_size=2.5").len(), 3, "a fraction is rounded");
+    assert_eq!(alpha.ids("/groups?page_size=0&paginate=no").len(), 4, "and not looked at without pages");
+}
+
+#[test]
+fn what_is_not_true_turns_paging_off() {
+    let alpha = Account::served();
+    alpha.create_all(&["a", "b", "c"]);
+    for value in ["false", "no", "1", "TRUE", ""] {
+        let answer =
+            alpha.send("GET", &format!("/groups?page_size=1&paginate={value}&start_key=b"), &[], b"");
+        let body = json_of(&answer);
+        assert_eq!(ids_of(&body), ["b", "a"], "{value}");
+        for key in ["page_size", "start_key", "next_start_key"] {
+            assert_eq!(body.get(key), None, "{value}");
+        }
+    }
+    for value in ["paginate=true", "paginate"] {
+        assert_eq!(alpha.ids(&format!("/groups?page_size=1&{value}")), ["c"]);
+    }
+}
+
+#[test]
+fn order_turns_on_ascending_alone() {
+    let alpha = Account::served();
+    alpha.create_all(&["a", "b", "c"]);
+    for (query, ids) in [
+        ("", ["c", "b", "a"]),
+        ("descending=false", ["c", "b", "a"]),
+        ("ascending=false", ["c", "b", "a"]),
+        ("ascending=true&descending=true", ["c", "b", "a"]),
+        ("ascending=true", ["a", "b", "c"]),
+        ("ascending=yes", ["a", "b", "c"]),
+        ("ascending", ["a", "b", "c"]),
+    ] {
+        assert_eq!(alpha.ids(&format!("/groups?{query}")), ids, "{query}");
+    }
+    assert_eq!(alpha.ids("/groups?start_key=b&end_key=b"), ["b"], "both ends are inside");
+    assert_eq!(alpha.ids("/groups?ascending=true&start_key=b"), ["b", "c"]);
+}
+
+#[test]
+fn the_embedded_store_sorts_ids_by_bytes() {
+    let alpha = Account::served();
+    alpha.create_all(&["a", "B", "é", "~", "b", "A", "1"]);
+    assert_eq!(alpha.ids("/groups?ascending=true"), ["1", "A", "B", "a", "b", "~", "é"]);
+}
+
+#[test]
+fn the_groups_of_a_user_are_paged_by_their_ids() {
+    let alpha = Account::served();
+    for id in ["a", "b", "c", "d", "e"] {
+        let member = json!({alpha.user_id.as_str(): {"type": "user"}});
+        alpha.ask("PUT", "/groups", &json!({"id": id, "name": id, "endpoints": member}));
+    }
+    alpha.create_all(&["f"]);
+    let path = format!("/users/{}/groups?page_size=2", alpha.user_id);
+    let mut pages = Vec::new();
+    let mut next = String::new();
+    loop {
+        let page = json_of(&alpha.send("GET", &format!("{path}{next}"), &[], b""));
+        pages.push(ids_of(&page));
+        let Some(key) = page["next_start_key"].as_str() else { break };
+        next = format!("&start_key={key}");
+        assert!(pages.len() < 9, "it ends");
+    }
+    assert_eq!(pages, [vec!["e", "d"], vec!["c", "b"], vec!["a"]]);
+    assert_eq!(alpha.ids(&format!("/users/{}/groups?start_key=b&end_key=b", alpha.user_id)), ["b"]);
+}
+
+#[test]
+fn chunks_are_one_json_text_whose_values_behind_the_data_are_texts() {
+    let alpha = Account::served();
+    let empty = alpha.send("GET", "/groups?is_chunked=true", &[], b"");
+    assert_eq!((empty.header("transfer-encoding"), &json_of(&empty)["data"]), (None, &json!([])));
+    alpha.create_all(&["a", "b", "c"]);
+    let listing =
+        alpha.send("GET", "/groups?is_chunked=true&page_size=2&start_key=c&pretty_print=true", &[], b"");
+    assert_eq!((listing.header("transfer-encoding"), listing.header("etag")), (Some("chunked"), None));
+    let body = json_of(&listing);
+    assert_eq!(ids_of(&body), ["c", "b"]);
+    let keys: Vec<_> = body.as_object().unwrap().keys().map(String::as_str).collect();
+    let expected = ["data", "next_start_key", "page_size", "start_key", "status"];
+    let rest = ["request_id", "node", "version", "timestamp", "auth_token"];
+    assert_eq!(keys, [&expected[..], &rest[..]].concat());
+    assert_eq!(body["page_size"], "2");
+    let all = json_of(&alpha.send("GET", "/groups?is_chunked=true&paginate=false", &[], b""));
+    assert_eq!((ids_of(&all).len(), all.get("page_size")), (3, None));
+}
+
+#[test]
+fn nothing_null_hides_a_group() {
+    let alpha = Account::served();
+    let user = alpha.user_id.as_str();
+    let hidden = json!({
+        "id": "n",
+        "name": "n",
+        "smartpbx": {"a": null, "b": {"enabled": true}},
+        "endpoints": {"x": null, user: {"type": "user"}},
+    });
+    alpha.ask("PUT", "/groups", &hidden);
+    let row = json!({"id": "n", "name": "n", "features": ["b"], "endpoints": 2, "flags": []});
+    for path in ["/groups".to_owned(), format!("/users/{user}/groups")] {
+        assert_eq!(json_of(&alpha.send("GET", &path, &[], b""))["data"], json!([row]), "{path}");
+    }
+}
+
+#[test]
+fn a_document_that_was_written_past_the_server_is_there() {
+    let mut alpha = Account::served();
+    let line = |doc: &Value| json!({"db": alpha.db(), "doc": doc}).to_string();
+    let group = line(
+        &json!({"_id": "g", "pvt_type": "group", "name": "imported", "pvt_secret": 1, "a": {"pvt_b": 2}}),
+    );
+    let untyped = line(&json!({"_id": "u", "name": "untyped"}));
+    let other = line(&json!({"_id": "o", "name": "other", "pvt_type": "groups"}));
+    alpha.while_stopped(|store| {
+        run_ok(&["import", "--store", store, "-"], format!("{group}\n{untyped}\n{other}\n").as_bytes())
+    });
+    let read = |id: &str| alpha.send("GET", &format!("/groups/{id}"), &[], b"");
+    assert_eq!(json_of(&read("g"))["data"], json!({"name": "imported", "a": {"pvt_b": 2}, "id": "g"}));
+    assert_eq!((read("u").status, read("o").status), (200, 404), "a document without a type passes");
+    assert_eq!(alpha.ids("/groups"), ["g"], "but is not listed");
+}
+
+#[test]
+fn a_long_request_is_refused_or_served_but_answered() {
+    let alpha = Account::served();
+    let long = format!("/groups/{}", "a".repeat(7_000));
+    assert_eq!(alpha.send("GET", &long, &[], b"").status, 404);
+    let value = "b".repeat(8_000);
+    assert_eq!(alpha.send("GET", "/groups", &[("X-Long", &value)], b"").status, 200);
+    for (count, status) in [(90, 200), (120, 431)] {
+        assert_eq!(alpha.send("GET", "/groups", &vec![("X-Many", "1"); count], b"").status, status);
+    }
+}

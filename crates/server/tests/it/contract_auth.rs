@@ -1,0 +1,171 @@
+//! What the recordings leave out of the contract, third part: credentials that crossbar takes and this
+//! server does not, what looking at a token never does, and the rate limit. Rows of
+//! `docs/compatibility.md` name these tests.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde_json::{Value, json};
+
+use crate::account::{Account, json_of};
+use crate::http_client::{Response, send};
+use crate::process::{Server, run_ok};
+use crate::seed::Seed;
+use crate::tokens::{Minter, SigningKey};
+
+/// Headers of a request.
+type Headers<'a> = &'a [(&'a str, &'a str)];
+
+/// The recordings' accounts on an embedded store, without a recording.
+struct Kazoo {
+    folder: tempfile::TempDir,
+    seed: Seed,
+    key: SigningKey,
+    other_key: SigningKey,
+}
+
+impl Kazoo {
+    fn new() -> Self {
+        let kazoo = Self {
+            folder: tempfile::tempdir().unwrap(),
+            seed: Seed::read(),
+            key: SigningKey::generate(),
+            other_key: SigningKey::generate(),
+        };
+        run_ok(&["import", "--store", &kazoo.store(), "-"], kazoo.seed.lines(&kazoo.key).as_bytes());
+        run_ok(&["views", "push", "--store", &kazoo.store()], b"");
+        kazoo
+    }
+
+    fn store(&self) -> String {
+        format!("sqlite:{}", self.folder.path().join("store.db").display())
+    }
+
+    fn token(&self, persona: &str) -> String {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+        let now = i64::try_from(now).unwrap();
+        Minter { seed: &self.seed, key: &self.key, other_key: &self.other_key, now }.token(persona)
+    }
+
+    fn get(&self, server: &Server, token: &str) -> Response {
+        let target = format!("/v2/accounts/{}/groups", self.seed.names["alpha"]);
+        send(server.address, "GET", &target, &[("X-Auth-Token".to_owned(), token.to_owned())], b"")
+    }
+
+    /// All documents of a database, as text.
+    fn dump(&self, db: &str) -> String {
+        run_ok(&["export", "--store", &self.store(), "--db", db], b"")
+    }
+}
+
+#[test]
+fn a_token_of_another_issuer_is_no_token() {
+    let kazoo = Kazoo::new();
+    let server = Server::start(&kazoo.store(), &[]);
+    assert_eq!(kazoo.get(&server, &kazoo.token("alpha_admin")).status, 200);
+    let refused = kazoo.get(&server, &kazoo.token("iss_other"));
+    assert_eq!((refused.status, &json_of(&refused)["message"]), (401, &json!("invalid_credentials")));
+}
+
+#[test]
+fn looking_at_a_token_writes_nothing() {
+    let kazoo = Kazoo::new();
+    let dbs = ["system_auth", "system_config", "accounts"];
+    let before: Vec<_> = dbs.iter().map(|db| kazoo.dump(db)).collect();
+    let server = Server::start(&kazoo.store(), &[]);
+    // An unknown key id, an identity without a document, a trial that is over: crossbar writes at each.
+    for (persona, status) in
+        [("no_kid", 401), ("other_key", 401), ("owner_unknown", 401), ("no_sig", 200), ("echo_admin", 400)]
+    {
+        assert_eq!(kazoo.get(&server, &kazoo.token(persona)).status, status, "{persona}");
+    }
+    let (code, _) = server.stop();
+    assert_eq!(code, Some(0));
+    let after: Vec<_> = dbs.iter().map(|db| kazoo.dump(db)).collect();
+    assert!(before == after, "what tokens are checked with has changed");
+}
+
+#[test]
+fn an_old_token_in_the_header_does_not_hinder_logging_in() {
+    let kazoo = Kazoo::new();
+    let server = Server::start(&kazoo.store(), &[]);
+    let names = &kazoo.seed.names;
+    for persona in ["expired", "bad_signature", "echo_admin"] {
+        let headers = [("X-Auth-Token".to_owned(), kazoo.token(persona))];
+        let body = json!({"data": {"api_key": names["alpha_key"]}}).to_string();
+        let answer = send(server.address, "PUT", "/v2/api_auth", &headers, body.as_bytes());
+        assert_eq!(answer.status, 201, "{persona}: {answer:?}");
+    }
+}
+
+#[test]
+fn who_fails_too_often_is_told_429() {
+    let alpha = Account::served();
+    let ask = |token: &str, forwarded: &str| {
+        let headers = [("X-Auth-Token", token), ("X-Forwarded-For", forwarded)];
+        alpha.send_as_stranger("GET", "/groups", &headers, b"")
+    };
+    let (mut answer, mut asked) = (ask("bad", "192.0.2.1"), 1);
+    while answer.status == 401 && asked < 2_000 {
+        (answer, asked) = (ask("bad", "192.0.2.1"), asked + 1);
+    }
+    assert_eq!(answer.status, 429, "after {asked} requests: {answer:?}");
+    assert!(asked > 100, "a bucket holds a hundred: {asked}");
+    let body = json_of(&answer);
+    assert_eq!(
+        (&body["message"], &body["data"]),
+        (&json!("too_many_requests"), &json!({"message": "too many requests"}))
+    );
+    assert_eq!(ask("bad", "192.0.2.2").status, 401, "another client has a bucket of its own");
+    let good = json_of(&ask(&alpha.token, "192.0.2.2"));
+    assert_eq!(good["tokens"]["consumed"], 1);
+    assert_eq!(ask(&alpha.token, "192.0.2.1").status, 200, "a good token costs nothing");
+}
+
+#[test]
+fn a_token_is_found_in_every_place_and_only_the_first_counts() {
+    let alpha = Account::served();
+    let token = alpha.token.as_str();
+    let bad = ("X-Auth-Token", "bad");
+    let authorization = format!("Token {token}");
+    let rows: [(&str, Headers<'_>, String, u16); 7] = [
+        ("/groups", &[("X-Auth-Token", token)], String::new(), 200),
+        (&format!("/groups?auth_token={token}"), &[], String::new(), 200),
+        (&format!("/groups?auth_token={token}"), &[bad], String::new(), 401),
+        ("/groups?auth_token=bad", &[], json!({"data": {"auth_token": token}}).to_string(), 200),
+        ("/groups", &[], json!({"data": {}, "auth_token": token}).to_string(), 200),
+        ("/groups", &[("Authorization", &authorization)], String::new(), 401),
+        ("/groups", &[("X-Auth-Token", ""), ("Authorization", &authorization)], String::new(), 401),
+    ];
+    for (path, headers, body, status) in rows {
+        let answer = alpha.send_as_stranger("GET", path, headers, body.as_bytes());
+        assert_eq!(answer.status, status, "{path} {headers:?}: {answer:?}");
+    }
+    let digest = format!("{:x}", <md5::Md5 as md5::Digest>::digest(b"admin:secret"));
+    let basic =
+        base64::Engine::encode(&base64::engine::general_purpose::STANDARD, format!("{}:{digest}", alpha.id));
+    let basic_header = format!("Basic {basic}");
+    let answer = alpha.send_as_stranger("GET", "/groups", &[("Authorization", &basic_header)], b"");
+    assert_eq!((answer.status, &json_of(&answer)["auth_token"]), (200, &Value::from(basic)));
+}
+
+#[test]
+fn who_is_not_known_learns_the_body_s_faults_and_the_account_s_existence_first() {
+    let alpha = Account::served();
+    let unknown = format!("/v2/accounts/{}/groups", "0".repeat(32));
+    for (method, path, body, status) in [
+        ("PUT", "/groups", "{bad", 400),
+        ("PUT", "/groups/a/b", "{}", 400),
+        ("POST", "/groups", "", 405),
+        ("GET", unknown.as_str(), "", 404),
+        ("GET", "/v2/accounts/abc/groups", "", 404),
+        ("GET", "/groups/a/b", "", 404),
+        ("GET", "/groups", "", 401),
+        ("GET", "/v2/nonsense", "", 401),
+        ("GET", "/v2/account/groups", "", 401),
+    ] {
+        let answer = alpha.send_as_stranger(method, path, &[], body.as_bytes());
+        assert_eq!(answer.status, status, "{method} {path}: {answer:?}");
+    }
+    let own = alpha.send("PUT", "/v2/account/groups", &[], br#"{"data":{"id":"x","name":"x"}}"#);
+    assert_eq!((own.status, own.header("location")), (201, Some("/v2/account/groups/x")));
+}
