@@ -4,15 +4,18 @@
 #   make test    everything; installs what the tests need below target/ and node_modules
 #   make lint    formatting and clippy, warnings denied
 #   make fmt     format the code
+#   make fuzz    requests made from a new seed, for FUZZ_SECONDS (600), against the release build
+#   make bench   listings of 100,000 groups against 100: time of a page, memory of a whole listing
 #   make audit   licences, sources, bans, and advisories where their database can be reached
 #   make up      docker compose: CouchDB and this server; make down stops them
 
 STANDIN := crates/couchdb/standin
 CARGO := cargo
 DEMO_STORE ?= sqlite:data/demo.db
+FUZZ_SECONDS ?= 600
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint fmt audit up down release
+.PHONY: help run test lint fmt fuzz bench audit up down release
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -24,8 +27,10 @@ run:
 release:
 	$(CARGO) build --release --locked --bin crossbar-groups
 
-test: $(STANDIN)/node_modules/.package-lock.json strace
+test: $(STANDIN)/node_modules/.package-lock.json strace client-tools
 	$(CARGO) test --workspace --locked
+	$(CARGO) build --locked --bin crossbar-groups
+	clients/run
 
 # The CouchDB-compatible server that the CouchDB client is tested against.
 $(STANDIN)/node_modules/.package-lock.json: $(STANDIN)/package-lock.json
@@ -39,12 +44,31 @@ strace:
 	  as_root=$$([ "$$(id -u)" = 0 ] || echo sudo); \
 	  $$as_root apt-get update -qq && $$as_root apt-get install -y -qq strace; }
 
+# The examples of docs/api.md are run with curl; the clients of others live in Python's virtualenvs.
+.PHONY: client-tools
+client-tools:
+	@missing=$$(command -v curl >/dev/null || echo curl; \
+	  python3 -c 'import ensurepip, venv' 2>/dev/null || echo python3-venv); \
+	[ -z "$$missing" ] || { \
+	  as_root=$$([ "$$(id -u)" = 0 ] || echo sudo); \
+	  $$as_root apt-get update -qq && $$as_root apt-get install -y -qq $$missing; }
+
 lint:
 	$(CARGO) fmt --all -- --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 
 fmt:
 	$(CARGO) fmt --all
+
+# A run that finds something prints the seed and the requests; FUZZ_SEED repeats it.
+fuzz:
+	FUZZ_SECONDS=$(FUZZ_SECONDS) $(CARGO) test --release --locked -p server --test it -- \
+	  fuzz::what_is_made_from_a_seed_is_answered --nocapture
+
+# With COUCHDB_URL also on that CouchDB: an empty one, since accounts are made in it.
+bench: release
+	built=$${CARGO_TARGET_DIR:-target}; CROSSBAR_GROUPS_BINARY=$$built/release/crossbar-groups \
+	  $(CARGO) run --release --locked --quiet --manifest-path bench/listing/Cargo.toml --target-dir $$built/bench
 
 audit:
 	@command -v cargo-deny >/dev/null || $(CARGO) install --locked cargo-deny

@@ -11,8 +11,15 @@
 )]
 
 mod access;
+mod account;
 mod commands;
+mod compatibility;
 mod conformance;
+mod contract;
+mod contract_answers;
+mod contract_auth;
+mod documentation;
+mod fuzz;
 mod http_client;
 mod matching;
 mod process;

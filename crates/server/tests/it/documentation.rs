@@ -1,0 +1,236 @@
+//! The documentation is true: every example of `docs/api.md` is run as it stands and answers what the
+//! page says, so does the greeting of `serve --demo`, and `docs/openapi.yaml` says all that is served.
+
+mod openapi;
+mod world;
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Command, Stdio};
+
+use regex::Regex;
+use serde_json::{Map, Value};
+
+use crate::process::{Server, binary, run_ok};
+
+/// Stands for any text, and as a member's name for more members.
+const ANYTHING: &str = "…";
+
+fn page(path: &str) -> String {
+    let path = format!("{}/../../{path}", env!("CARGO_MANIFEST_DIR"));
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// A block between fences.
+struct Block {
+    line: usize,
+    language: String,
+    text: String,
+}
+
+fn blocks(page: &str) -> Vec<Block> {
+    let mut blocks = Vec::new();
+    let mut open: Option<Block> = None;
+    for (number, line) in (1..).zip(page.lines()) {
+        match (line.strip_prefix("```"), &mut open) {
+            (Some(language), None) => {
+                open = Some(Block { line: number, language: language.to_owned(), text: String::new() });
+            }
+            (Some(_), Some(_)) => blocks.extend(open.take()),
+            (None, Some(block)) => {
+                block.text.push_str(line);
+                block.text.push('\n');
+            }
+            (None, None) => {}
+        }
+    }
+    assert!(open.is_none(), "the last block is closed");
+    blocks
+}
+
+fn shell(script: &str) -> Command {
+    let mut command = Command::new("sh");
+    command.args(["-eu", "-c", script]).stdin(Stdio::null());
+    // The server is on this machine, whatever proxy leads elsewhere.
+    command.env("NO_PROXY", "127.0.0.1").env("no_proxy", "127.0.0.1");
+    command
+}
+
+fn output_of(command: &mut Command, what: &str) -> String {
+    let output = command.output().expect("sh is there");
+    let (answer, error) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{what}: {}\n{answer}{error}", output.status);
+    answer.replace('\r', "")
+}
+
+fn text_matches(documented: &str, actual: &str) -> bool {
+    let parts: Vec<_> = documented.trim_end().split(ANYTHING).map(regex::escape).collect();
+    Regex::new(&format!("^{}$", parts.join(".*"))).unwrap().is_match(actual.trim_end())
+}
+
+/// Where an answer is not the documented one.
+fn difference(path: &str, documented: &Value, actual: &Value) -> Option<String> {
+    let differs = || Some(format!("{path}: documented {documented}, answered {actual}"));
+    match (documented, actual) {
+        (Value::String(text), _) if text == ANYTHING => None,
+        (Value::String(text), Value::String(actual)) if text_matches(text, actual) => None,
+        (Value::Object(documented), Value::Object(actual)) => members_difference(path, documented, actual),
+        (Value::Array(documented), Value::Array(actual)) if documented.len() == actual.len() => {
+            documented.iter().zip(actual).enumerate().find_map(|(place, (documented, actual))| {
+                difference(&format!("{path}[{place}]"), documented, actual)
+            })
+        }
+        _ if documented == actual => None,
+        _ => differs(),
+    }
+}
+
+fn members_difference(
+    path: &str,
+    documented: &Map<String, Value>,
+    actual: &Map<String, Value>,
+) -> Option<String> {
+    // A member with any name but a value of its own is the one member that has no name here.
+    let wildcard = documented.get(ANYTHING);
+    for (key, value) in documented.iter().filter(|(key, _)| *key != ANYTHING) {
+        let Some(found) = actual.get(key) else { return Some(format!("{path}.{key} is missing")) };
+        if let Some(difference) = difference(&format!("{path}.{key}"), value, found) {
+            return Some(difference);
+        }
+    }
+    let mut others = actual.iter().filter(|(key, _)| !documented.contains_key(*key));
+    match wildcard {
+        None => others.next().map(|(key, value)| format!("{path}.{key} is not documented: {value}")),
+        Some(value) => others.find_map(|(key, found)| difference(&format!("{path}.{key}"), value, found)),
+    }
+}
+
+/// A server with the account that the page speaks of, and the page's variables.
+struct Setting {
+    variables: Vec<(&'static str, String)>,
+    _server: Server,
+    _folder: tempfile::TempDir,
+}
+
+impl Setting {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store = format!("sqlite:{}", folder.path().join("store.db").display());
+        let command = |arguments: &[&str], input: &str| {
+            run_ok(&[arguments, &["--store", &store]].concat(), input.as_bytes()).trim().to_owned()
+        };
+        let account_id = command(&["account", "create", "--name", "main"], "");
+        let create_user = [
+            "user",
+            "create",
+            "--account",
+            &account_id,
+            "--username",
+            "admin",
+            "--password-stdin",
+            "--admin",
+        ];
+        let user_id = command(&create_user, "correct horse");
+        let token = command(&["token", "--account", &account_id, "--user", &user_id, "--ttl", "7200"], "");
+        let exported = command(&["export", "--db", "accounts"], "");
+        let docs = exported.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["doc"].take());
+        let account = docs.into_iter().find(|doc| doc["_id"] == account_id.as_str()).expect("the account");
+        let api_key = account["pvt_api_key"].as_str().expect("its key").to_owned();
+        let server = Server::start(&store, &[]);
+        let mut variables = vec![
+            ("BASE", format!("http://{}/v2", server.address)),
+            ("ACCOUNT_ID", account_id),
+            ("USER_ID", user_id),
+            ("API_KEY", api_key),
+            ("TOKEN", token),
+        ];
+        let create_group = r#"curl -s -X PUT -H "X-Auth-Token: $TOKEN" -H 'Content-Type: application/json' \
+            "$BASE/accounts/$ACCOUNT_ID/groups" \
+            -d '{"data":{"name":"Sales","endpoints":{"'"$USER_ID"'":{"type":"user"}}}}'"#;
+        let created = output_of(shell(create_group).envs(variables.iter().cloned()), "creating Sales");
+        let created: Value = serde_json::from_str(&created).unwrap();
+        variables.push(("GROUP_ID", created["data"]["id"].as_str().expect("an id").to_owned()));
+        Self { variables, _server: server, _folder: folder }
+    }
+}
+
+#[test]
+fn every_example_of_the_api_page_answers_as_documented() {
+    let setting = Setting::new();
+    let mut examples = blocks(&page("docs/api.md")).into_iter().peekable();
+    let mut run = 0;
+    while let Some(example) = examples.next() {
+        let line = format!("docs/api.md, line {}", example.line);
+        assert_eq!(example.language, "sh", "{line}: an answer without an example before it");
+        let answer = examples.next_if(|block| block.language != "sh");
+        let answer = answer.unwrap_or_else(|| panic!("{line}: an example without an answer behind it"));
+        let actual = output_of(shell(&example.text).envs(setting.variables.iter().cloned()), &line);
+        match answer.language.as_str() {
+            "text" => assert!(
+                text_matches(&answer.text, &actual),
+                "{line}: documented\n{}answered\n{actual}",
+                answer.text
+            ),
+            "json" => {
+                let documented = serde_json::from_str(&answer.text)
+                    .unwrap_or_else(|error| panic!("docs/api.md, line {}: {error}", answer.line));
+                let actual = serde_json::from_str(&actual)
+                    .unwrap_or_else(|_| panic!("{line}: the answer is no JSON: {actual}"));
+                assert_eq!(difference(&line, &documented, &actual), None);
+            }
+            other => panic!("docs/api.md, line {}: an answer is text or json, not {other:?}", answer.line),
+        }
+        run += 1;
+    }
+    assert!(run > 0, "the page has examples");
+}
+
+/// `serve --demo`, ended when its test is over.
+struct Demo(Child);
+
+impl Drop for Demo {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn the_greeting_of_the_demo_is_the_readme_s_and_its_lines_work_as_they_stand() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = binary();
+    command.args(["serve", "--demo", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]);
+    command.env("CROSSBAR_GROUPS_STORE", format!("sqlite:{}", folder.path().join("demo.db").display()));
+    let mut demo = Demo(command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap());
+    // The greeting ends with the last of its three requests.
+    let mut greeting: Vec<String> = Vec::new();
+    let mut said = BufReader::new(demo.0.stdout.take().unwrap()).lines().map_while(Result::ok);
+    for line in said.by_ref() {
+        greeting.push(line);
+        if greeting.iter().filter(|line| line.starts_with("curl ")).count() == 3 {
+            break;
+        }
+    }
+    let readme = blocks(&page("README.md"));
+    let documented = readme.iter().find(|block| block.text.contains("export TOKEN=")).expect("the greeting");
+    let address = Regex::new(r"127\.0\.0\.1:\d+").unwrap();
+    let greeted = greeting.join("\n");
+    let with_default_port = address.replace_all(&greeted, "127.0.0.1:8000");
+    for (documented, actual) in documented.text.lines().zip(with_default_port.lines()) {
+        assert!(text_matches(documented, actual), "README.md says {documented:?}, the demo says {actual:?}");
+    }
+    assert_eq!(documented.text.lines().count(), greeting.len(), "{greeted}");
+
+    let export = greeting.iter().find(|line| line.starts_with("export ")).expect("a line with the token");
+    let names = greeting.iter().filter(|line| line.starts_with("curl ")).map(|line| {
+        let answer = output_of(&mut shell(&format!("{export}\n{line}")), line);
+        let answer: Value = serde_json::from_str(&answer).unwrap_or_else(|_| panic!("{line}: {answer}"));
+        assert_eq!(answer["status"], "success", "{line}: {answer}");
+        let rows = answer["data"].as_array().cloned().unwrap_or_else(|| vec![answer["data"].clone()]);
+        let mut names: Vec<_> = rows.iter().map(|row| row["name"].as_str().unwrap().to_owned()).collect();
+        names.sort();
+        names.join(", ")
+    });
+    assert_eq!(names.collect::<Vec<_>>(), ["Lobby, Sales, Support", "Night shift", "Sales, Support"]);
+    // Whoever stops listening to it earlier ends it.
+    drop(said);
+}
