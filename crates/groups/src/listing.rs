@@ -16,6 +16,9 @@ use crate::filter::Filters;
 /// How many rows a filtered listing reads at a time, at least: a filter leaves most rows out.
 const FILTERED_BATCH: u64 = 200;
 
+/// How many rows are asked for at once, at most: CouchDB refuses limits beyond any use.
+const MAX_BATCH: u64 = 100_000;
+
 /// What to list.
 #[derive(Clone, Debug, Default)]
 pub struct ListQuery {
@@ -156,7 +159,8 @@ impl Cursor {
 
 fn first_limit(list: &ListQuery) -> Option<u64> {
     let with_next = list.page_size?.saturating_add(1);
-    Some(if list.filters.is_empty() { with_next } else { with_next.max(FILTERED_BATCH) })
+    let rows = if list.filters.is_empty() { with_next } else { with_next.max(FILTERED_BATCH) };
+    Some(rows.min(MAX_BATCH))
 }
 
 fn view_query(list: &ListQuery, from: Option<&str>, limit: Option<u64>) -> ViewQuery {

@@ -195,12 +195,23 @@ async fn a_caller_is_who_the_token_says() {
 
 /// A token that the program mints itself is good, and has what Kazoo's have.
 #[tokio::test]
+async fn no_two_minted_tokens_are_the_same() {
+    let world = World::new().await;
+    let alpha = crate::support::account_id("alpha");
+    let first = world.auth.mint(&alpha, None, 60, soon()).await.unwrap();
+    let second = world.auth.mint(&alpha, None, 60, soon()).await.unwrap();
+    world.auth.log_out(&first, soon()).await.unwrap();
+    assert!(world.verify(&first).await.is_err());
+    assert!(world.verify(&second).await.is_ok());
+}
+
+#[tokio::test]
 async fn a_minted_token_is_laid_out_as_kazoos() {
     let world = World::new().await;
     let alpha = crate::support::account_id("alpha");
     for (owner, expected) in [
-        (Some(id("alpha_admin")), r#"{"iss","identity_sig","account_id","owner_id","method","exp"}"#),
-        (None, r#"{"iss","identity_sig","account_id","method","exp"}"#),
+        (Some(id("alpha_admin")), r#"{"iss","identity_sig","account_id","owner_id","method","exp","jti"}"#),
+        (None, r#"{"iss","identity_sig","account_id","method","exp","jti"}"#),
     ] {
         let minted = world.auth.mint(&alpha, owner.as_deref(), 60, soon()).await.unwrap();
         let caller = world.verify(&minted).await.unwrap();

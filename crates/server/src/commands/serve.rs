@@ -90,7 +90,10 @@ async fn serve(settings: ServeSettings, opened: Opened, is_demo: bool) -> Result
     stop_on_signal([api.handle(), admin.handle()])?;
     log::info!(address = api_address.to_string().as_str(), admin_address = admin_address.to_string().as_str(); "serving");
     if let Some(greeting) = greeting {
-        super::say(&greeting.text(api_address))?;
+        // Whoever reads the output may be gone; that is no reason to stop serving.
+        if super::say(&greeting.text(api_address)).is_err() {
+            log::warn!("how to use the demo could not be printed");
+        }
     }
     future::try_join(api, admin)
         .await

@@ -92,7 +92,7 @@ pub(super) struct World {
 }
 
 /// The address that has failed too often.
-pub(super) const EXHAUSTED: &str = "203.0.113.1";
+const EXHAUSTED: &str = "203.0.113.1";
 
 impl World {
     pub(super) fn new() -> Self {
