@@ -3,8 +3,12 @@
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::SocketAddr;
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
+use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
+
+use crate::secrets;
 
 /// The built binary.
 pub(crate) fn binary() -> Command {
@@ -45,6 +49,7 @@ pub(crate) struct Server {
     pub(crate) admin_address: SocketAddr,
     child: Child,
     log: Arc<Mutex<String>>,
+    reader: Option<JoinHandle<()>>,
 }
 
 impl Server {
@@ -54,17 +59,18 @@ impl Server {
             .args(["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--workers", "2"])
             .args(more)
             .env("CROSSBAR_GROUPS_STORE", store)
-            .env("RUST_LOG", "info")
+            // As much as it ever says: nothing of it may be secret, and that is looked at in the end.
+            .env("RUST_LOG", "debug")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
             .expect("the binary starts");
         let log = Arc::new(Mutex::new(String::new()));
-        let addresses = follow(child.stderr.take().expect("a pipe"), &log);
+        let (addresses, reader) = follow(child.stderr.take().expect("a pipe"), &log);
         let deadline = Instant::now() + Duration::from_secs(60);
         match addresses.recv_timeout(deadline - Instant::now()) {
-            Ok((address, admin_address)) => Self { address, admin_address, child, log },
+            Ok((address, admin_address)) => Self { address, admin_address, child, log, reader: Some(reader) },
             Err(_) => {
                 let _ = child.kill();
                 let _ = child.wait();
@@ -102,6 +108,12 @@ impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if let Some(reader) = self.reader.take() {
+            let _ = reader.join();
+        }
+        if !std::thread::panicking() {
+            secrets::check_absent(&self.log());
+        }
     }
 }
 
@@ -109,10 +121,10 @@ impl Drop for Server {
 fn follow(
     stderr: ChildStderr,
     log: &Arc<Mutex<String>>,
-) -> std::sync::mpsc::Receiver<(SocketAddr, SocketAddr)> {
-    let (sender, receiver) = std::sync::mpsc::channel();
+) -> (Receiver<(SocketAddr, SocketAddr)>, JoinHandle<()>) {
+    let (sender, receiver) = mpsc::channel();
     let log = Arc::clone(log);
-    std::thread::spawn(move || {
+    let reader = std::thread::spawn(move || {
         for line in BufReader::new(stderr).lines().map_while(Result::ok) {
             let field = |name: &str| {
                 let (_, rest) = line.split_once(&format!(" {name}="))?;
@@ -128,5 +140,5 @@ fn follow(
             log.push('\n');
         }
     });
-    receiver
+    (receiver, reader)
 }
