@@ -97,27 +97,42 @@ fn expected(persona: &str, account: &str, operation: Operation) -> u16 {
 
 #[test]
 fn every_cell_is_as_the_rules_say() {
+    let folder = tempfile::tempdir().unwrap();
+    check_every_cell(&format!("sqlite:{}", folder.path().join("store.db").display()));
+}
+
+/// The accounts that this file adds to the seed: a disabled one and a deleted one, which are served as
+/// long as their databases are there. Their names, ids, and what makes them so.
+fn added_accounts() -> [(&'static str, String, &'static str, bool); 2] {
+    [("disabled", "d1".repeat(16), "pvt_enabled", false), ("deleted", "d2".repeat(16), "pvt_deleted", true)]
+}
+
+fn database(id: &str) -> String {
+    format!("account/{}/{}/{}", &id[..2], &id[2..4], &id[4..])
+}
+
+/// The databases that are made beside those of the seed.
+pub(crate) fn added_databases() -> Vec<String> {
+    added_accounts().iter().map(|(_, id, ..)| database(id)).collect()
+}
+
+/// Asks for every cell on a store that holds none of the seed yet.
+pub(crate) fn check_every_cell(store: &str) {
     let seed = Seed::read();
     let (key, other_key) = (SigningKey::generate(), SigningKey::generate());
-    let folder = tempfile::tempdir().unwrap();
-    let store = format!("sqlite:{}", folder.path().join("store.db").display());
-    run_ok(&["import", "--store", &store, "-"], seed.lines(&key).as_bytes());
-    // A disabled account and a deleted one are served as long as their databases are there.
-    let more = [("disabled", "d1", "pvt_enabled", false), ("deleted", "d2", "pvt_deleted", true)];
-    let ids: Vec<(&str, String)> = more.iter().map(|(name, digit, ..)| (*name, digit.repeat(16))).collect();
-    let lines: String = more
+    run_ok(&["import", "--store", store, "-"], seed.lines(&key).as_bytes());
+    let added = added_accounts();
+    let lines: String = added
         .iter()
-        .zip(&ids)
-        .map(|((name, _, flag, value), (_, id))| {
-            let db = format!("account/{}/{}/{}", &id[..2], &id[2..4], &id[4..]);
+        .map(|(name, id, flag, value)| {
             let mut doc =
                 json!({"_id": id, "name": name, "pvt_type": "account", "pvt_tree": [seed.names["master"]]});
             doc[*flag] = json!(value);
-            format!("{}\n", json!({"db": db, "doc": doc}))
+            format!("{}\n", json!({"db": database(id), "doc": doc}))
         })
         .collect();
-    run_ok(&["import", "--store", &store, "-"], lines.as_bytes());
-    let server = Server::start(&store, &[]);
+    run_ok(&["import", "--store", store, "-"], lines.as_bytes());
+    let server = Server::start(store, &[]);
     let now = i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()).unwrap();
     let minter = Minter { seed: &seed, key: &key, other_key: &other_key, now };
 
@@ -125,7 +140,7 @@ fn every_cell_is_as_the_rules_say() {
     for persona in PERSONAS {
         let token = (persona != "nobody").then(|| minter.token(persona));
         for account in ACCOUNTS {
-            let added = ids.iter().find(|(name, _)| *name == account).map(|(_, id)| id);
+            let added = added.iter().find(|(name, ..)| *name == account).map(|(_, id, ..)| id);
             let account_id = added.unwrap_or_else(|| &seed.names[account]);
             for operation in OPERATIONS {
                 let (method, path, body, _) = operation.request();

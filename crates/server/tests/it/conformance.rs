@@ -62,7 +62,8 @@ fn replay_embedded(recording: &str) {
     }
 }
 
-/// The recordings share their database names, so on a CouchDB they take turns.
+/// The recordings share their database names, so on a CouchDB they take turns, and the matrix of who may
+/// do what comes behind them.
 #[test]
 fn all_recordings_are_matched_on_couchdb() {
     let Ok(url) = std::env::var("COUCHDB_URL") else {
@@ -79,7 +80,11 @@ fn all_recordings_are_matched_on_couchdb() {
             check_stored(symbols, &url);
         }
     }
-    couchdb.make_room(&replay.seed.databases());
+    let mut databases = replay.seed.databases();
+    databases.extend(crate::access::added_databases());
+    couchdb.make_room(&databases);
+    crate::access::check_every_cell(&url);
+    couchdb.make_room(&databases);
 }
 
 /// The group documents as they are stored after `crossbar.jsonl` are those that crossbar has stored.
