@@ -5,7 +5,8 @@
 #   make lint    formatting and clippy, warnings denied
 #   make fmt     format the code
 #   make fuzz    requests made from a new seed, for FUZZ_SECONDS (600), against the release build
-#   make bench   listings of 100,000 groups against 100: time of a page, memory of a whole listing
+#   make bench   a warm request's authentication; listings of 100,000 groups against 100: time of a
+#                page, memory of a whole listing
 #   make audit   licences, sources, bans, and advisories where their database can be reached
 #   make up      docker compose: CouchDB and this server; make down stops them
 
@@ -67,6 +68,7 @@ fuzz:
 
 # With COUCHDB_URL also on that CouchDB: an empty one, since accounts are made in it.
 bench: release
+	$(CARGO) bench --locked -p auth --bench warm
 	built=$${CARGO_TARGET_DIR:-target}; CROSSBAR_GROUPS_BINARY=$$built/release/crossbar-groups \
 	  $(CARGO) run --release --locked --quiet --manifest-path bench/listing/Cargo.toml --target-dir $$built/bench
 
