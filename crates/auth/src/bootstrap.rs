@@ -5,7 +5,7 @@
 
 use datastore::{
     AccountId, Backend, Cause, DbName, Deadline, DesignDocument, DocId, Draft, NameError, Result, StoreError,
-    ViewQuery, ensure_design,
+    ViewQuery, ensure_design, random_hex,
 };
 use futures::StreamExt as _;
 use serde_json::{Map, Value, json};
@@ -18,7 +18,7 @@ use crate::lookup::{if_found, system_db};
 use crate::password;
 use crate::secret::Secret;
 use crate::views::{accounts_design, users_design};
-use crate::{GREGORIAN_EPOCH, random_hex, unix_now};
+use crate::{GREGORIAN_EPOCH, unix_now};
 
 /// An account to be.
 #[derive(Clone, Debug)]

@@ -52,11 +52,3 @@ fn unix_now() -> i64 {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     i64::try_from(now.as_secs()).unwrap_or(i64::MAX)
 }
-
-/// 16 random bytes as Kazoo writes ids and secrets: 32 lower-case hex digits.
-fn random_hex() -> String {
-    let mut bytes = [0_u8; 16];
-    #[allow(clippy::expect_used, reason = "without a source of randomness nothing secret can be made")]
-    getrandom::fill(&mut bytes).expect("the system has a source of random bytes");
-    encoding::hex(&bytes)
-}

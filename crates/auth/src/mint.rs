@@ -1,7 +1,7 @@
 //! Minting tokens as Kazoo does: its claims in its order, its header, its signature; and behind them an
 //! id, so that no two tokens are the same.
 
-use datastore::{AccountId, Cause, Deadline, Result, StoreError};
+use datastore::{AccountId, Cause, Deadline, Result, StoreError, random_hex};
 use futures::future;
 use serde_json::{Map, Value, json};
 
@@ -66,7 +66,7 @@ impl Authenticator {
             ("exp", token.expires_at.map(|end| json!(end))),
             // Kazoo's have none, and take no notice of one. Without it two logins in one second would
             // give the same token, and logging out of one would log out of both.
-            ("jti", Some(json!(crate::random_hex()))),
+            ("jti", Some(json!(random_hex()))),
         ];
         claims.extend(optional.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
         jwt::mint(kid, &key, claims)

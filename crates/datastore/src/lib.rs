@@ -11,6 +11,7 @@ mod document;
 mod error;
 pub mod json;
 mod name;
+mod random;
 mod rev;
 mod store;
 #[cfg(feature = "suite")]
@@ -23,6 +24,7 @@ pub use design::{DesignDocument, ensure_design};
 pub use document::{Document, Draft, Members};
 pub use error::{Cause, StoreError};
 pub use name::{AccountId, DbName, DocId, NameError};
+pub use random::random_hex;
 pub use rev::Rev;
 pub use store::{Attachments, Backend, Changes, Created, Databases, Result, Store};
 pub use view::{RowStream, ViewQuery, ViewRow, ViewSource};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use auth::AccountAccess;
-use datastore::{Deadline, DocId, Document, Rev, Store};
+use datastore::{Deadline, DocId, Document, Rev, Store, random_hex};
 use serde_json::{Map, Value, json};
 use validation::{Schema, Violations};
 
@@ -97,7 +97,9 @@ impl Groups {
         let chosen_id = chosen_id(&data);
         let checked = self.validated(data);
         match (chosen_id, checked) {
-            (Ok(id), Ok(public)) => Ok(NewGroup { id: id.unwrap_or_else(random_id), public }),
+            (Ok(id), Ok(public)) => {
+                Ok(NewGroup { id: id.unwrap_or_else(|| DocId::from_store(random_hex())), public })
+            }
             (Ok(_), Err(violations)) => Err(GroupsError::Invalid(violations)),
             (Err(violation), Ok(_)) => Err(GroupsError::Invalid(violation)),
             (Err(mut violation), Err(others)) => {
@@ -317,12 +319,4 @@ fn chosen_id(data: &Value) -> Result<Option<DocId>, Violations> {
         }),
         Some(other) => Err(Violations::wrong_type("id", "string", other.clone())),
     }
-}
-
-/// A new id as Kazoo makes them: 16 random bytes in lower-case hex.
-fn random_id() -> DocId {
-    let mut bytes = [0_u8; 16];
-    #[allow(clippy::expect_used, reason = "without a source of randomness no id can be given out")]
-    getrandom::fill(&mut bytes).expect("the system has a source of random bytes");
-    DocId::from_store(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }

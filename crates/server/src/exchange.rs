@@ -4,11 +4,10 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use auth::Caller;
-use datastore::Deadline;
+use datastore::{Deadline, random_hex};
 
 use crate::app::App;
 use crate::incoming::Incoming;
-use crate::random_hex;
 use crate::stage::cors::Methods;
 
 /// The longest request id that is taken from a client, in bytes.

@@ -41,11 +41,3 @@ fn chain(error: &dyn Error) -> String {
     }
     text
 }
-
-/// 16 random bytes as Kazoo writes ids: 32 lower-case hex digits.
-fn random_hex() -> String {
-    let mut bytes = [0_u8; 16];
-    #[allow(clippy::expect_used, reason = "without a source of randomness no id can be given out")]
-    getrandom::fill(&mut bytes).expect("the system has a source of random bytes");
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use auth::bootstrap::{self, NewAccount, NewUser};
 use auth::{Asked, Authenticator, Secret};
-use datastore::{AccountId, Backend};
+use datastore::{AccountId, Backend, random_hex};
 use groups::{Groups, Scope, Stamp};
 use serde_json::json;
 
@@ -48,7 +48,7 @@ pub(crate) async fn prepare(store: &Arc<dyn Backend>) -> Result<Greeting, Failur
         match bootstrap::find_user(&**store, &account_id, ADMIN, deadline()).await.map_err(&failure)? {
             Some(id) => id,
             None => {
-                let password = Secret::new(crate::random_hex());
+                let password = Secret::new(random_hex());
                 let user = NewUser { username: ADMIN, password: &password, is_admin: true };
                 bootstrap::create_user(&**store, &account_id, &user, deadline()).await.map_err(&failure)?
             }
@@ -81,7 +81,7 @@ async fn make_groups(
         auth.authorise(&caller, &account, asked, deadline()).await.map_err(|error| broken(&error))?;
     let groups = Groups::new(Arc::<dyn Backend>::clone(store));
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    let request_id = crate::random_hex();
+    let request_id = random_hex();
     let stamp = Stamp {
         access: &access,
         request_id: &request_id,

@@ -1,7 +1,7 @@
 //! One group: create, read, replace, patch, delete.
 
 use auth::AccountAccess;
-use datastore::Document;
+use datastore::{Document, random_hex};
 use groups::{Deletion, Draft, GroupsError, NewGroup, Saved, Scope, Stamp, public_text};
 use serde_json::Value;
 
@@ -10,7 +10,6 @@ use crate::answer::{self, Answer, Success};
 use crate::catalogue::Refusal;
 use crate::csv;
 use crate::exchange::Exchange;
-use crate::random_hex;
 use crate::stage::negotiation::Format;
 use crate::stage::preconditions;
 use crate::stage::route::Resource;

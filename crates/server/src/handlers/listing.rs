@@ -2,6 +2,7 @@
 
 use auth::AccountAccess;
 use bytes::Bytes;
+use datastore::random_hex;
 use futures::stream;
 use groups::{Cursor, Filters, ListQuery, erlang, start_key};
 use serde_json::Value;
@@ -13,7 +14,6 @@ use crate::answer::{self, Answer, Paging, Success};
 use crate::catalogue::Refusal;
 use crate::csv;
 use crate::exchange::Exchange;
-use crate::random_hex;
 use crate::stage::negotiation::Format;
 
 /// The largest `chunk_size` that crossbar takes.
