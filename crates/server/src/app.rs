@@ -7,6 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use groups::Groups;
 use md5::{Digest as _, Md5};
+use validation::Schema;
 
 use crate::settings::ServeSettings;
 
@@ -20,6 +21,10 @@ pub(crate) struct App {
     pub(crate) auth: Arc<Authenticator>,
     /// How often each client may fail.
     pub(crate) buckets: Buckets,
+    /// What logging in with a user's credentials takes.
+    pub(crate) user_auth_schema: Schema,
+    /// What logging in with an account's key takes.
+    pub(crate) api_auth_schema: Schema,
     /// The envelope's `version`.
     pub(crate) version: String,
     /// The envelope's `node`.

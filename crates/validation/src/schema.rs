@@ -8,7 +8,8 @@ use crate::valico_validator::ValicoValidator;
 use crate::validator::Validator;
 use crate::violations::Violations;
 
-/// A schema that documents can be checked against.
+/// A schema that documents can be checked against. Make one and keep it: each thread that checks with it
+/// keeps a compiled form of its own for as long as the thread lives.
 pub struct Schema {
     schema: Value,
     validator: Box<dyn Validator>,

@@ -12,6 +12,7 @@ use datastore::{Backend, Deadline, StoreError};
 use futures::future;
 use groups::Groups;
 use tokio::signal::unix::{SignalKind, signal};
+use validation::Schema;
 
 use super::{demo, runtime};
 use crate::app::{App, node_digest};
@@ -116,6 +117,8 @@ fn app(settings: ServeSettings, store: Arc<dyn Backend>, is_own: bool) -> App {
         groups: Groups::new(Arc::<dyn Backend>::clone(&store)),
         auth: Arc::new(Authenticator::new(store, auth_settings)),
         buckets: Buckets::default(),
+        user_auth_schema: Schema::user_auth(),
+        api_auth_schema: Schema::api_auth(),
         settings,
     }
 }

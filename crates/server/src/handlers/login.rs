@@ -2,7 +2,7 @@
 
 use auth::{Login, LoginError};
 use serde_json::Value;
-use validation::{Schema, Violations};
+use validation::Violations;
 
 use super::{Call, Refused, location};
 use crate::answer::{self, Answer, Paging, Success};
@@ -24,7 +24,8 @@ pub(super) async fn prepare(
     let auth = &exchange.app.auth;
     let deadline = exchange.deadline;
     let is_user = call.resource == Resource::UserAuth;
-    let schema = if is_user { Schema::user_auth() } else { Schema::api_auth() };
+    let app = exchange.app;
+    let schema = if is_user { &app.user_auth_schema } else { &app.api_auth_schema };
     schema.check(&mut members).map_err(|violations| Refused::from(Refusal::Validation(violations)))?;
     if is_user {
         if members.contains_key("action") {
