@@ -110,11 +110,9 @@ impl Keeper {
                 Ok(true) => {}
                 Ok(false) => chores.push_back(chore),
                 Err(error) => {
-                    // A store that closes gives its work up; what is left is done when it opens again.
-                    let level = match error {
-                        StoreError::Unavailable(_) => log::Level::Debug,
-                        _ => log::Level::Warn,
-                    };
+                    // A store that closes, or is busy, puts its work off; what is left is done later, at
+                    // the latest when it opens again. Anything else is a fault.
+                    let level = if error.is_retryable() { log::Level::Debug } else { log::Level::Warn };
                     log::log!(level, "work in the background is put off: {error}");
                     pause = PAUSE;
                     chores.push_back(chore);
