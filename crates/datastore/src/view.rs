@@ -28,7 +28,7 @@ pub enum ViewSource {
 pub struct ViewQuery {
     /// The view.
     pub source: ViewSource,
-    /// Only rows with exactly this key.
+    /// Only rows with exactly this key: not those whose text merely sorts as equal to it.
     pub key: Option<Value>,
     /// The first key.
     pub start_key: Option<Value>,
