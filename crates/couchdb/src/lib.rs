@@ -40,6 +40,8 @@ mod server;
 mod server_url;
 mod settings;
 mod splitter;
+#[cfg(feature = "standin")]
+pub mod standin;
 mod store;
 mod update;
 mod view_rows;

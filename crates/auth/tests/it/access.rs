@@ -1,10 +1,12 @@
 //! Who may reach which account.
 
+use std::sync::Arc;
+
 use auth::{Asked, Settings};
 use proptest::prelude::{ProptestConfig, any, prop, proptest};
 use serde_json::json;
-use tokio::runtime::Runtime;
 
+use crate::place::{Kind, Place, on_each_store, run};
 use crate::support::{World, account_id, id, token};
 
 const GET: Asked<'static> = Asked { params: &[], verb: "GET" };
@@ -14,9 +16,8 @@ async fn check(world: &World, who: &str, target: &str, expected: &str) {
     assert_eq!(world.authorise(&caller, target, GET).await, expected, "{who} to {target}");
 }
 
-#[tokio::test]
-async fn access_goes_down_the_tree() {
-    let world = World::new().await;
+async fn access_goes_down_the_tree(place: Arc<Place>) {
+    let world = World::new(&place).await;
     for (who, target, expected) in [
         ("alpha_admin", "alpha", "allowed"),
         ("alpha_user", "alpha", "allowed"),
@@ -38,9 +39,8 @@ async fn access_goes_down_the_tree() {
     }
 }
 
-#[tokio::test]
-async fn the_state_of_the_target_is_not_asked() {
-    let world = World::new().await;
+async fn the_state_of_the_target_is_not_asked(place: Arc<Place>) {
+    let world = World::new(&place).await;
     let mut world = world;
     for changes in
         [json!({"pvt_enabled": false}), json!({"pvt_trial_expires": 1}), json!({"pvt_deleted": true})]
@@ -55,9 +55,8 @@ async fn the_state_of_the_target_is_not_asked() {
     check(&world, "alpha_admin", "alpha", "allowed").await;
 }
 
-#[tokio::test]
-async fn superduper_is_what_kazoo_takes_for_true() {
-    let world = World::without_accounts(Settings::default()).await;
+async fn superduper_is_what_kazoo_takes_for_true(place: Arc<Place>) {
+    let world = World::without_accounts(&place, Settings::default()).await;
     world.account("target", &[], json!({})).await;
     for (name, value, expected) in [
         ("a", json!(true), "allowed"),
@@ -74,9 +73,8 @@ async fn superduper_is_what_kazoo_takes_for_true() {
 }
 
 /// Its own account, even one that no tree is known of; and trees of other forms count as none.
-#[tokio::test]
-async fn a_tree_of_another_form_opens_nothing() {
-    let mut world = World::new().await;
+async fn a_tree_of_another_form_opens_nothing(place: Arc<Place>) {
+    let mut world = World::new(&place).await;
     let gamma = account_id("gamma");
     let alpha = id("alpha");
     for tree in [
@@ -95,9 +93,8 @@ async fn a_tree_of_another_form_opens_nothing() {
 }
 
 /// A token without an identity's signature needs no account of its own.
-#[tokio::test]
-async fn an_account_that_is_gone_reaches_what_is_below_it() {
-    let world = World::new().await;
+async fn an_account_that_is_gone_reaches_what_is_below_it(place: Arc<Place>) {
+    let world = World::new(&place).await;
     world.account("orphan", &["gone"], json!({})).await;
     let unsigned = token("gone").claim("identity_sig", None).signed();
     let caller = world.verify(&unsigned).await.unwrap();
@@ -106,42 +103,64 @@ async fn an_account_that_is_gone_reaches_what_is_below_it() {
     assert_eq!(world.verdict(&token("gone").signed()).await, "invalid");
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
-
-    /// Access is allowed exactly to the own account, to those below it, and to whoever may everything.
-    #[test]
-    fn access_is_own_or_below_or_superduper(
-        parents in prop::collection::vec(any::<prop::sample::Index>(), 1..8),
-        superduper in prop::collection::vec(prop::bool::weighted(0.15), 8),
-    ) {
-        Runtime::new().unwrap().block_on(async {
-            let world = World::without_accounts(Settings::default()).await;
-            let mut trees: Vec<Vec<usize>> = Vec::new();
-            for (place, parent) in parents.iter().enumerate() {
-                // The first choice is to be a root.
-                let chosen = parent.index(place + 1);
-                let tree = match chosen.checked_sub(1) {
-                    None => Vec::new(),
-                    Some(parent) => trees[parent].iter().copied().chain([parent]).collect(),
-                };
-                trees.push(tree);
-            }
-            let names: Vec<_> = (0..trees.len()).map(|place| format!("account{place}x")).collect();
-            for (place, tree) in trees.iter().enumerate() {
-                let above: Vec<_> = tree.iter().map(|place| names[*place].as_str()).collect();
-                world.account(&names[place], &above, json!({"pvt_superduper_admin": superduper[place]})).await;
-            }
-            for own in 0..trees.len() {
-                for who in [names[own].clone(), format!("{}_user", names[own])] {
-                    let caller = world.verify(&token(&who).signed()).await.unwrap();
-                    for target in 0..trees.len() {
-                        let expected = own == target || trees[target].contains(&own) || superduper[own];
-                        let answer = world.authorise(&caller, &names[target], GET).await;
-                        assert_eq!(answer, if expected { "allowed" } else { "out of reach" }, "{who} {target} {trees:?}");
-                    }
-                }
-            }
+/// Access is allowed exactly to the own account, to those below it, and to whoever may everything: on
+/// random trees, of which each account names its parent or is a root.
+fn check_random_trees(kind: Kind, cases: u32) {
+    let config = ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() };
+    let parents = prop::collection::vec(any::<prop::sample::Index>(), 1..8);
+    let superduper = prop::collection::vec(prop::bool::weighted(0.15), 8);
+    proptest!(config, |(parents in parents, superduper in superduper)| {
+        run(kind, async |place| {
+            let world = World::without_accounts(&place, Settings::default()).await;
+            check_tree(&world, &parents, &superduper).await;
         });
+    });
+}
+
+async fn check_tree(world: &World, parents: &[prop::sample::Index], superduper: &[bool]) {
+    let mut trees: Vec<Vec<usize>> = Vec::new();
+    for (place, parent) in parents.iter().enumerate() {
+        // The first choice is to be a root.
+        let chosen = parent.index(place + 1);
+        let tree = match chosen.checked_sub(1) {
+            None => Vec::new(),
+            Some(parent) => trees[parent].iter().copied().chain([parent]).collect(),
+        };
+        trees.push(tree);
+    }
+    let names: Vec<_> = (0..trees.len()).map(|place| format!("account{place}x")).collect();
+    for (place, tree) in trees.iter().enumerate() {
+        let above: Vec<_> = tree.iter().map(|place| names[*place].as_str()).collect();
+        world.account(&names[place], &above, json!({"pvt_superduper_admin": superduper[place]})).await;
+    }
+    for own in 0..trees.len() {
+        for who in [names[own].clone(), format!("{}_user", names[own])] {
+            let caller = world.verify(&token(&who).signed()).await.unwrap();
+            for target in 0..trees.len() {
+                let expected = own == target || trees[target].contains(&own) || superduper[own];
+                let answer = world.authorise(&caller, &names[target], GET).await;
+                let expected = if expected { "allowed" } else { "out of reach" };
+                assert_eq!(answer, expected, "{who} {target} {trees:?}");
+            }
+        }
     }
 }
+
+#[test]
+fn access_is_own_or_below_or_superduper() {
+    check_random_trees(Kind::Embedded, 24);
+}
+
+/// The rule is the same code; a few trees show that the documents are read alike.
+#[test]
+fn access_is_own_or_below_or_superduper_on_couchdb() {
+    check_random_trees(Kind::CouchDb, 4);
+}
+
+on_each_store![
+    access_goes_down_the_tree,
+    the_state_of_the_target_is_not_asked,
+    superduper_is_what_kazoo_takes_for_true,
+    a_tree_of_another_form_opens_nothing,
+    an_account_that_is_gone_reaches_what_is_below_it,
+];

@@ -1,17 +1,19 @@
 //! What is remembered, and for how long.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use auth::Settings;
 use serde_json::json;
 
+use crate::place::{Place, on_each_store};
 use crate::support::{KID, World, account_id, id, identity_sig, key_document, pem, secret_of, token};
 
 const MOMENT: Duration = Duration::from_millis(20);
 
 /// A world whose memories of what is there last for a moment.
-async fn forgetful() -> World {
-    World::with(Settings { remember_for: MOMENT, ..Settings::default() }).await
+async fn forgetful(place: &Place) -> World {
+    World::with(place, Settings { remember_for: MOMENT, ..Settings::default() }).await
 }
 
 /// Waits until a token is judged otherwise.
@@ -23,9 +25,8 @@ async fn becomes(world: &World, token: &str, expected: &str) {
     }
 }
 
-#[tokio::test]
-async fn a_reset_secret_counts_once_the_memory_ends() {
-    let world = forgetful().await;
+async fn a_reset_secret_counts_once_the_memory_ends(place: Arc<Place>) {
+    let world = forgetful(&place).await;
     let (user, system) = (token("alpha_admin").signed(), token("beta_admin").signed());
     assert_eq!((world.verdict(&user).await, world.verdict(&system).await), ("good", "good"));
     let alpha = account_id("alpha").db();
@@ -41,27 +42,24 @@ async fn a_reset_secret_counts_once_the_memory_ends() {
     );
 }
 
-#[tokio::test]
-async fn a_token_is_refused_once_its_key_is_gone() {
-    let world = forgetful().await;
+async fn a_token_is_refused_once_its_key_is_gone(place: Arc<Place>) {
+    let world = forgetful(&place).await;
     let good = token("alpha_admin").signed();
     assert_eq!(world.verdict(&good).await, "good");
     world.remove("system_auth", KID).await;
     becomes(&world, &good, "invalid").await;
 }
 
-#[tokio::test]
-async fn another_key_of_the_same_id_refuses_what_the_old_one_signed() {
-    let world = forgetful().await;
+async fn another_key_of_the_same_id_refuses_what_the_old_one_signed(place: Arc<Place>) {
+    let world = forgetful(&place).await;
     let good = token("alpha_admin").signed();
     assert_eq!(world.verdict(&good).await, "good");
     world.put("system_auth", KID, key_document("no key at all".to_owned())).await;
     becomes(&world, &good, "invalid").await;
 }
 
-#[tokio::test]
-async fn a_deleted_user_is_refused_once_the_memory_ends() {
-    let world = forgetful().await;
+async fn a_deleted_user_is_refused_once_the_memory_ends(place: Arc<Place>) {
+    let world = forgetful(&place).await;
     let good = token("alpha_admin").signed();
     assert_eq!(world.verdict(&good).await, "good");
     world.change(account_id("alpha").db().as_str(), &id("alpha_admin"), json!({"pvt_deleted": true})).await;
@@ -69,9 +67,8 @@ async fn a_deleted_user_is_refused_once_the_memory_ends() {
 }
 
 /// What is there is remembered for a minute by default: a busy client's tokens cost no reads.
-#[tokio::test]
-async fn what_is_there_is_remembered() {
-    let world = World::new().await;
+async fn what_is_there_is_remembered(place: Arc<Place>) {
+    let world = World::new(&place).await;
     let good = token("alpha_admin").signed();
     assert_eq!(world.verdict(&good).await, "good");
     world
@@ -82,9 +79,8 @@ async fn what_is_there_is_remembered() {
 }
 
 /// A remembered token is looked at again as soon as its secret is known to be another.
-#[tokio::test]
-async fn a_newer_secret_refuses_a_remembered_token() {
-    let world = World::new().await;
+async fn a_newer_secret_refuses_a_remembered_token(place: Arc<Place>) {
+    let world = World::new(&place).await;
     world.push_views().await;
     let good = token("alpha_admin").signed();
     assert_eq!(world.verdict(&good).await, "good");
@@ -99,10 +95,9 @@ async fn a_newer_secret_refuses_a_remembered_token() {
 }
 
 /// What was absent is found soon after it is there, long before the memory of what is there ends.
-#[tokio::test]
-async fn what_is_absent_is_forgotten_sooner() {
+async fn what_is_absent_is_forgotten_sooner(place: Arc<Place>) {
     let settings = Settings { remember_absence_for: MOMENT, ..Settings::default() };
-    let world = World::with(settings).await;
+    let world = World::with(&place, settings).await;
     let of_new_key = token("alpha_admin").header("kid", json!("newkey")).signed();
     let of_new_account = token("delta_admin").signed();
     assert_eq!(world.verdict(&of_new_key).await, "invalid");
@@ -114,11 +109,12 @@ async fn what_is_absent_is_forgotten_sooner() {
 }
 
 /// Asking for what is not there costs one read, not one for each asking.
-#[tokio::test]
-async fn what_is_absent_is_remembered_for_a_moment() {
-    let world =
-        World::with(Settings { remember_absence_for: Duration::from_secs(3600), ..Settings::default() })
-            .await;
+async fn what_is_absent_is_remembered_for_a_moment(place: Arc<Place>) {
+    let world = World::with(
+        &place,
+        Settings { remember_absence_for: Duration::from_secs(3600), ..Settings::default() },
+    )
+    .await;
     let of_new_key = token("alpha_admin").header("kid", json!("newkey")).signed();
     assert_eq!(world.verdict(&of_new_key).await, "invalid");
     world.put("system_auth", "newkey", key_document(pem())).await;
@@ -126,9 +122,8 @@ async fn what_is_absent_is_remembered_for_a_moment() {
 }
 
 /// An account's restrictions and level count anew as well.
-#[tokio::test]
-async fn new_restrictions_count_once_the_absence_is_forgotten() {
-    let world = World::with(Settings { remember_absence_for: MOMENT, ..Settings::default() }).await;
+async fn new_restrictions_count_once_the_absence_is_forgotten(place: Arc<Place>) {
+    let world = World::with(&place, Settings { remember_absence_for: MOMENT, ..Settings::default() }).await;
     let caller = world.verify(&token("alpha_admin").signed()).await.unwrap();
     let get = auth::Asked { params: &[], verb: "GET" };
     assert_eq!(world.authorise(&caller, "alpha", get).await, "allowed");
@@ -140,3 +135,15 @@ async fn new_restrictions_count_once_the_absence_is_forgotten() {
         tokio::task::yield_now().await;
     }
 }
+
+on_each_store![
+    a_reset_secret_counts_once_the_memory_ends,
+    a_token_is_refused_once_its_key_is_gone,
+    another_key_of_the_same_id_refuses_what_the_old_one_signed,
+    a_deleted_user_is_refused_once_the_memory_ends,
+    what_is_there_is_remembered,
+    a_newer_secret_refuses_a_remembered_token,
+    what_is_absent_is_forgotten_sooner,
+    what_is_absent_is_remembered_for_a_moment,
+    new_restrictions_count_once_the_absence_is_forgotten,
+];

@@ -1,11 +1,13 @@
 //! Credentials that are no tokens, tokens that act for others, and trials.
 
+use std::sync::Arc;
+
 use auth::{Asked, AuthError, Authenticator, Settings};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use datastore::Databases as _;
 use serde_json::{Value, json};
 
+use crate::place::{Place, on_each_store};
 use crate::support::{EXPIRED_AT, World, account_id, id, md5, sha1, soon, token, unix_now, verdict};
 
 const CREDENTIALS: &str = "admin:alpha-password";
@@ -18,9 +20,8 @@ async fn check_basic(auth: &Authenticator, name: &str, encoded: &str, expected: 
     assert_eq!(verdict(&auth.verify_basic(encoded, soon()).await), expected, "{name}");
 }
 
-#[tokio::test]
-async fn basic_is_an_account_and_the_digest_of_a_users_credentials() {
-    let world = World::new().await;
+async fn basic_is_an_account_and_the_digest_of_a_users_credentials(place: Arc<Place>) {
+    let world = World::new(&place).await;
     world.push_views().await;
     let caller = world.auth.verify_basic(&basic(&id("alpha"), &md5(CREDENTIALS)), soon()).await.unwrap();
     assert_eq!(caller.account_id().as_str(), id("alpha"));
@@ -58,9 +59,8 @@ async fn basic_is_an_account_and_the_digest_of_a_users_credentials() {
     .await;
 }
 
-#[tokio::test]
-async fn the_kind_of_basic_is_the_accounts_or_the_systems() {
-    let world = World::new().await;
+async fn the_kind_of_basic_is_the_accounts_or_the_systems(place: Arc<Place>) {
+    let world = World::new(&place).await;
     world.push_views().await;
     let alpha = account_id("alpha");
     let set = async |db: &str, doc: &str, body: Value| world.put(db, doc, body).await;
@@ -82,9 +82,8 @@ async fn the_kind_of_basic_is_the_accounts_or_the_systems() {
 }
 
 /// The account of a Basic caller is what its user's document says, and nothing else will do.
-#[tokio::test]
-async fn a_user_counts_for_its_own_account_only() {
-    let world = World::new().await;
+async fn a_user_counts_for_its_own_account_only(place: Arc<Place>) {
+    let world = World::new(&place).await;
     world.push_views().await;
     let alpha = account_id("alpha");
     let encoded = basic(alpha.as_str(), &md5(CREDENTIALS));
@@ -100,9 +99,8 @@ async fn a_user_counts_for_its_own_account_only() {
     }
 }
 
-#[tokio::test]
-async fn basic_needs_exactly_one_user_who_is_enabled() {
-    let world = World::new().await;
+async fn basic_needs_exactly_one_user_who_is_enabled(place: Arc<Place>) {
+    let world = World::new(&place).await;
     world.push_views().await;
     let alpha = account_id("alpha").db();
     let encoded = basic(&id("alpha"), &md5(CREDENTIALS));
@@ -114,9 +112,8 @@ async fn basic_needs_exactly_one_user_who_is_enabled() {
     check_basic(&world.auth, "a disabled user", &encoded, "invalid").await;
 }
 
-#[tokio::test]
-async fn restrictions_hold_for_basic_too() {
-    let world = World::new().await;
+async fn restrictions_hold_for_basic_too(place: Arc<Place>) {
+    let world = World::new(&place).await;
     world.push_views().await;
     let alpha = account_id("alpha").db();
     let restrictions = json!({"restrictions": {"cb_basic_auth": {"admin": {}}}});
@@ -129,9 +126,8 @@ async fn restrictions_hold_for_basic_too() {
     }
 }
 
-#[tokio::test]
-async fn a_bearer_is_the_id_of_a_document_with_a_token() {
-    let world = World::new().await;
+async fn a_bearer_is_the_id_of_a_document_with_a_token(place: Arc<Place>) {
+    let world = World::new(&place).await;
     let good = token("alpha_admin").signed();
     world.put("system_auth", "good", json!({"pvt_type": "bearer-token", "Token": good})).await;
     world.put("system_auth", "deleted", json!({"Token": good, "pvt_deleted": true})).await;
@@ -158,9 +154,8 @@ async fn a_bearer_is_the_id_of_a_document_with_a_token() {
     assert_eq!(verdict(&other), "invalid");
 }
 
-#[tokio::test]
-async fn a_token_may_act_for_a_user_below() {
-    let world = World::new().await;
+async fn a_token_may_act_for_a_user_below(place: Arc<Place>) {
+    let world = World::new(&place).await;
     let act = async |who: &str, wanted: Value| world.verify(&token(who).claim("as", wanted).signed()).await;
     let as_user = |account: &str, user: &str| json!({"account_id": id(account), "owner_id": id(user)});
 
@@ -194,9 +189,8 @@ async fn a_token_may_act_for_a_user_below() {
 }
 
 /// Descent is what the database of all accounts says, where deleted accounts are nobody's.
-#[tokio::test]
-async fn a_deleted_account_is_below_nobody() {
-    let world = World::new().await;
+async fn a_deleted_account_is_below_nobody(place: Arc<Place>) {
+    let world = World::new(&place).await;
     let wanted = json!({"account_id": id("gamma"), "owner_id": id("gamma_admin")});
     let acting = token("alpha_admin").claim("as", wanted).signed();
     for (changes, expected) in [
@@ -214,9 +208,8 @@ async fn a_deleted_account_is_below_nobody() {
     assert_eq!(verdict(&result), "invalid", "no database of accounts");
 }
 
-#[tokio::test]
-async fn the_trial_of_the_callers_account_counts() {
-    let world = World::new().await;
+async fn the_trial_of_the_callers_account_counts(place: Arc<Place>) {
+    let world = World::new(&place).await;
     let expired = world.verify(&token("echo_admin").signed()).await;
     assert!(matches!(expired, Err(AuthError::TrialExpired { at: EXPIRED_AT })));
     assert_eq!(world.verdict(&token("echo").signed()).await, "trial over");
@@ -238,3 +231,15 @@ async fn the_trial_of_the_callers_account_counts() {
         assert_eq!(verdict(&result), expected, "{at}");
     }
 }
+
+on_each_store![
+    basic_is_an_account_and_the_digest_of_a_users_credentials,
+    the_kind_of_basic_is_the_accounts_or_the_systems,
+    a_user_counts_for_its_own_account_only,
+    basic_needs_exactly_one_user_who_is_enabled,
+    restrictions_hold_for_basic_too,
+    a_bearer_is_the_id_of_a_document_with_a_token,
+    a_token_may_act_for_a_user_below,
+    a_deleted_account_is_below_nobody,
+    the_trial_of_the_callers_account_counts,
+];

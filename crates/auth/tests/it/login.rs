@@ -1,14 +1,17 @@
 //! Logging in.
 
+use std::sync::Arc;
+
 use auth::{Login, LoginError, Settings};
 use serde_json::{Value, json};
 
+use crate::place::{Place, on_each_store};
 use crate::support::{EXPIRED_AT, World, account_id, id, md5, object, sha1, soon, token};
 
 const CREDENTIALS: &str = "admin:alpha-password";
 
-async fn world() -> World {
-    let world = World::new().await;
+async fn world(place: &Place) -> World {
+    let world = World::new(place).await;
     world.push_views().await;
     world
 }
@@ -31,9 +34,8 @@ async fn lifetime(world: &World, login: &Login) -> Option<i64> {
     Some(end - crate::support::unix_now())
 }
 
-#[tokio::test]
-async fn a_user_logs_in_by_digest_and_account() {
-    let world = world().await;
+async fn a_user_logs_in_by_digest_and_account(place: Arc<Place>) {
+    let world = world(&place).await;
     let admin = format!("in as {}", id("alpha_admin"));
     let good = md5(CREDENTIALS);
     for (data, expected) in [
@@ -63,9 +65,8 @@ async fn a_user_logs_in_by_digest_and_account() {
     assert!(matches!(user_auth(&world, expired).await, Err(LoginError::AccountExpired { at: EXPIRED_AT })));
 }
 
-#[tokio::test]
-async fn the_token_of_a_login_is_good() {
-    let world = world().await;
+async fn the_token_of_a_login_is_good(place: Arc<Place>) {
+    let world = world(&place).await;
     let wanted = json!({"account_id": id("gamma"), "owner_id": id("gamma_admin")});
     let data = json!({"credentials": md5(CREDENTIALS), "account_name": "alpha"});
     let login = user_auth(&world, data.clone()).await.unwrap();
@@ -82,9 +83,8 @@ async fn the_token_of_a_login_is_good() {
     assert_eq!(world.verify(&login.token).await.unwrap().account_id().as_str(), id("gamma"));
 }
 
-#[tokio::test]
-async fn an_account_logs_in_by_its_key() {
-    let world = world().await;
+async fn an_account_logs_in_by_its_key(place: Arc<Place>) {
+    let world = world(&place).await;
     let login = world.auth.api_auth(&md5("alpha").repeat(2), soon()).await.unwrap();
     assert_eq!(login.id, id("alpha"));
     assert!(!login.data.contains_key("owner_id"));
@@ -101,9 +101,8 @@ async fn an_account_logs_in_by_its_key() {
     assert_eq!(world.verdict(&login.token).await, "trial over");
 }
 
-#[tokio::test]
-async fn disabled_users_and_accounts_stay_out() {
-    let world = world().await;
+async fn disabled_users_and_accounts_stay_out(place: Arc<Place>) {
+    let world = world(&place).await;
     let data = json!({"credentials": md5(CREDENTIALS), "account_name": "alpha"});
     let alpha = account_id("alpha");
     world.change(alpha.db().as_str(), alpha.as_str(), json!({"pvt_enabled": false})).await;
@@ -119,9 +118,8 @@ async fn disabled_users_and_accounts_stay_out() {
 
 /// The nearest configuration that says anything counts: the account's, its ancestors' up to the first
 /// reseller, the system's.
-#[tokio::test]
-async fn a_way_of_logging_in_can_be_switched_off() {
-    let world = world().await;
+async fn a_way_of_logging_in_can_be_switched_off(place: Arc<Place>) {
+    let world = world(&place).await;
     let data = json!({"credentials": md5("admin:gamma-password"), "account_name": "gamma"});
     let says = |module: &str, enabled: Value| json!({"auth_modules": {module: {"enabled": enabled}}});
     let (alpha, gamma) = (account_id("alpha").db(), account_id("gamma").db());
@@ -153,9 +151,8 @@ async fn a_way_of_logging_in_can_be_switched_off() {
     assert!(matches!(by_key, Err(LoginError::ModuleDisabled)));
 }
 
-#[tokio::test]
-async fn a_token_is_good_for_as_long_as_is_configured() {
-    let world = world().await;
+async fn a_token_is_good_for_as_long_as_is_configured(place: Arc<Place>) {
+    let world = world(&place).await;
     let data = json!({"credentials": md5(CREDENTIALS), "account_name": "alpha"});
     let alpha = account_id("alpha").db();
     let check = async |name: &str, expected: Option<i64>| {
@@ -184,9 +181,8 @@ async fn a_token_is_good_for_as_long_as_is_configured() {
     check("for ever", None).await;
 }
 
-#[tokio::test]
-async fn a_client_is_told_about_its_account() {
-    let world = world().await;
+async fn a_client_is_told_about_its_account(place: Arc<Place>) {
+    let world = world(&place).await;
     let told = async |name: &str| {
         let data = json!({"credentials": md5(&format!("admin:{name}-password")), "account_name": name});
         Value::Object(user_auth(&world, data).await.unwrap().data)
@@ -212,9 +208,8 @@ async fn a_client_is_told_about_its_account() {
 }
 
 /// A token keeps its reach when its account's documents move on; what logging in makes is no exception.
-#[tokio::test]
-async fn a_login_reaches_what_its_token_would() {
-    let world = world().await;
+async fn a_login_reaches_what_its_token_would(place: Arc<Place>) {
+    let world = world(&place).await;
     let login = world.auth.api_auth(&md5("alpha").repeat(2), soon()).await.unwrap();
     let (minted, made) =
         (world.verify(&login.token).await.unwrap(), world.verify(&token("alpha").signed()).await.unwrap());
@@ -224,3 +219,14 @@ async fn a_login_reaches_what_its_token_would() {
         assert_eq!(world.authorise(&minted, target, asked).await, expected, "{target}");
     }
 }
+
+on_each_store![
+    a_user_logs_in_by_digest_and_account,
+    the_token_of_a_login_is_good,
+    an_account_logs_in_by_its_key,
+    disabled_users_and_accounts_stay_out,
+    a_way_of_logging_in_can_be_switched_off,
+    a_token_is_good_for_as_long_as_is_configured,
+    a_client_is_told_about_its_account,
+    a_login_reaches_what_its_token_would,
+];

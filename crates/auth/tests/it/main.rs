@@ -1,4 +1,4 @@
-//! Tokens and access, seen from outside, over the embedded store.
+//! Tokens and access, seen from outside, over each store.
 
 // These are tests: a panic is how they report.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
@@ -9,6 +9,8 @@ mod caches;
 mod credentials;
 mod login;
 mod mutations;
+mod place;
+mod prefixed;
 mod read_only;
 mod restrictions;
 mod rounds;

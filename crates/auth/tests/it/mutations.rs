@@ -1,9 +1,11 @@
 //! No token that differs from a good one by a little is good.
 
+use std::sync::Arc;
+
 use proptest::prelude::{ProptestConfig, any, prop, proptest};
 use serde_json::json;
-use tokio::runtime::Runtime;
 
+use crate::place::{Kind, Place, on_each_store, run};
 use crate::support::{Token, World, base64url, id, pem, public_key, token};
 
 /// Tokens that are not what was signed, made from good ones.
@@ -74,9 +76,8 @@ fn confusions() -> Vec<String> {
     all
 }
 
-#[tokio::test]
-async fn no_mutation_of_a_good_token_is_good() {
-    let world = World::new().await;
+async fn no_mutation_of_a_good_token_is_good(place: Arc<Place>) {
+    let world = World::new(&place).await;
     let goods = ["alpha_admin", "beta_admin", "alpha"].map(|name| token(name).signed());
     for good in &goods {
         assert_eq!(world.verdict(good).await, "good");
@@ -89,9 +90,8 @@ async fn no_mutation_of_a_good_token_is_good() {
 }
 
 /// Claims that were changed under an old signature.
-#[tokio::test]
-async fn no_claim_can_be_changed_under_a_signature() {
-    let world = World::new().await;
+async fn no_claim_can_be_changed_under_a_signature(place: Arc<Place>) {
+    let world = World::new(&place).await;
     let good = token("alpha_admin").signed();
     let signature = good.rsplit('.').next().unwrap();
     for (claim, value) in [
@@ -115,8 +115,8 @@ proptest! {
         parts in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..64), 0..5),
         text in any::<String>(),
     ) {
-        Runtime::new().unwrap().block_on(async {
-            let world = World::without_accounts(auth::Settings::default()).await;
+        run(Kind::Embedded, async |place| {
+            let world = World::without_accounts(&place, auth::Settings::default()).await;
             let parts: Vec<_> = parts.iter().map(base64url).collect();
             assert_eq!(world.verdict(&parts.join(".")).await, "invalid");
             assert_eq!(world.verdict(&text).await, "invalid");
@@ -125,3 +125,5 @@ proptest! {
         });
     }
 }
+
+on_each_store![no_mutation_of_a_good_token_is_good, no_claim_can_be_changed_under_a_signature,];

@@ -1,15 +1,17 @@
 //! Verifying never writes, whatever it is shown; only logging in may create the views that it needs.
 
+use std::sync::Arc;
+
 use auth::{Asked, Settings};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 
-use crate::support::{KID, World, account_id, id, md5, object, sequences, soon, token};
+use crate::place::{Place, on_each_store};
+use crate::support::{KID, World, account_id, id, md5, object, revisions, soon, token};
 
-#[tokio::test]
-async fn verifying_writes_nothing() {
-    let world = World::with(Settings { may_create_views: true, ..Settings::default() }).await;
+async fn verifying_writes_nothing(place: Arc<Place>) {
+    let world = World::with(&place, Settings { may_create_views: true, ..Settings::default() }).await;
     // What tempts Kazoo to write: a user and an account without a secret, a key without its attachment,
     // an expired trial, no views.
     let gamma = account_id("gamma").db();
@@ -17,7 +19,7 @@ async fn verifying_writes_nothing() {
         world.change(gamma.as_str(), &doc, json!({"pvt_signature_secret": null})).await;
     }
     world.put("system_auth", "bare", json!({"pvt_type": "system_key"})).await;
-    let before = sequences(&world.store).await;
+    let before = revisions(&*world.store).await;
 
     let acting = json!({"account_id": id("gamma"), "owner_id": id("gamma_user")});
     for (token, expected) in [
@@ -45,23 +47,24 @@ async fn verifying_writes_nothing() {
     for target in ["alpha", "gamma", "beta"] {
         world.authorise(&caller, target, Asked { params: &[], verb: "GET" }).await;
     }
-    assert_eq!(sequences(&world.store).await, before);
+    assert_eq!(revisions(&*world.store).await, before);
 }
 
-#[tokio::test]
-async fn only_logging_in_creates_views_and_only_where_it_may() {
+async fn only_logging_in_creates_views_and_only_where_it_may(place: Arc<Place>) {
     let data = object(json!({"credentials": md5("admin:alpha-password"), "account_name": "alpha"}));
-    let world = World::new().await;
-    let before = sequences(&world.store).await;
+    let world = World::new(&place).await;
+    let before = revisions(&*world.store).await;
     assert!(world.auth.user_auth(&data, soon()).await.is_err());
     assert!(world.auth.api_auth(&md5("alpha").repeat(2), soon()).await.is_err());
-    assert_eq!(sequences(&world.store).await, before);
+    assert_eq!(revisions(&*world.store).await, before);
 
     let owner = world.fresh(Settings { may_create_views: true, ..Settings::default() });
     owner.user_auth(&data, soon()).await.unwrap();
     owner.api_auth(&md5("alpha").repeat(2), soon()).await.unwrap();
-    let once = sequences(&world.store).await;
+    let once = revisions(&*world.store).await;
     assert_ne!(once, before);
     owner.user_auth(&data, soon()).await.unwrap();
-    assert_eq!(sequences(&world.store).await, once);
+    assert_eq!(revisions(&*world.store).await, once);
 }
+
+on_each_store![verifying_writes_nothing, only_logging_in_creates_views_and_only_where_it_may,];

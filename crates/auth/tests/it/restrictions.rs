@@ -1,8 +1,11 @@
 //! Token restrictions, rule by rule.
 
+use std::sync::Arc;
+
 use auth::Asked;
 use serde_json::{Value, json};
 
+use crate::place::{Place, on_each_store};
 use crate::support::{World, account_id, id, token};
 
 /// Puts alpha's restrictions in place, and looks at them anew.
@@ -23,9 +26,8 @@ fn for_groups(rules: Value) -> Value {
     json!({"_": {"_": {"groups": [{"rules": rules}]}}})
 }
 
-#[tokio::test]
-async fn rules_are_chosen_by_method_and_level() {
-    let world = World::new().await;
+async fn rules_are_chosen_by_method_and_level(place: Arc<Place>) {
+    let world = World::new(&place).await;
     let get = json!({"groups": [{"rules": {"#": ["GET"]}}]});
     let put = json!({"groups": [{"rules": {"#": ["PUT"]}}]});
     let world = restricted(world, json!({"cb_user_auth": {"admin": get, "user": put}, "_": {"_": {}}})).await;
@@ -57,9 +59,8 @@ async fn rules_are_chosen_by_method_and_level() {
     check(&world, "alpha_admin", ("alpha", &[], "PUT"), "allowed").await;
 }
 
-#[tokio::test]
-async fn a_level_is_the_users_own_or_the_systems() {
-    let world = World::new().await;
+async fn a_level_is_the_users_own_or_the_systems(place: Arc<Place>) {
+    let world = World::new(&place).await;
     let put = json!({"groups": [{"rules": {"#": ["PUT"]}}]});
     let world = restricted(world, json!({"_": {"reader": {}, "user": put, "admin": {}}})).await;
     let alpha = account_id("alpha").db();
@@ -79,9 +80,8 @@ async fn a_level_is_the_users_own_or_the_systems() {
     assert_eq!(world.authorise(&caller, "alpha", Asked { params: &[], verb: "PUT" }).await, "allowed");
 }
 
-#[tokio::test]
-async fn patterns_are_tried_in_the_order_of_the_document() {
-    let mut world = World::new().await;
+async fn patterns_are_tried_in_the_order_of_the_document(place: Arc<Place>) {
+    let mut world = World::new(&place).await;
     for (rules, params, verb, expected) in [
         (json!({"/": ["GET"]}), &[][..], "GET", "allowed"),
         (json!({"/": ["GET"]}), &[], "PUT", "restricted"),
@@ -106,9 +106,8 @@ async fn patterns_are_tried_in_the_order_of_the_document() {
     }
 }
 
-#[tokio::test]
-async fn endpoints_without_rules_are_refused_once_there_are_any() {
-    let mut world = World::new().await;
+async fn endpoints_without_rules_are_refused_once_there_are_any(place: Arc<Place>) {
+    let mut world = World::new(&place).await;
     let all = json!({"#": ["_"]});
     for (rules, expected) in [
         (json!({"groups": [{"rules": all}]}), "allowed"),
@@ -126,9 +125,8 @@ async fn endpoints_without_rules_are_refused_once_there_are_any() {
     }
 }
 
-#[tokio::test]
-async fn the_first_rules_that_speak_of_the_account_count() {
-    let mut world = World::new().await;
+async fn the_first_rules_that_speak_of_the_account_count(place: Arc<Place>) {
+    let mut world = World::new(&place).await;
     let (alpha, gamma, beta) = (id("alpha"), id("gamma"), id("beta"));
     for (accounts, own, below, elsewhere) in [
         (json!(null), "allowed", "allowed", "out of reach"),
@@ -158,9 +156,8 @@ async fn the_first_rules_that_speak_of_the_account_count() {
     check(&world, "alpha_admin", ("alpha", &[], "PUT"), "allowed").await;
 }
 
-#[tokio::test]
-async fn the_systems_rules_stand_in_for_an_accounts() {
-    let world = World::new().await;
+async fn the_systems_rules_stand_in_for_an_accounts(place: Arc<Place>) {
+    let world = World::new(&place).await;
     let get = json!({"_": {"groups": [{"rules": {"#": ["GET"]}}]}});
     let system = json!({"default": {"cb_user_auth": get, "cb_api_auth": true}});
     world.put("system_config", "crossbar.token_restrictions", system).await;
@@ -182,25 +179,22 @@ async fn the_systems_rules_stand_in_for_an_accounts() {
     check(&world, "alpha_admin", ("alpha", &[], "PUT"), "restricted").await;
 }
 
-#[tokio::test]
-async fn a_token_without_a_method_has_the_rules_of_any() {
-    let world = World::new().await;
+async fn a_token_without_a_method_has_the_rules_of_any(place: Arc<Place>) {
+    let world = World::new(&place).await;
     let world = restricted(world, json!({"_": {"_": {}}})).await;
     let caller = world.verify(&token("alpha_admin").claim("method", None).signed()).await.unwrap();
     assert_eq!(world.authorise(&caller, "alpha", Asked { params: &[], verb: "GET" }).await, "restricted");
 }
 
 /// Being restricted is told before being out of reach.
-#[tokio::test]
-async fn a_restriction_outranks_reach() {
-    let world = restricted(World::new().await, json!({"_": {"_": {}}})).await;
+async fn a_restriction_outranks_reach(place: Arc<Place>) {
+    let world = restricted(World::new(&place).await, json!({"_": {"_": {}}})).await;
     check(&world, "alpha_admin", ("beta", &[], "GET"), "restricted").await;
 }
 
 /// Who acts as somebody else has that one's restrictions.
-#[tokio::test]
-async fn who_acts_as_another_is_restricted_as_that_one() {
-    let world = World::new().await;
+async fn who_acts_as_another_is_restricted_as_that_one(place: Arc<Place>) {
+    let world = World::new(&place).await;
     let gamma = account_id("gamma").db();
     world.put(gamma.as_str(), "token_restrictions", json!({"restrictions": {"_": {"user": {}}}})).await;
     for (user, expected) in [("gamma_user", "restricted"), ("gamma_admin", "allowed")] {
@@ -209,3 +203,15 @@ async fn who_acts_as_another_is_restricted_as_that_one() {
         assert_eq!(world.authorise(&caller, "gamma", Asked { params: &[], verb: "GET" }).await, expected);
     }
 }
+
+on_each_store![
+    rules_are_chosen_by_method_and_level,
+    a_level_is_the_users_own_or_the_systems,
+    patterns_are_tried_in_the_order_of_the_document,
+    endpoints_without_rules_are_refused_once_there_are_any,
+    the_first_rules_that_speak_of_the_account_count,
+    the_systems_rules_stand_in_for_an_accounts,
+    a_token_without_a_method_has_the_rules_of_any,
+    a_restriction_outranks_reach,
+    who_acts_as_another_is_restricted_as_that_one,
+];

@@ -9,21 +9,21 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use datastore::{
-    Attachments, Change, Changes, ChangesQuery, Created, Databases, DbName, Deadline, DocId, Document, Draft,
-    Result, Rev, RowStream, Store, ViewQuery,
+    Attachments, Backend, Change, Changes, ChangesQuery, Created, Databases, DbName, Deadline, DocId,
+    Document, Draft, Result, Rev, RowStream, Store, ViewQuery,
 };
-use embedded::Embedded;
 use futures::future::{BoxFuture, poll_fn};
 use futures::stream::BoxStream;
 use serde_json::json;
 use tokio::runtime::{Handle, Runtime};
 
+use crate::place::{Kind, Place};
 use crate::support::{World, account_id, id, md5, object, soon, token};
 
 /// A store whose reads wait until nothing but reads is waited for; then all of them are answered, and
 /// that was one round.
 struct InRounds {
-    inner: Embedded,
+    inner: Arc<dyn Backend>,
     runtime: Handle,
     gate: Arc<Mutex<Gate>>,
 }
@@ -112,7 +112,7 @@ impl Store for InRounds {
             // The rows are gathered, since their stream needs the runtime too.
             let rows: Vec<_> = self.runtime.block_on(async {
                 let rows = self.inner.query(db, query, deadline).await?;
-                Ok(futures::StreamExt::collect(rows).await)
+                Result::Ok(futures::StreamExt::collect(rows).await)
             })?;
             let rows: RowStream = Box::pin(futures::stream::iter(rows));
             Ok(rows)
@@ -165,13 +165,16 @@ struct Counted {
     auth: Authenticator,
     gate: Arc<Mutex<Gate>>,
     runtime: Runtime,
+    /// Holds the files of the world's store.
+    _place: Place,
 }
 
 impl Counted {
     fn new() -> Self {
         let runtime = Runtime::new().unwrap();
+        let place = Place::new(Kind::Embedded);
         let world = runtime.block_on(async {
-            let world = World::new().await;
+            let world = World::new(&place).await;
             world.push_views().await;
             // Settings of the system that are there are remembered as long as any other.
             for name in ["crossbar.token_restrictions", "crossbar.auth", "accounts", "crossbar", "cluster"] {
@@ -181,12 +184,12 @@ impl Counted {
         });
         let gate = Arc::<Mutex<Gate>>::default();
         let store = InRounds {
-            inner: world.store.clone(),
+            inner: Arc::clone(&world.store),
             runtime: runtime.handle().clone(),
             gate: Arc::clone(&gate),
         };
         let auth = Authenticator::new(Arc::new(store), Settings::default());
-        let counted = Self { world, auth, gate, runtime };
+        let counted = Self { world, auth, gate, runtime, _place: place };
         // Key and settings of the system are loaded by somebody's first request.
         counted.request("beta_admin", "beta");
         counted
@@ -282,7 +285,7 @@ fn a_warm_request_does_not_wait() {
 fn even_the_first_request_of_all_waits_for_the_key_only_in_addition() {
     let counted = Counted::new();
     let store = InRounds {
-        inner: counted.world.store.clone(),
+        inner: Arc::clone(&counted.world.store),
         runtime: counted.runtime.handle().clone(),
         gate: Arc::clone(&counted.gate),
     };

@@ -1,15 +1,17 @@
 //! What is printed shows no secret.
 
+use std::sync::Arc;
+
 use auth::{Asked, Secret, Settings, bootstrap::NewUser};
 use serde_json::json;
 
+use crate::place::{Place, on_each_store};
 use crate::support::{
     SYSTEM_SECRET, World, account_id, id, identity_sig, md5, object, secret_of, soon, token,
 };
 
-#[tokio::test]
-async fn nothing_that_can_be_printed_shows_a_secret() {
-    let world = World::new().await;
+async fn nothing_that_can_be_printed_shows_a_secret(place: Arc<Place>) {
+    let world = World::new(&place).await;
     world.push_views().await;
     let good = token("alpha_admin").signed();
     let caller = world.verify(&good).await.unwrap();
@@ -57,3 +59,5 @@ async fn nothing_that_can_be_printed_shows_a_secret() {
     }
     assert!(format!("{caller:?}").contains(&id("alpha")), "what is no secret helps whoever reads the log");
 }
+
+on_each_store![nothing_that_can_be_printed_shows_a_secret,];

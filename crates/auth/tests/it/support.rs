@@ -14,10 +14,10 @@ use aws_lc_rs::rsa::{KeyPair, KeySize};
 use aws_lc_rs::signature::{RSA_PKCS1_SHA256, RSA_PKCS1_SHA384, RSA_PKCS1_SHA512, RsaEncoding};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use datastore::{AccountId, Backend, Databases as _, DbName, Deadline, DocId, Draft, Store as _};
-use embedded::{Durability, Embedded};
+use datastore::{AccountId, Backend, DbName, Deadline, DocId, Draft};
 use serde_json::{Map, Value, json};
-use tempfile::TempDir;
+
+use crate::place::Place;
 
 pub(crate) const KID: &str = "0123456789abcdef0123456789abcdef";
 pub(crate) const SYSTEM_SECRET: &str = "fedcba9876543210fedcba9876543210";
@@ -29,9 +29,8 @@ static KEY: LazyLock<KeyPair> = LazyLock::new(|| KeyPair::generate(KeySize::Rsa2
 static OTHER_KEY: LazyLock<KeyPair> = LazyLock::new(|| KeyPair::generate(KeySize::Rsa2048).unwrap());
 
 pub(crate) struct World {
-    pub(crate) store: Embedded,
+    pub(crate) store: Arc<dyn Backend>,
     pub(crate) auth: Authenticator,
-    _folder: TempDir,
 }
 
 pub(crate) fn soon() -> Deadline {
@@ -78,12 +77,12 @@ pub(crate) fn sha1(text: &str) -> String {
 }
 
 impl World {
-    pub(crate) async fn new() -> Self {
-        Self::with(Settings::default()).await
+    pub(crate) async fn new(place: &Place) -> Self {
+        Self::with(place, Settings::default()).await
     }
 
-    pub(crate) async fn with(settings: Settings) -> Self {
-        let world = Self::without_accounts(settings).await;
+    pub(crate) async fn with(place: &Place, settings: Settings) -> Self {
+        let world = Self::without_accounts(place, settings).await;
         world.account("master", &[], json!({"pvt_superduper_admin": true})).await;
         for name in ["alpha", "beta"] {
             world.account(name, &["master"], json!({})).await;
@@ -94,15 +93,13 @@ impl World {
     }
 
     /// A store that has a key and a system secret, and nobody in it.
-    pub(crate) async fn without_accounts(settings: Settings) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let normal = embedded::Settings { durability: Durability::Normal, ..embedded::Settings::default() };
-        let store = Embedded::open(&folder.path().join("store.db"), normal).unwrap();
+    pub(crate) async fn without_accounts(place: &Place, settings: Settings) -> Self {
+        let store = place.store();
         for name in ["system_config", "system_auth", "accounts", "services"] {
             store.create_db(&db(name), soon()).await.unwrap();
         }
-        let auth = Authenticator::new(Arc::new(store.clone()), settings);
-        let world = Self { store, auth, _folder: folder };
+        let auth = Authenticator::new(Arc::clone(&store), settings);
+        let world = Self { store, auth };
         let config = json!({"default": {"system_key": KID, "secret_for_user_signature": SYSTEM_SECRET}});
         world.put("system_config", "auth", config).await;
         world.put("system_auth", KID, key_document(pem())).await;
@@ -137,7 +134,7 @@ impl World {
 
     pub(crate) async fn push_views(&self) {
         for name in ["master", "alpha", "beta", "gamma", "echo"] {
-            bootstrap::push_views(&self.store, &account_id(name), soon()).await.unwrap();
+            bootstrap::push_views(&*self.store, &account_id(name), soon()).await.unwrap();
         }
     }
 
@@ -169,7 +166,7 @@ impl World {
 
     /// An authenticator without memories, as another process would be.
     pub(crate) fn fresh(&self, settings: Settings) -> Authenticator {
-        Authenticator::new(Arc::new(self.store.clone()), settings)
+        Authenticator::new(Arc::clone(&self.store), settings)
     }
 
     /// The same world, with nothing remembered of it.
@@ -315,14 +312,17 @@ fn set(object: &mut Value, name: &str, value: Option<Value>) {
     }
 }
 
-/// The newest sequence of each database: what changes as soon as anything is written.
-pub(crate) async fn sequences(store: &dyn Backend) -> Vec<(DbName, Option<String>)> {
+/// The documents of each database with their revisions: what changes as soon as anything is written.
+pub(crate) async fn revisions(store: &dyn Backend) -> Vec<(DbName, Vec<String>)> {
     use futures::TryStreamExt as _;
-    let mut sequences = Vec::new();
+    let mut all = Vec::new();
     for db in store.list_dbs(soon()).await.unwrap() {
         let changes: Vec<_> =
             store.changes(&db, datastore::ChangesQuery::default()).try_collect().await.unwrap();
-        sequences.push((db, changes.last().map(|change| change.seq.clone())));
+        let mut revisions: Vec<_> =
+            changes.iter().map(|change| format!("{} {}", change.id, change.rev)).collect();
+        revisions.sort();
+        all.push((db, revisions));
     }
-    sequences
+    all
 }

@@ -1,8 +1,11 @@
 //! Which tokens are good, one fault at a time.
 
+use std::sync::Arc;
+
 use auth::Settings;
 use serde_json::{Value, json};
 
+use crate::place::{Place, on_each_store};
 use crate::support::{SYSTEM_SECRET, World, id, identity_sig, secret_of, soon, token, unix_now, verdict};
 
 async fn check(world: &World, name: &str, token: &str, expected: &str) {
@@ -11,9 +14,8 @@ async fn check(world: &World, name: &str, token: &str, expected: &str) {
     assert_eq!(world.verdict(token).await, expected, "{name}, again");
 }
 
-#[tokio::test]
-async fn a_token_is_judged_by_its_header() {
-    let world = World::new().await;
+async fn a_token_is_judged_by_its_header(place: Arc<Place>) {
+    let world = World::new(&place).await;
     let admin = || token("alpha_admin");
     for (name, header, value, expected) in [
         ("as it is minted", "typ", Some(json!("JWT")), "good"),
@@ -42,9 +44,8 @@ async fn a_token_is_judged_by_its_header() {
     check(&world, "a list for a header", &array.signed(), "invalid").await;
 }
 
-#[tokio::test]
-async fn a_token_is_judged_by_its_claims() {
-    let world = World::new().await;
+async fn a_token_is_judged_by_its_claims(place: Arc<Place>) {
+    let world = World::new(&place).await;
     let now = unix_now();
     for (name, claim, value, expected) in [
         ("never expires", "exp", None, "good"),
@@ -79,9 +80,8 @@ async fn a_token_is_judged_by_its_claims() {
     }
 }
 
-#[tokio::test]
-async fn a_signature_comes_before_the_time() {
-    let world = World::new().await;
+async fn a_signature_comes_before_the_time(place: Arc<Place>) {
+    let world = World::new(&place).await;
     let expired = token("alpha_admin").claim("exp", json!(unix_now() - 1));
     check(&world, "expired, signed by a stranger", &expired.signed_by_a_stranger(), "invalid").await;
     check(&world, "a stranger's", &token("alpha_admin").signed_by_a_stranger(), "invalid").await;
@@ -89,9 +89,8 @@ async fn a_signature_comes_before_the_time() {
     check(&world, "expired comes before the identity", &wrong_identity.signed(), "expired").await;
 }
 
-#[tokio::test]
-async fn a_token_has_three_parts_and_nothing_around_them() {
-    let world = World::new().await;
+async fn a_token_has_three_parts_and_nothing_around_them(place: Arc<Place>) {
+    let world = World::new(&place).await;
     let good = token("alpha_admin").signed();
     let parts: Vec<_> = good.split('.').collect();
     for (name, text, expected) in [
@@ -113,9 +112,8 @@ async fn a_token_has_three_parts_and_nothing_around_them() {
     }
 }
 
-#[tokio::test]
-async fn whoever_signs_the_identity_must_be_there_with_its_secret() {
-    let world = World::new().await;
+async fn whoever_signs_the_identity_must_be_there_with_its_secret(place: Arc<Place>) {
+    let world = World::new(&place).await;
     let alpha = crate::support::account_id("alpha").db();
     let device_token = token("alpha_admin").claim("device_id", json!(id("alpha_device"))).claim(
         "identity_sig",
@@ -144,9 +142,8 @@ async fn whoever_signs_the_identity_must_be_there_with_its_secret() {
     check(&world, "signed with no secret", &empty.signed(), "invalid").await;
 }
 
-#[tokio::test]
-async fn a_wanted_account_must_be_the_tokens() {
-    let world = World::new().await;
+async fn a_wanted_account_must_be_the_tokens(place: Arc<Place>) {
+    let world = World::new(&place).await;
     let good = token("alpha_admin").signed();
     for (wanted, expected) in [
         (id("alpha"), "good"),
@@ -163,9 +160,8 @@ async fn a_wanted_account_must_be_the_tokens() {
     assert_eq!(verdict(&result), "expired", "the time comes first");
 }
 
-#[tokio::test]
-async fn strictness_refuses_what_lasts_for_ever_or_is_unsigned() {
-    let world = World::with(Settings { strict_tokens: true, ..Settings::default() }).await;
+async fn strictness_refuses_what_lasts_for_ever_or_is_unsigned(place: Arc<Place>) {
+    let world = World::with(&place, Settings { strict_tokens: true, ..Settings::default() }).await;
     check(&world, "as it is minted", &token("alpha_admin").signed(), "good").await;
     check(&world, "never expires", &token("alpha_admin").claim("exp", None).signed(), "invalid").await;
     let unsigned = token("alpha_admin").claim("identity_sig", None);
@@ -173,9 +169,8 @@ async fn strictness_refuses_what_lasts_for_ever_or_is_unsigned() {
     check(&world, "expired and unsigned", &unsigned.claim("exp", json!(1)).signed(), "expired").await;
 }
 
-#[tokio::test]
-async fn a_caller_is_who_the_token_says() {
-    let world = World::new().await;
+async fn a_caller_is_who_the_token_says(place: Arc<Place>) {
+    let world = World::new(&place).await;
     let caller = world.verify(&token("alpha_admin").signed()).await.unwrap();
     assert_eq!(caller.account_id().as_str(), id("alpha"));
     assert_eq!(
@@ -194,9 +189,8 @@ async fn a_caller_is_who_the_token_says() {
 }
 
 /// A token that the program mints itself is good, and has what Kazoo's have.
-#[tokio::test]
-async fn no_two_minted_tokens_are_the_same() {
-    let world = World::new().await;
+async fn no_two_minted_tokens_are_the_same(place: Arc<Place>) {
+    let world = World::new(&place).await;
     let alpha = crate::support::account_id("alpha");
     let first = world.auth.mint(&alpha, None, 60, soon()).await.unwrap();
     let second = world.auth.mint(&alpha, None, 60, soon()).await.unwrap();
@@ -205,9 +199,8 @@ async fn no_two_minted_tokens_are_the_same() {
     assert!(world.verify(&second).await.is_ok());
 }
 
-#[tokio::test]
-async fn a_minted_token_is_laid_out_as_kazoos() {
-    let world = World::new().await;
+async fn a_minted_token_is_laid_out_as_kazoos(place: Arc<Place>) {
+    let world = World::new(&place).await;
     let alpha = crate::support::account_id("alpha");
     for (owner, expected) in [
         (Some(id("alpha_admin")), r#"{"iss","identity_sig","account_id","owner_id","method","exp","jti"}"#),
@@ -224,3 +217,16 @@ async fn a_minted_token_is_laid_out_as_kazoos() {
         assert_eq!(format!("{{{}}}", names.join(",")), expected);
     }
 }
+
+on_each_store![
+    a_token_is_judged_by_its_header,
+    a_token_is_judged_by_its_claims,
+    a_signature_comes_before_the_time,
+    a_token_has_three_parts_and_nothing_around_them,
+    whoever_signs_the_identity_must_be_there_with_its_secret,
+    a_wanted_account_must_be_the_tokens,
+    strictness_refuses_what_lasts_for_ever_or_is_unsigned,
+    a_caller_is_who_the_token_says,
+    no_two_minted_tokens_are_the_same,
+    a_minted_token_is_laid_out_as_kazoos,
+];

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use couchdb::standin::{unique_db, url};
 use couchdb::{Client, Error, Settings};
 use datastore::{Created, Deadline, DocId, Draft, Rev, ViewQuery};
 use futures::TryStreamExt;
 use serde_json::{Map, json};
 
-use crate::server::{client, in_fresh_db, settings, soon, unique_db, url};
+use crate::server::{client, in_fresh_db, settings, soon};
 
 fn id(text: &str) -> DocId {
     DocId::parse(text).unwrap()

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use couchdb::standin;
 use datastore::suite::Subject;
 
 use crate::server;
 
 async fn subject() -> Subject {
-    Subject::new(Arc::new(server::client()), server::unique_db())
+    Subject::new(Arc::new(server::client()), standin::unique_db())
 }
 
 /// What the stand-in cannot show, and why. A real CouchDB has no such rows.
@@ -23,7 +24,7 @@ const STANDIN_DIFFERENCES: &[(&str, &str)] = &[
 ];
 
 fn known_differences() -> &'static [(&'static str, &'static str)] {
-    if server::is_real() { &[] } else { STANDIN_DIFFERENCES }
+    if standin::is_real() { &[] } else { STANDIN_DIFFERENCES }
 }
 
 datastore::store_suite!(subject, known_differences());

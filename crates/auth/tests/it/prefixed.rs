@@ -1,0 +1,122 @@
+//! A store inside a store: its databases are those of the other one whose names begin with a prefix.
+//! So that tests, each with a `system_config` of its own, share a CouchDB.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use datastore::{
+    Attachments, Backend, Change, Changes, ChangesQuery, Created, Databases, DbName, Deadline, DocId,
+    Document, Draft, Result, Rev, RowStream, Store, ViewQuery,
+};
+use futures::future::BoxFuture;
+use futures::stream::{BoxStream, StreamExt as _};
+
+pub(crate) struct Prefixed {
+    pub(crate) inner: Arc<dyn Backend>,
+    pub(crate) prefix: DbName,
+}
+
+impl Prefixed {
+    fn outside(&self, db: &DbName) -> DbName {
+        DbName::parse(&format!("{}/{db}", self.prefix)).unwrap()
+    }
+
+    fn inside(&self, db: &DbName) -> Option<DbName> {
+        let rest = db.as_str().strip_prefix(self.prefix.as_str())?.strip_prefix('/')?;
+        Some(DbName::parse(rest).unwrap())
+    }
+}
+
+impl Store for Prefixed {
+    fn fetch<'a>(
+        &'a self,
+        db: &'a DbName,
+        id: &'a DocId,
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<Document>> {
+        Box::pin(async move { self.inner.fetch(&self.outside(db), id, deadline).await })
+    }
+
+    fn fetch_many<'a>(
+        &'a self,
+        db: &'a DbName,
+        ids: &'a [DocId],
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<Vec<Result<Document>>>> {
+        Box::pin(async move { self.inner.fetch_many(&self.outside(db), ids, deadline).await })
+    }
+
+    fn save<'a>(&'a self, db: &'a DbName, draft: Draft, deadline: Deadline) -> BoxFuture<'a, Result<Rev>> {
+        Box::pin(async move { self.inner.save(&self.outside(db), draft, deadline).await })
+    }
+
+    fn save_many<'a>(
+        &'a self,
+        db: &'a DbName,
+        drafts: Vec<Draft>,
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<Vec<Result<Rev>>>> {
+        Box::pin(async move { self.inner.save_many(&self.outside(db), drafts, deadline).await })
+    }
+
+    fn delete<'a>(
+        &'a self,
+        db: &'a DbName,
+        id: &'a DocId,
+        base: &'a Rev,
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<Rev>> {
+        Box::pin(async move { self.inner.delete(&self.outside(db), id, base, deadline).await })
+    }
+
+    fn query<'a>(
+        &'a self,
+        db: &'a DbName,
+        query: ViewQuery,
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<RowStream>> {
+        Box::pin(async move { self.inner.query(&self.outside(db), query, deadline).await })
+    }
+}
+
+impl Attachments for Prefixed {
+    fn fetch_attachment<'a>(
+        &'a self,
+        db: &'a DbName,
+        id: &'a DocId,
+        name: &'a str,
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<Bytes>> {
+        Box::pin(async move { self.inner.fetch_attachment(&self.outside(db), id, name, deadline).await })
+    }
+}
+
+impl Changes for Prefixed {
+    /// Of a feed that ends: its changes come all at once.
+    fn changes<'a>(&'a self, db: &'a DbName, query: ChangesQuery) -> BoxStream<'a, Result<Change>> {
+        let (inner, db) = (Arc::clone(&self.inner), self.outside(db));
+        let all = async move { inner.changes(&db, query).collect::<Vec<_>>().await };
+        Box::pin(futures::stream::once(all).flat_map(futures::stream::iter))
+    }
+}
+
+impl Databases for Prefixed {
+    fn create_db<'a>(&'a self, db: &'a DbName, deadline: Deadline) -> BoxFuture<'a, Result<Created>> {
+        Box::pin(async move { self.inner.create_db(&self.outside(db), deadline).await })
+    }
+
+    fn db_exists<'a>(&'a self, db: &'a DbName, deadline: Deadline) -> BoxFuture<'a, Result<bool>> {
+        Box::pin(async move { self.inner.db_exists(&self.outside(db), deadline).await })
+    }
+
+    fn delete_db<'a>(&'a self, db: &'a DbName, deadline: Deadline) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move { self.inner.delete_db(&self.outside(db), deadline).await })
+    }
+
+    fn list_dbs(&self, deadline: Deadline) -> BoxFuture<'_, Result<Vec<DbName>>> {
+        Box::pin(async move {
+            let all = self.inner.list_dbs(deadline).await?;
+            Ok(all.iter().filter_map(|db| self.inside(db)).collect())
+        })
+    }
+}

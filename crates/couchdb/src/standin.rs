@@ -1,0 +1,74 @@
+//! The CouchDB that tests run against: a real one where `COUCHDB_URL` says where, otherwise the stand-in
+//! from npm: the one at `STANDIN_URL`, or one of this process's own. Only for tests, of this crate and of
+//! those that build on it.
+
+// This is test code that happens to be exported: a panic is how it reports.
+#![allow(clippy::expect_used, clippy::panic)]
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use datastore::DbName;
+
+/// The stand-in of this process. Its standard input closes with the process, and with that it ends.
+struct Standin {
+    url: String,
+    _process: Child,
+}
+
+/// The address of the server to test against, credentials included.
+///
+/// # Panics
+/// Where a stand-in is needed and cannot be started.
+#[must_use]
+pub fn url() -> String {
+    static STANDIN: OnceLock<Standin> = OnceLock::new();
+    let named = ["COUCHDB_URL", "STANDIN_URL"].into_iter().find_map(from_environment);
+    named.unwrap_or_else(|| STANDIN.get_or_init(start).url.clone())
+}
+
+/// Whether it is a real CouchDB.
+#[must_use]
+pub fn is_real() -> bool {
+    from_environment("COUCHDB_URL").is_some()
+}
+
+/// The name of a database that nobody else uses.
+///
+/// # Panics
+/// Never, unless the clock is before 1970.
+#[must_use]
+pub fn unique_db() -> DbName {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock after 1970").as_micros();
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    DbName::parse(&format!("test/{now}/{}/{count}", std::process::id())).expect("a name by the rules")
+}
+
+fn from_environment(variable: &str) -> Option<String> {
+    std::env::var(variable).ok().filter(|url| !url.is_empty())
+}
+
+fn start() -> Standin {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("standin");
+    assert!(
+        folder.join("node_modules").is_dir(),
+        "the CouchDB stand-in is not installed; run: npm ci --prefix crates/couchdb/standin"
+    );
+    let mut process = Command::new("node")
+        .arg("server.js")
+        .current_dir(folder)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("node is needed for the CouchDB stand-in");
+    let output = process.stdout.take().expect("its output is piped");
+    let mut line = String::new();
+    BufReader::new(output).read_line(&mut line).expect("the stand-in says where it listens");
+    assert!(line.starts_with("http://"), "the stand-in says {line:?}");
+    Standin { url: line.trim().to_owned(), _process: process }
+}
