@@ -6,6 +6,7 @@ use std::time::Duration;
 use aws_lc_rs::digest::{SHA256, digest};
 use datastore::{AccountId, Backend, Deadline, Result};
 use futures::future;
+use ipnet::IpNet;
 use moka::sync::Cache;
 use serde_json::{Map, Value};
 
@@ -17,6 +18,7 @@ use crate::error::AuthError;
 use crate::jwt::{Jwt, is_identity_signature};
 use crate::key::VerifyingKey;
 use crate::lookup::{Identity, Lookup, system_db};
+use crate::rate_limits::RateLimits;
 use crate::restrictions::{Asked, Restrictions};
 use crate::secret::Secret;
 
@@ -33,6 +35,9 @@ pub struct Settings {
     pub kazoo_node: Option<String>,
     /// The Kazoo zone whose section of a configuration document counts second.
     pub kazoo_zone: Option<String>,
+    /// Peers, or networks of them, whose `X-Forwarded-For` is believed; none for those that Kazoo's
+    /// configuration names.
+    pub reverse_proxies: Option<Vec<IpNet>>,
     /// Refuse tokens that never expire or that no identity has signed.
     pub strict_tokens: bool,
     /// Create the views that logging in needs where they are missing. Only for a store that is this
@@ -49,6 +54,7 @@ impl Default for Settings {
         Self {
             kazoo_node: None,
             kazoo_zone: None,
+            reverse_proxies: None,
             strict_tokens: false,
             may_create_views: false,
             remember_for: Duration::from_secs(60),
@@ -61,6 +67,8 @@ impl Default for Settings {
 pub struct Authenticator {
     pub(crate) lookup: Lookup,
     pub(crate) settings: Settings,
+    /// What counts for clients as long as the store has not been asked.
+    pub(crate) default_rate_limits: Arc<RateLimits>,
     verified: Cache<[u8; 32], Arc<Verified>>,
     /// Tokens that were logged out here, for as long as something may still be remembered of them.
     ended: Cache<[u8; 32], ()>,
@@ -101,7 +109,9 @@ impl Authenticator {
         let verified = Cache::builder().max_capacity(MAX_VERIFIED).time_to_live(lifetime).build();
         let ended =
             Cache::builder().max_capacity(MAX_VERIFIED).time_to_live(lifetime.saturating_mul(2)).build();
-        Self { lookup, settings, verified, ended }
+        let proxies = settings.reverse_proxies.as_deref();
+        let default_rate_limits = Arc::new(RateLimits::read(&Config::default(), &Config::default(), proxies));
+        Self { lookup, settings, default_rate_limits, verified, ended }
     }
 
     /// Verifies a token. `wanted_account` is the header `X-Auth-Account-ID`, which must name the

@@ -12,6 +12,7 @@ use crate::authenticator::Settings;
 use crate::config::Config;
 use crate::key::{SigningKey, VerifyingKey};
 use crate::memory::{Lifetimes, Memory};
+use crate::rate_limits::RateLimits;
 use crate::secret::Secret;
 
 /// The attachment that holds a key.
@@ -30,6 +31,7 @@ pub(crate) struct Lookup {
     resellers: Memory<AccountId, ()>,
     descendants: Memory<(AccountId, AccountId), ()>,
     logged_out: Memory<[u8; 32], ()>,
+    pub(crate) rate_limits: Memory<(), Arc<RateLimits>>,
 }
 
 /// What a user, device or account that is not deleted says about tokens in its name.
@@ -62,6 +64,7 @@ impl Lookup {
             resellers: Memory::new(lifetimes),
             descendants: Memory::new(lifetimes),
             logged_out: Memory::new(lifetimes),
+            rate_limits: Memory::new(lifetimes),
         }
     }
 
@@ -145,11 +148,14 @@ impl Lookup {
 
     /// A configuration document; an absent one says nothing.
     pub(crate) async fn config(&self, name: &'static str, deadline: Deadline) -> Result<Arc<Config>> {
-        let load = async {
-            let members = self.read(&system_db("system_config")?, name, deadline).await?;
-            Ok(members.map(|members| Arc::new(Config::read(members, &self.places))))
-        };
+        let load = async { Ok(self.load_config(name, deadline).await?.map(Arc::new)) };
         Ok(self.configs.recall_or(name, load).await?.unwrap_or_default())
+    }
+
+    /// A configuration document as it is stored now.
+    pub(crate) async fn load_config(&self, name: &str, deadline: Deadline) -> Result<Option<Config>> {
+        let members = self.read(&system_db("system_config")?, name, deadline).await?;
+        Ok(members.map(|members| Config::read(members, &self.places)))
     }
 
     /// A configuration document, if it is remembered right now.

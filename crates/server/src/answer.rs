@@ -1,6 +1,7 @@
 //! Answers: the envelope around data or refusal, and the headers that go with it.
 
 use std::io::Write as _;
+use std::time::Instant;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -238,7 +239,9 @@ fn begin_envelope(exchange: &Exchange<'_>, paging: &Paging, is_known: bool, toke
     push_text(&mut envelope, "timestamp", &timestamp(exchange.unix_seconds));
     push_text(&mut envelope, "node", &exchange.app.node);
     push_text(&mut envelope, "request_id", &exchange.request_id);
-    let tokens = format!("{{\"consumed\":1,\"remaining\":{}}}", exchange.tokens_remaining);
+    let consumed = exchange.limits.cost(exchange.charged());
+    let remaining = exchange.app.buckets.level(&exchange.client(), &exchange.limits, Instant::now());
+    let tokens = format!("{{\"consumed\":{consumed},\"remaining\":{remaining}}}");
     push_raw(&mut envelope, "tokens", &tokens);
     if let Some(token) = token {
         push_text(&mut envelope, "auth_token", token);

@@ -1,10 +1,11 @@
 //! What is known of a request so far. The pipeline notes here what an answer repeats, so that a refusal
 //! at any stage says just what crossbar's would at that point.
 
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use auth::Caller;
-use datastore::{Deadline, random_hex};
+use auth::{Caller, Charged, Client, RateLimits};
+use datastore::{AccountId, Deadline, random_hex};
 
 use crate::app::App;
 use crate::incoming::Incoming;
@@ -29,8 +30,14 @@ pub(crate) struct Exchange<'a> {
     pub(crate) presented: Option<String>,
     /// Who sent it, once that is proven.
     pub(crate) caller: Option<Caller>,
-    /// How many failures the client's bucket has left.
-    pub(crate) tokens_remaining: u32,
+    /// The account that the path names, once it is known to exist.
+    pub(crate) account_id: Option<AccountId>,
+    /// What it is for, as costs are listed: the resource and the verb.
+    pub(crate) endpoint: &'static str,
+    /// See `endpoint`.
+    pub(crate) verb: String,
+    /// How often clients may fail.
+    pub(crate) limits: Arc<RateLimits>,
     /// What is known of the methods of its resource.
     pub(crate) methods: Methods,
     /// Whether the answer goes to another origin, and so must say what is allowed.
@@ -57,13 +64,28 @@ impl<'a> Exchange<'a> {
             deadline: Deadline::after(app.settings.store_timeout),
             presented: None,
             caller: None,
-            tokens_remaining: app.buckets.size(),
+            account_id: None,
+            endpoint: "",
+            verb: String::new(),
+            limits: app.auth.known_rate_limits(),
             methods: Methods::default(),
             is_cors: false,
             language: None,
             is_pretty: false,
             etag: None,
         }
+    }
+
+    /// Who sends it, as far as failures are counted.
+    pub(crate) fn client(&self) -> Client {
+        let forwarded_for = self.incoming.header("x-forwarded-for");
+        let address = self.incoming.peer.map(|peer| self.limits.client(peer, forwarded_for));
+        Client { address, account_id: self.account_id.clone() }
+    }
+
+    /// What it is charged as.
+    pub(crate) fn charged(&self) -> Charged<'_> {
+        Charged { account_id: self.account_id.as_ref(), endpoint: self.endpoint, verb: &self.verb }
     }
 
     /// Whether the request only reads, so that a client may have the content already.

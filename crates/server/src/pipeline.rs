@@ -1,6 +1,8 @@
 //! The order in which crossbar checks a request, in one place. Each step calls one stage; the first
 //! refusal ends the request.
 
+use futures::future;
+
 use crate::answer::{self, Answer};
 use crate::catalogue::{Bare, Refusal};
 use crate::exchange::Exchange;
@@ -11,7 +13,7 @@ use crate::stage::negotiation::Format;
 use crate::stage::route::{Parts, Resource, Route, Versioned};
 use crate::stage::token::Presented;
 use crate::stage::{
-    account, body, content_type, cors, language, negotiation, preconditions, query, route, token, verb,
+    account, body, content_type, cors, language, negotiation, preconditions, query, rate, route, token, verb,
 };
 
 /// Answers a request.
@@ -53,6 +55,10 @@ async fn stages(exchange: &mut Exchange<'_>) -> Result<Answer, Refused> {
         matches!(parts.route(), Route::Served { resource: Resource::UserAuth | Resource::ApiAuth, .. });
     let is_login = is_login_path && verb.name == "PUT";
     if !is_login {
+        if matches!(presented, Some(Presented::Basic(_))) {
+            exchange.limits = rate::load_limits(exchange).await;
+            rate::charge(exchange)?;
+        }
         account::identify(exchange, presented.as_ref()).await?;
     }
 
@@ -76,15 +82,25 @@ async fn stages(exchange: &mut Exchange<'_>) -> Result<Answer, Refused> {
         Route::UnknownBelow => return Err(Refusal::UnknownPath.into()),
         Route::UnknownTop => return Err(unknown_top(exchange).into()),
     };
+    exchange.endpoint = resource.endpoint();
+    exchange.verb.clone_from(&verb.name);
     verb::check_allowed(&incoming.method, &verb, resource.methods())?;
 
     // Whether it may.
-    let target = account::load(exchange, &account).await?;
+    let (target, limits) = future::join(account::load(exchange, &account), rate::load_limits(exchange)).await;
+    exchange.limits = limits;
+    let target = target?;
+    exchange.account_id = target.as_ref().map(|account| account.id().clone());
     let access = if is_login {
-        account::charge_login(exchange)?;
+        rate::charge_login(exchange)?;
         None
+    } else if exchange.caller.is_none() {
+        // Of credentials that are no good, only a token is charged here, and its absence.
+        if matches!(presented, None | Some(Presented::Token(_))) {
+            rate::charge(exchange)?;
+        }
+        return Err(Refusal::NotAuthenticated.into());
     } else {
-        account::require_caller(exchange, target.as_deref())?;
         match resource {
             // A token is its bearer's own.
             Resource::TokenAuth => None,

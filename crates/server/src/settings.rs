@@ -1,11 +1,12 @@
 //! Settings: flags, then the environment, then a TOML file, then defaults. Checked once; what makes no
 //! sense is refused with the name of the setting and the reason.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
+use ipnet::IpNet;
 use serde::Deserialize;
 
 use crate::failure::Failure;
@@ -184,9 +185,10 @@ struct ServeValues {
     /// Refuse tokens that never expire or that no identity has signed.
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", env = "CROSSBAR_GROUPS_STRICT_TOKENS")]
     strict_tokens: Option<bool>,
-    /// Peers whose X-Forwarded-For is believed, divided by commas.
+    /// Peers whose X-Forwarded-For is believed, or networks of them (10.0.0.0/8), divided by commas;
+    /// by default what system_config/crossbar says, else 127.0.0.1.
     #[arg(long, value_name = "ADDRESSES", value_delimiter = ',', env = "CROSSBAR_GROUPS_REVERSE_PROXIES")]
-    reverse_proxies: Option<Vec<IpAddr>>,
+    reverse_proxies: Option<Vec<String>>,
 }
 
 /// The settings file: the keys are the flags with `_` for `-`.
@@ -239,8 +241,8 @@ pub(crate) struct ServeSettings {
     pub(crate) kazoo_zone: Option<String>,
     /// Whether tokens must expire and be signed by an identity.
     pub(crate) strict_tokens: bool,
-    /// Peers whose `X-Forwarded-For` is believed.
-    pub(crate) reverse_proxies: Vec<IpAddr>,
+    /// Peers whose `X-Forwarded-For` is believed; none for those that Kazoo's configuration names.
+    pub(crate) reverse_proxies: Option<Vec<IpNet>>,
 }
 
 impl Serve {
@@ -275,10 +277,7 @@ fn validate(given: &ServeValues, file: ServeValues) -> Result<ServeSettings, Fai
         kazoo_node: values.kazoo_node.or(file.kazoo_node),
         kazoo_zone: values.kazoo_zone.or(file.kazoo_zone),
         strict_tokens: values.strict_tokens.or(file.strict_tokens).unwrap_or(false),
-        reverse_proxies: values
-            .reverse_proxies
-            .or(file.reverse_proxies)
-            .unwrap_or_else(|| vec![IpAddr::from([127, 0, 0, 1])]),
+        reverse_proxies: values.reverse_proxies.or(file.reverse_proxies).map(proxies).transpose()?,
     };
     let at_least_one = [
         ("workers", settings.workers == 0),
@@ -301,6 +300,17 @@ fn address(name: &str, value: Option<String>, default: &str) -> Result<SocketAdd
             "the setting {name} must be an address and a port, like {default}, not {text:?}"
         ))
     })
+}
+
+fn proxies(named: Vec<String>) -> Result<Vec<IpNet>, Failure> {
+    let read = |text: &String| {
+        auth::network(text.trim()).ok_or_else(|| {
+            Failure::setup(format!(
+                "the setting reverse_proxies must hold addresses or networks, like 10.0.0.0/8, not {text:?}"
+            ))
+        })
+    };
+    named.iter().map(read).collect()
 }
 
 fn milliseconds(value: Option<u64>, default: u64) -> Duration {

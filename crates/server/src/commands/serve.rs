@@ -107,6 +107,7 @@ fn app(settings: ServeSettings, store: Arc<dyn Backend>, is_own: bool) -> App {
     let auth_settings = auth::Settings {
         kazoo_node: settings.kazoo_node.clone(),
         kazoo_zone: settings.kazoo_zone.clone(),
+        reverse_proxies: settings.reverse_proxies.clone(),
         strict_tokens: settings.strict_tokens,
         may_create_views: is_own,
         ..auth::Settings::default()

@@ -9,6 +9,7 @@ pub(crate) mod language;
 pub(crate) mod negotiation;
 pub(crate) mod preconditions;
 pub(crate) mod query;
+pub(crate) mod rate;
 pub(crate) mod route;
 pub(crate) mod token;
 pub(crate) mod verb;

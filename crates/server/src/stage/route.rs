@@ -58,6 +58,16 @@ impl Resource {
             Self::TokenAuth => &["DELETE", "GET"],
         }
     }
+
+    /// Its name in lists of what requests cost: the last module of its path.
+    pub(crate) fn endpoint(&self) -> &'static str {
+        match self {
+            Self::Groups | Self::Group(_) => "groups",
+            Self::UserAuth => "user_auth",
+            Self::ApiAuth => "api_auth",
+            Self::TokenAuth => "token_auth",
+        }
+    }
 }
 
 /// The decoded parts of a path behind its version; empty parts at the end are gone.

@@ -1,5 +1,5 @@
 //! What the recordings leave out of the contract, third part: credentials that crossbar takes and this
-//! server does not, what looking at a token never does, and the rate limit. Rows of
+//! server does not, and what looking at a token never does. Rows of
 //! `docs/compatibility.md` name these tests.
 
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -95,30 +95,6 @@ fn an_old_token_in_the_header_does_not_hinder_logging_in() {
         let answer = send(server.address, "PUT", "/v2/api_auth", &headers, body.as_bytes());
         assert_eq!(answer.status, 201, "{persona}: {answer:?}");
     }
-}
-
-#[test]
-fn who_fails_too_often_is_told_429() {
-    let alpha = Account::served();
-    let ask = |token: &str, forwarded: &str| {
-        let headers = [("X-Auth-Token", token), ("X-Forwarded-For", forwarded)];
-        alpha.send_as_stranger("GET", "/groups", &headers, b"")
-    };
-    let (mut answer, mut asked) = (ask("bad", "192.0.2.1"), 1);
-    while answer.status == 401 && asked < 2_000 {
-        (answer, asked) = (ask("bad", "192.0.2.1"), asked + 1);
-    }
-    assert_eq!(answer.status, 429, "after {asked} requests: {answer:?}");
-    assert!(asked > 100, "a bucket holds a hundred: {asked}");
-    let body = json_of(&answer);
-    assert_eq!(
-        (&body["message"], &body["data"]),
-        (&json!("too_many_requests"), &json!({"message": "too many requests"}))
-    );
-    assert_eq!(ask("bad", "192.0.2.2").status, 401, "another client has a bucket of its own");
-    let good = json_of(&ask(&alpha.token, "192.0.2.2"));
-    assert_eq!(good["tokens"]["consumed"], 1);
-    assert_eq!(ask(&alpha.token, "192.0.2.1").status, 200, "a good token costs nothing");
 }
 
 #[test]

@@ -23,6 +23,7 @@ mod fuzz;
 mod http_client;
 mod matching;
 mod process;
+mod rates;
 mod secrets;
 mod seed;
 mod serving;

@@ -1,0 +1,213 @@
+//! How often a client may fail, and who the client is, as Kazoo's configuration says:
+//! `system_config/token_buckets` (the size of buckets, and how they fill), `system_config/crossbar`
+//! (`token_costs`, `user_auth_tokens`, `api_auth_tokens`, `reverse_proxies`, `check_reverse_proxies`).
+//! What makes no sense there counts as Kazoo's default, as does what is not said.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use datastore::{AccountId, Deadline, Result};
+use futures::future;
+use ipnet::IpNet;
+use serde_json::{Map, Value};
+
+use crate::account::is_false;
+use crate::authenticator::Authenticator;
+use crate::config::Config;
+
+/// The application that buckets are of, a section of `token_buckets`.
+const APP: &str = "crossbar";
+
+/// What a login costs by itself where costs are listed, but not this one.
+const LOGIN_COST: u32 = 35;
+
+/// What a request is charged as.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Charged<'a> {
+    /// The account that the path names, once it is known to exist.
+    pub account_id: Option<&'a AccountId>,
+    /// The resource, `groups` for instance.
+    pub endpoint: &'a str,
+    /// The verb, upper case.
+    pub verb: &'a str,
+}
+
+/// What holds for all clients.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RateLimits {
+    /// How many tokens a full bucket holds.
+    pub(crate) size: u32,
+    /// How many tokens come back, in one block, with each interval.
+    pub(crate) refill: u32,
+    /// The interval.
+    pub(crate) interval: Duration,
+    costs: Costs,
+    user_auth: u32,
+    api_auth: u32,
+    proxies: Proxies,
+}
+
+/// What requests cost.
+#[derive(Clone, Debug, PartialEq)]
+enum Costs {
+    /// Each the same.
+    Flat(u32),
+    /// By account, endpoint and verb.
+    Listed(Map<String, Value>),
+}
+
+/// Whose word about a client's address is taken.
+#[derive(Clone, Debug, PartialEq)]
+enum Proxies {
+    Everybody,
+    These(Vec<IpNet>),
+}
+
+impl Default for RateLimits {
+    fn default() -> Self {
+        Self::read(&Config::default(), &Config::default(), None)
+    }
+}
+
+impl RateLimits {
+    /// Reads both documents. Proxies that this server was started with take the place of those in them.
+    pub(crate) fn read(token_buckets: &Config, crossbar: &Config, proxies: Option<&[IpNet]>) -> Self {
+        let number = |path: &[&str]| token_buckets.get(path).and_then(number);
+        let size = number(&[APP, "max_bucket_tokens"]).or_else(|| number(&["default", "max_bucket_tokens"]));
+        let refill = number(&[APP, "tokens_fill_rate"]).or_else(|| number(&["tokens_fill_rate"]));
+        let interval = [&[APP, "tokens_fill_time"][..], &["tokens_fill_time"]];
+        let interval = interval.into_iter().find_map(|path| token_buckets.text(path));
+        Self {
+            size: size.unwrap_or(100),
+            refill: refill.unwrap_or(10),
+            interval: Duration::from_secs(match interval {
+                Some("minute") => 60,
+                Some("hour") => 3_600,
+                Some("day") => 86_400,
+                _ => 1,
+            }),
+            costs: match crossbar.get(&["token_costs"]) {
+                Some(Value::Object(costs)) => Costs::Listed(costs.clone()),
+                flat => Costs::Flat(flat.and_then(self::number).unwrap_or(1)),
+            },
+            user_auth: crossbar.get(&["user_auth_tokens"]).and_then(self::number).unwrap_or(LOGIN_COST),
+            api_auth: crossbar.get(&["api_auth_tokens"]).and_then(self::number).unwrap_or(LOGIN_COST),
+            proxies: Proxies::read(crossbar, proxies),
+        }
+    }
+
+    /// What a request costs, in tokens.
+    #[must_use]
+    pub fn cost(&self, charged: Charged<'_>) -> u32 {
+        self.cost_or(charged, 1)
+    }
+
+    /// What a login costs by itself, beside what it costs as a request without a token.
+    #[must_use]
+    pub fn login_cost(&self, charged: Charged<'_>) -> u32 {
+        let default = if charged.endpoint == "api_auth" { self.api_auth } else { self.user_auth };
+        self.cost_or(charged, default)
+    }
+
+    fn cost_or(&self, charged: Charged<'_>, default: u32) -> u32 {
+        let costs = match &self.costs {
+            Costs::Flat(cost) => return *cost,
+            Costs::Listed(costs) => costs,
+        };
+        let Charged { account_id, endpoint, verb } = charged;
+        let at = |costs: Option<&Value>, path: &[&str]| {
+            path.iter().try_fold(costs?, |here, key| here.get(key)).and_then(number)
+        };
+        let of_account = account_id.and_then(|id| {
+            let own = costs.get(id.as_str());
+            at(own, &[endpoint, verb]).or_else(|| at(own, &[endpoint])).or_else(|| at(own, &[]))
+        });
+        let of_all = costs.get(endpoint);
+        of_account.or_else(|| at(of_all, &[verb])).or_else(|| at(of_all, &[])).unwrap_or(default)
+    }
+
+    /// Who the client is: the peer, or whoever a proxy that is believed says it is. `forwarded_for` is
+    /// `X-Forwarded-For`, to whose end each proxy adds whom it got the request from: so the last address
+    /// that is no proxy's is the client, and what stands before it is the client's own invention.
+    #[must_use]
+    pub fn client(&self, peer: IpAddr, forwarded_for: Option<&str>) -> IpAddr {
+        let hops = forwarded_for.into_iter().flat_map(|list| list.rsplit(','));
+        let mut client = peer.to_canonical();
+        for hop in hops {
+            let Ok(hop) = hop.trim().parse::<IpAddr>() else { break };
+            if !self.proxies.believe(client) {
+                break;
+            }
+            client = hop.to_canonical();
+        }
+        client
+    }
+}
+
+impl Proxies {
+    fn read(crossbar: &Config, given: Option<&[IpNet]>) -> Self {
+        if let Some(given) = given {
+            return Self::These(given.to_vec());
+        }
+        if crossbar.get(&["check_reverse_proxies"]).is_some_and(is_false) {
+            return Self::Everybody;
+        }
+        let named = crossbar.get(&["reverse_proxies"]).and_then(Value::as_array);
+        Self::These(match named {
+            Some(named) => named.iter().filter_map(|proxy| network(proxy.as_str()?)).collect(),
+            None => vec![IpNet::from(IpAddr::from([127, 0, 0, 1]))],
+        })
+    }
+
+    fn believe(&self, address: IpAddr) -> bool {
+        match self {
+            Self::Everybody => true,
+            Self::These(networks) => networks.iter().any(|network| network.contains(&address)),
+        }
+    }
+}
+
+impl Authenticator {
+    /// What holds for all clients by what is known right now.
+    #[must_use]
+    pub fn known_rate_limits(&self) -> Arc<RateLimits> {
+        self.lookup.rate_limits.recall(&()).unwrap_or_else(|| Arc::clone(&self.default_rate_limits))
+    }
+
+    /// What holds for all clients.
+    ///
+    /// # Errors
+    /// What the store answers.
+    pub async fn rate_limits(&self, deadline: Deadline) -> Result<Arc<RateLimits>> {
+        let load = async {
+            let token_buckets = self.lookup.load_config("token_buckets", deadline);
+            let crossbar = self.lookup.load_config("crossbar", deadline);
+            let (token_buckets, crossbar) = future::try_join(token_buckets, crossbar).await?;
+            let (token_buckets, crossbar) = (token_buckets.unwrap_or_default(), crossbar.unwrap_or_default());
+            let proxies = self.settings.reverse_proxies.as_deref();
+            Ok(Some(Arc::new(RateLimits::read(&token_buckets, &crossbar, proxies))))
+        };
+        Ok(self.lookup.rate_limits.recall_or((), load).await?.unwrap_or_else(|| self.known_rate_limits()))
+    }
+}
+
+/// An address, or a network by its prefix's length.
+#[must_use]
+pub fn network(text: &str) -> Option<IpNet> {
+    let address = || text.parse::<IpAddr>().ok().map(IpNet::from);
+    text.parse().ok().or_else(address)
+}
+
+/// A whole number of tokens, written as a number or as text.
+fn number(value: &Value) -> Option<u32> {
+    match value {
+        Value::Number(number) => number.as_u64()?.try_into().ok(),
+        Value::String(text) => text.parse().ok(),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+#[path = "rate_limits_tests.rs"]
+mod tests;

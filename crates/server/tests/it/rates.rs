@@ -1,0 +1,125 @@
+//! What failing costs, and who is told 429. Rows of `docs/compatibility.md` name these tests.
+
+use serde_json::{Value, json};
+
+use crate::account::{Account, json_of};
+use crate::http_client::Response;
+use crate::process::run_ok;
+
+/// A served account whose store has documents in `system_config`.
+fn configured(documents: &[(&str, Value)]) -> Account {
+    let mut account = Account::served();
+    let lines: String = documents
+        .iter()
+        .map(|(id, section)| {
+            format!("{}\n", json!({"db": "system_config", "doc": {"_id": id, "default": section}}))
+        })
+        .collect();
+    account.while_stopped(|store| run_ok(&["import", "--store", store, "-"], lines.as_bytes()));
+    account
+}
+
+/// A bucket that does not fill while a test runs.
+fn slow(size: u32) -> (&'static str, Value) {
+    ("token_buckets", json!({"crossbar": {"max_bucket_tokens": size, "tokens_fill_time": "day"}}))
+}
+
+fn ask(account: &Account, headers: &[(&str, &str)], from: &str) -> Response {
+    account.send_as_stranger("GET", "/groups", &[headers, &[("X-Forwarded-For", from)]].concat(), b"")
+}
+
+/// The status of an answer, and what it says was consumed and remains.
+fn told(answer: &Response) -> (u16, u64, u64) {
+    let tokens = &json_of(answer)["tokens"];
+    (answer.status, tokens["consumed"].as_u64().unwrap(), tokens["remaining"].as_u64().unwrap())
+}
+
+#[test]
+fn who_fails_too_often_is_told_429() {
+    let alpha = Account::served();
+    let ask = |token: &str, forwarded: &str| {
+        let headers = [("X-Auth-Token", token), ("X-Forwarded-For", forwarded)];
+        alpha.send_as_stranger("GET", "/groups", &headers, b"")
+    };
+    let (mut answer, mut asked) = (ask("bad", "192.0.2.1"), 1);
+    while answer.status == 401 && asked < 2_000 {
+        (answer, asked) = (ask("bad", "192.0.2.1"), asked + 1);
+    }
+    assert_eq!(answer.status, 429, "after {asked} requests: {answer:?}");
+    assert!(asked > 100, "a bucket holds a hundred: {asked}");
+    let body = json_of(&answer);
+    assert_eq!(
+        (&body["message"], &body["data"]),
+        (&json!("too_many_requests"), &json!({"message": "too many requests"}))
+    );
+    assert_eq!(ask("bad", "192.0.2.2").status, 401, "another client has a bucket of its own");
+    let good = json_of(&ask(&alpha.token, "192.0.2.2"));
+    assert_eq!(good["tokens"]["consumed"], 1);
+    assert_eq!(ask(&alpha.token, "192.0.2.1").status, 200, "a good token costs nothing");
+}
+
+/// What is left is told to everybody, and a good token takes nothing of it.
+#[test]
+fn buckets_and_costs_are_as_kazoos_configuration_says() {
+    let account = configured(&[slow(7), ("crossbar", json!({"token_costs": {"groups": {"GET": 3}}}))]);
+    let (bad, good) = ([("X-Auth-Token", "bad")], [("X-Auth-Token", account.token.as_str())]);
+    let from = "192.0.2.1";
+    assert_eq!(told(&ask(&account, &good, from)), (200, 3, 7));
+    assert_eq!(told(&ask(&account, &bad, from)), (401, 3, 4));
+    assert_eq!(told(&ask(&account, &[], from)), (401, 3, 1));
+    assert_eq!(told(&ask(&account, &bad, from)), (429, 3, 1), "nothing is taken of what is too little");
+    assert_eq!(told(&ask(&account, &good, from)), (200, 3, 1));
+    assert_eq!(told(&ask(&account, &bad, "192.0.2.2")), (401, 3, 4));
+    let post = account.send_as_stranger("POST", "/groups/x", &[("X-Forwarded-For", from)], b"");
+    assert_eq!(told(&post), (401, 1, 0), "another verb costs what is not listed");
+}
+
+/// `Basic` pays when it comes, before the account is known; the other schemes pay nothing.
+#[test]
+fn schemes_pay_as_in_crossbar() {
+    let account = configured(&[slow(3)]);
+    for scheme in ["Bearer nosuch", "Token nosuch", "nosuch"] {
+        for _ in 0..4 {
+            let answer = ask(&account, &[("Authorization", scheme)], "192.0.2.1");
+            assert_eq!(told(&answer), (401, 1, 3), "{scheme}");
+        }
+    }
+    for _ in 0..3 {
+        // What is told is the bucket of the account that the path names.
+        assert_eq!(told(&ask(&account, &[("Authorization", "Basic Og==")], "192.0.2.2")), (401, 1, 3));
+    }
+    assert_eq!(told(&ask(&account, &[("Authorization", "Basic Og==")], "192.0.2.2")), (429, 1, 0));
+}
+
+/// Each attempt pays twice; where costs are listed, the second time what a login costs by itself.
+#[test]
+fn logins_pay_twice() {
+    let login = |account: &Account, path: &str, from: &str| {
+        let body =
+            json!({"data": {"credentials": "x", "account_name": "nobody", "api_key": "x"}}).to_string();
+        told(&account.send_as_stranger("PUT", path, &[("X-Forwarded-For", from)], body.as_bytes()))
+    };
+    let account = configured(&[slow(5)]);
+    assert_eq!(login(&account, "/v2/user_auth", "192.0.2.1").2, 3);
+    assert_eq!(login(&account, "/v2/api_auth", "192.0.2.1").2, 1);
+    assert_eq!(login(&account, "/v2/user_auth", "192.0.2.1"), (429, 1, 0));
+    let listed = json!({"token_costs": {}, "user_auth_tokens": 20});
+    let account = configured(&[slow(60), ("crossbar", listed)]);
+    assert_eq!(login(&account, "/v2/user_auth", "192.0.2.1").2, 39);
+    assert_eq!(login(&account, "/v2/api_auth", "192.0.2.1").2, 3);
+    assert_eq!(login(&account, "/v2/api_auth", "192.0.2.1"), (429, 1, 0));
+}
+
+#[test]
+fn an_address_counts_only_where_a_proxy_vouches_for_it() {
+    let account = configured(&[slow(2), ("crossbar", json!({"reverse_proxies": ["192.0.2.0/24"]}))]);
+    // The tests' own address is no proxy's here.
+    for (from, remaining) in [("198.51.100.1", 1), ("198.51.100.2", 0)] {
+        assert_eq!(told(&ask(&account, &[], from)).2, remaining, "{from}");
+    }
+    let account = configured(&[slow(2)]);
+    // What stands before the proxy's own entry is the client's invention.
+    for (from, remaining) in [("198.51.100.1, 192.0.2.1", 1), ("198.51.100.2,192.0.2.1", 0)] {
+        assert_eq!(told(&ask(&account, &[], from)).2, remaining, "{from}");
+    }
+}
