@@ -50,7 +50,7 @@ fn main() {
         block_on(async {
             let caller = auth.verify(black_box(&token), None, soon()).await.unwrap();
             let target = auth.load_account(&account, soon()).await.unwrap().unwrap();
-            let asked = Asked { params: &[], verb: "GET" };
+            let asked = Asked { endpoint: "groups", params: &[], verb: "GET" };
             black_box(auth.authorise(&caller, &target, asked, soon()).await.unwrap());
         });
     });

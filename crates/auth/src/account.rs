@@ -30,8 +30,8 @@ impl Account {
             language: text("language"),
             tree: tree.filter_map(|ancestor| ancestor.as_str().map(str::to_owned)).collect(),
             is_superduper: members.get("pvt_superduper_admin").is_some_and(is_true),
-            is_enabled: members.get("pvt_enabled").is_none_or(|enabled| !is_false(enabled)),
-            trial_expires: members.get("pvt_trial_expires").and_then(Value::as_i64),
+            is_enabled: members.get("pvt_enabled").is_none_or(is_true),
+            trial_expires: members.get("pvt_trial_expires").and_then(integer),
         })
     }
 
@@ -74,8 +74,14 @@ impl Account {
     /// When its trial was over, in gregorian seconds, if it is by now.
     #[must_use]
     pub fn expired_at(&self, unix_seconds: i64) -> Option<i64> {
-        self.trial_expires.filter(|end| end - (unix_seconds + crate::GREGORIAN_EPOCH) <= 0)
+        let now = unix_seconds.saturating_add(crate::GREGORIAN_EPOCH);
+        self.trial_expires.filter(|end| *end <= now)
     }
+}
+
+/// A whole number, which Kazoo also reads from a text.
+pub(crate) fn integer(value: &Value) -> Option<i64> {
+    value.as_i64().or_else(|| value.as_str()?.parse().ok())
 }
 
 /// Kazoo's idea of true.

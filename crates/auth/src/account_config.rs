@@ -6,7 +6,7 @@ use datastore::{AccountId, Deadline, Result};
 use futures::future;
 use serde_json::{Map, Value};
 
-use crate::account::{Account, is_false};
+use crate::account::{Account, integer, is_true};
 use crate::authenticator::Authenticator;
 use crate::config::Config;
 
@@ -50,9 +50,20 @@ pub(crate) struct LoginConfig {
 }
 
 impl LoginConfig {
-    /// Whether a module may let anybody in.
+    /// Whether a module may let anybody in. What is said and is not true switches it off.
     pub(crate) fn is_enabled(&self, module: &str) -> bool {
-        self.get(module, "enabled").is_none_or(|enabled| !is_false(enabled))
+        self.get(&[module, "enabled"]).is_none_or(is_true)
+    }
+
+    /// Whether who comes in by a module must show a second factor. A configuration that another account
+    /// has made for itself counts below it only where it says so; the master's own always counts.
+    pub(crate) fn wants_second_factor(&self, module: &str, account_id: &str, master: Option<&str>) -> bool {
+        let get = |key| self.get(&[module, "multi_factor", key]);
+        let made_for = get("account_id").and_then(Value::as_str).filter(|id| !id.is_empty());
+        get("enabled").is_some_and(is_true)
+            && (master == Some(account_id)
+                || made_for.is_none_or(|made_for| made_for == account_id)
+                || get("include_subaccounts").is_some_and(is_true))
     }
 
     /// How long a token that a module lets in is good, in seconds; none for ever.
@@ -60,16 +71,16 @@ impl LoginConfig {
         let has_modules = self.documents.iter().any(|document| document.contains_key("auth_modules"))
             || self.system.get(&["auth_modules"]).is_some();
         let built_in = || (!has_modules && MODULES.contains(&module)).then_some(DEFAULT_EXPIRY);
-        let of_module = self.get(module, "token_auth_expiry_s").and_then(Value::as_i64).or_else(built_in);
-        let general =
-            || self.system.get(&["token_auth_expiry_s"]).map_or(Some(DEFAULT_EXPIRY), Value::as_i64);
+        let of_module = self.get(&[module, "token_auth_expiry_s"]).and_then(integer).or_else(built_in);
+        let general = || self.system.get(&["token_auth_expiry_s"]).map_or(Some(DEFAULT_EXPIRY), integer);
         of_module.filter(|seconds| *seconds > 0).or_else(general).filter(|seconds| *seconds > 0)
     }
 
-    fn get(&self, module: &str, key: &str) -> Option<&Value> {
-        let of_accounts =
-            self.documents.iter().find_map(|document| document.get("auth_modules")?.get(module)?.get(key));
-        of_accounts.or_else(|| self.system.get(&["auth_modules", module, key]))
+    /// What is said at a path of keys by the nearest who says anything.
+    fn get(&self, path: &[&str]) -> Option<&Value> {
+        let below = |modules| path.iter().try_fold(modules, |here: &Value, key| here.get(key));
+        let of_accounts = self.documents.iter().find_map(|document| below(document.get("auth_modules")?));
+        of_accounts.or_else(|| self.system.get(&[&["auth_modules"], path].concat()))
     }
 }
 

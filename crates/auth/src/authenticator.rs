@@ -196,7 +196,8 @@ impl Authenticator {
                 let config = self.lookup.remembered_config("auth");
                 now.is_some_and(|now| now.secret.as_ref() == Some(&identity.secret))
                     && config.is_some_and(|config| {
-                        config.text(&[SYSTEM_SECRET]) == Some(identity.system_secret.expose())
+                        config.text(&[SYSTEM_SECRET]).map(Secret::new).as_ref()
+                            == Some(&identity.system_secret)
                     })
             })
     }
@@ -277,8 +278,8 @@ impl Authenticator {
     /// whose signature is good, at once. A failure shows when it is asked for in earnest.
     async fn read_ahead(&self, claims: &Claims, account_id: &AccountId, deadline: Deadline) {
         let account = self.lookup.account(account_id, deadline);
-        let wanted =
-            claims.masquerade().and_then(|(account, owner)| Some((AccountId::parse(account).ok()?, owner)));
+        let wanted = claims.masquerade().ok().flatten();
+        let wanted = wanted.and_then(|(account, owner)| Some((AccountId::parse(account).ok()?, owner)));
         let Some((wanted, owner_id)) = wanted else {
             let restrictions = self.restricting(account_id, claims.text("owner_id"), deadline);
             let _ = future::join(account, restrictions).await;
@@ -303,7 +304,7 @@ impl Authenticator {
         }
         let account = self.lookup.account(&verified.account_id, deadline).await?;
         check_trial(account.as_deref())?;
-        let Some((account_id, owner_id)) = claims.masquerade() else {
+        let Some((account_id, owner_id)) = claims.masquerade()? else {
             let owner_id = claims.text("owner_id").map(str::to_owned);
             let is_superduper = account.is_some_and(|account| account.is_superduper());
             return Ok(Caller::new(verified.account_id.clone(), owner_id, is_superduper, Arc::clone(claims)));
@@ -338,15 +339,29 @@ impl Authenticator {
         asked: Asked<'_>,
         deadline: Deadline,
     ) -> std::result::Result<AccountAccess, Denied> {
-        if let Some(restrictions) = self.restrictions(caller, deadline).await?
-            && !restrictions.allow(caller, target, asked)
-        {
-            return Err(Denied::Restricted);
-        }
+        self.check_restrictions(caller, Some(target), asked, deadline).await?;
         if caller.may_reach(target) {
             Ok(AccountAccess::grant(target.id().clone(), caller.clone()))
         } else {
             Err(Denied::OutOfReach)
+        }
+    }
+
+    /// Refuses what the restrictions of the caller's account forbid. They speak of every path, also of
+    /// those that name no account.
+    ///
+    /// # Errors
+    /// [`Denied`], but never `OutOfReach`.
+    pub async fn check_restrictions(
+        &self,
+        caller: &Caller,
+        target: Option<&Account>,
+        asked: Asked<'_>,
+        deadline: Deadline,
+    ) -> std::result::Result<(), Denied> {
+        match self.restrictions(caller, deadline).await? {
+            Some(restrictions) if !restrictions.allow(caller, target, asked) => Err(Denied::Restricted),
+            _ => Ok(()),
         }
     }
 

@@ -62,6 +62,7 @@ impl Authenticator {
         check_trial(account.as_deref())?;
         self.lookup.remember_identity(&account_id, row.id.as_str(), &user);
         let mut claims = Map::new();
+        claims.insert("iss".to_owned(), json!("kazoo"));
         claims.insert("method".to_owned(), json!("cb_basic_auth"));
         let is_superduper = account.is_some_and(|account| account.is_superduper());
         Ok(Caller::new(account_id, Some(row.id.as_str().to_owned()), is_superduper, Arc::new(Claims(claims))))

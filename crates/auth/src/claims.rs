@@ -40,10 +40,17 @@ impl Claims {
         ["device_id", "owner_id", "account_id"].into_iter().find_map(|name| self.text(name))
     }
 
-    /// The account and user that the token wants to be taken for; both or nothing.
-    pub(crate) fn masquerade(&self) -> Option<(&str, &str)> {
-        let wanted = self.0.get("as")?;
-        Some((wanted.get("account_id")?.as_str()?, wanted.get("owner_id")?.as_str()?))
+    /// The account and user that the token wants to be taken for; both or nothing. Clients have a say in
+    /// this claim when they log in, so anything may stand there: what is no text names nobody.
+    pub(crate) fn masquerade(&self) -> Result<Option<(&str, &str)>, AuthError> {
+        let member = |name| self.0.get("as").and_then(|wanted| wanted.get(name));
+        let (Some(account_id), Some(owner_id)) = (member("account_id"), member("owner_id")) else {
+            return Ok(None);
+        };
+        match (account_id.as_str(), owner_id.as_str()) {
+            (Some(account_id), Some(owner_id)) => Ok(Some((account_id, owner_id))),
+            _ => Err(AuthError::Invalid("it acts for nobody who has a name")),
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use crate::account::Account;
 use crate::account_config::Lineage;
 use crate::authenticator::Authenticator;
 use crate::caller::Caller;
+use crate::lookup::Identity;
 use crate::mint::NewToken;
 use crate::password;
 
@@ -38,8 +39,8 @@ pub enum LoginError {
     /// No such account, or none of its users has these credentials.
     #[error("invalid credentials")]
     BadCredentials {
-        /// Whether there was an account whose users were looked at.
-        account_was_found: bool,
+        /// How many accounts there were whose users were looked at.
+        accounts: usize,
     },
     /// No account has this key.
     #[error("unknown api key")]
@@ -56,6 +57,9 @@ pub enum LoginError {
     /// The credentials are good, but the account or the system has switched off this way of logging in.
     #[error("this way of logging in is disabled")]
     ModuleDisabled,
+    /// The credentials are good, but the account wants a second factor, which only crossbar can check.
+    #[error("a second factor is wanted")]
+    SecondFactor,
     /// The store could not be asked.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -77,18 +81,16 @@ impl Authenticator {
         let accounts = self
             .accounts_named(text("account_realm").or(text("realm")), text("account_name"), deadline)
             .await?;
-        let mut account_was_found = false;
-        for account_id in accounts {
-            account_was_found = true;
+        for account_id in &accounts {
             let query =
                 ViewQuery { key: Some(json!(credentials)), limit: Some(1), ..ViewQuery::of("users", view) };
-            let rows = self.users(&account_id, query, deadline).await?;
+            let rows = self.users(account_id, query, deadline).await?;
             let Some(owner_id) = rows.first().map(|row| row.id.as_str().to_owned()) else { continue };
-            let account = self.lookup.account(&account_id, deadline).await?;
+            let account = self.lookup.account(account_id, deadline).await?;
             check_account(account.as_deref())?;
-            return self.let_in(&account_id, Some(&owner_id), "cb_user_auth", data.get("as"), deadline).await;
+            return self.let_in(account_id, Some(&owner_id), "cb_user_auth", data.get("as"), deadline).await;
         }
-        Err(LoginError::BadCredentials { account_was_found })
+        Err(LoginError::BadCredentials { accounts: accounts.len() })
     }
 
     /// Lets an account in by its key. Whether it is enabled is not asked, as in crossbar.
@@ -123,16 +125,19 @@ impl Authenticator {
         // Minting and describing need these right behind; asking now saves round trips.
         let settings = self.cluster_settings(deadline);
         let identity = self.lookup.identity(account_id, owner_id.unwrap_or(account_id.as_str()), deadline);
-        let (lineage, settings, _) = future::try_join3(lineage, settings, identity).await?;
+        let (lineage, settings, identity) = future::try_join3(lineage, settings, identity).await?;
         let config = self.login_config(account_id, &lineage, deadline).await?;
         if !config.is_enabled(method) {
             return Err(LoginError::ModuleDisabled);
         }
+        if config.wants_second_factor(method, account_id.as_str(), settings.master_account_id.as_deref()) {
+            return Err(LoginError::SecondFactor);
+        }
         let expires_at = config.expiry(method).map(|seconds| crate::unix_now().saturating_add(seconds));
         let token = NewToken { account_id, owner_id, method, masquerade, expires_at };
         let token = self.mint_token(token, deadline).await?;
-        let data =
-            describe(&Described { account_id, owner_id, account: account.as_deref(), lineage, settings });
+        let (account, identity) = (account.as_deref(), identity.as_deref());
+        let data = describe(&Described { account_id, owner_id, account, identity, lineage, settings });
         Ok(Login { token, data, id: owner_id.unwrap_or(account_id.as_str()).to_owned() })
     }
 
@@ -144,16 +149,13 @@ impl Authenticator {
         let account_id = caller.account_id();
         let account = self.lookup.account(account_id, deadline).await?;
         let lineage = self.lineage(account_id, account.as_deref(), deadline);
-        let (lineage, settings) = future::try_join(lineage, self.cluster_settings(deadline)).await?;
         let owner_id = caller.owner_id();
+        let identity = self.lookup.identity(account_id, owner_id.unwrap_or(account_id.as_str()), deadline);
+        let settings = self.cluster_settings(deadline);
+        let (lineage, settings, identity) = future::try_join3(lineage, settings, identity).await?;
+        let (account, identity) = (account.as_deref(), identity.as_deref());
         let mut data = caller.claims();
-        data.extend(describe(&Described {
-            account_id,
-            owner_id,
-            account: account.as_deref(),
-            lineage,
-            settings,
-        }));
+        data.extend(describe(&Described { account_id, owner_id, account, identity, lineage, settings }));
         Ok(data)
     }
 
@@ -207,15 +209,19 @@ struct Described<'a> {
     account_id: &'a AccountId,
     owner_id: Option<&'a str>,
     account: Option<&'a Account>,
+    /// The user, or for an account's key the account once more.
+    identity: Option<&'a Identity>,
     lineage: Lineage,
     settings: ClusterSettings,
 }
 
 /// What a client is told about the account that it is logged in to.
 fn describe(described: &Described<'_>) -> Map<String, Value> {
-    let Described { account_id, owner_id, account, lineage, settings } = described;
+    let Described { account_id, owner_id, account, identity, lineage, settings } = described;
     let master = settings.master_account_id.as_deref();
-    let language = account.and_then(Account::language).or(settings.default_language.as_deref());
+    let of_user = identity.and_then(|identity| identity.language.as_deref());
+    let of_account = account.and_then(Account::language);
+    let language = of_user.or(of_account).or(settings.default_language.as_deref());
     let mut data = Map::new();
     let mut set = |name: &str, value: Value| data.insert(name.to_owned(), value);
     if let Some(owner_id) = owner_id {
@@ -230,7 +236,9 @@ fn describe(described: &Described<'_>) -> Map<String, Value> {
         set("reseller_id", json!(reseller_id));
     }
     set("cluster_id", json!(settings.cluster_id));
-    set("account_name", json!(account.and_then(Account::name)));
+    if let Some(name) = account.and_then(Account::name) {
+        set("account_name", json!(name));
+    }
     set("language", json!(language.unwrap_or("en-US")));
     set("apps", json!([]));
     data

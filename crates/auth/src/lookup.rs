@@ -38,6 +38,7 @@ pub(crate) struct Lookup {
 pub(crate) struct Identity {
     pub(crate) secret: Option<Secret>,
     pub(crate) priv_level: Option<String>,
+    pub(crate) language: Option<String>,
 }
 
 impl Identity {
@@ -46,6 +47,7 @@ impl Identity {
         Self {
             secret: text("pvt_signature_secret").filter(|secret| !secret.is_empty()).map(Secret::new),
             priv_level: text("priv_level").map(str::to_owned),
+            language: text("language").map(str::to_owned),
         }
     }
 }

@@ -8,7 +8,9 @@ use crate::caller::Caller;
 /// What a request asks for, as rules see it.
 #[derive(Clone, Copy, Debug)]
 pub struct Asked<'a> {
-    /// What of the path stands behind `groups`: nothing, or a group's id.
+    /// The last module of the path, `groups` for instance.
+    pub endpoint: &'a str,
+    /// What of the path stands behind it: nothing, or a group's id.
     pub params: &'a [&'a str],
     /// The verb, upper case.
     pub verb: &'a str,
@@ -28,10 +30,10 @@ impl Restrictions {
         }
     }
 
-    /// Whether the rules allow a request for groups.
+    /// Whether the rules allow a request about an account, or about none.
     #[must_use]
-    pub fn allow(&self, caller: &Caller, target: &Account, asked: Asked<'_>) -> bool {
-        let Some(items) = self.items("groups").or_else(|| self.items("_")) else { return false };
+    pub fn allow(&self, caller: &Caller, target: Option<&Account>, asked: Asked<'_>) -> bool {
+        let Some(items) = self.items(asked.endpoint).or_else(|| self.items("_")) else { return false };
         let names = names_of_target(caller, target);
         // The first item that speaks of the account is the only one that counts.
         let Some(item) = items.iter().find(|item| speaks_of(item, &names)) else { return false };
@@ -48,7 +50,8 @@ impl Restrictions {
 }
 
 /// What the account may be called in a rule's list.
-fn names_of_target<'a>(caller: &'a Caller, target: &'a Account) -> Vec<&'a str> {
+fn names_of_target<'a>(caller: &'a Caller, target: Option<&'a Account>) -> Vec<&'a str> {
+    let Some(target) = target else { return vec!["_"] };
     let own = caller.account_id().as_str();
     let target_id = target.id().as_str();
     if own == target_id {

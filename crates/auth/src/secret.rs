@@ -2,8 +2,10 @@
 
 use std::fmt;
 
-/// A secret text. It prints `***`.
-#[derive(Clone, PartialEq, Eq)]
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+
+/// A secret text. It prints `***`, and is compared in a time that tells nothing of it but its length.
+#[derive(Clone)]
 pub struct Secret(String);
 
 impl Secret {
@@ -18,6 +20,14 @@ impl Secret {
         &self.0
     }
 }
+
+impl PartialEq for Secret {
+    fn eq(&self, other: &Self) -> bool {
+        verify_slices_are_equal(self.0.as_bytes(), other.0.as_bytes()).is_ok()
+    }
+}
+
+impl Eq for Secret {}
 
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -51,7 +51,7 @@ pub(crate) enum Body {
 pub(crate) struct Success {
     /// The status.
     pub(crate) status: u16,
-    /// The data as JSON text.
+    /// The data as JSON text; empty where the answer has none.
     pub(crate) data: String,
     /// The stored revision, or what crossbar says in its place.
     pub(crate) revision: Option<String>,
@@ -77,9 +77,12 @@ pub(crate) struct Paging {
 /// A success in its envelope.
 pub(crate) fn success(exchange: &Exchange<'_>, success: Success) -> Answer {
     let is_known = exchange.caller.is_some() || success.new_token.is_some();
-    let token = success.new_token.as_deref().or(exchange.presented.as_deref());
+    let new_token = success.new_token.map(Value::from);
+    let token = new_token.as_ref().or(exchange.presented.as_ref());
     let mut envelope = begin_envelope(exchange, &success.paging, is_known, token);
-    push_raw(&mut envelope, "data", &success.data);
+    if !success.data.is_empty() {
+        push_raw(&mut envelope, "data", &success.data);
+    }
     if let Some(revision) = &success.revision {
         push_text(&mut envelope, "revision", revision);
     }
@@ -119,7 +122,8 @@ pub(crate) fn chunked_members(exchange: &Exchange<'_>) -> Vec<(&'static str, Str
         ("version", exchange.app.version.clone()),
         ("timestamp", timestamp(exchange.unix_seconds)),
     ];
-    members.extend(exchange.presented.clone().map(|token| ("auth_token", token)));
+    let token = exchange.presented.as_ref().and_then(Value::as_str);
+    members.extend(token.map(|token| ("auth_token", token.to_owned())));
     members
 }
 
@@ -143,8 +147,8 @@ pub(crate) fn refusal(exchange: &Exchange<'_>, refusal: &Refusal, page_size: Opt
     };
     let Row { status, message, data } = row;
     let paging = Paging { page_size, ..Paging::default() };
-    let mut envelope =
-        begin_envelope(exchange, &paging, exchange.caller.is_some(), exchange.presented.as_deref());
+    let is_known = exchange.caller.is_some();
+    let mut envelope = begin_envelope(exchange, &paging, is_known, exchange.presented.as_ref());
     push_raw(&mut envelope, "data", &data.to_string());
     push_text(&mut envelope, "error", &status.to_string());
     push_text(&mut envelope, "message", message);
@@ -220,7 +224,7 @@ fn gzip(body: &[u8]) -> std::io::Result<Vec<u8>> {
     encoder.finish()
 }
 
-fn begin_envelope(exchange: &Exchange<'_>, paging: &Paging, is_known: bool, token: Option<&str>) -> String {
+fn begin_envelope(exchange: &Exchange<'_>, paging: &Paging, is_known: bool, token: Option<&Value>) -> String {
     let mut envelope = String::with_capacity(512);
     envelope.push('{');
     if let Some(key) = &paging.next_start_key {
@@ -244,7 +248,7 @@ fn begin_envelope(exchange: &Exchange<'_>, paging: &Paging, is_known: bool, toke
     let tokens = format!("{{\"consumed\":{consumed},\"remaining\":{remaining}}}");
     push_raw(&mut envelope, "tokens", &tokens);
     if let Some(token) = token {
-        push_text(&mut envelope, "auth_token", token);
+        push_raw(&mut envelope, "auth_token", &token.to_string());
     }
     envelope
 }

@@ -22,6 +22,8 @@ pub(crate) enum Refusal {
     TokenExpired,
     /// No token, or none that is good.
     NotAuthenticated,
+    /// The account wants a second factor of who logs in.
+    SecondFactor,
     /// The client's bucket of failed requests is empty.
     TooManyRequests,
     /// The token's account has nothing to do with this one.
@@ -147,6 +149,11 @@ impl Refusal {
             }
             Self::TokenExpired => row(401, "invalid credentials", nothing()),
             Self::NotAuthenticated => named(401, "invalid_credentials", "invalid credentials"),
+            Self::SecondFactor => named(
+                401,
+                "invalid_credentials",
+                "the account wants a second factor, which only Kazoo's crossbar can check: log in there",
+            ),
             Self::TooManyRequests => named(429, "too_many_requests", "too many requests"),
             Self::Forbidden => named(403, "forbidden", "forbidden"),
             Self::Restricted => row(

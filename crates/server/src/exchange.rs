@@ -6,6 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use auth::{Caller, Charged, Client, RateLimits};
 use datastore::{AccountId, Deadline, random_hex};
+use serde_json::Value;
 
 use crate::app::App;
 use crate::incoming::Incoming;
@@ -27,7 +28,7 @@ pub(crate) struct Exchange<'a> {
     /// Until when the store must have answered whatever this request asks of it.
     pub(crate) deadline: Deadline,
     /// The credentials that it shows, as its answer repeats them.
-    pub(crate) presented: Option<String>,
+    pub(crate) presented: Option<Value>,
     /// Who sent it, once that is proven.
     pub(crate) caller: Option<Caller>,
     /// The account that the path names, once it is known to exist.

@@ -1,6 +1,7 @@
 //! The order in which crossbar checks a request, in one place. Each step calls one stage; the first
 //! refusal ends the request.
 
+use auth::Asked;
 use futures::future;
 
 use crate::answer::{self, Answer};
@@ -42,7 +43,7 @@ async fn stages(exchange: &mut Exchange<'_>) -> Result<Answer, Refused> {
     let mut envelope = body::read(&content_type, incoming.body.clone(), app.settings.max_body_bytes).await?;
     let parameters = Parameters { query: &query, envelope: &envelope };
     let presented = token::find(incoming, parameters);
-    exchange.presented = presented.as_ref().map(|presented| presented.echo().to_owned());
+    exchange.presented = presented.as_ref().and_then(Presented::echo);
     exchange.is_pretty = wants_pretty(exchange, parameters);
     exchange.is_cors = cors::is_cors(&incoming.headers);
     verb::check_known(&incoming.method)?;
@@ -80,7 +81,15 @@ async fn stages(exchange: &mut Exchange<'_>) -> Result<Answer, Refused> {
     let (account, user_id, resource) = match route {
         Route::Served { account, user_id, resource } => (account, user_id, resource),
         Route::UnknownBelow => return Err(Refusal::UnknownPath.into()),
-        Route::UnknownTop => return Err(unknown_top(exchange).into()),
+        Route::UnknownTop => {
+            if exchange.caller.is_none() {
+                return Err(unauthenticated(exchange, presented.as_ref()).into());
+            }
+            // To crossbar, the module of such a path is `404`.
+            let asked = Asked { endpoint: "404", params: &[], verb: &verb.name };
+            account::check_restrictions(exchange, asked).await?;
+            return Err(unknown_top(exchange).into());
+        }
     };
     exchange.endpoint = resource.endpoint();
     exchange.verb.clone_from(&verb.name);
@@ -92,19 +101,25 @@ async fn stages(exchange: &mut Exchange<'_>) -> Result<Answer, Refused> {
     let target = target?;
     exchange.account_id = target.as_ref().map(|account| account.id().clone());
     let access = if is_login {
+        // Crossbar's other actions (acting as somebody else, for one) are not for who logs in.
+        if resource == Resource::UserAuth && parameters.value("action").is_some() {
+            rate::charge(exchange)?;
+            return Err(Refusal::Forbidden.into());
+        }
         rate::charge_login(exchange)?;
         None
     } else if exchange.caller.is_none() {
-        // Of credentials that are no good, only a token is charged here, and its absence.
-        if matches!(presented, None | Some(Presented::Token(_))) {
-            rate::charge(exchange)?;
-        }
-        return Err(Refusal::NotAuthenticated.into());
+        return Err(unauthenticated(exchange, presented.as_ref()).into());
     } else {
+        let params: Vec<&str> = resource.params().into_iter().collect();
+        let asked = Asked { endpoint: resource.endpoint(), params: &params, verb: &verb.name };
         match resource {
             // A token is its bearer's own.
-            Resource::TokenAuth => None,
-            _ => Some(account::authorise(exchange, target.as_deref(), &resource, &verb.name).await?),
+            Resource::TokenAuth | Resource::UserAuthToken(_) => {
+                account::check_restrictions(exchange, asked).await?;
+                None
+            }
+            _ => account::authorise(exchange, target.as_deref(), asked).await?,
         }
     };
 
@@ -161,12 +176,21 @@ fn resolve_alias(exchange: &Exchange<'_>, parts: Parts) -> Result<Parts, Refusal
     }
 }
 
-/// A path that begins with nothing known: only who has a token learns that, and a superuser less.
+/// Nobody has proven to have sent the request. Of credentials that are no good, only a token is charged
+/// here, and its absence.
+fn unauthenticated(exchange: &Exchange<'_>, presented: Option<&Presented>) -> Refusal {
+    let is_charged = matches!(presented, None | Some(Presented::Token(_) | Presented::NoToken(_)));
+    match is_charged.then(|| rate::charge(exchange)) {
+        Some(Err(refusal)) => refusal,
+        _ => Refusal::NotAuthenticated,
+    }
+}
+
+/// A path that begins with nothing known: a superuser learns less.
 fn unknown_top(exchange: &Exchange<'_>) -> Refusal {
     match &exchange.caller {
-        None => Refusal::NotAuthenticated,
         Some(caller) if caller.is_superduper() => Refusal::Bare(Bare::NoSuchPath),
-        Some(_) => Refusal::UnknownPath,
+        _ => Refusal::UnknownPath,
     }
 }
 

@@ -34,6 +34,11 @@ impl StoreLocation {
         }
     }
 
+    /// Whether nobody but this program can have set the store up, so that it may create every view.
+    pub(crate) fn is_own(&self) -> bool {
+        matches!(self, Self::File(_))
+    }
+
     /// Opens the store. A CouchDB's connections live on `runtime`, whoever opens them.
     pub(crate) fn open(&self, runtime: &Handle) -> std::result::Result<Arc<dyn Backend>, Failure> {
         match self {

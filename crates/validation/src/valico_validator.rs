@@ -69,7 +69,7 @@ impl ValicoValidator {
             let properties = schema.get("properties").and_then(Value::as_object);
             properties.into_iter().flat_map(|properties| properties.keys().cloned()).collect()
         });
-        let schema = without_silent(schema.clone());
+        let schema = for_valico(schema.clone());
         compile(&schema)?;
         Ok(Self { key: NEXT_KEY.fetch_add(1, Ordering::Relaxed), schema, allowed })
     }
@@ -128,6 +128,9 @@ fn refuse_unsupported(path: &str, schema: &Value) -> Result<(), SchemaError> {
                     refuse_unsupported(&format!("{path}/{name}"), below)?;
                 }
             }
+            "pattern" if value.as_str().and_then(with_ascii_words).is_none() => {
+                return Err(unsupported("a pattern with other escapes than \\w inside of brackets"));
+            }
             "items" => refuse_unsupported(&format!("{path}/items"), value)?,
             "type" if value == "integer" => return Err(unsupported("type integer")),
             "type" if !value.is_string() => return Err(unsupported("a list of types")),
@@ -141,19 +144,42 @@ fn refuse_unsupported(path: &str, schema: &Value) -> Result<(), SchemaError> {
     Ok(())
 }
 
+/// A pattern in which `\w` stands for what it does in Erlang: ASCII's letters and digits, and `_`. Inside
+/// of brackets only, where it can be written out; none where anything else is escaped.
+fn with_ascii_words(pattern: &str) -> Option<String> {
+    let mut written_out = String::with_capacity(pattern.len());
+    let mut is_in_brackets = false;
+    let mut characters = pattern.chars();
+    while let Some(character) = characters.next() {
+        match character {
+            '\\' if is_in_brackets && characters.next() == Some('w') => written_out.push_str("0-9A-Za-z_"),
+            '\\' => return None,
+            other => {
+                is_in_brackets = other == '[' || (is_in_brackets && other != ']');
+                written_out.push(other);
+            }
+        }
+    }
+    Some(written_out)
+}
+
 /// The schema without the keywords that do not concern valico: `$schema` names a draft that it refuses.
-fn without_silent(schema: Value) -> Value {
+/// Patterns are as Erlang reads them.
+fn for_valico(schema: Value) -> Value {
     let Value::Object(mut keywords) = schema else { return schema };
     for silent in SILENT {
         keywords.shift_remove(silent);
     }
     if let Some(Value::Object(properties)) = keywords.get_mut("properties") {
         for below in properties.values_mut() {
-            *below = without_silent(below.take());
+            *below = for_valico(below.take());
         }
     }
     if let Some(items) = keywords.get_mut("items") {
-        *items = without_silent(items.take());
+        *items = for_valico(items.take());
+    }
+    if let Some(Value::String(pattern)) = keywords.get_mut("pattern") {
+        *pattern = with_ascii_words(pattern).unwrap_or_default();
     }
     Value::Object(keywords)
 }

@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::place::{Kind, Place, on_each_store, run};
 use crate::support::{World, account_id, id, token};
 
-const GET: Asked<'static> = Asked { params: &[], verb: "GET" };
+const GET: Asked<'static> = Asked { endpoint: "groups", params: &[], verb: "GET" };
 
 async fn check(world: &World, who: &str, target: &str, expected: &str) {
     let caller = world.verify(&token(who).signed()).await.unwrap();

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use crate::place::{Place, on_each_store};
 use crate::support::{World, db, object, revisions, soon};
 
-const GET: Asked<'static> = Asked { params: &[], verb: "GET" };
+const GET: Asked<'static> = Asked { endpoint: "groups", params: &[], verb: "GET" };
 
 async fn read(store: &dyn Backend, db_name: &str, doc: &str) -> Map<String, Value> {
     let doc = datastore::DocId::from_store(doc.to_owned());

@@ -125,7 +125,7 @@ async fn what_is_absent_is_remembered_for_a_moment(place: Arc<Place>) {
 async fn new_restrictions_count_once_the_absence_is_forgotten(place: Arc<Place>) {
     let world = World::with(&place, Settings { remember_absence_for: MOMENT, ..Settings::default() }).await;
     let caller = world.verify(&token("alpha_admin").signed()).await.unwrap();
-    let get = auth::Asked { params: &[], verb: "GET" };
+    let get = auth::Asked { endpoint: "groups", params: &[], verb: "GET" };
     assert_eq!(world.authorise(&caller, "alpha", get).await, "allowed");
     let restrictions = json!({"restrictions": {"_": {"_": {}}}});
     world.put(account_id("alpha").db().as_str(), "token_restrictions", restrictions).await;

@@ -29,8 +29,14 @@ async fn basic_is_an_account_and_the_digest_of_a_users_credentials(place: Arc<Pl
         (caller.owner_id(), caller.method()),
         (Some(id("alpha_admin").as_str()), Some("cb_basic_auth"))
     );
-    assert_eq!(world.authorise(&caller, "gamma", Asked { params: &[], verb: "GET" }).await, "allowed");
-    assert_eq!(world.authorise(&caller, "beta", Asked { params: &[], verb: "GET" }).await, "out of reach");
+    assert_eq!(
+        world.authorise(&caller, "gamma", Asked { endpoint: "groups", params: &[], verb: "GET" }).await,
+        "allowed"
+    );
+    assert_eq!(
+        world.authorise(&caller, "beta", Asked { endpoint: "groups", params: &[], verb: "GET" }).await,
+        "out of reach"
+    );
     let master = basic(&id("master"), &md5("admin:master-password"));
     assert!(world.auth.verify_basic(&master, soon()).await.unwrap().is_superduper());
     for (name, encoded) in [
@@ -118,7 +124,7 @@ async fn restrictions_hold_for_basic_too(place: Arc<Place>) {
     let alpha = account_id("alpha").db();
     let restrictions = json!({"restrictions": {"cb_basic_auth": {"admin": {}}}});
     world.put(alpha.as_str(), "token_restrictions", restrictions).await;
-    let get = Asked { params: &[], verb: "GET" };
+    let get = Asked { endpoint: "groups", params: &[], verb: "GET" };
     for (user, expected) in [("admin", "restricted"), ("user", "allowed")] {
         let encoded = basic(&id("alpha"), &md5(&format!("{user}:alpha-password")));
         let caller = world.auth.verify_basic(&encoded, soon()).await.unwrap();
@@ -164,7 +170,7 @@ async fn a_token_may_act_for_a_user_below(place: Arc<Place>) {
         (caller.account_id().as_str(), caller.owner_id()),
         (id("gamma").as_str(), Some(id("gamma_admin").as_str()))
     );
-    let get = Asked { params: &[], verb: "GET" };
+    let get = Asked { endpoint: "groups", params: &[], verb: "GET" };
     assert_eq!(world.authorise(&caller, "gamma", get).await, "allowed");
     assert_eq!(world.authorise(&caller, "alpha", get).await, "out of reach");
     let caller = act("master_admin", as_user("gamma", "gamma_admin")).await.unwrap();
@@ -179,6 +185,14 @@ async fn a_token_may_act_for_a_user_below(place: Arc<Place>) {
         ("from below", "gamma_admin", as_user("alpha", "alpha_admin")),
     ] {
         assert_eq!(verdict(&act(who, wanted).await), "invalid", "{name}");
+    }
+    for odd in [
+        json!({"account_id": 5, "owner_id": "x"}),
+        json!({"account_id": id("gamma"), "owner_id": 5}),
+        json!({"account_id": null, "owner_id": id("gamma_admin")}),
+        json!({"account_id": [id("gamma")], "owner_id": id("gamma_admin")}),
+    ] {
+        assert_eq!(verdict(&act("alpha_admin", odd.clone()).await), "invalid", "{odd}");
     }
     for half in
         [json!({"account_id": id("gamma")}), json!({"owner_id": id("gamma_admin")}), json!({}), json!(true)]
@@ -222,7 +236,8 @@ async fn the_trial_of_the_callers_account_counts(place: Arc<Place>) {
     for (at, expected) in [
         (json!(unix_now() + epoch + 3600), "good"),
         (json!(unix_now() + epoch), "trial over"),
-        (json!("63900000000"), "good"),
+        (json!("63900000000"), "trial over"),
+        (json!("soon"), "good"),
         (json!(null), "good"),
     ] {
         world.change(echo.db().as_str(), echo.as_str(), json!({"pvt_trial_expires": at})).await;

@@ -58,9 +58,9 @@ async fn a_user_logs_in_by_digest_and_account(place: Arc<Place>) {
         assert_eq!(outcome(&user_auth(&world, data.clone()).await), expected, "{data}");
     }
     let result = user_auth(&world, json!({"credentials": "x", "account_name": "nobody"})).await;
-    assert!(matches!(result, Err(LoginError::BadCredentials { account_was_found: false })));
+    assert!(matches!(result, Err(LoginError::BadCredentials { accounts: 0 })));
     let result = user_auth(&world, json!({"credentials": "x", "account_name": "alpha"})).await;
-    assert!(matches!(result, Err(LoginError::BadCredentials { account_was_found: true })));
+    assert!(matches!(result, Err(LoginError::BadCredentials { accounts: 1 })));
     let expired = json!({"credentials": md5("admin:echo-password"), "account_name": "echo"});
     assert!(matches!(user_auth(&world, expired).await, Err(LoginError::AccountExpired { at: EXPIRED_AT })));
 }
@@ -205,6 +205,13 @@ async fn a_client_is_told_about_its_account(place: Arc<Place>) {
     assert_eq!(told("gamma").await["reseller_id"], json!(id("alpha")));
     assert_eq!(told("alpha").await["is_reseller"], json!(true));
     assert_eq!(told("beta").await["reseller_id"], json!(id("master")));
+
+    let beta = account_id("beta").db();
+    world.change(beta.as_str(), &id("beta"), json!({"name": null, "language": "fr-FR"})).await;
+    let data = told("beta").await;
+    assert_eq!((data.get("account_name"), &data["language"]), (None, &json!("fr-FR")), "the account's");
+    world.change(beta.as_str(), &id("beta_admin"), json!({"language": "es-ES"})).await;
+    assert_eq!(told("beta").await["language"], json!("es-ES"), "the user's own");
 }
 
 /// A token keeps its reach when its account's documents move on; what logging in makes is no exception.
@@ -214,13 +221,97 @@ async fn a_login_reaches_what_its_token_would(place: Arc<Place>) {
     let (minted, made) =
         (world.verify(&login.token).await.unwrap(), world.verify(&token("alpha").signed()).await.unwrap());
     for target in ["master", "alpha", "beta", "gamma", "echo"] {
-        let asked = auth::Asked { params: &[], verb: "GET" };
+        let asked = auth::Asked { endpoint: "groups", params: &[], verb: "GET" };
         let expected = world.authorise(&made, target, asked).await;
         assert_eq!(world.authorise(&minted, target, asked).await, expected, "{target}");
     }
 }
 
+/// This server cannot check a second factor, so it lets nobody in without one who needs it.
+async fn who_must_show_a_second_factor_is_not_let_in(place: Arc<Place>) {
+    let world = world(&place).await;
+    world.put("system_config", "accounts", json!({"default": {"master_account_id": id("master")}})).await;
+    let by_key = async |name: &str| match world
+        .fresh(Settings::default())
+        .api_auth(&md5(name).repeat(2), soon())
+        .await
+    {
+        Ok(_) => "in",
+        Err(LoginError::SecondFactor) => "second factor",
+        Err(other) => panic!("{name}: {other}"),
+    };
+    for (made_by, multi_factor, expected) in [
+        ("alpha", json!({"enabled": false}), ["in", "in", "in"]),
+        ("alpha", json!({"enabled": true}), ["second factor", "second factor", "in"]),
+        ("alpha", json!({"enabled": "true", "account_id": id("alpha")}), ["second factor", "in", "in"]),
+        (
+            "alpha",
+            json!({"enabled": true, "account_id": id("alpha"), "include_subaccounts": true}),
+            ["second factor", "second factor", "in"],
+        ),
+        ("master", json!({"enabled": true, "account_id": id("beta")}), ["in", "in", "second factor"]),
+    ] {
+        for name in ["alpha", "master"] {
+            let of = if name == made_by { multi_factor.clone() } else { json!({}) };
+            let document = json!({"auth_modules": {"cb_api_auth": {"multi_factor": of}}});
+            world.put(account_id(name).db().as_str(), "configs_crossbar.auth", document).await;
+        }
+        let outcomes = [by_key("alpha").await, by_key("gamma").await, by_key("master").await];
+        assert_eq!(outcomes, expected, "{made_by} {multi_factor}");
+    }
+    // Another way of logging in has a configuration of its own, and wrong credentials come first.
+    let document = json!({"auth_modules": {"cb_user_auth": {"multi_factor": {"enabled": true}}}});
+    world.put(account_id("alpha").db().as_str(), "configs_crossbar.auth", document).await;
+    assert_eq!(by_key("alpha").await, "in");
+    let data = json!({"credentials": md5(CREDENTIALS), "account_name": "alpha"});
+    assert_eq!(outcome(&user_auth(&world, data).await), "a second factor is wanted");
+    let data = json!({"credentials": md5("x"), "account_name": "alpha"});
+    assert_eq!(outcome(&user_auth(&world, data).await), "invalid credentials");
+}
+
+/// What is said of a switch and is not true, switches off.
+async fn only_what_is_true_is_enabled(place: Arc<Place>) {
+    let world = world(&place).await;
+    let alpha = account_id("alpha").db();
+    let data = json!({"credentials": md5(CREDENTIALS), "account_name": "alpha"});
+    for (value, is_in) in [
+        (json!(true), true),
+        (json!("true"), true),
+        (json!("yes"), false),
+        (json!(1), false),
+        (json!(null), false),
+        (json!({}), false),
+    ] {
+        let document = json!({"auth_modules": {"cb_user_auth": {"enabled": value}}});
+        world.put(alpha.as_str(), "configs_crossbar.auth", document).await;
+        assert_eq!(user_auth(&world, data.clone()).await.is_ok(), is_in, "module {value}");
+        world.put(alpha.as_str(), "configs_crossbar.auth", json!({})).await;
+        world.change(alpha.as_str(), &id("alpha"), json!({"pvt_enabled": value})).await;
+        assert_eq!(user_auth(&world, data.clone()).await.is_ok(), is_in, "account {value}");
+        world.change(alpha.as_str(), &id("alpha"), json!({"pvt_enabled": true})).await;
+    }
+}
+
+/// Two accounts may have one name: their users are looked through in turn.
+async fn accounts_of_one_name_are_tried_in_turn(place: Arc<Place>) {
+    let world = world(&place).await;
+    let beta = account_id("beta");
+    world.change("accounts", beta.as_str(), json!({"pvt_alphanum_name": "alpha"})).await;
+    for (credentials, expected) in [
+        ("admin:alpha-password", format!("in as {}", id("alpha_admin"))),
+        ("admin:beta-password", format!("in as {}", id("beta_admin"))),
+    ] {
+        let data = json!({"credentials": md5(credentials), "account_name": "alpha"});
+        assert_eq!(outcome(&user_auth(&world, data).await), expected);
+    }
+    let data = json!({"credentials": md5("x"), "account_name": "alpha"});
+    assert!(matches!(user_auth(&world, data).await, Err(LoginError::BadCredentials { accounts: 2 })));
+}
+
 on_each_store![
+    who_must_show_a_second_factor_is_not_let_in,
+    only_what_is_true_is_enabled,
+    accounts_of_one_name_are_tried_in_turn,
     a_user_logs_in_by_digest_and_account,
     the_token_of_a_login_is_good,
     an_account_logs_in_by_its_key,

@@ -45,7 +45,7 @@ async fn verifying_writes_nothing(place: Arc<Place>) {
     }
     let caller = world.verify(&token("alpha_admin").signed()).await.unwrap();
     for target in ["alpha", "gamma", "beta"] {
-        world.authorise(&caller, target, Asked { params: &[], verb: "GET" }).await;
+        world.authorise(&caller, target, Asked { endpoint: "groups", params: &[], verb: "GET" }).await;
     }
     assert_eq!(revisions(&*world.store).await, before);
 }

@@ -6,7 +6,7 @@ use auth::Asked;
 use serde_json::{Value, json};
 
 use crate::place::{Place, on_each_store};
-use crate::support::{World, account_id, id, token};
+use crate::support::{World, account_id, id, soon, token};
 
 /// Puts alpha's restrictions in place, and looks at them anew.
 async fn restricted(world: World, restrictions: Value) -> World {
@@ -18,7 +18,11 @@ async fn restricted(world: World, restrictions: Value) -> World {
 async fn check(world: &World, who: &str, asked: (&str, &[&str], &str), expected: &str) {
     let (target, params, verb) = asked;
     let caller = world.verify(&token(who).signed()).await.unwrap();
-    assert_eq!(world.authorise(&caller, target, Asked { params, verb }).await, expected, "{who} {asked:?}");
+    assert_eq!(
+        world.authorise(&caller, target, Asked { endpoint: "groups", params, verb }).await,
+        expected,
+        "{who} {asked:?}"
+    );
 }
 
 /// Rules for anybody by any method, on groups.
@@ -77,7 +81,10 @@ async fn a_level_is_the_users_own_or_the_systems(place: Arc<Place>) {
     let unsigned = token("alpha_admin").claim("identity_sig", None).signed();
     let world = world.forgotten();
     let caller = world.verify(&unsigned).await.unwrap();
-    assert_eq!(world.authorise(&caller, "alpha", Asked { params: &[], verb: "PUT" }).await, "allowed");
+    assert_eq!(
+        world.authorise(&caller, "alpha", Asked { endpoint: "groups", params: &[], verb: "PUT" }).await,
+        "allowed"
+    );
 }
 
 async fn patterns_are_tried_in_the_order_of_the_document(place: Arc<Place>) {
@@ -183,7 +190,10 @@ async fn a_token_without_a_method_has_the_rules_of_any(place: Arc<Place>) {
     let world = World::new(&place).await;
     let world = restricted(world, json!({"_": {"_": {}}})).await;
     let caller = world.verify(&token("alpha_admin").claim("method", None).signed()).await.unwrap();
-    assert_eq!(world.authorise(&caller, "alpha", Asked { params: &[], verb: "GET" }).await, "restricted");
+    assert_eq!(
+        world.authorise(&caller, "alpha", Asked { endpoint: "groups", params: &[], verb: "GET" }).await,
+        "restricted"
+    );
 }
 
 /// Being restricted is told before being out of reach.
@@ -200,11 +210,38 @@ async fn who_acts_as_another_is_restricted_as_that_one(place: Arc<Place>) {
     for (user, expected) in [("gamma_user", "restricted"), ("gamma_admin", "allowed")] {
         let wanted = json!({"account_id": id("gamma"), "owner_id": id(user)});
         let caller = world.verify(&token("alpha_admin").claim("as", wanted).signed()).await.unwrap();
-        assert_eq!(world.authorise(&caller, "gamma", Asked { params: &[], verb: "GET" }).await, expected);
+        assert_eq!(
+            world.authorise(&caller, "gamma", Asked { endpoint: "groups", params: &[], verb: "GET" }).await,
+            expected
+        );
+    }
+}
+
+/// Restrictions speak of every path; where it names no account, only rules for any account fit.
+async fn a_path_without_an_account_is_restricted_too(place: Arc<Place>) {
+    let all = json!([{"rules": {"#": ["_"]}}]);
+    let own = json!([{"allowed_accounts": ["{AUTH_ACCOUNT_ID}"], "rules": {"#": ["_"]}}]);
+    let mut world = World::new(&place).await;
+    for (rules, endpoint, expected) in [
+        (json!({"groups": all}), "groups", true),
+        (json!({"groups": all}), "token_auth", false),
+        (json!({"token_auth": all}), "token_auth", true),
+        (json!({"_": all}), "404", true),
+        (json!({"_": own}), "404", false),
+        (json!({}), "token_auth", false),
+    ] {
+        world = restricted(world, json!({"_": {"_": rules}})).await;
+        let asked = Asked { endpoint, params: &[], verb: "GET" };
+        for (who, expected) in [("alpha_admin", expected), ("master_admin", true), ("beta_admin", true)] {
+            let caller = world.verify(&token(who).signed()).await.unwrap();
+            let checked = world.auth.check_restrictions(&caller, None, asked, soon()).await;
+            assert_eq!(checked.is_ok(), expected, "{who} {rules} {endpoint}");
+        }
     }
 }
 
 on_each_store![
+    a_path_without_an_account_is_restricted_too,
     rules_are_chosen_by_method_and_level,
     a_level_is_the_users_own_or_the_systems,
     patterns_are_tried_in_the_order_of_the_document,

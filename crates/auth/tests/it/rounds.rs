@@ -230,7 +230,7 @@ impl Counted {
 
     async fn enter(&self, caller: &auth::Caller, target: &str) {
         let target = self.auth.load_account(&account_id(target), soon()).await.unwrap().unwrap();
-        let asked = Asked { params: &[], verb: "GET" };
+        let asked = Asked { endpoint: "groups", params: &[], verb: "GET" };
         self.auth.authorise(caller, &target, asked, soon()).await.unwrap();
     }
 }

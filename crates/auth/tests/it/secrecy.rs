@@ -16,7 +16,7 @@ async fn nothing_that_can_be_printed_shows_a_secret(place: Arc<Place>) {
     let good = token("alpha_admin").signed();
     let caller = world.verify(&good).await.unwrap();
     let account = world.auth.load_account(&account_id("alpha"), soon()).await.unwrap().unwrap();
-    let asked = Asked { params: &[], verb: "GET" };
+    let asked = Asked { endpoint: "groups", params: &[], verb: "GET" };
     let access = world.auth.authorise(&caller, &account, asked, soon()).await.unwrap();
     let data = object(json!({"credentials": md5("admin:alpha-password"), "account_name": "alpha"}));
     let login = world.auth.user_auth(&data, soon()).await.unwrap();

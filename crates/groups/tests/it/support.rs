@@ -46,7 +46,7 @@ impl Place {
     pub(crate) async fn account(&self) -> AccountAccess {
         let id = create_account(&*self.store, &named("alpha"), soon()).await.unwrap();
         let account = self.authenticator.load_account(&id, soon()).await.unwrap().unwrap();
-        let asked = Asked { params: &[], verb: "GET" };
+        let asked = Asked { endpoint: "groups", params: &[], verb: "GET" };
         self.authenticator.authorise(&self.master, &account, asked, soon()).await.unwrap()
     }
 

@@ -91,7 +91,7 @@ pub(crate) fn push_views(arguments: ViewsPush) -> Result<(), Failure> {
 }
 
 /// Creates the design documents of an account that are missing.
-async fn push_views_of(store: &dyn Backend, id: &AccountId) -> Result<(), Failure> {
+pub(super) async fn push_views_of(store: &dyn Backend, id: &AccountId) -> Result<(), Failure> {
     let failure = store_failure("not all views were pushed");
     bootstrap::push_views(store, id, deadline()).await.map_err(&failure)?;
     ensure_design(store, &id.db(), &groups::design_document(), deadline()).await.map_err(&failure)

@@ -76,7 +76,7 @@ async fn make_groups(
     let caller = auth.verify(token, None, deadline()).await.map_err(|error| broken(&error))?;
     let account = auth.load_account(account_id, deadline()).await.map_err(|error| broken(&error))?;
     let account = account.ok_or_else(|| Failure::run("the demo account is gone"))?;
-    let asked = Asked { params: &[], verb: "PUT" };
+    let asked = Asked { endpoint: "groups", params: &[], verb: "PUT" };
     let access =
         auth.authorise(&caller, &account, asked, deadline()).await.map_err(|error| broken(&error))?;
     let groups = Groups::new(Arc::<dyn Backend>::clone(store));

@@ -19,7 +19,6 @@ use crate::app::{App, node_digest};
 use crate::failure::Failure;
 use crate::http;
 use crate::settings::{Serve, ServeSettings};
-use crate::store::StoreLocation;
 
 /// How long requests that are under way may take to finish once the server is told to stop.
 const GRACE_SECONDS: u64 = 8;
@@ -38,7 +37,7 @@ pub(crate) fn run(arguments: Serve) -> Result<(), Failure> {
     let opened = Opened {
         store: location.open(store_runtime.handle())?,
         name: location.to_string(),
-        is_own: matches!(location, StoreLocation::File(_)),
+        is_own: location.is_own(),
     };
     actix_web::rt::System::new().block_on(serve(settings, opened, arguments.demo))
 }

@@ -1,16 +1,18 @@
 //! `import` and `export`: a store as lines of `{"db","doc"}`, so that one store moves into another.
 //! Attachments travel inside their documents. Revisions do not travel: the new store gives its own.
+//! An embedded store also gets the views that logging in needs, where the lines do not bring them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Write};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use datastore::{Backend, DbName, DocId, Document, Draft, ViewQuery, json};
+use datastore::{AccountId, Backend, DbName, DocId, Document, Draft, ViewQuery, json};
 use futures::StreamExt as _;
 use serde_json::{Map, Value};
 
+use super::accounts::push_views_of;
 use super::{deadline, store_failure, with_store};
 use crate::failure::Failure;
 use crate::settings::{Export, Import};
@@ -20,6 +22,7 @@ const BATCH: usize = 500;
 
 pub(crate) fn import(arguments: Import) -> Result<(), Failure> {
     let Import { store, file } = arguments;
+    let is_own = store.location()?.is_own();
     let reader: Box<dyn BufRead> = if file.as_os_str() == "-" {
         Box::new(BufReader::new(std::io::stdin()))
     } else {
@@ -31,6 +34,7 @@ pub(crate) fn import(arguments: Import) -> Result<(), Failure> {
         let mut import = Importing {
             store: &*store,
             waiting: BTreeMap::new(),
+            accounts: BTreeSet::new(),
             imported: 0,
             there: 0,
             refused: Vec::new(),
@@ -47,6 +51,11 @@ pub(crate) fn import(arguments: Import) -> Result<(), Failure> {
             }
         }
         import.flush_all().await?;
+        if is_own {
+            for account in &import.accounts {
+                push_views_of(import.store, account).await?;
+            }
+        }
         import.report()
     })
 }
@@ -70,9 +79,17 @@ fn parse_line(line: &str) -> Result<(DbName, Draft), String> {
     Ok((db, Draft { id, base: None, body }))
 }
 
+/// The account whose database it is: `account/aa/bb/…` is `aabb…`'s.
+fn account_of(db: &DbName) -> Option<AccountId> {
+    let id = db.as_str().strip_prefix("account/")?.replace('/', "");
+    AccountId::parse(&id).ok().filter(|account| account.db() == *db)
+}
+
 struct Importing<'a> {
     store: &'a dyn Backend,
     waiting: BTreeMap<DbName, Vec<Draft>>,
+    /// Whose databases there were documents for.
+    accounts: BTreeSet<AccountId>,
     imported: usize,
     there: usize,
     refused: Vec<String>,
@@ -99,6 +116,7 @@ impl Importing<'_> {
     async fn flush(&mut self, db: &DbName, drafts: Vec<Draft>) -> Result<(), Failure> {
         let failure = store_failure("the import broke off");
         self.store.create_db(db, deadline()).await.map_err(&failure)?;
+        self.accounts.extend(account_of(db));
         let answers = self.store.save_many(db, drafts.clone(), deadline()).await.map_err(&failure)?;
         for (draft, answer) in drafts.into_iter().zip(answers) {
             match answer {

@@ -62,6 +62,17 @@ pub(super) async fn prepare(
     })
 }
 
+/// Only a superuser comes here without an account. There are no groups without one, but what is wrong
+/// with the data of a new group is told first.
+pub(super) fn refuse_without_account(exchange: &Exchange<'_>, call: &Call<'_>, data: Value) -> Refusal {
+    if call.verb.name == "PUT"
+        && let Err(error) = exchange.app.groups.prepare_new(data)
+    {
+        return error.into();
+    }
+    Refusal::MissingAccountId
+}
+
 pub(super) async fn carry_out(
     exchange: &Exchange<'_>,
     call: &Call<'_>,

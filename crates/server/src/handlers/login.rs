@@ -21,6 +21,8 @@ pub(super) async fn prepare(
     let Value::Object(mut members) = data else {
         return Err(Refusal::Validation(Violations::wrong_type("", "object", data)).into());
     };
+    // Private members are not a client's to send, and an empty id is none.
+    members.retain(|key, value| !groups::is_private(key) && (key != "id" || value != ""));
     let auth = &exchange.app.auth;
     let deadline = exchange.deadline;
     let is_user = call.resource == Resource::UserAuth;
@@ -28,19 +30,17 @@ pub(super) async fn prepare(
     let schema = if is_user { &app.user_auth_schema } else { &app.api_auth_schema };
     schema.check(&mut members).map_err(|violations| Refused::from(Refusal::Validation(violations)))?;
     if is_user {
-        if members.contains_key("action") {
-            return Err(Refusal::Forbidden.into());
-        }
-        return auth.user_auth(&members, deadline).await.map(Prepared).map_err(refused);
+        let login = auth.user_auth(&members, deadline).await;
+        return login.map(Prepared).map_err(|error| refused(call, error));
     }
     let api_key = members.get("api_key").and_then(Value::as_str).unwrap_or_default();
     auth.api_auth(api_key, deadline).await.map(Prepared).map_err(|error| match error {
         LoginError::UnknownKey => Refusal::UnknownApiKey(api_key.to_owned()).into(),
-        other => refused(other),
+        other => refused(call, other),
     })
 }
 
-pub(super) fn carry_out(exchange: &Exchange<'_>, prepared: Prepared) -> Answer {
+pub(super) fn carry_out(exchange: &Exchange<'_>, call: &Call<'_>, prepared: Prepared) -> Answer {
     let Prepared(login) = prepared;
     answer::success(
         exchange,
@@ -49,24 +49,31 @@ pub(super) fn carry_out(exchange: &Exchange<'_>, prepared: Prepared) -> Answer {
             data: Value::Object(login.data).to_string(),
             revision: Some("automatic".to_owned()),
             location: Some(location(exchange, &login.id)),
-            // Crossbar has found one row in a view, and the envelope still says so.
-            paging: Paging { page_size: Some(1), ..Paging::default() },
+            paging: Paging { page_size: found(call, 1), ..Paging::default() },
             new_token: Some(login.token),
         },
     )
 }
 
-fn refused(error: LoginError) -> Refused {
+/// How many rows crossbar has found in the view that it looked at last: its envelope still says so.
+fn found(call: &Call<'_>, rows: u64) -> Option<u64> {
+    call.parameters.is_true_or("paginate", true).then_some(rows)
+}
+
+fn refused(call: &Call<'_>, error: LoginError) -> Refused {
     match error {
-        // The look-up of the user found nobody, and crossbar says so.
-        LoginError::BadCredentials { account_was_found } => {
-            Refused { refusal: Refusal::NotAuthenticated, page_size: account_was_found.then_some(0) }
+        // The users of one account were looked at, and nobody was found.
+        LoginError::BadCredentials { accounts: 1 } => {
+            Refused { refusal: Refusal::NotAuthenticated, page_size: found(call, 0) }
         }
         LoginError::AccountExpired { at } => {
-            Refused { refusal: Refusal::AccountExpired { cause: at }, page_size: Some(1) }
+            Refused { refusal: Refusal::AccountExpired { cause: at }, page_size: found(call, 1) }
         }
-        LoginError::AccountDisabled => Refused { refusal: Refusal::AccountDisabled, page_size: Some(1) },
+        LoginError::AccountDisabled => {
+            Refused { refusal: Refusal::AccountDisabled, page_size: found(call, 1) }
+        }
         LoginError::ModuleDisabled => Refusal::TokenExpired.into(),
+        LoginError::SecondFactor => Refusal::SecondFactor.into(),
         LoginError::Store(error) => Refusal::StoreWhileIdentifying(error).into(),
         _ => Refusal::NotAuthenticated.into(),
     }

@@ -20,7 +20,8 @@ use crate::stage::verb::Verb;
 
 /// What the pipeline has settled about a request.
 pub(crate) struct Call<'a> {
-    /// The proof that the caller may touch the account; a login has none.
+    /// The proof that the caller may touch the account; a login has none, nor has a path without an
+    /// account.
     pub(crate) access: Option<AccountAccess>,
     /// The user in the path.
     pub(crate) user_id: Option<String>,
@@ -95,11 +96,11 @@ pub(crate) async fn prepare(
         (Resource::UserAuth | Resource::ApiAuth, _) => {
             login::prepare(exchange, call, data).await.map(Prepared::Login)
         }
-        (Resource::TokenAuth, _) => {
+        (Resource::TokenAuth | Resource::UserAuthToken(_), _) => {
             let caller = exchange.caller.as_ref().ok_or(Refusal::NotAuthenticated)?;
             Ok(Prepared::Session(session::prepare(exchange, call, caller).await?))
         }
-        (_, None) => Err(Refusal::Broken("a group was asked for without access to its account").into()),
+        (_, None) => Err(groups::refuse_without_account(exchange, call, data).into()),
         (Resource::Groups, Some(access)) if call.verb.name == "GET" => {
             Ok(Prepared::Listing(Box::new(listing::prepare(exchange, call, access).await?)))
         }
@@ -114,7 +115,7 @@ pub(crate) async fn carry_out(
     prepared: Prepared,
 ) -> Result<Answer, Refused> {
     match (prepared, &call.access) {
-        (Prepared::Login(prepared), _) => Ok(login::carry_out(exchange, prepared)),
+        (Prepared::Login(prepared), _) => Ok(login::carry_out(exchange, call, prepared)),
         (Prepared::Session(prepared), _) => Ok(session::carry_out(exchange, prepared).await?),
         (Prepared::Listing(prepared), _) => Ok(listing::carry_out(exchange, call, *prepared)?),
         (Prepared::Group(prepared), Some(access)) => {

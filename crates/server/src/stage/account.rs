@@ -8,7 +8,7 @@ use datastore::{AccountId, NameError};
 
 use crate::catalogue::Refusal;
 use crate::exchange::Exchange;
-use crate::stage::route::{AccountPart, Resource};
+use crate::stage::route::AccountPart;
 use crate::stage::token::Presented;
 
 /// Finds out who sends the request, as far as its credentials tell. What is wrong with them is not yet
@@ -18,10 +18,13 @@ pub(crate) async fn identify(
     presented: Option<&Presented>,
 ) -> Result<(), Refusal> {
     let auth = &exchange.app.auth;
-    let wanted_account = exchange.incoming.header("x-auth-account-id");
+    // A header that is no text names no account, but it is there.
+    let wanted_account = exchange.incoming.headers.get("x-auth-account-id");
+    let wanted_account = wanted_account.map(|header| String::from_utf8_lossy(header.as_bytes()));
+    let wanted_account = wanted_account.as_deref();
     let deadline = exchange.deadline;
     let verdict = match presented {
-        None | Some(Presented::Unknown(_)) => return Ok(()),
+        None | Some(Presented::NoToken(_) | Presented::Unknown(_)) => return Ok(()),
         Some(Presented::Token(token)) => auth.verify(token, wanted_account, deadline).await,
         Some(Presented::Bearer(id)) => auth.verify_bearer(id, wanted_account, deadline).await,
         Some(Presented::Basic(encoded)) => auth.verify_basic(encoded, deadline).await,
@@ -58,28 +61,34 @@ pub(crate) async fn load(
     }
 }
 
-/// Grants access to the account, or refuses.
+/// Grants access to the account, or refuses. Where the path names none, nobody has access; a superuser
+/// learns so later, from the handler.
 pub(crate) async fn authorise(
     exchange: &Exchange<'_>,
     target: Option<&Account>,
-    resource: &Resource,
-    verb: &str,
-) -> Result<AccountAccess, Refusal> {
+    asked: Asked<'_>,
+) -> Result<Option<AccountAccess>, Refusal> {
     let caller: &Caller = exchange.caller.as_ref().ok_or(Refusal::NotAuthenticated)?;
     let Some(target) = target else {
-        // A superuser may, but there are no groups without an account.
-        return Err(if caller.is_superduper() { Refusal::MissingAccountId } else { Refusal::Forbidden });
+        check_restrictions(exchange, asked).await?;
+        return if caller.is_superduper() { Ok(None) } else { Err(Refusal::Forbidden) };
     };
-    let params: &[&str] = match resource {
-        Resource::Group(id) => &[id],
-        _ => &[],
-    };
-    let deadline = exchange.deadline;
-    let granted = exchange.app.auth.authorise(caller, target, Asked { params, verb }, deadline).await;
-    granted.map_err(|denied| match denied {
-        Denied::OutOfReach => Refusal::Forbidden,
+    let granted = exchange.app.auth.authorise(caller, target, asked, exchange.deadline).await;
+    granted.map(Some).map_err(refusal)
+}
+
+/// Refuses what the caller's token restrictions forbid, where the path names no account.
+pub(crate) async fn check_restrictions(exchange: &Exchange<'_>, asked: Asked<'_>) -> Result<(), Refusal> {
+    let caller: &Caller = exchange.caller.as_ref().ok_or(Refusal::NotAuthenticated)?;
+    let checked = exchange.app.auth.check_restrictions(caller, None, asked, exchange.deadline).await;
+    checked.map_err(refusal)
+}
+
+fn refusal(denied: Denied) -> Refusal {
+    match denied {
         Denied::Restricted => Refusal::Restricted,
         Denied::Store(error) => Refusal::StoreWhileIdentifying(error),
+        // Out of reach, and whatever else there may be.
         _ => Refusal::Forbidden,
-    })
+    }
 }

@@ -46,6 +46,8 @@ pub(crate) enum Resource {
     ApiAuth,
     /// The caller's own token.
     TokenAuth,
+    /// A token in the path, below `user_auth`.
+    UserAuthToken(String),
 }
 
 impl Resource {
@@ -56,6 +58,7 @@ impl Resource {
             Self::Group(_) => &["PATCH", "POST", "GET", "DELETE"],
             Self::UserAuth | Self::ApiAuth => &["PUT"],
             Self::TokenAuth => &["DELETE", "GET"],
+            Self::UserAuthToken(_) => &["GET"],
         }
     }
 
@@ -63,9 +66,17 @@ impl Resource {
     pub(crate) fn endpoint(&self) -> &'static str {
         match self {
             Self::Groups | Self::Group(_) => "groups",
-            Self::UserAuth => "user_auth",
+            Self::UserAuth | Self::UserAuthToken(_) => "user_auth",
             Self::ApiAuth => "api_auth",
             Self::TokenAuth => "token_auth",
+        }
+    }
+
+    /// What of its path stands behind that module.
+    pub(crate) fn params(&self) -> Option<&str> {
+        match self {
+            Self::Group(id) | Self::UserAuthToken(id) => Some(id),
+            Self::Groups | Self::UserAuth | Self::ApiAuth | Self::TokenAuth => None,
         }
     }
 }
@@ -135,7 +146,16 @@ impl Parts {
             ["accounts", account, "users", user, "groups", rest @ ..] if *user != "groups" => {
                 groups(account_part(account), Some(user), rest)
             }
+            ["accounts", "users", user, "groups", rest @ ..] | ["users", user, "groups", rest @ ..]
+                if *user != "groups" =>
+            {
+                groups(AccountPart::Absent, Some(user), rest)
+            }
             ["user_auth"] => without_account(Resource::UserAuth),
+            // Recovering a password is not served.
+            ["user_auth", token] if *token != "recovery" => {
+                without_account(Resource::UserAuthToken((*token).to_owned()))
+            }
             ["api_auth"] => without_account(Resource::ApiAuth),
             ["token_auth"] => without_account(Resource::TokenAuth),
             ["accounts" | "user_auth" | "api_auth" | "token_auth", ..] => Route::UnknownBelow,
@@ -195,6 +215,14 @@ mod tests {
             route("/v2/accounts//groups"),
             Route::Served { account: AccountPart::Empty, user_id: None, resource: Resource::Groups }
         );
+        let of_token = Resource::UserAuthToken("x".to_owned());
+        assert_eq!(route("/v2/user_auth/x"), super::without_account(of_token));
+        for path in ["/v2/users/U/groups", "/v2/accounts/users/U/groups"] {
+            let user_id = Some("U".to_owned());
+            let expected =
+                Route::Served { account: AccountPart::Absent, user_id, resource: Resource::Groups };
+            assert_eq!(route(path), expected, "{path}");
+        }
         for path in ["/v2/groups", "/v2/accounts/groups"] {
             let expected =
                 Route::Served { account: AccountPart::Absent, user_id: None, resource: Resource::Groups };
@@ -213,7 +241,10 @@ mod tests {
             "/v2/accounts/A/groups//G",
             "/v2/accounts/A/users/groups",
             "/v2/accounts/A/devices/D/groups",
-            "/v2/user_auth/x",
+            "/v2/user_auth/recovery",
+            "/v2/user_auth/x/y",
+            "/v2/api_auth/x",
+            "/v2/token_auth/x",
         ] {
             assert_eq!(route(path), Route::UnknownBelow, "{path}");
         }

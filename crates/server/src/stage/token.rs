@@ -10,12 +10,14 @@ use crate::parameters::Parameters;
 pub(crate) enum Presented {
     /// A token.
     Token(String),
+    /// Something that is no text in the place of a token.
+    NoToken(Value),
     /// `Basic`, and what follows.
     Basic(String),
     /// `Bearer`, and what follows.
     Bearer(String),
-    /// An `Authorization` of another scheme.
-    Unknown(String),
+    /// An `Authorization` of another scheme, or that is no text.
+    Unknown(Value),
 }
 
 impl Presented {
@@ -27,10 +29,13 @@ impl Presented {
         }
     }
 
-    /// What the answer's envelope repeats.
-    pub(crate) fn echo(&self) -> &str {
+    /// What the answer's envelope repeats; a null is not repeated.
+    pub(crate) fn echo(&self) -> Option<Value> {
         match self {
-            Self::Token(text) | Self::Basic(text) | Self::Bearer(text) | Self::Unknown(text) => text,
+            Self::Token(text) | Self::Basic(text) | Self::Bearer(text) => Some(Value::from(text.as_str())),
+            Self::NoToken(value) | Self::Unknown(value) => {
+                Some(value.clone()).filter(|value| !value.is_null())
+            }
         }
     }
 }
@@ -41,12 +46,16 @@ pub(crate) fn find(incoming: &Incoming, parameters: Parameters<'_>) -> Option<Pr
     let header = |name: &str| {
         incoming.headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
     };
-    let parameter = |name: &str| parameters.value(name).map(text_of);
-    if let Some(token) = header("x-auth-token").or_else(|| parameter("auth_token")) {
-        return Some(Presented::Token(token));
+    let first =
+        |in_header: &str, name: &str| header(in_header).map(Value::from).or_else(|| parameters.value(name));
+    if let Some(token) = first("x-auth-token", "auth_token") {
+        return Some(match token {
+            Value::String(token) => Presented::Token(token),
+            other => Presented::NoToken(other),
+        });
     }
-    let authorization = header("authorization").or_else(|| parameter("authorization"))?;
-    let scheme = |prefix: &str| authorization.strip_prefix(prefix).map(str::to_owned);
+    let authorization = first("authorization", "authorization")?;
+    let scheme = |prefix: &str| Some(authorization.as_str()?.strip_prefix(prefix)?.to_owned());
     Some(if let Some(rest) = scheme("Basic ") {
         Presented::Basic(rest)
     } else if let Some(rest) = scheme("Bearer ") {
@@ -54,11 +63,4 @@ pub(crate) fn find(incoming: &Incoming, parameters: Parameters<'_>) -> Option<Pr
     } else {
         Presented::Unknown(authorization)
     })
-}
-
-fn text_of(value: Value) -> String {
-    match value {
-        Value::String(text) => text,
-        other => other.to_string(),
-    }
 }

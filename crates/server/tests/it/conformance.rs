@@ -80,11 +80,10 @@ fn all_recordings_are_matched_on_couchdb() {
             check_stored(symbols, &url);
         }
     }
-    let mut databases = replay.seed.databases();
-    databases.extend(crate::access::added_databases());
-    couchdb.make_room(&databases);
-    crate::access::check_every_cell(&url);
-    couchdb.make_room(&databases);
+    let seed = crate::access::seed();
+    couchdb.make_room(&seed.databases());
+    crate::access::check_every_cell(&seed, &url);
+    couchdb.make_room(&seed.databases());
 }
 
 /// The group documents as they are stored after `crossbar.jsonl` are those that crossbar has stored.

@@ -16,15 +16,15 @@ use crate::tokens::{Minter, SigningKey};
 type Headers<'a> = &'a [(&'a str, &'a str)];
 
 /// The recordings' accounts on an embedded store, without a recording.
-struct Kazoo {
+pub(crate) struct Kazoo {
     folder: tempfile::TempDir,
-    seed: Seed,
+    pub(crate) seed: Seed,
     key: SigningKey,
     other_key: SigningKey,
 }
 
 impl Kazoo {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let kazoo = Self {
             folder: tempfile::tempdir().unwrap(),
             seed: Seed::read(),
@@ -32,15 +32,14 @@ impl Kazoo {
             other_key: SigningKey::generate(),
         };
         run_ok(&["import", "--store", &kazoo.store(), "-"], kazoo.seed.lines(&kazoo.key).as_bytes());
-        run_ok(&["views", "push", "--store", &kazoo.store()], b"");
         kazoo
     }
 
-    fn store(&self) -> String {
+    pub(crate) fn store(&self) -> String {
         format!("sqlite:{}", self.folder.path().join("store.db").display())
     }
 
-    fn token(&self, persona: &str) -> String {
+    pub(crate) fn token(&self, persona: &str) -> String {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
         let now = i64::try_from(now).unwrap();
         Minter { seed: &self.seed, key: &self.key, other_key: &self.other_key, now }.token(persona)

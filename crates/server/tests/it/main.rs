@@ -18,6 +18,7 @@ mod conformance;
 mod contract;
 mod contract_answers;
 mod contract_auth;
+mod contract_session;
 mod documentation;
 mod fuzz;
 mod http_client;

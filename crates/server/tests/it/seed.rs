@@ -24,8 +24,14 @@ pub(crate) struct Seed {
 impl Seed {
     /// Reads the seed.
     pub(crate) fn read() -> Self {
+        Self::read_with(Vec::new())
+    }
+
+    /// Reads the seed and adds lines of a test's own to it.
+    pub(crate) fn read_with(more: Vec<Value>) -> Self {
         let text = std::fs::read_to_string(folder().join("seed.ndjson")).expect("the seed is there");
-        let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let seeded = text.lines().map(|line| serde_json::from_str(line).unwrap());
+        let lines: Vec<Value> = seeded.chain(more).collect();
         let mut seed = Self { lines, names: BTreeMap::new(), docs: BTreeMap::new() };
         seed.name_documents();
         seed

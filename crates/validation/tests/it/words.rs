@@ -109,14 +109,18 @@ fn a_login_with_credentials_is_checked() {
     let message = "Value not found in enumerated list of values";
     let other = json!({"message": message, "target": ["md5", "sha"], "value": "sha1"});
     check(&schema, json!({"credentials": "x", "method": "sha1"}), json!({"method": {"enum": other}}));
-    let pattern = "^[.0-9A-Za-z_-]+$";
+    let pattern = r"^[.\w_-]+$";
     let message = format!("Failed to match pattern '{pattern}'");
-    let form = json!({"message": message, "target": pattern, "value": "a b c"});
-    check(
-        &schema,
-        json!({"credentials": "x", "account_realm": "a b c"}),
-        json!({"account_realm": {"pattern": form}}),
-    );
+    // Erlang's classes know ASCII alone.
+    for realm in ["a b c", "müller"] {
+        let form = json!({"message": message, "target": pattern, "value": realm});
+        check(
+            &schema,
+            json!({"credentials": "x", "account_realm": realm}),
+            json!({"account_realm": {"pattern": form}}),
+        );
+    }
+    check(&schema, json!({"credentials": "x", "account_realm": "a_b-C.9"}), json!({}));
 }
 
 #[test]

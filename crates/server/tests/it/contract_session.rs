@@ -1,0 +1,218 @@
+//! What the recordings leave out of the contract, fourth part: logging in and out, tokens of odd forms and
+//! in odd places, and restrictions where no account is in the path. Rows of `docs/compatibility.md` name
+//! these tests.
+
+use serde_json::{Value, json};
+
+use crate::account::json_of;
+use crate::contract_auth::Kazoo;
+use crate::http_client::{Response, send};
+use crate::process::Server;
+
+/// The recordings' accounts, served.
+struct Served {
+    kazoo: Kazoo,
+    server: Server,
+}
+
+impl Served {
+    fn new() -> Self {
+        let kazoo = Kazoo::new();
+        let server = Server::start(&kazoo.store(), &[]);
+        Self { kazoo, server }
+    }
+
+    fn name(&self, name: &str) -> &str {
+        &self.kazoo.seed.names[name]
+    }
+
+    fn send(&self, method: &str, target: &str, headers: &[(&str, &str)], body: &Value) -> Response {
+        let headers: Vec<_> = headers.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        send(self.server.address, method, target, &headers, body.as_bytes())
+    }
+
+    /// Sends a request with a persona's token.
+    fn send_as(&self, persona: &str, method: &str, target: &str, body: &Value) -> Response {
+        self.send(method, target, &[("X-Auth-Token", &self.kazoo.token(persona))], body)
+    }
+
+    /// A login to alpha that would be refused for its credentials, with members of its own.
+    fn login(&self, target: &str, more: Value) -> Response {
+        let mut data = json!({
+            "credentials": format!("{:x}", <md5::Md5 as md5::Digest>::digest(b"nobody:nothing")),
+            "account_name": self.name("alpha_name"),
+        });
+        data.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        self.send("PUT", target, &[], &json!({ "data": data }))
+    }
+}
+
+fn message(answer: &Response) -> Value {
+    json_of(answer)["message"].clone()
+}
+
+/// It is refused before the data is looked at, wherever the action stands.
+#[test]
+fn a_login_with_an_action_is_forbidden() {
+    let served = Served::new();
+    let key = json!({"data": {"credentials": "x"}, "action": "impersonate_user"});
+    for answer in [
+        served.login("/v2/user_auth", json!({"action": "impersonate_user"})),
+        served.login("/v2/user_auth?action=x", json!({})),
+        served.send("PUT", "/v2/user_auth", &[], &key),
+        served.send("PUT", "/v2/user_auth", &[], &json!({"data": {"action": null}})),
+        served.send("PUT", "/v2/user_auth", &[("Accept", "text/html")], &json!({"data": {"action": 1}})),
+    ] {
+        assert_eq!((answer.status, json_of(&answer)["data"].clone()), (403, json!({"message": "forbidden"})));
+        assert_eq!(answer.header("content-language"), None);
+    }
+    let answer = served.send("PUT", "/v2/api_auth?action=x", &[], &json!({"data": {"api_key": "x"}}));
+    assert_eq!(answer.status, 400, "the other way in knows no actions");
+}
+
+#[test]
+fn private_members_and_an_empty_id_are_no_part_of_a_login() {
+    let served = Served::new();
+    for (more, status) in
+        [(json!({"_x": 1, "pvt_y": 2, "id": ""}), 201), (json!({"x": 1}), 400), (json!({"id": "x"}), 400)]
+    {
+        let mut data = json!({"api_key": served.name("alpha_key")});
+        data.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let answer = served.send("PUT", "/v2/api_auth", &[], &json!({ "data": data }));
+        assert_eq!(answer.status, status, "{more}: {answer:?}");
+    }
+}
+
+#[test]
+fn a_login_says_a_page_size_only_where_pages_are_wanted() {
+    let served = Served::new();
+    for (target, expected) in [("", json!(0)), ("?paginate=false", json!(null))] {
+        let answer = served.login(&format!("/v2/user_auth{target}"), json!({}));
+        assert_eq!((answer.status, &json_of(&answer)["page_size"]), (401, &expected), "{target}");
+    }
+    for (target, expected) in [("", json!(1)), ("?paginate=false", json!(null))] {
+        let body = json!({"data": {"api_key": served.name("alpha_key")}});
+        let answer = served.send("PUT", &format!("/v2/api_auth{target}"), &[], &body);
+        assert_eq!((answer.status, &json_of(&answer)["page_size"]), (201, &expected), "{target}");
+    }
+}
+
+/// Crossbar looks for it in a database that nothing writes any more.
+#[test]
+fn a_token_in_the_path_below_user_auth_is_never_found() {
+    let served = Served::new();
+    let token = served.kazoo.token("alpha_admin");
+    let own = format!("/v2/user_auth/{token}");
+    for (persona, method, target, status, text) in [
+        (Some("alpha_admin"), "GET", "/v2/user_auth/x", 401, "invalid_credentials"),
+        (Some("alpha_admin"), "GET", own.as_str(), 403, "forbidden"),
+        (None, "GET", "/v2/user_auth/x", 401, "invalid_credentials"),
+        (Some("alpha_admin"), "PUT", "/v2/user_auth/x", 405, "invalid_method"),
+        (Some("delta_admin"), "GET", "/v2/user_auth/x", 403, "forbidden"),
+        (Some("alpha_admin"), "GET", "/v2/user_auth/x/y", 404, "not_found"),
+        (Some("alpha_admin"), "PUT", "/v2/user_auth/recovery", 404, "not_found"),
+    ] {
+        let answer = match persona {
+            // The very token that the path names: each that is minted differs in its time.
+            Some("alpha_admin") => served.send(method, target, &[("X-Auth-Token", &token)], &Value::Null),
+            Some(persona) => served.send_as(persona, method, target, &Value::Null),
+            None => served.send(method, target, &[], &Value::Null),
+        };
+        assert_eq!((answer.status, message(&answer)), (status, json!(text)), "{persona:?} {method} {target}");
+    }
+}
+
+#[test]
+fn giving_back_a_token_answers_without_data_and_of_other_credentials_nothing_is_given_back() {
+    let served = Served::new();
+    let basic = format!("Basic {}", served.name("basic:alpha_admin"));
+    for _ in 0..2 {
+        let answer = served.send("DELETE", "/v2/token_auth", &[("Authorization", &basic)], &Value::Null);
+        assert_eq!((answer.status, json_of(&answer).get("data")), (200, None), "{answer:?}");
+    }
+    let answer = served.send_as("beta_admin", "DELETE", "/v2/token_auth", &Value::Null);
+    assert_eq!((answer.status, json_of(&answer).get("data")), (200, None), "{answer:?}");
+}
+
+/// What is no text is no token, and is repeated as it is.
+#[test]
+fn a_token_of_another_type_is_repeated_as_it_came() {
+    let served = Served::new();
+    let target = format!("/v2/accounts/{}/groups", served.name("alpha"));
+    for (query, body, echo) in [
+        ("?auth_token", json!(null), Some(json!(true))),
+        ("", json!({"data": {"auth_token": 5}}), Some(json!(5))),
+        ("", json!({"data": {"auth_token": {"a": 1}}}), Some(json!({"a": 1}))),
+        ("", json!({"data": {"auth_token": null}}), None),
+        ("", json!({"data": {"authorization": 7}}), Some(json!(7))),
+        ("", json!({"data": {}, "auth_token": "x"}), Some(json!("x"))),
+    ] {
+        let answer = served.send("GET", &format!("{target}{query}"), &[], &body);
+        assert_eq!(
+            (answer.status, json_of(&answer).get("auth_token")),
+            (401, echo.as_ref()),
+            "{query} {body}"
+        );
+    }
+}
+
+#[test]
+fn a_wanted_account_that_is_no_text_is_not_the_tokens() {
+    let served = Served::new();
+    let target = format!("/v2/accounts/{}/groups", served.name("alpha"));
+    let token = served.kazoo.token("alpha_admin");
+    for (wanted, status) in [(served.name("alpha"), 200), ("\u{e9}", 401), ("", 401)] {
+        let headers = [("X-Auth-Token", token.as_str()), ("X-Auth-Account-ID", wanted)];
+        assert_eq!(served.send("GET", &target, &headers, &Value::Null).status, status, "{wanted:?}");
+    }
+}
+
+/// Restrictions outrank every other refusal, also where no account is in the path.
+#[test]
+fn a_path_without_an_account_is_restricted_too() {
+    let served = Served::new();
+    let restricted = json!("access denied by token restrictions");
+    for (persona, method, target, status, cause) in [
+        ("delta_admin", "GET", "/v2/token_auth", 403, restricted.clone()),
+        ("delta_user", "DELETE", "/v2/token_auth", 403, restricted.clone()),
+        ("delta_user", "GET", "/v2/groups", 403, restricted.clone()),
+        ("delta_admin", "GET", "/v2/groups", 403, json!(null)),
+        ("delta_admin", "GET", "/v2/nosuch", 403, restricted.clone()),
+        ("alpha_admin", "GET", "/v2/nosuch", 404, json!(null)),
+        ("alpha_admin", "GET", "/v2/groups", 403, json!(null)),
+        ("alpha_admin", "GET", "/v2/users/x/groups", 403, json!(null)),
+    ] {
+        let answer = served.send_as(persona, method, target, &Value::Null);
+        let body = json_of(&answer);
+        assert_eq!((answer.status, &body["data"]["cause"]), (status, &cause), "{persona} {method} {target}");
+    }
+}
+
+/// There are no groups without an account, but what else is wrong with the request is told first.
+#[test]
+fn a_superuser_without_an_account_finds_no_groups() {
+    let served = Served::new();
+    for (method, target, body, status) in [
+        ("GET", "/v2/groups", json!(null), 404),
+        ("GET", "/v2/users/x/groups", json!(null), 404),
+        ("PUT", "/v2/groups", json!({"data": {"name": "x"}}), 404),
+        ("PUT", "/v2/groups", json!({"data": {"name": ""}}), 400),
+        ("POST", "/v2/groups", json!({"data": {"name": ""}}), 405),
+    ] {
+        let answer = served.send_as("master", method, target, &body);
+        assert_eq!(answer.status, status, "{method} {target} {body}: {answer:?}");
+    }
+    let headers = [("X-Auth-Token", served.kazoo.token("master")), ("Accept", "text/html".to_owned())];
+    let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    assert_eq!(served.send("GET", "/v2/groups", &headers, &Value::Null).status, 406);
+}
+
+/// The views that credentials are looked up in are there as soon as a store has been imported.
+#[test]
+fn basic_works_in_an_imported_store() {
+    let served = Served::new();
+    let target = format!("/v2/accounts/{}/groups", served.name("alpha"));
+    let basic = format!("Basic {}", served.name("basic:alpha_admin"));
+    assert_eq!(served.send("GET", &target, &[("Authorization", &basic)], &Value::Null).status, 200);
+}
