@@ -7,6 +7,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use datastore::{AccountId, Backend, Deadline, Result};
 use futures::future;
 use ipnet::IpNet;
+use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use serde_json::{Map, Value};
 
@@ -25,8 +26,11 @@ use crate::secret::Secret;
 /// Where `system_config/auth` has the half of identities' signatures that is the system's.
 pub(crate) const SYSTEM_SECRET: &str = "secret_for_user_signature";
 
-/// How many verified tokens are remembered.
-const MAX_VERIFIED: u64 = 10_000;
+/// How much is remembered of verified tokens, in bytes of their texts: some ten thousand of Kazoo's.
+const MAX_VERIFIED_BYTES: u64 = 8_000_000;
+
+/// How many logged-out tokens this process remembers by itself; the store remembers all.
+const MAX_ENDED: u64 = 100_000;
 
 /// What authentication goes by.
 #[derive(Clone, Debug)]
@@ -106,9 +110,16 @@ impl Authenticator {
     pub fn new(store: Arc<dyn Backend>, settings: Settings) -> Self {
         let lookup = Lookup::new(store, &settings);
         let lifetime = settings.remember_for;
-        let verified = Cache::builder().max_capacity(MAX_VERIFIED).time_to_live(lifetime).build();
+        let verified = Cache::builder()
+            .max_capacity(MAX_VERIFIED_BYTES)
+            .weigher(|_, verified: &Arc<Verified>| u32::try_from(verified.length).unwrap_or(u32::MAX))
+            .time_to_live(lifetime)
+            .build();
+        // By default moka keeps what is asked for often and turns newcomers away: they would be forgotten.
+        let policy = EvictionPolicy::lru();
+        let of_ended = lifetime.saturating_mul(2);
         let ended =
-            Cache::builder().max_capacity(MAX_VERIFIED).time_to_live(lifetime.saturating_mul(2)).build();
+            Cache::builder().max_capacity(MAX_ENDED).eviction_policy(policy).time_to_live(of_ended).build();
         let proxies = settings.reverse_proxies.as_deref();
         let default_rate_limits = Arc::new(RateLimits::read(&Config::default(), &Config::default(), proxies));
         Self { lookup, settings, default_rate_limits, verified, ended }
@@ -145,7 +156,7 @@ impl Authenticator {
         wanted_account: Option<&str>,
         deadline: Deadline,
     ) -> std::result::Result<Caller, AuthError> {
-        let bearer = self.lookup.read(&system_db("system_auth")?, id, deadline).await?;
+        let bearer = self.lookup.read_secretly(&system_db("system_auth")?, id, deadline).await?;
         let token = bearer.as_ref().and_then(|bearer| bearer.get("Token")?.as_str());
         self.verify(token.ok_or(AuthError::Invalid("no such bearer document"))?, wanted_account, deadline)
             .await
@@ -175,6 +186,7 @@ impl Authenticator {
 
     /// Lets the token of that digest count no more in this process.
     pub(crate) fn end(&self, digest: [u8; 32]) {
+        self.lookup.remember_logged_out(digest);
         self.ended.insert(digest, ());
         self.verified.invalidate(&digest);
     }

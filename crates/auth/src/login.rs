@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use datastore::{AccountId, Deadline, Result, StoreError, ViewQuery};
+use datastore::{AccountId, Deadline, Result, StoreError, ViewQuery, ViewRow};
 use futures::future;
 use serde_json::{Map, Value, json};
 
@@ -82,10 +82,12 @@ impl Authenticator {
             .accounts_named(text("account_realm").or(text("realm")), text("account_name"), deadline)
             .await?;
         for account_id in &accounts {
-            let query =
-                ViewQuery { key: Some(json!(credentials)), limit: Some(1), ..ViewQuery::of("users", view) };
+            let query = ViewQuery { key: Some(json!(credentials)), ..ViewQuery::of("users", view) };
+            let query = ViewQuery { limit: Some(MOST_ROWS), ..query };
             let rows = self.users(account_id, query, deadline).await?;
-            let Some(owner_id) = rows.first().map(|row| row.id.as_str().to_owned()) else { continue };
+            // One that lies in the database of another account, copied there perhaps, is not of this one.
+            let own = rows.iter().find(|row| is_row_of(account_id, row));
+            let Some(owner_id) = own.map(|row| row.id.as_str().to_owned()) else { continue };
             let account = self.lookup.account(account_id, deadline).await?;
             check_account(account.as_deref())?;
             return self.let_in(account_id, Some(&owner_id), "cb_user_auth", data.get("as"), deadline).await;
@@ -124,8 +126,8 @@ impl Authenticator {
         let lineage = self.lineage(account_id, account.as_deref(), deadline);
         // Minting and describing need these right behind; asking now saves round trips.
         let settings = self.cluster_settings(deadline);
-        let identity = self.lookup.identity(account_id, owner_id.unwrap_or(account_id.as_str()), deadline);
-        let (lineage, settings, identity) = future::try_join3(lineage, settings, identity).await?;
+        let signing = self.load_signing(account_id, owner_id, deadline);
+        let (lineage, settings, signing) = future::try_join3(lineage, settings, signing).await?;
         let config = self.login_config(account_id, &lineage, deadline).await?;
         if !config.is_enabled(method) {
             return Err(LoginError::ModuleDisabled);
@@ -135,8 +137,8 @@ impl Authenticator {
         }
         let expires_at = config.expiry(method).map(|seconds| crate::unix_now().saturating_add(seconds));
         let token = NewToken { account_id, owner_id, method, masquerade, expires_at };
-        let token = self.mint_token(token, deadline).await?;
-        let (account, identity) = (account.as_deref(), identity.as_deref());
+        let token = self.mint_token(token, &signing, deadline).await?;
+        let (account, identity) = (account.as_deref(), signing.identity.as_deref());
         let data = describe(&Described { account_id, owner_id, account, identity, lineage, settings });
         Ok(Login { token, data, id: owner_id.unwrap_or(account_id.as_str()).to_owned() })
     }
@@ -188,6 +190,7 @@ impl Authenticator {
         let by_name = name.map(|name| ("listing_by_name", normalised(name)));
         for (view, key) in [by_realm, by_name].into_iter().flatten() {
             let query = ViewQuery { key: Some(json!(key)), ..ViewQuery::of("accounts", view) };
+            let query = ViewQuery { limit: Some(MOST_ROWS), ..query };
             let ids = self.account_ids(query, deadline).await?;
             if !ids.is_empty() {
                 return Ok(ids);
@@ -195,6 +198,15 @@ impl Authenticator {
         }
         Ok(Vec::new())
     }
+}
+
+/// How many accounts of one name, and how many users of the same credentials, are looked at.
+const MOST_ROWS: u64 = 100;
+
+/// Whether a row of a user's credentials says that the user is of an account.
+fn is_row_of(account_id: &AccountId, row: &ViewRow) -> bool {
+    let value: Option<Value> = serde_json::from_str(row.value.get()).ok();
+    value.is_some_and(|value| value.get("account_id").is_some_and(|id| id == account_id.as_str()))
 }
 
 /// What the system's configuration tells every client.

@@ -18,6 +18,9 @@ const OWN_DB: &str = "crossbar_groups";
 /// What the ids of logged-out tokens begin with.
 const PREFIX: &str = "logged_out-";
 
+/// How long past its end a token is remembered, in seconds: not all clocks are the same.
+const PURGE_MARGIN: f64 = 3_600.0;
+
 impl Authenticator {
     /// Makes a token count no more: here at once, in other processes on the same store as soon as they
     /// have forgotten that they verified it.
@@ -32,15 +35,21 @@ impl Authenticator {
             body.insert("expires_at".to_owned(), json!(end));
         }
         let digest = token_digest(token);
-        let (db, id) = (system_db(OWN_DB)?, doc_id(&digest));
-        let store = self.lookup.store();
-        store.create_db(&db, deadline).await?;
-        match store.save(&db, Draft { id, base: None, body }, deadline).await {
-            Err(error) if !error.is_conflict() => return Err(error),
-            _ => {}
-        }
+        // Here first: whatever becomes of the rest, nobody enters this process with it again.
         self.end(digest);
-        Ok(())
+        let (db, draft) = (system_db(OWN_DB)?, Draft { id: doc_id(&digest), base: None, body });
+        let store = self.lookup.store();
+        let saved = match store.save(&db, draft.clone(), deadline).await {
+            Err(StoreError::DatabaseMissing(_)) => {
+                store.create_db(&db, deadline).await?;
+                store.save(&db, draft, deadline).await
+            }
+            saved => saved,
+        };
+        match saved {
+            Err(error) if !error.is_conflict() => Err(error),
+            _ => Ok(()),
+        }
     }
 
     /// Whether a token was logged out. Only asked when a token is verified anew.
@@ -63,7 +72,7 @@ impl Authenticator {
                 continue;
             };
             let end = document.to_object()?.get("expires_at").and_then(Value::as_f64);
-            if end.is_some_and(|end| Expiry::At(end).is_over(now)) {
+            if end.is_some_and(|end| Expiry::At(end + PURGE_MARGIN).is_over(now)) {
                 match store.delete(&db, document.id(), document.rev(), deadline).await {
                     Ok(_) => purged += 1,
                     // Another process was faster.

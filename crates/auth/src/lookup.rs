@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use datastore::{AccountId, Backend, DbName, Deadline, DocId, Document, Result, StoreError};
 use futures::future;
 use serde_json::{Map, Value};
@@ -77,7 +78,14 @@ impl Lookup {
     /// The key of that id. An id that cannot name a document names no key.
     pub(crate) async fn key(&self, kid: &str, deadline: Deadline) -> Result<Option<Arc<VerifyingKey>>> {
         let load = async {
-            let key = self.signing_key(kid, deadline).await?;
+            let Ok(id) = DocId::parse(kid) else { return Ok(None) };
+            let db = system_db("system_auth")?;
+            // One after the other: an id that somebody has made up costs one read.
+            let Some(document) = if_found(self.store.fetch(&db, &id, deadline).await)? else {
+                return Ok(None);
+            };
+            let pem = self.store.fetch_attachment(&db, &id, KEY_ATTACHMENT, deadline).await;
+            let key = read_key(kid, &document, if_found(pem)?)?;
             Ok(key.map(|key| Arc::new(key.verifying_key())))
         };
         self.keys.recall_or(kid.to_owned(), load).await
@@ -98,20 +106,11 @@ impl Lookup {
         let Ok(id) = DocId::parse(kid) else { return Ok(None) };
         let db = system_db("system_auth")?;
         let document = self.store.fetch(&db, &id, deadline);
-        let attachment = self.store.fetch_attachment(&db, &id, KEY_ATTACHMENT, deadline);
-        let (document, attachment) = future::join(document, attachment).await;
-        let (Some(document), Some(pem)) = (if_found(document)?, if_found(attachment)?) else {
-            return Ok(None);
-        };
-        if is_deleted(&document.to_object()?) {
-            return Ok(None);
-        }
-        match SigningKey::from_pem(&pem) {
-            Ok(key) => Ok(Some(key)),
-            Err(error) => {
-                log::warn!(kid = kid; "a stored key cannot be used: {error}");
-                Ok(None)
-            }
+        let pem = self.store.fetch_attachment(&db, &id, KEY_ATTACHMENT, deadline);
+        let (document, pem) = future::join(document, pem).await;
+        match if_found(document)? {
+            Some(document) => read_key(kid, &document, if_found(pem)?),
+            None => Ok(None),
         }
     }
 
@@ -122,11 +121,23 @@ impl Lookup {
         id: &str,
         deadline: Deadline,
     ) -> Result<Option<Arc<Identity>>> {
-        let load = async {
-            let members = self.read(&account_id.db(), id, deadline).await?;
-            Ok(members.map(|members| Arc::new(Identity::read(&members))))
-        };
+        // What cannot name a document is not worth remembering.
+        if DocId::parse(id).is_err() {
+            return Ok(None);
+        }
+        let load = self.load_identity(account_id, id, deadline);
         self.identities.recall_or((account_id.clone(), id.to_owned()), load).await
+    }
+
+    /// An identity as it is stored now.
+    pub(crate) async fn load_identity(
+        &self,
+        account_id: &AccountId,
+        id: &str,
+        deadline: Deadline,
+    ) -> Result<Option<Arc<Identity>>> {
+        let members = self.read(&account_id.db(), id, deadline).await?;
+        Ok(members.map(|members| Arc::new(Identity::read(&members))))
     }
 
     /// An identity, if it is remembered right now.
@@ -187,6 +198,11 @@ impl Lookup {
         Ok(self.logged_out.recall_or(digest, load).await?.is_some())
     }
 
+    /// Remembers that the token of that digest was logged out.
+    pub(crate) fn remember_logged_out(&self, digest: [u8; 32]) {
+        self.logged_out.remember(digest, ());
+    }
+
     /// Whether an account is a reseller; one without a document of its services is none.
     pub(crate) async fn is_reseller(&self, account_id: &AccountId, deadline: Deadline) -> Result<bool> {
         let load = async {
@@ -216,6 +232,19 @@ impl Lookup {
         Ok(self.descendants.recall_or((ancestor.clone(), wanted.clone()), load).await?.is_some())
     }
 
+    /// As [`Lookup::read`], for an id that is a secret: it travels in the body of the question, so that no
+    /// failure shows it.
+    pub(crate) async fn read_secretly(
+        &self,
+        db: &DbName,
+        id: &str,
+        deadline: Deadline,
+    ) -> Result<Option<Map<String, Value>>> {
+        let Ok(id) = DocId::parse(id) else { return Ok(None) };
+        let found = if_found(self.store.fetch_many(db, &[id], deadline).await)?;
+        live_members(found.into_iter().flatten().next().map(if_found).transpose()?.flatten())
+    }
+
     /// A document as it is stored now; none where it is absent or deleted.
     pub(crate) async fn read(
         &self,
@@ -224,10 +253,24 @@ impl Lookup {
         deadline: Deadline,
     ) -> Result<Option<Map<String, Value>>> {
         let Ok(id) = DocId::parse(id) else { return Ok(None) };
-        let Some(document) = if_found(self.store.fetch(db, &id, deadline).await)? else { return Ok(None) };
-        let members = Document::to_object(&document)?;
-        Ok(if is_deleted(&members) { None } else { Some(members) })
+        live_members(if_found(self.store.fetch(db, &id, deadline).await)?)
     }
+}
+
+/// The members of a document that is not deleted.
+fn live_members(document: Option<Document>) -> Result<Option<Map<String, Value>>> {
+    let members = document.map(|document| document.to_object()).transpose()?;
+    Ok(members.filter(|members| !is_deleted(members)))
+}
+
+/// The key that a document holds in its attachment.
+fn read_key(kid: &str, document: &Document, pem: Option<Bytes>) -> Result<Option<SigningKey>> {
+    let Some(pem) = pem else { return Ok(None) };
+    if is_deleted(&document.to_object()?) {
+        return Ok(None);
+    }
+    let key = SigningKey::from_pem(&pem);
+    Ok(key.inspect_err(|error| log::warn!(kid = kid; "a stored key cannot be used: {error}")).ok())
 }
 
 /// A system database, whose name is a constant.

@@ -1,12 +1,16 @@
 //! Minting tokens as Kazoo does: its claims in its order, its header, its signature; and behind them an
 //! id, so that no two tokens are the same.
 
+use std::sync::Arc;
+
 use datastore::{AccountId, Cause, Deadline, Result, StoreError, random_hex};
 use futures::future;
 use serde_json::{Map, Value, json};
 
 use crate::authenticator::{Authenticator, SYSTEM_SECRET};
+use crate::config::Config;
 use crate::jwt;
+use crate::lookup::Identity;
 
 /// What a new token is to say.
 pub(crate) struct NewToken<'a> {
@@ -18,6 +22,13 @@ pub(crate) struct NewToken<'a> {
     pub(crate) masquerade: Option<&'a Value>,
     /// When it ends, in seconds since 1970; none for never.
     pub(crate) expires_at: Option<i64>,
+}
+
+/// What a token is signed with.
+pub(crate) struct Signing {
+    config: Config,
+    /// The user, or for an account's key the account; none where it is not there.
+    pub(crate) identity: Option<Arc<Identity>>,
 }
 
 impl Authenticator {
@@ -35,16 +46,35 @@ impl Authenticator {
         let now = crate::unix_now();
         let method = if owner_id.is_some() { "cb_user_auth" } else { "cb_api_auth" };
         let expires_at = Some(now + i64::from(ttl_seconds));
-        self.mint_token(NewToken { account_id, owner_id, method, masquerade: None, expires_at }, deadline)
-            .await
+        let token = NewToken { account_id, owner_id, method, masquerade: None, expires_at };
+        let signing = self.load_signing(account_id, owner_id, deadline).await?;
+        self.mint_token(token, &signing, deadline).await
     }
 
-    pub(crate) async fn mint_token(&self, token: NewToken<'_>, deadline: Deadline) -> Result<String> {
+    /// Reads what a token is signed with, as it is now: one that is signed with what was remembered may
+    /// be refused elsewhere.
+    pub(crate) async fn load_signing(
+        &self,
+        account_id: &AccountId,
+        owner_id: Option<&str>,
+        deadline: Deadline,
+    ) -> Result<Signing> {
+        let config = self.lookup.load_config("auth", deadline);
+        let id = owner_id.unwrap_or(account_id.as_str());
+        let identity = self.lookup.load_identity(account_id, id, deadline);
+        let (config, identity) = future::try_join(config, identity).await?;
+        Ok(Signing { config: config.unwrap_or_default(), identity })
+    }
+
+    pub(crate) async fn mint_token(
+        &self,
+        token: NewToken<'_>,
+        signing: &Signing,
+        deadline: Deadline,
+    ) -> Result<String> {
         let missing = |what: &str| StoreError::Missing(Cause::new(what));
+        let Signing { config, identity: known } = signing;
         let identity = token.owner_id.unwrap_or(token.account_id.as_str());
-        let config = self.lookup.config("auth", deadline);
-        let known = self.lookup.identity(token.account_id, identity, deadline);
-        let (config, known) = future::try_join(config, known).await?;
         let kid =
             config.text(&["system_key"]).ok_or_else(|| missing("system_config/auth names no system_key"))?;
         let system_secret = config.text(&[SYSTEM_SECRET]);
@@ -52,6 +82,9 @@ impl Authenticator {
         let key = key.ok_or_else(|| missing("the system_key is not in system_auth"))?;
         let secret = known.as_ref().and_then(|known| known.secret.as_ref());
 
+        if self.settings.strict_tokens && secret.and(system_secret).is_none() {
+            return Err(missing("the identity has no secret, and only signed tokens are taken here"));
+        }
         let mut claims = Map::new();
         claims.insert("iss".to_owned(), json!("kazoo"));
         if let (Some(secret), Some(system_secret)) = (secret, system_secret) {

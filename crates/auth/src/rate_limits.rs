@@ -3,7 +3,7 @@
 //! (`token_costs`, `user_auth_tokens`, `api_auth_tokens`, `reverse_proxies`, `check_reverse_proxies`).
 //! What makes no sense there counts as Kazoo's default, as does what is not said.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -127,21 +127,25 @@ impl RateLimits {
         of_account.or_else(|| at(of_all, &[verb])).or_else(|| at(of_all, &[])).unwrap_or(default)
     }
 
-    /// Who the client is: the peer, or whoever a proxy that is believed says it is. `forwarded_for` is
-    /// `X-Forwarded-For`, to whose end each proxy adds whom it got the request from: so the last address
-    /// that is no proxy's is the client, and what stands before it is the client's own invention.
+    /// Who the client is: the peer, or whoever a proxy that is believed says it is. `forwarded_for` are
+    /// the lines of `X-Forwarded-For`, to whose end each proxy adds whom it got the request from: so the
+    /// last address that is no proxy's is the client, and what stands before it is the client's own
+    /// invention. Of an IPv6 address the network counts: a client has all the addresses of its own.
     #[must_use]
-    pub fn client(&self, peer: IpAddr, forwarded_for: Option<&str>) -> IpAddr {
-        let hops = forwarded_for.into_iter().flat_map(|list| list.rsplit(','));
+    pub fn client(&self, peer: IpAddr, forwarded_for: &[&str]) -> IpAddr {
+        let hops = forwarded_for.iter().rev().flat_map(|list| list.rsplit(','));
         let mut client = peer.to_canonical();
         for hop in hops {
-            let Ok(hop) = hop.trim().parse::<IpAddr>() else { break };
+            let Some(hop) = address(hop.trim()) else { break };
             if !self.proxies.believe(client) {
                 break;
             }
-            client = hop.to_canonical();
+            client = hop;
         }
-        client
+        match client {
+            IpAddr::V6(address) => Ipv6Addr::from(u128::from(address) >> 64 << 64).into(),
+            client => client,
+        }
     }
 }
 
@@ -197,6 +201,13 @@ impl Authenticator {
 pub fn network(text: &str) -> Option<IpNet> {
     let address = || text.parse::<IpAddr>().ok().map(IpNet::from);
     text.parse().ok().or_else(address)
+}
+
+/// An address as proxies write it, with or without the port.
+fn address(text: &str) -> Option<IpAddr> {
+    let with_port = || text.parse::<SocketAddr>().ok().map(|address| address.ip());
+    let bare = text.parse::<IpAddr>().ok();
+    bare.or_else(with_port).map(|address| address.to_canonical())
 }
 
 /// A whole number of tokens, written as a number or as text.

@@ -87,25 +87,29 @@ fn a_client_is_the_last_address_that_is_no_proxys() {
     let two = json!({"reverse_proxies": ["127.0.0.1", "10.0.0.0/8", "nonsense", 7]});
     let all = json!({"check_reverse_proxies": false});
     for (document, peer, forwarded, expected) in [
-        (&loopback, "127.0.0.1", None, "127.0.0.1"),
-        (&loopback, "127.0.0.1", Some("192.0.2.1"), "192.0.2.1"),
-        (&loopback, "::ffff:127.0.0.1", Some(" ::ffff:192.0.2.1 "), "192.0.2.1"),
-        (&loopback, "127.0.0.1", Some("2001:db8::1"), "2001:db8::1"),
-        (&loopback, "192.0.2.9", Some("192.0.2.1"), "192.0.2.9"),
+        (&loopback, "127.0.0.1", &[][..], "127.0.0.1"),
+        (&loopback, "127.0.0.1", &["192.0.2.1"], "192.0.2.1"),
+        (&loopback, "::ffff:127.0.0.1", &[" ::ffff:192.0.2.1 "], "192.0.2.1"),
+        (&loopback, "127.0.0.1", &["2001:db8:1:2:3:4:5:6"], "2001:db8:1:2::"),
+        (&loopback, "127.0.0.1", &["192.0.2.1:4711"], "192.0.2.1"),
+        (&loopback, "127.0.0.1", &["[2001:db8::1]:4711"], "2001:db8::"),
+        // A proxy that adds a line of its own.
+        (&loopback, "127.0.0.1", &["198.51.100.1", "192.0.2.1"], "192.0.2.1"),
+        (&loopback, "192.0.2.9", &["192.0.2.1"], "192.0.2.9"),
         // What the client has sent itself stands before what the proxy has added.
-        (&loopback, "127.0.0.1", Some("198.51.100.1, 192.0.2.1"), "192.0.2.1"),
-        (&two, "127.0.0.1", Some("198.51.100.1, 192.0.2.1, 10.1.2.3"), "192.0.2.1"),
-        (&two, "10.9.9.9", Some("127.0.0.1"), "127.0.0.1"),
-        (&loopback, "127.0.0.1", Some("nobody"), "127.0.0.1"),
-        (&loopback, "127.0.0.1", Some("192.0.2.1, nobody"), "127.0.0.1"),
-        (&loopback, "127.0.0.1", Some(""), "127.0.0.1"),
-        (&all, "192.0.2.9", Some("198.51.100.1, 192.0.2.1"), "198.51.100.1"),
+        (&loopback, "127.0.0.1", &["198.51.100.1, 192.0.2.1"], "192.0.2.1"),
+        (&two, "127.0.0.1", &["198.51.100.1, 192.0.2.1, 10.1.2.3"], "192.0.2.1"),
+        (&two, "10.9.9.9", &["127.0.0.1"], "127.0.0.1"),
+        (&loopback, "127.0.0.1", &["nobody"], "127.0.0.1"),
+        (&loopback, "127.0.0.1", &["192.0.2.1, nobody"], "127.0.0.1"),
+        (&loopback, "127.0.0.1", &[""], "127.0.0.1"),
+        (&all, "192.0.2.9", &["198.51.100.1, 192.0.2.1"], "198.51.100.1"),
     ] {
         let client = crossbar(document.clone()).client(peer.parse().unwrap(), forwarded);
         assert_eq!(client.to_string(), expected, "{document} {peer} {forwarded:?}");
     }
     let given = [network("192.0.2.0/24").unwrap()];
     let limits = RateLimits::read(&Config::default(), &config(all), Some(&given));
-    assert_eq!(limits.client("192.0.2.9".parse().unwrap(), Some("203.0.113.1")).to_string(), "203.0.113.1");
-    assert_eq!(limits.client("127.0.0.1".parse().unwrap(), Some("203.0.113.1")).to_string(), "127.0.0.1");
+    assert_eq!(limits.client("192.0.2.9".parse().unwrap(), &["203.0.113.1"]).to_string(), "203.0.113.1");
+    assert_eq!(limits.client("127.0.0.1".parse().unwrap(), &["203.0.113.1"]).to_string(), "127.0.0.1");
 }

@@ -12,6 +12,10 @@ use serde_json::{Map, Number, Value};
 /// The levels of nesting that are read; the outermost object counts.
 pub const MAX_DEPTH: usize = 127;
 
+/// The values that are read of a text from outside, those inside of others counted: a value takes far more
+/// memory than the two bytes that it may be written in.
+pub const MAX_VALUES: usize = 250_000;
+
 /// Why a text was not read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum JsonError {
@@ -24,6 +28,9 @@ pub enum JsonError {
     /// It is nested more than [`MAX_DEPTH`] levels deep.
     #[error("nested more than {MAX_DEPTH} levels deep")]
     TooDeep,
+    /// It has more than [`MAX_VALUES`] values in it.
+    #[error("more than {MAX_VALUES} values")]
+    TooMany,
     /// It is JSON, but no object where one is needed.
     #[error("not a JSON object")]
     NotAnObject,
@@ -78,6 +85,7 @@ impl<'a> Reader<'a> {
             return Err(JsonError::Syntax("a byte order mark".to_owned()));
         }
         let mut whole = None;
+        let mut values = 0_usize;
         loop {
             let event = self.tokens.parse_next().map_err(|error| JsonError::Syntax(error.to_string()))?;
             let value = match event {
@@ -106,6 +114,10 @@ impl<'a> Reader<'a> {
                 JsonEvent::Boolean(truth) => Value::Bool(truth),
                 JsonEvent::Null => Value::Null,
             };
+            values += 1;
+            if values > MAX_VALUES && self.duplicates == Duplicates::Refuse {
+                return Err(JsonError::TooMany);
+            }
             match self.open.last_mut() {
                 None => whole = Some(value),
                 Some(Open::Array(items)) => items.push(value),
@@ -146,7 +158,7 @@ fn number(text: &str) -> Result<Number, JsonError> {
 
 #[cfg(test)]
 mod tests {
-    use super::{JsonError, MAX_DEPTH, parse, parse_stored_object};
+    use super::{JsonError, MAX_DEPTH, MAX_VALUES, parse, parse_stored_object};
     use proptest::prelude::{Just, Strategy, any, prop_oneof, proptest};
     use serde_json::{Value, json};
 
@@ -205,6 +217,15 @@ mod tests {
         assert!(parse(nested(MAX_DEPTH).as_bytes()).is_ok());
         assert_eq!(parse(nested(MAX_DEPTH + 1).as_bytes()), Err(JsonError::TooDeep));
         assert_eq!(parse("[".repeat(1_000_000).as_bytes()), Err(JsonError::TooDeep));
+    }
+
+    #[test]
+    fn the_number_of_values_from_outside_is_bounded() {
+        let zeros = |count| format!("{{\"a\":[{}0]}}", "0,".repeat(count - 1));
+        // The list and the object around them count as well.
+        assert!(parse(zeros(MAX_VALUES - 2).as_bytes()).is_ok());
+        assert_eq!(parse(zeros(MAX_VALUES - 1).as_bytes()), Err(JsonError::TooMany));
+        assert!(parse_stored_object(&zeros(MAX_VALUES)).is_ok());
     }
 
     #[test]

@@ -256,12 +256,7 @@ fn begin_envelope(exchange: &Exchange<'_>, paging: &Paging, is_known: bool, toke
 fn end_envelope(exchange: &Exchange<'_>, mut envelope: String, status: &str) -> Vec<u8> {
     push_text(&mut envelope, "status", status);
     envelope.push('}');
-    if exchange.is_pretty
-        && let Ok(value) = datastore::json::parse(envelope.as_bytes())
-    {
-        return pretty::print(&value);
-    }
-    envelope.into_bytes()
+    if exchange.is_pretty { pretty::print(envelope) } else { envelope.into_bytes() }
 }
 
 fn push_text(envelope: &mut String, key: &str, text: &str) {

@@ -79,8 +79,10 @@ impl<'a> Exchange<'a> {
 
     /// Who sends it, as far as failures are counted.
     pub(crate) fn client(&self) -> Client {
-        let forwarded_for = self.incoming.header("x-forwarded-for");
-        let address = self.incoming.peer.map(|peer| self.limits.client(peer, forwarded_for));
+        // A proxy may add a line of its own below the client's.
+        let lines = self.incoming.headers.get_all("x-forwarded-for");
+        let forwarded_for: Vec<_> = lines.map(|line| line.to_str().unwrap_or("?")).collect();
+        let address = self.incoming.peer.map(|peer| self.limits.client(peer, &forwarded_for));
         Client { address, account_id: self.account_id.clone() }
     }
 

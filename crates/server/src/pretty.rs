@@ -3,7 +3,6 @@
 use std::io;
 
 use serde::Serialize as _;
-use serde_json::Value;
 use serde_json::ser::{Formatter, PrettyFormatter, Serializer};
 
 /// Two spaces a level, and a space on either side of a colon.
@@ -47,24 +46,55 @@ impl Formatter for SpacedColon {
     }
 }
 
-/// A value as indented text.
-pub(crate) fn print(value: &Value) -> Vec<u8> {
-    let mut text = Vec::new();
-    let mut serializer = Serializer::with_formatter(&mut text, SpacedColon(PrettyFormatter::new()));
+/// The most that indenting may add to a text: as many bytes as it has, so many times. What is nested
+/// deeply would grow beyond all measure.
+const MOST_TIMES: usize = 16;
+
+/// Memory up to a limit.
+struct Limited {
+    text: Vec<u8>,
+    limit: usize,
+}
+
+impl io::Write for Limited {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.text.len().saturating_add(bytes.len()) > self.limit {
+            return Err(io::ErrorKind::OutOfMemory.into());
+        }
+        self.text.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// JSON text, indented; as it is where it is no JSON that is read here, or would grow too much.
+pub(crate) fn print(compact: String) -> Vec<u8> {
+    let Ok(value) = datastore::json::parse(compact.as_bytes()) else { return compact.into_bytes() };
+    let mut limited = Limited { text: Vec::new(), limit: compact.len().saturating_mul(MOST_TIMES) };
+    let mut serializer = Serializer::with_formatter(&mut limited, SpacedColon(PrettyFormatter::new()));
     match value.serialize(&mut serializer) {
-        Ok(()) => text,
-        // Writing a value into memory cannot fail; compact text is right in any case.
-        Err(_) => value.to_string().into_bytes(),
+        Ok(()) => limited.text,
+        Err(_) => compact.into_bytes(),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    fn check(compact: &str, expected: &str) {
+        assert_eq!(String::from_utf8(super::print(compact.to_owned())).unwrap(), expected);
+    }
 
     #[test]
     fn two_spaces_a_level_and_spaced_colons() {
-        let text = String::from_utf8(super::print(&json!({"a": {"b": [1]}}))).unwrap();
-        assert_eq!(text, "{\n  \"a\" : {\n    \"b\" : [\n      1\n    ]\n  }\n}");
+        check(r#"{"a":{"b":[1]}}"#, "{\n  \"a\" : {\n    \"b\" : [\n      1\n    ]\n  }\n}");
+    }
+
+    #[test]
+    fn what_would_grow_beyond_measure_stays_as_it_is() {
+        let deep = format!("{}{}0{}", "[".repeat(100), "0,".repeat(1_000), "]".repeat(100));
+        check(&deep, &deep);
     }
 }

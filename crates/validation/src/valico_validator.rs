@@ -26,6 +26,9 @@ const CODES: [(&str, Keyword); 6] = [
     ("pattern", Keyword::Pattern),
 ];
 
+/// How many surplus members are told: each is told with all of the document around it.
+const MOST_SURPLUS: usize = 16;
+
 /// Keywords that say nothing about documents, or that are handled beside valico.
 const SILENT: [&str; 4] = ["$schema", "description", "default", "title"];
 
@@ -94,7 +97,7 @@ impl Validator for ValicoValidator {
             state.errors.iter().filter_map(|error| problem(&**error)).collect()
         });
         if let (Some(allowed), Value::Object(members)) = (&self.allowed, document) {
-            let surplus = members.keys().filter(|key| !allowed.contains(key));
+            let surplus = members.keys().filter(|key| !allowed.contains(key)).take(MOST_SURPLUS);
             problems.extend(
                 surplus
                     .map(|key| Problem { path: vec![key.clone()], keyword: Keyword::AdditionalProperties }),

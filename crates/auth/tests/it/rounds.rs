@@ -291,8 +291,21 @@ fn even_the_first_request_of_all_waits_for_the_key_only_in_addition() {
     };
     let counted = Counted { auth: Authenticator::new(Arc::new(store), Settings::default()), ..counted };
     let rounds = counted.request("alpha_admin", "gamma");
-    check("the first", &rounds, 3);
-    assert_eq!(rounds[0].len(), 2, "the key's document and attachment: {rounds:#?}");
+    check("the first", &rounds, 4);
+    let of_key: Vec<_> = rounds.iter().take(2).map(Vec::len).collect();
+    assert_eq!(of_key, [1, 1], "the key's document, then its attachment: {rounds:#?}");
+}
+
+/// Who makes up ids of keys causes one read with each, and none with one that is remembered as absent.
+#[test]
+fn an_unknown_key_costs_one_read() {
+    let counted = Counted::new();
+    let token = token("alpha_admin").header("kid", json!("made-up")).signed();
+    for expected in [1, 0] {
+        let (result, rounds) = counted.rounds(counted.auth.verify(&token, None, soon()));
+        assert!(result.is_err());
+        assert_eq!(rounds.iter().map(Vec::len).sum::<usize>(), expected, "{rounds:#?}");
+    }
 }
 
 /// Those who want the same at the same time share one read.

@@ -28,12 +28,19 @@ pub(crate) struct Greeting {
     token: String,
 }
 
-/// Sees to it that the demo account is there.
-pub(crate) async fn prepare(store: &Arc<dyn Backend>) -> Result<Greeting, Failure> {
+/// Sees to it that the demo account is there. One of that name is taken for it only in a store that is
+/// this program's own: in a Kazoo's, it is somebody's.
+pub(crate) async fn prepare(store: &Arc<dyn Backend>, is_own: bool) -> Result<Greeting, Failure> {
     let failure = store_failure("the demo account could not be made");
     let found = bootstrap::find_account(&**store, ACCOUNT, deadline()).await.map_err(&failure)?;
     let (account_id, is_new) = match found {
-        Some(id) => (id, false),
+        Some(id) if is_own => (id, false),
+        Some(_) => {
+            return Err(Failure::setup(
+                "--demo is for an empty store, and this CouchDB has an account of that name: serve it \
+                 without --demo, and make a token with `crossbar-groups token`",
+            ));
+        }
         None if bootstrap::is_set_up(&**store, deadline()).await.map_err(&failure)? => {
             return Err(Failure::setup(
                 "--demo is for an empty store, and this one is in use without a demo account",

@@ -53,7 +53,7 @@ struct Opened {
 
 async fn serve(settings: ServeSettings, opened: Opened, is_demo: bool) -> Result<(), Failure> {
     let Opened { store, name, is_own } = opened;
-    let greeting = if is_demo { Some(demo::prepare(&store).await?) } else { None };
+    let greeting = if is_demo { Some(demo::prepare(&store, is_own).await?) } else { None };
     let shared = Data::new(app(settings.clone(), store, is_own));
     check_set_up(&shared.auth).await?;
     log::info!(store = name.as_str(); "opened the store");

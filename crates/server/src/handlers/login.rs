@@ -10,6 +10,9 @@ use crate::catalogue::Refusal;
 use crate::exchange::Exchange;
 use crate::stage::route::Resource;
 
+/// The longest `as` that is taken, in bytes of JSON.
+const MAX_MASQUERADE: usize = 512;
+
 /// A login that succeeded.
 pub(crate) struct Prepared(Login);
 
@@ -29,6 +32,10 @@ pub(super) async fn prepare(
     let app = exchange.app;
     let schema = if is_user { &app.user_auth_schema } else { &app.api_auth_schema };
     schema.check(&mut members).map_err(|violations| Refused::from(Refusal::Validation(violations)))?;
+    // It goes into the token as it is, and tokens are remembered.
+    if members.get("as").is_some_and(|wanted| wanted.to_string().len() > MAX_MASQUERADE) {
+        return Err(Refusal::malformed("as", "longer than two ids can be", None).into());
+    }
     if is_user {
         let login = auth.user_auth(&members, deadline).await;
         return login.map(Prepared).map_err(|error| refused(call, error));

@@ -83,7 +83,9 @@ fn json_envelope(body: &[u8]) -> Result<Envelope, Refusal> {
         Ok(_) | Err(JsonError::NotAnObject) => Err(invalid_json("All JSON must be valid")),
         // Whatever is wrong with it, crossbar's decoder words it like this.
         Err(JsonError::Syntax(_)) => Err(invalid_json("decoder_exit around 0")),
-        Err(own @ (JsonError::DuplicateKey(_) | JsonError::TooDeep)) => Err(invalid_json(&own.to_string())),
+        Err(own @ (JsonError::DuplicateKey(_) | JsonError::TooDeep | JsonError::TooMany)) => {
+            Err(invalid_json(&own.to_string()))
+        }
     }
 }
 

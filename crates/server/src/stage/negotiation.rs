@@ -101,11 +101,14 @@ fn precedes(a: &Range, b: &Range) -> bool {
     }
 }
 
+/// How many entries of a header are looked at.
+const MOST_ENTRIES: usize = 64;
+
 /// Sorts as Erlang's sort does with cowboy's comparison, which calls neither of two unrelated entries
 /// the first: of such the later one wins.
 pub(crate) fn sort_as_cowboy<T>(items: Vec<T>, precedes: impl Fn(&T, &T) -> bool) -> Vec<T> {
-    let mut sorted: Vec<T> = Vec::with_capacity(items.len());
-    for item in items {
+    let mut sorted: Vec<T> = Vec::with_capacity(items.len().min(MOST_ENTRIES));
+    for item in items.into_iter().take(MOST_ENTRIES) {
         let place = sorted.iter().position(|other| !precedes(other, &item)).unwrap_or(sorted.len());
         sorted.insert(place, item);
     }

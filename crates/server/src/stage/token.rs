@@ -29,15 +29,22 @@ impl Presented {
         }
     }
 
-    /// What the answer's envelope repeats; a null is not repeated.
+    /// What the answer's envelope repeats; a null is not repeated, nor what is no text and large.
     pub(crate) fn echo(&self) -> Option<Value> {
         match self {
             Self::Token(text) | Self::Basic(text) | Self::Bearer(text) => Some(Value::from(text.as_str())),
             Self::NoToken(value) | Self::Unknown(value) => {
-                Some(value.clone()).filter(|value| !value.is_null())
+                Some(value).filter(|value| !value.is_null() && is_short(value)).cloned()
             }
         }
     }
+}
+
+/// The longest thing that is repeated though it is no text, in bytes.
+const MAX_ODD_ECHO: usize = 1_024;
+
+fn is_short(value: &Value) -> bool {
+    value.is_string() || value.to_string().len() <= MAX_ODD_ECHO
 }
 
 /// Finds a request's credentials.

@@ -208,6 +208,32 @@ fn a_superuser_without_an_account_finds_no_groups() {
     assert_eq!(served.send("GET", "/v2/groups", &headers, &Value::Null).status, 406);
 }
 
+/// What anybody may send makes nothing large of little.
+#[test]
+fn little_from_a_stranger_stays_little() {
+    let served = Served::new();
+    let surplus: serde_json::Map<_, _> = (0..10_000).map(|n| (format!("a{n}"), json!(1))).collect();
+    let answer = served.send("PUT", "/v2/api_auth", &[], &json!({ "data": surplus }));
+    assert_eq!(answer.status, 400);
+    assert_eq!(json_of(&answer)["data"].as_object().unwrap().len(), 17, "some of it, and the missing key");
+
+    let target = format!("/v2/accounts/{}/groups?pretty_print=true", served.name("alpha"));
+    let deep = (0..100).fold(json!(vec![0; 10_000]), |inside, _| json!([inside]));
+    let answer = served.send("GET", &target, &[], &json!({"data": {}, "auth_token": deep}));
+    assert_eq!((answer.status, json_of(&answer).get("auth_token")), (401, None));
+    let many = json!({"data": {"a": vec![0; 300_000]}});
+    assert_eq!(served.send("GET", &target, &[], &many).status, 400);
+
+    let key = json!({"data": {"api_key": served.name("alpha_key")}});
+    let languages = "a,".repeat(20_000);
+    let answer = served.send("PUT", "/v2/api_auth", &[("Accept-Language", &languages)], &key);
+    assert!(matches!(answer.status, 201 | 400 | 406), "{answer:?}");
+
+    let wanted = json!({"account_id": "x".repeat(1_000), "owner_id": "y"});
+    let answer = served.login("/v2/user_auth", json!({ "as": wanted }));
+    assert_eq!((answer.status, message(&answer)), (400, json!("validation error")));
+}
+
 /// The views that credentials are looked up in are there as soon as a store has been imported.
 #[test]
 fn basic_works_in_an_imported_store() {

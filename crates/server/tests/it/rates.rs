@@ -118,6 +118,12 @@ fn an_address_counts_only_where_a_proxy_vouches_for_it() {
         assert_eq!(told(&ask(&account, &[], from)).2, remaining, "{from}");
     }
     let account = configured(&[slow(2)]);
+    // A proxy may also add a line of its own.
+    let two_lines = |first: &str| {
+        let lines = [("X-Forwarded-For", first), ("X-Forwarded-For", "192.0.2.9")];
+        told(&account.send_as_stranger("GET", "/groups", &lines, b"")).2
+    };
+    assert_eq!((two_lines("198.51.100.1"), two_lines("198.51.100.2")), (1, 0));
     // What stands before the proxy's own entry is the client's invention.
     for (from, remaining) in [("198.51.100.1, 192.0.2.1", 1), ("198.51.100.2,192.0.2.1", 0)] {
         assert_eq!(told(&ask(&account, &[], from)).2, remaining, "{from}");

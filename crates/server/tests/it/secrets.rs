@@ -1,8 +1,12 @@
 //! What no log may hold, at any level: tokens, keys, passwords and what is derived from them.
 
+use std::time::{Duration, Instant};
+
 use regex::Regex;
 use serde_json::Value;
 
+use crate::http_client::send;
+use crate::process::Server;
 use crate::seed::folder;
 
 /// The members of documents whose values are secrets.
@@ -69,4 +73,20 @@ fn a_token_in_a_log_is_found() {
 #[should_panic(expected = "a secret is in the log")]
 fn a_seeded_secret_in_a_log_is_found() {
     check_absent(&format!("looked for {}\n", seeded().first().unwrap()));
+}
+
+/// Whoever knows the id of a bearer document may act by it: so not even the store's failures name it.
+#[test]
+fn a_bearers_id_stays_out_of_the_log_when_the_store_fails() {
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let server = Server::start(&format!("http://u:p@{nobody}"), &["--store-timeout-ms", "500"]);
+    let target = format!("/v2/accounts/{}/groups", "a".repeat(32));
+    let bearer = ("Authorization".to_owned(), "Bearer very-secret".to_owned());
+    assert_eq!(send(server.address, "GET", &target, &[bearer], b"").status, 503);
+    // As of every server that a test has started, the rest of the log is looked at when it ends.
+    let patience = Instant::now() + Duration::from_secs(20);
+    while !server.log().contains("system_auth") {
+        assert!(Instant::now() < patience, "the failure itself is told: {}", server.log());
+        std::thread::yield_now();
+    }
 }
