@@ -6,7 +6,7 @@
 #   make fmt     format the code
 #   make fuzz    requests made from a new seed, for FUZZ_SECONDS (600), against the release build
 #   make bench   a warm request's authentication; listings of 100,000 groups against 100: time of a
-#                page, memory of a whole listing
+#                page, memory of a whole listing; a flood of garbage tokens beside good clients
 #   make audit   licences, sources, bans, and advisories where their database can be reached
 #   make up      docker compose: CouchDB and this server; make down stops them
 
@@ -70,7 +70,9 @@ fuzz:
 bench: release
 	$(CARGO) bench --locked -p auth --bench warm
 	built=$${CARGO_TARGET_DIR:-target}; CROSSBAR_GROUPS_BINARY=$$built/release/crossbar-groups \
-	  $(CARGO) run --release --locked --quiet --manifest-path bench/listing/Cargo.toml --target-dir $$built/bench
+	  $(CARGO) run --release --locked --quiet --manifest-path bench/Cargo.toml --bin listing --target-dir $$built/bench && \
+	  CROSSBAR_GROUPS_BINARY=$$built/release/crossbar-groups \
+	  $(CARGO) run --release --locked --quiet --manifest-path bench/Cargo.toml --bin flood --target-dir $$built/bench
 
 audit:
 	@command -v cargo-deny >/dev/null || $(CARGO) install --locked cargo-deny

@@ -7,15 +7,16 @@ use std::process::{Child, Command, Stdio};
 use crate::id;
 
 /// An account, with a user whose groups are all of them.
-pub(crate) struct Account {
-    id: String,
+pub struct Account {
+    /// Its id.
+    pub id: String,
     user_id: String,
-    pub(crate) token: String,
+    pub token: String,
 }
 
 impl Account {
     /// The path of a listing. `/by-user` stands for the listing of the user's groups.
-    pub(crate) fn path(&self, query: &str) -> String {
+    pub fn path(&self, query: &str) -> String {
         let Self { id, user_id, .. } = self;
         match query {
             "/by-user" => format!("/v2/accounts/{id}/users/{user_id}/groups"),
@@ -29,14 +30,14 @@ impl Account {
 }
 
 /// The two accounts of a store.
-pub(crate) struct Accounts {
-    pub(crate) small: Account,
-    pub(crate) large: Account,
+pub struct Accounts {
+    pub small: Account,
+    pub large: Account,
 }
 
 impl Accounts {
     /// Makes both and imports their groups.
-    pub(crate) fn fill(binary: &str, store: &str, groups: usize) -> Self {
+    pub fn fill(binary: &str, store: &str, groups: usize) -> Self {
         let made = |name: &str, groups: usize| {
             let name = format!("{name} {}", std::process::id());
             let id = run(binary, store, &["account", "create", "--name", &name], None);
@@ -52,7 +53,7 @@ impl Accounts {
     }
 
     /// Deletes what was made, where it is a CouchDB's.
-    pub(crate) fn remove(&self, store: &str) {
+    pub fn remove(&self, store: &str) {
         if store.starts_with("http") {
             for account in [&self.small, &self.large] {
                 let url = format!("{}/{}", store.trim_end_matches('/'), account.db().replace('/', "%2F"));
@@ -102,14 +103,14 @@ fn run(binary: &str, store: &str, arguments: &[&str], input: Option<&[u8]>) -> S
 }
 
 /// A running server.
-pub(crate) struct Served {
+pub struct Served {
     child: Child,
-    pub(crate) address: SocketAddr,
+    pub address: SocketAddr,
 }
 
 impl Served {
     /// Starts the server and waits until it serves.
-    pub(crate) fn start(binary: &str, store: &str) -> Self {
+    pub fn start(binary: &str, store: &str) -> Self {
         let arguments =
             ["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--workers", "2"];
         let mut command = command(binary, store, &arguments);
@@ -131,24 +132,24 @@ impl Served {
     }
 
     /// Stops it.
-    pub(crate) fn stop(mut self) {
+    pub fn stop(mut self) {
         let sent = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
         assert!(sent.is_ok_and(|status| status.success()));
         self.child.wait().expect("the server ends");
     }
 
     /// Memory in use now.
-    pub(crate) fn resident_kb(&self) -> u64 {
+    pub fn resident_kb(&self) -> u64 {
         self.status("VmRSS:")
     }
 
     /// The most memory in use since the last reset.
-    pub(crate) fn peak_kb(&self) -> u64 {
+    pub fn peak_kb(&self) -> u64 {
         self.status("VmHWM:")
     }
 
     /// Begins a new peak.
-    pub(crate) fn reset_peak(&self) {
+    pub fn reset_peak(&self) {
         std::fs::write(format!("/proc/{}/clear_refs", self.child.id()), "5").expect("the peak is reset");
     }
 

@@ -1,14 +1,12 @@
 //! Listings of a large account against those of a small one, on a server that this program starts.
 //! See `README.md` for what is measured and what the bounds are.
 
-mod client;
-mod server;
-
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use client::get;
-use server::{Accounts, Served};
+use bench::client::get;
+use bench::server::{Accounts, Served};
+use bench::{binary, id, report};
 
 /// A page of the large account may take so many times as long as one of the small one.
 const MOST_TIMES: f64 = 1.5;
@@ -21,8 +19,7 @@ const ROUNDS: usize = 400;
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
-    let binary = std::env::var("CROSSBAR_GROUPS_BINARY")
-        .unwrap_or_else(|_| "target/release/crossbar-groups".to_owned());
+    let binary = binary();
     let groups = arguments.next().map_or(100_000, |groups| groups.parse().expect("a number of groups"));
     let mut is_good = true;
     let folder = std::env::temp_dir().join(format!("bench-listing-{}", std::process::id()));
@@ -111,14 +108,4 @@ fn wait_for_view(served: &Served, accounts: &Accounts) {
             }
         }
     }
-}
-
-fn report(is_within: bool, text: &str) -> bool {
-    println!("  {} {text}", if is_within { "ok  " } else { "OVER" });
-    is_within
-}
-
-/// Ids as Kazoo makes them: 32 hex digits, in order here.
-fn id(number: usize) -> String {
-    format!("{number:032x}")
 }

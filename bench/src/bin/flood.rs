@@ -1,0 +1,187 @@
+//! A flood of garbage tokens beside clients whose tokens are good, on a server that this program starts.
+//! See `README.md` for what is measured and what the bounds are.
+//!
+//! Everything is sent at a fixed rate: a client's time counts from when its request was due, so that a
+//! stall shows in all the requests that it holds up. The flood comes from a process of its own, which
+//! yields the processors to the server and to the clients.
+
+use std::net::SocketAddr;
+use std::process::{Command, ExitCode};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use bench::client::Connection;
+use bench::server::{Account, Accounts, Served};
+use bench::{binary, report};
+
+/// The clients' 99th percentile may grow so many times.
+const MOST_TIMES: f64 = 2.0;
+/// Memory may grow by so many kilobytes.
+const MOST_KB: u64 = 32 * 1024;
+
+/// How many addresses the flood comes from.
+const ADDRESSES: u64 = 10_000;
+/// How many connections it comes over.
+const FLOODING: u64 = 8;
+/// How many garbage requests there are a second, all told.
+const FLOOD_RATE: u64 = 4_000;
+
+/// How many clients there are, and how many requests each sends a second.
+const CLIENTS: u64 = 4;
+const CLIENT_RATE: u64 = 50;
+/// How long they are measured without a flood.
+const QUIET: Duration = Duration::from_secs(40);
+
+fn main() -> ExitCode {
+    let arguments: Vec<_> = std::env::args().skip(1).collect();
+    if let [mode, address, account, token, requests] = arguments.as_slice()
+        && mode == "--flood"
+    {
+        flood(address.parse().expect("an address"), account, token, requests.parse().expect("a number"));
+        return ExitCode::SUCCESS;
+    }
+    let requests = arguments.first().map_or(1_000_000, |requests| requests.parse().expect("a number"));
+    let folder = std::env::temp_dir().join(format!("bench-flood-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let is_good = measure("embedded", &format!("sqlite:{}", folder.join("store.db").display()), requests);
+    std::fs::remove_dir_all(&folder).expect("the folder is gone");
+    let is_good = match std::env::var("COUCHDB_URL") {
+        Ok(url) => measure("CouchDB", &url, requests) && is_good,
+        Err(_) => is_good,
+    };
+    if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn measure(name: &str, store: &str, requests: u64) -> bool {
+    println!("{name}: {requests} garbage tokens from {ADDRESSES} addresses, {FLOOD_RATE} a second");
+    let binary = binary();
+    let accounts = Accounts::fill(&binary, store, 100);
+    let served = Served::start(&binary, store);
+    // What is slow only once is no part of it.
+    clients(&served, &accounts.small, Duration::from_secs(5));
+    let quiet = clients(&served, &accounts.small, QUIET);
+    let before = served.resident_kb();
+
+    let me = std::env::current_exe().expect("this program");
+    let Account { id, token, .. } = &accounts.small;
+    let address = served.address.to_string();
+    let mut flooding = Command::new("nice");
+    flooding.args(["-n", "19"]).arg(me).args(["--flood", &address, id, token, &requests.to_string()]);
+    let mut flooding = flooding.spawn().expect("the flood begins");
+    let begun = Instant::now();
+    let during = clients(&served, &accounts.small, Duration::from_secs(requests / FLOOD_RATE));
+    assert!(flooding.wait().expect("the flood ends").success(), "the flood was not answered as it should");
+    let rate = requests / begun.elapsed().as_secs().max(1);
+    let growth = served.peak_kb().saturating_sub(before);
+    served.stop();
+    accounts.remove(store);
+
+    println!("  the flood came at {rate} a second");
+    let times = during.as_secs_f64() / quiet.as_secs_f64();
+    let text = format!("clients' 99th percentile: {quiet:.0?} quiet, {during:.0?} flooded, {times:.2} times");
+    let is_calm = report(times <= MOST_TIMES, &text);
+    report(growth < MOST_KB, &format!("memory: {growth} kB above {before} kB")) && is_calm
+}
+
+/// The 99th percentile of the clients' times: each lists an account's groups at a fixed rate.
+fn clients(served: &Served, account: &Account, duration: Duration) -> Duration {
+    let (address, path, token) = (served.address, account.path(""), account.token.as_str());
+    let mut times: Vec<Duration> = thread::scope(|scope| {
+        let clients: Vec<_> = (0..CLIENTS)
+            .map(|number| {
+                let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nX-Auth-Token: {token}\r\n\r\n");
+                scope.spawn(move || {
+                    let mut connection = Connection::open(address);
+                    let count = CLIENT_RATE * duration.as_secs();
+                    let interval = Duration::from_secs(1) / u32::try_from(CLIENT_RATE).expect("a rate");
+                    // Not all at once.
+                    let begin = Instant::now() + interval * u32::try_from(number).expect("few") / 4;
+                    let due = (0..count).map(|sent| begin + interval * u32::try_from(sent).expect("few"));
+                    due.map(|due| {
+                        thread::sleep(due.saturating_duration_since(Instant::now()));
+                        assert_eq!(connection.ask(&request), 200, "a good token is served");
+                        due.elapsed()
+                    })
+                    .collect::<Vec<_>>()
+                })
+            })
+            .collect();
+        clients.into_iter().flat_map(|client| client.join().expect("a client ends")).collect()
+    });
+    times.sort();
+    times[times.len() * 99 / 100]
+}
+
+/// Sends garbage at a fixed rate, each connection its share.
+fn flood(address: SocketAddr, account: &str, token: &str, requests: u64) {
+    thread::scope(|scope| {
+        for number in 0..FLOODING {
+            scope.spawn(move || {
+                let mut connection = Connection::open(address);
+                let mut random = Random(0x9e37_79b9_7f4a_7c15 ^ (number + 1));
+                let begin = Instant::now();
+                for sent in 0..requests / FLOODING {
+                    let due = begin + Duration::from_nanos(sent * FLOODING * 1_000_000_000 / FLOOD_RATE);
+                    thread::sleep(due.saturating_duration_since(Instant::now()));
+                    let garbage = random.garbage(token);
+                    let [.., second, third] = (random.next() % ADDRESSES).to_be_bytes();
+                    let request = format!(
+                        "GET /v2/accounts/{account}/groups HTTP/1.1\r\nHost: x\r\nX-Auth-Token: {garbage}\r\n\
+                         X-Forwarded-For: 10.0.{second}.{third}\r\n\r\n"
+                    );
+                    let status = connection.ask(&request);
+                    assert!(matches!(status, 401 | 429), "{status} for {garbage}");
+                }
+            });
+        }
+    });
+}
+
+/// A sequence that looks random enough for garbage (xorshift).
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    fn word(&mut self, length: usize) -> String {
+        const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+        (0..length).map(|_| char::from(LETTERS[(self.next() >> 58) as usize])).collect()
+    }
+
+    /// No good token: a word, three words, one of a key that nobody knows, one with another signature,
+    /// one with other claims.
+    fn garbage(&mut self, good: &str) -> String {
+        let parts: Vec<_> = good.split('.').collect();
+        let [header, claims, signature] = parts.as_slice() else { panic!("a token has three parts") };
+        match self.next() % 5 {
+            0 => self.word(32),
+            1 => format!("{}.{}.{}", self.word(80), self.word(300), self.word(342)),
+            2 => {
+                let header = format!(r#"{{"alg":"RS256","typ":"JWT","kid":"{:016x}"}}"#, self.next());
+                format!("{}.{claims}.{signature}", base64url(header.as_bytes()))
+            }
+            // 341 letters, and a last one whose spare bits are zero.
+            3 => format!("{header}.{claims}.{}A", self.word(341)),
+            _ => {
+                let claims = format!(r#"{{"iss":"kazoo","account_id":"{:032x}"}}"#, self.next());
+                format!("{header}.{}.{signature}", base64url(claims.as_bytes()))
+            }
+        }
+    }
+}
+
+fn base64url(bytes: &[u8]) -> String {
+    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let mut text = String::new();
+    for chunk in bytes.chunks(3) {
+        let bits = (0..3).fold(0_u32, |bits, place| bits << 8 | u32::from(*chunk.get(place).unwrap_or(&0)));
+        let letters = (0..=chunk.len()).map(|place| LETTERS[(bits >> (18 - 6 * place)) as usize & 63]);
+        text.extend(letters.map(char::from));
+    }
+    text
+}

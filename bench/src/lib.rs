@@ -1,0 +1,25 @@
+//! What the benches share: accounts in a store, a server over it, and clients that send plain HTTP.
+//! Nothing of the project's crates is used: the built binary is driven from outside.
+
+#![forbid(unsafe_code)]
+
+pub mod client;
+pub mod server;
+
+/// Says how a measurement went, and whether it is within its bound.
+pub fn report(is_within: bool, text: &str) -> bool {
+    println!("  {} {text}", if is_within { "ok  " } else { "OVER" });
+    is_within
+}
+
+/// The binary to measure: `CROSSBAR_GROUPS_BINARY`, otherwise the release build.
+#[must_use]
+pub fn binary() -> String {
+    std::env::var("CROSSBAR_GROUPS_BINARY").unwrap_or_else(|_| "target/release/crossbar-groups".to_owned())
+}
+
+/// Ids as Kazoo makes them: 32 hex digits, in order here.
+#[must_use]
+pub fn id(number: usize) -> String {
+    format!("{number:032x}")
+}
