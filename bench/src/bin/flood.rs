@@ -78,7 +78,7 @@ fn measure(name: &str, store: &str, requests: u64) -> bool {
 
     println!("  the flood came at {rate} a second");
     let times = during.as_secs_f64() / quiet.as_secs_f64();
-    let text = format!("clients' 99th percentile: {quiet:.0?} quiet, {during:.0?} flooded, {times:.2} times");
+    let text = format!("clients' 99th percentile: {quiet:.2?} quiet, {during:.2?} flooded, {times:.2} times");
     let is_calm = report(times <= MOST_TIMES, &text);
     report(growth < MOST_KB, &format!("memory: {growth} kB above {before} kB")) && is_calm
 }

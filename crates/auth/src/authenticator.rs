@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_lc_rs::digest::{SHA256, digest};
 use datastore::{AccountId, Backend, Deadline, Result};
 use futures::future;
 use ipnet::IpNet;
@@ -15,10 +14,11 @@ use crate::account::Account;
 use crate::caller::{AccountAccess, Caller, Denied};
 use crate::claims::Claims;
 use crate::config::Config;
+use crate::encoding::sha256;
 use crate::error::AuthError;
 use crate::jwt::{Jwt, is_identity_signature};
 use crate::key::VerifyingKey;
-use crate::lookup::{Identity, Lookup, system_db};
+use crate::lookup::{Identity, Lookup};
 use crate::rate_limits::RateLimits;
 use crate::restrictions::{Asked, Restrictions};
 use crate::secret::Secret;
@@ -156,7 +156,7 @@ impl Authenticator {
         wanted_account: Option<&str>,
         deadline: Deadline,
     ) -> std::result::Result<Caller, AuthError> {
-        let bearer = self.lookup.read_secretly(&system_db("system_auth")?, id, deadline).await?;
+        let bearer = self.lookup.bearer(id, deadline).await?;
         let token = bearer.as_ref().and_then(|bearer| bearer.get("Token")?.as_str());
         self.verify(token.ok_or(AuthError::Invalid("no such bearer document"))?, wanted_account, deadline)
             .await
@@ -431,10 +431,5 @@ pub(crate) fn check_trial(account: Option<&Account>) -> std::result::Result<(), 
 /// What a token is remembered by; never by itself. The signature may stand with its padding or without:
 /// it is the same token.
 pub(crate) fn token_digest(token: &str) -> [u8; 32] {
-    let mut bytes = [0; 32];
-    let digest = digest(&SHA256, token.trim_end_matches('=').as_bytes());
-    for (place, byte) in bytes.iter_mut().zip(digest.as_ref()) {
-        *place = *byte;
-    }
-    bytes
+    sha256(token.trim_end_matches('=').as_bytes())
 }

@@ -155,6 +155,10 @@ pub async fn create_account(
         tree.push(json!(parent.as_str()));
     }
     let alphanum_name = normalised(account.name);
+    if alphanum_name.is_empty() {
+        let reason = "an account's name needs a letter or digit of ASCII: logging in passes over all others";
+        return Err(StoreError::Invalid(Cause::new(reason)));
+    }
     let realm =
         account.realm.map_or_else(|| format!("{alphanum_name}.crossbar-groups.local"), str::to_lowercase);
     let mut body = Map::new();

@@ -1,5 +1,6 @@
-//! Base64 as tokens take it, and hex.
+//! Base64 as tokens take it, hex, and the digest that secrets are remembered by.
 
+use aws_lc_rs::digest::SHA256;
 use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::DecodePaddingMode;
@@ -23,6 +24,15 @@ pub(crate) fn decode_base64url(text: &str) -> Option<Vec<u8>> {
 /// Encodes base64url without padding.
 pub(crate) fn encode_base64url(bytes: impl AsRef<[u8]>) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
+}
+
+/// What a secret is remembered by.
+pub(crate) fn sha256(bytes: &[u8]) -> [u8; 32] {
+    let mut digest = [0; 32];
+    for (place, byte) in digest.iter_mut().zip(aws_lc_rs::digest::digest(&SHA256, bytes).as_ref()) {
+        *place = *byte;
+    }
+    digest
 }
 
 /// Lower-case hex.

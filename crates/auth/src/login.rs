@@ -128,6 +128,10 @@ impl Authenticator {
         let settings = self.cluster_settings(deadline);
         let signing = self.load_signing(account_id, owner_id, deadline);
         let (lineage, settings, signing) = future::try_join3(lineage, settings, signing).await?;
+        // Who was deleted meanwhile gets no token: nobody's signature would be in it.
+        if signing.identity.is_none() {
+            return Err(LoginError::BadCredentials { accounts: 0 });
+        }
         let config = self.login_config(account_id, &lineage, deadline).await?;
         if !config.is_enabled(method) {
             return Err(LoginError::ModuleDisabled);

@@ -35,8 +35,6 @@ impl Authenticator {
             body.insert("expires_at".to_owned(), json!(end));
         }
         let digest = token_digest(token);
-        // Here first: whatever becomes of the rest, nobody enters this process with it again.
-        self.end(digest);
         let (db, draft) = (system_db(OWN_DB)?, Draft { id: doc_id(&digest), base: None, body });
         let store = self.lookup.store();
         let saved = match store.save(&db, draft.clone(), deadline).await {
@@ -47,8 +45,12 @@ impl Authenticator {
             saved => saved,
         };
         match saved {
+            // The token still counts, so that its bearer can try once more.
             Err(error) if !error.is_conflict() => Err(error),
-            _ => Ok(()),
+            _ => {
+                self.end(digest);
+                Ok(())
+            }
         }
     }
 

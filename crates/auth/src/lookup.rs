@@ -1,16 +1,18 @@
 //! Reads of what tokens are checked with, remembered for a short while: keys, identities, accounts and
 //! configuration. Whatever changes in the store counts once the memory of it ends.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use datastore::{AccountId, Backend, DbName, Deadline, DocId, Document, Result, StoreError};
-use futures::future;
+use datastore::{AccountId, Backend, DbName, Deadline, DocId, Document, Result, StoreError, ViewQuery};
+use futures::{TryStreamExt as _, future};
 use serde_json::{Map, Value};
 
 use crate::account::{Account, is_true};
 use crate::authenticator::Settings;
 use crate::config::Config;
+use crate::encoding::sha256;
 use crate::key::{SigningKey, VerifyingKey};
 use crate::memory::{Lifetimes, Memory};
 use crate::rate_limits::RateLimits;
@@ -19,12 +21,19 @@ use crate::secret::Secret;
 /// The attachment that holds a key.
 const KEY_ATTACHMENT: &str = "private_key.pem";
 
+/// How many ids of `system_auth` are held. Kazoo keeps its keys there, and what people have linked.
+const MAX_AUTH_IDS: u64 = 10_000;
+
 /// Reads with a memory.
 pub(crate) struct Lookup {
     store: Arc<dyn Backend>,
     /// The sections of configuration documents that count before `default`.
     places: [Option<String>; 2],
     keys: Memory<String, Arc<VerifyingKey>>,
+    /// The ids in `system_auth`, while they are few.
+    auth_ids: Memory<(), Arc<HashSet<DocId>>>,
+    /// By the SHA-256 of their ids, which are secrets.
+    bearers: Memory<[u8; 32], Arc<Map<String, Value>>>,
     identities: Memory<(AccountId, String), Arc<Identity>>,
     accounts: Memory<AccountId, Arc<Account>>,
     configs: Memory<&'static str, Arc<Config>>,
@@ -60,6 +69,8 @@ impl Lookup {
             store,
             places: [settings.kazoo_node.clone(), settings.kazoo_zone.clone()],
             keys: Memory::new(lifetimes),
+            auth_ids: Memory::new(Lifetimes { present: lifetimes.absent, ..lifetimes }),
+            bearers: Memory::new(lifetimes),
             identities: Memory::new(lifetimes),
             accounts: Memory::new(lifetimes),
             configs: Memory::new(lifetimes),
@@ -78,17 +89,31 @@ impl Lookup {
     /// The key of that id. An id that cannot name a document names no key.
     pub(crate) async fn key(&self, kid: &str, deadline: Deadline) -> Result<Option<Arc<VerifyingKey>>> {
         let load = async {
-            let Ok(id) = DocId::parse(kid) else { return Ok(None) };
-            let db = system_db("system_auth")?;
-            // One after the other: an id that somebody has made up costs one read.
-            let Some(document) = if_found(self.store.fetch(&db, &id, deadline).await)? else {
+            if !self.may_hold(kid, deadline).await? {
                 return Ok(None);
-            };
-            let pem = self.store.fetch_attachment(&db, &id, KEY_ATTACHMENT, deadline).await;
-            let key = read_key(kid, &document, if_found(pem)?)?;
+            }
+            let key = self.signing_key(kid, deadline).await?;
             Ok(key.map(|key| Arc::new(key.verifying_key())))
         };
         self.keys.recall_or(kid.to_owned(), load).await
+    }
+
+    /// Whether `system_auth`, as it was a moment ago, holds a document of that id, or too many to tell. So
+    /// made-up ids of keys and bearers cost nothing, however many they are.
+    async fn may_hold(&self, id: &str, deadline: Deadline) -> Result<bool> {
+        let load = async {
+            let query = ViewQuery { limit: Some(MAX_AUTH_IDS + 1), ..ViewQuery::all_docs() };
+            let rows = if_found(self.store.query(&system_db("system_auth")?, query, deadline).await)?;
+            let rows: Vec<_> = match rows {
+                Some(rows) => rows.try_collect().await?,
+                None => Vec::new(),
+            };
+            let are_few = u64::try_from(rows.len()).is_ok_and(|count| count <= MAX_AUTH_IDS);
+            Ok(are_few.then(|| Arc::new(rows.into_iter().map(|row| row.id).collect::<HashSet<_>>())))
+        };
+        let Ok(id) = DocId::parse(id) else { return Ok(false) };
+        let known = self.auth_ids.recall_or((), load).await?;
+        Ok(known.is_none_or(|ids| ids.contains(&id)))
     }
 
     /// An account, if it is remembered right now.
@@ -183,7 +208,13 @@ impl Lookup {
         id: &'static str,
         deadline: Deadline,
     ) -> Result<Option<Arc<Map<String, Value>>>> {
-        let load = async { Ok(self.read(&account_id.db(), id, deadline).await?.map(Arc::new)) };
+        let load = async {
+            let members = self.read(&account_id.db(), id, deadline).await?;
+            // A group is a client's: under this name it would be its client's own rules.
+            Ok(members
+                .filter(|members| members.get("pvt_type").is_none_or(|kind| kind != "group"))
+                .map(Arc::new))
+        };
         self.documents.recall_or((account_id.clone(), id), load).await
     }
 
@@ -232,17 +263,23 @@ impl Lookup {
         Ok(self.descendants.recall_or((ancestor.clone(), wanted.clone()), load).await?.is_some())
     }
 
-    /// As [`Lookup::read`], for an id that is a secret: it travels in the body of the question, so that no
-    /// failure shows it.
-    pub(crate) async fn read_secretly(
+    /// A bearer document. Its id is a secret, so it travels in the body of the question, where no failure
+    /// shows it.
+    pub(crate) async fn bearer(
         &self,
-        db: &DbName,
         id: &str,
         deadline: Deadline,
-    ) -> Result<Option<Map<String, Value>>> {
-        let Ok(id) = DocId::parse(id) else { return Ok(None) };
-        let found = if_found(self.store.fetch_many(db, &[id], deadline).await)?;
-        live_members(found.into_iter().flatten().next().map(if_found).transpose()?.flatten())
+    ) -> Result<Option<Arc<Map<String, Value>>>> {
+        let load = async {
+            if !self.may_hold(id, deadline).await? {
+                return Ok(None);
+            }
+            let Ok(id) = DocId::parse(id) else { return Ok(None) };
+            let found = self.store.fetch_many(&system_db("system_auth")?, &[id], deadline).await;
+            let found = if_found(found)?.into_iter().flatten().next();
+            Ok(live_members(found.map(if_found).transpose()?.flatten())?.map(Arc::new))
+        };
+        self.bearers.recall_or(sha256(id.as_bytes()), load).await
     }
 
     /// A document as it is stored now; none where it is absent or deleted.

@@ -48,6 +48,9 @@ impl Authenticator {
         let expires_at = Some(now + i64::from(ttl_seconds));
         let token = NewToken { account_id, owner_id, method, masquerade: None, expires_at };
         let signing = self.load_signing(account_id, owner_id, deadline).await?;
+        if signing.identity.is_none() {
+            return Err(StoreError::Missing(Cause::new("there is no such user or account")));
+        }
         self.mint_token(token, &signing, deadline).await
     }
 

@@ -132,8 +132,8 @@ impl RateLimits {
     /// last address that is no proxy's is the client, and what stands before it is the client's own
     /// invention. Of an IPv6 address the network counts: a client has all the addresses of its own.
     #[must_use]
-    pub fn client(&self, peer: IpAddr, forwarded_for: &[&str]) -> IpAddr {
-        let hops = forwarded_for.iter().rev().flat_map(|list| list.rsplit(','));
+    pub fn client(&self, peer: IpAddr, forwarded_for: &[impl AsRef<str>]) -> IpAddr {
+        let hops = forwarded_for.iter().rev().flat_map(|list| list.as_ref().rsplit(','));
         let mut client = peer.to_canonical();
         for hop in hops {
             let Some(hop) = address(hop.trim()) else { break };

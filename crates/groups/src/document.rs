@@ -15,6 +15,12 @@ pub fn is_private(key: &str) -> bool {
     key.starts_with('_') || key.starts_with("pvt_")
 }
 
+/// Whether an id is that of a document by which its account is governed: Kazoo reads the account's token
+/// restrictions and settings by these names. No group may take one, or a client could write its own rules.
+pub(crate) fn is_policy(id: &str) -> bool {
+    id == "token_restrictions" || id.starts_with("configs_")
+}
+
 /// A stored document as its clients see it, as JSON text: without private members, with its id.
 /// Values are copied as they are stored, none is parsed.
 ///

@@ -266,6 +266,9 @@ impl Groups {
     ) -> Result<(Document, Map<String, Value>), GroupsError> {
         // An id that could not name a document names none.
         let doc_id = DocId::parse(id).map_err(|_| not_found(id))?;
+        if document::is_policy(id) {
+            return Err(not_found(id));
+        }
         let document = self.store.fetch(scope.access().db(), &doc_id, scope.deadline).await;
         let document = document.map_err(|error| GroupsError::about(id, error))?;
         let object = document.to_object()?;
@@ -313,6 +316,10 @@ fn chosen_id(data: &Value) -> Result<Option<DocId>, Violations> {
     });
     match candidates.next() {
         None => Ok(None),
+        Some(Value::String(text)) if document::is_policy(text) => {
+            let message = "Value can not be a group's id: the account is governed by a document of that name";
+            Err(Violations::one("id", "invalid", [("message", json!(message)), ("value", json!(text))]))
+        }
         Some(Value::String(text)) => DocId::parse(text).map(Some).map_err(|error| {
             let message = format!("Value can not be a document id: {error}");
             Violations::one("id", "invalid", [("message", json!(message)), ("value", json!(text))])

@@ -81,7 +81,7 @@ impl<'a> Exchange<'a> {
     pub(crate) fn client(&self) -> Client {
         // A proxy may add a line of its own below the client's.
         let lines = self.incoming.headers.get_all("x-forwarded-for");
-        let forwarded_for: Vec<_> = lines.map(|line| line.to_str().unwrap_or("?")).collect();
+        let forwarded_for: Vec<_> = lines.map(|line| String::from_utf8_lossy(line.as_bytes())).collect();
         let address = self.incoming.peer.map(|peer| self.limits.client(peer, &forwarded_for));
         Client { address, account_id: self.account_id.clone() }
     }

@@ -240,7 +240,19 @@ async fn a_path_without_an_account_is_restricted_too(place: Arc<Place>) {
     }
 }
 
+/// A group under the name of the restrictions would be its client's own rules.
+async fn a_group_is_no_restriction(place: Arc<Place>) {
+    let world = World::new(&place).await;
+    let system = json!({"default": {"_": {"_": {}}}});
+    world.put("system_config", "crossbar.token_restrictions", system).await;
+    let alpha = account_id("alpha").db();
+    let free = json!({"pvt_type": "group", "name": "x", "restrictions": {"_": {"_": []}}});
+    world.put(alpha.as_str(), "token_restrictions", free).await;
+    check(&world, "alpha_admin", ("alpha", &[], "GET"), "restricted").await;
+}
+
 on_each_store![
+    a_group_is_no_restriction,
     a_path_without_an_account_is_restricted_too,
     rules_are_chosen_by_method_and_level,
     a_level_is_the_users_own_or_the_systems,

@@ -24,6 +24,14 @@ pub(crate) fn create_account(arguments: AccountCreate) -> Result<(), Failure> {
             if !arguments.unless_exists {
                 return Err(Failure::run(format!("there is an account {} already: {there}", arguments.name)));
             }
+            let document = auth_account(&*store, &there).await?;
+            let members = document.map(|document| document.to_object()).transpose().map_err(&failure)?;
+            if members.is_none_or(|members| members.get("name").is_none_or(|name| *name != *arguments.name)) {
+                return Err(Failure::run(format!(
+                    "the account {there} has a name that logging in cannot tell from {:?}: choose another",
+                    arguments.name
+                )));
+            }
             // Whoever made it may have been stopped before its views were there.
             push_views_of(&*store, &there).await?;
             return say(there.as_str());

@@ -208,6 +208,44 @@ fn a_superuser_without_an_account_finds_no_groups() {
     assert_eq!(served.send("GET", "/v2/groups", &headers, &Value::Null).status, 406);
 }
 
+/// Whoever may write groups must not write the rules and settings of the account by it.
+#[test]
+fn no_group_takes_the_name_of_a_document_that_governs_the_account() {
+    let served = Served::new();
+    let groups = format!("/v2/accounts/{}/groups", served.name("delta"));
+    for id in ["token_restrictions", "configs_crossbar.auth"] {
+        for key in ["_id", "id"] {
+            let body = json!({"data": {key: id, "name": "x", "restrictions": {"_": {"_": []}}}});
+            let answer = served.send_as("delta_admin", "PUT", &groups, &body);
+            assert_eq!(answer.status, 400, "{body}: {answer:?}");
+            assert!(json_of(&answer)["data"]["id"]["invalid"].is_object(), "{answer:?}");
+        }
+        let body = json!({"data": {"name": "x"}});
+        for method in ["GET", "POST", "PATCH", "DELETE"] {
+            let answer = served.send_as("delta_admin", method, &format!("{groups}/{id}"), &body);
+            assert_eq!(answer.status, 404, "{method} {id}: {answer:?}");
+        }
+    }
+    let body = json!({"data": {"id": "my_token_restrictions", "name": "x"}});
+    assert_eq!(served.send_as("delta_admin", "PUT", &groups, &body).status, 201);
+}
+
+#[test]
+fn strictness_refuses_tokens_that_last_for_ever_or_are_unsigned() {
+    let kazoo = Kazoo::new();
+    let server = Server::start(&kazoo.store(), &["--strict-tokens"]);
+    let served = Served { kazoo, server };
+    let target = format!("/v2/accounts/{}/groups", served.name("alpha"));
+    for (persona, status) in [("alpha_admin", 200), ("no_exp", 401), ("no_sig", 401)] {
+        assert_eq!(served.send_as(persona, "GET", &target, &Value::Null).status, status, "{persona}");
+    }
+    // What is minted here is taken here.
+    let key = json!({"data": {"api_key": served.name("alpha_key")}});
+    let login = json_of(&served.send("PUT", "/v2/api_auth", &[], &key));
+    let headers = [("X-Auth-Token", login["auth_token"].as_str().unwrap())];
+    assert_eq!(served.send("GET", &target, &headers, &Value::Null).status, 200);
+}
+
 /// What anybody may send makes nothing large of little.
 #[test]
 fn little_from_a_stranger_stays_little() {

@@ -25,6 +25,7 @@ mod http_client;
 mod matching;
 mod process;
 mod rates;
+mod result_matrix;
 mod secrets;
 mod seed;
 mod serving;
