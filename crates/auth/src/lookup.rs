@@ -3,6 +3,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use datastore::{AccountId, Backend, DbName, Deadline, DocId, Document, Result, StoreError, ViewQuery};
@@ -11,6 +12,7 @@ use serde_json::{Map, Value};
 
 use crate::account::{Account, is_true};
 use crate::authenticator::Settings;
+use crate::buckets::{Buckets, Client};
 use crate::config::Config;
 use crate::encoding::sha256;
 use crate::key::{SigningKey, VerifyingKey};
@@ -24,12 +26,18 @@ const KEY_ATTACHMENT: &str = "private_key.pem";
 /// How many ids of `system_auth` are held. Kazoo keeps its keys there, and what people have linked.
 const MAX_AUTH_IDS: u64 = 10_000;
 
+/// Guesses are counted of all together: whoever guesses has many addresses.
+const ANYBODY: Client = Client { address: None, account_id: None };
+
 /// Reads with a memory.
 pub(crate) struct Lookup {
     store: Arc<dyn Backend>,
     /// The sections of configuration documents that count before `default`.
     places: [Option<String>; 2],
     keys: Memory<String, Arc<VerifyingKey>>,
+    /// How many ids of `system_auth` may be asked for without a look at which there are.
+    guesses: Buckets,
+    guess_limits: RateLimits,
     /// The ids in `system_auth`, while they are few.
     auth_ids: Memory<(), Arc<HashSet<DocId>>>,
     /// By the SHA-256 of their ids, which are secrets.
@@ -69,6 +77,8 @@ impl Lookup {
             store,
             places: [settings.kazoo_node.clone(), settings.kazoo_zone.clone()],
             keys: Memory::new(lifetimes),
+            guesses: Buckets::default(),
+            guess_limits: RateLimits::default(),
             auth_ids: Memory::new(Lifetimes { present: lifetimes.absent, ..lifetimes }),
             bearers: Memory::new(lifetimes),
             identities: Memory::new(lifetimes),
@@ -92,14 +102,22 @@ impl Lookup {
             if !self.may_hold(kid, deadline).await? {
                 return Ok(None);
             }
-            let key = self.signing_key(kid, deadline).await?;
+            let Ok(id) = DocId::parse(kid) else { return Ok(None) };
+            let db = system_db("system_auth")?;
+            // One after the other: an id that somebody has made up costs one read.
+            let Some(document) = if_found(self.store.fetch(&db, &id, deadline).await)? else {
+                return Ok(None);
+            };
+            let pem = self.store.fetch_attachment(&db, &id, KEY_ATTACHMENT, deadline).await;
+            let key = read_key(kid, &document, if_found(pem)?)?;
             Ok(key.map(|key| Arc::new(key.verifying_key())))
         };
         self.keys.recall_or(kid.to_owned(), load).await
     }
 
-    /// Whether `system_auth`, as it was a moment ago, holds a document of that id, or too many to tell. So
-    /// made-up ids of keys and bearers cost nothing, however many they are.
+    /// Whether it is worth asking `system_auth` for a document of that id. As long as few are asked for, it
+    /// is, so that a new key counts at once. Beyond that it is where there was one a moment ago, or too many
+    /// to tell: so made-up ids of keys and bearers cost next to nothing, however many they are.
     async fn may_hold(&self, id: &str, deadline: Deadline) -> Result<bool> {
         let load = async {
             let query = ViewQuery { limit: Some(MAX_AUTH_IDS + 1), ..ViewQuery::all_docs() };
@@ -112,6 +130,9 @@ impl Lookup {
             Ok(are_few.then(|| Arc::new(rows.into_iter().map(|row| row.id).collect::<HashSet<_>>())))
         };
         let Ok(id) = DocId::parse(id) else { return Ok(false) };
+        if self.guesses.charge(&ANYBODY, 1, &self.guess_limits, Instant::now()).is_ok() {
+            return Ok(true);
+        }
         let known = self.auth_ids.recall_or((), load).await?;
         Ok(known.is_none_or(|ids| ids.contains(&id)))
     }
