@@ -82,9 +82,7 @@ impl Authenticator {
             .accounts_named(text("account_realm").or(text("realm")), text("account_name"), deadline)
             .await?;
         for account_id in &accounts {
-            let query = ViewQuery { key: Some(json!(credentials)), ..ViewQuery::of("users", view) };
-            let query = ViewQuery { limit: Some(MOST_ROWS), ..query };
-            let rows = self.users(account_id, query, deadline).await?;
+            let rows = self.users(account_id, rows_of("users", view, credentials), deadline).await?;
             // One that lies in the database of another account, copied there perhaps, is not of this one.
             let own = rows.iter().find(|row| is_row_of(account_id, row));
             let Some(owner_id) = own.map(|row| row.id.as_str().to_owned()) else { continue };
@@ -193,9 +191,7 @@ impl Authenticator {
         let by_realm = realm.map(|realm| ("listing_by_realm", realm.to_lowercase()));
         let by_name = name.map(|name| ("listing_by_name", normalised(name)));
         for (view, key) in [by_realm, by_name].into_iter().flatten() {
-            let query = ViewQuery { key: Some(json!(key)), ..ViewQuery::of("accounts", view) };
-            let query = ViewQuery { limit: Some(MOST_ROWS), ..query };
-            let ids = self.account_ids(query, deadline).await?;
+            let ids = self.account_ids(rows_of("accounts", view, &key), deadline).await?;
             if !ids.is_empty() {
                 return Ok(ids);
             }
@@ -206,6 +202,11 @@ impl Authenticator {
 
 /// How many accounts of one name, and how many users of the same credentials, are looked at.
 const MOST_ROWS: u64 = 100;
+
+/// The rows of a key.
+fn rows_of(design: &str, view: &str, key: &str) -> ViewQuery {
+    ViewQuery { key: Some(json!(key)), limit: Some(MOST_ROWS), ..ViewQuery::of(design, view) }
+}
 
 /// Whether a row of a user's credentials says that the user is of an account.
 fn is_row_of(account_id: &AccountId, row: &ViewRow) -> bool {

@@ -99,10 +99,10 @@ impl Lookup {
     /// The key of that id. An id that cannot name a document names no key.
     pub(crate) async fn key(&self, kid: &str, deadline: Deadline) -> Result<Option<Arc<VerifyingKey>>> {
         let load = async {
-            if !self.may_hold(kid, deadline).await? {
+            let Ok(id) = DocId::parse(kid) else { return Ok(None) };
+            if !self.may_hold(&id, deadline).await? {
                 return Ok(None);
             }
-            let Ok(id) = DocId::parse(kid) else { return Ok(None) };
             let db = system_db("system_auth")?;
             // One after the other: an id that somebody has made up costs one read.
             let Some(document) = if_found(self.store.fetch(&db, &id, deadline).await)? else {
@@ -118,7 +118,7 @@ impl Lookup {
     /// Whether it is worth asking `system_auth` for a document of that id. As long as few are asked for, it
     /// is, so that a new key counts at once. Beyond that it is where there was one a moment ago, or too many
     /// to tell: so made-up ids of keys and bearers cost next to nothing, however many they are.
-    async fn may_hold(&self, id: &str, deadline: Deadline) -> Result<bool> {
+    async fn may_hold(&self, id: &DocId, deadline: Deadline) -> Result<bool> {
         let load = async {
             let query = ViewQuery { limit: Some(MAX_AUTH_IDS + 1), ..ViewQuery::all_docs() };
             let rows = if_found(self.store.query(&system_db("system_auth")?, query, deadline).await)?;
@@ -129,12 +129,11 @@ impl Lookup {
             let are_few = u64::try_from(rows.len()).is_ok_and(|count| count <= MAX_AUTH_IDS);
             Ok(are_few.then(|| Arc::new(rows.into_iter().map(|row| row.id).collect::<HashSet<_>>())))
         };
-        let Ok(id) = DocId::parse(id) else { return Ok(false) };
         if self.guesses.charge(&ANYBODY, 1, &self.guess_limits, Instant::now()).is_ok() {
             return Ok(true);
         }
         let known = self.auth_ids.recall_or((), load).await?;
-        Ok(known.is_none_or(|ids| ids.contains(&id)))
+        Ok(known.is_none_or(|ids| ids.contains(id)))
     }
 
     /// An account, if it is remembered right now.
@@ -292,10 +291,10 @@ impl Lookup {
         deadline: Deadline,
     ) -> Result<Option<Arc<Map<String, Value>>>> {
         let load = async {
-            if !self.may_hold(id, deadline).await? {
+            let Ok(id) = DocId::parse(id) else { return Ok(None) };
+            if !self.may_hold(&id, deadline).await? {
                 return Ok(None);
             }
-            let Ok(id) = DocId::parse(id) else { return Ok(None) };
             let found = self.store.fetch_many(&system_db("system_auth")?, &[id], deadline).await;
             let found = if_found(found)?.into_iter().flatten().next();
             Ok(live_members(found.map(if_found).transpose()?.flatten())?.map(Arc::new))
