@@ -1,6 +1,8 @@
 //! Accounts, as far as access to them goes.
 
-use datastore::{AccountId, Document};
+use datastore::Document;
+use kazoo::term::{is_true, to_integer};
+use kazoo::{AccountId, Time};
 use serde_json::Value;
 
 /// An account's document, read.
@@ -12,7 +14,7 @@ pub struct Account {
     tree: Vec<String>,
     is_superduper: bool,
     is_enabled: bool,
-    trial_expires: Option<i64>,
+    trial_expires: Option<i128>,
 }
 
 impl Account {
@@ -31,7 +33,7 @@ impl Account {
             tree: tree.filter_map(|ancestor| ancestor.as_str().map(str::to_owned)).collect(),
             is_superduper: members.get("pvt_superduper_admin").is_some_and(is_true),
             is_enabled: members.get("pvt_enabled").is_none_or(is_true),
-            trial_expires: members.get("pvt_trial_expires").and_then(integer),
+            trial_expires: members.get("pvt_trial_expires").and_then(to_integer),
         })
     }
 
@@ -73,23 +75,8 @@ impl Account {
 
     /// When its trial was over, in gregorian seconds, if it is by now.
     #[must_use]
-    pub fn expired_at(&self, unix_seconds: i64) -> Option<i64> {
-        let now = unix_seconds.saturating_add(crate::GREGORIAN_EPOCH);
-        self.trial_expires.filter(|end| *end <= now)
+    pub fn expired_at(&self, now: Time) -> Option<i64> {
+        let end = self.trial_expires.filter(|end| *end <= i128::from(now.gregorian_seconds()));
+        end.and_then(|end| i64::try_from(end).ok())
     }
-}
-
-/// A whole number, which Kazoo also reads from a text.
-pub(crate) fn integer(value: &Value) -> Option<i64> {
-    value.as_i64().or_else(|| value.as_str()?.parse().ok())
-}
-
-/// Kazoo's idea of true.
-pub(crate) fn is_true(value: &Value) -> bool {
-    value == &Value::Bool(true) || value == "true"
-}
-
-/// Kazoo's idea of false.
-pub(crate) fn is_false(value: &Value) -> bool {
-    value == &Value::Bool(false) || value == "false"
 }

@@ -2,19 +2,24 @@
 
 use std::sync::Arc;
 
-use datastore::{AccountId, Deadline, Result};
+use datastore::{Deadline, Result};
 use futures::future;
+use kazoo::term::{is_true, to_integer};
+use kazoo::{AccountId, Config};
 use serde_json::{Map, Value};
 
-use crate::account::{Account, integer, is_true};
+use crate::account::Account;
 use crate::authenticator::Authenticator;
-use crate::config::Config;
 
 /// How long a token is good where nothing is configured, in seconds.
 const DEFAULT_EXPIRY: i64 = 3600;
 
 /// The modules that Kazoo's built-in configuration gives an expiry of their own.
 const MODULES: [&str; 4] = ["cb_user_auth", "cb_api_auth", "cb_auth", "cb_ip_auth"];
+
+fn to_seconds(value: &Value) -> Option<i64> {
+    to_integer(value).and_then(|seconds| i64::try_from(seconds).ok())
+}
 
 /// An account's ancestors from the nearest up, and which of them are resellers.
 pub(crate) struct Lineage {
@@ -71,8 +76,8 @@ impl LoginConfig {
         let has_modules = self.documents.iter().any(|document| document.contains_key("auth_modules"))
             || self.system.get(&["auth_modules"]).is_some();
         let built_in = || (!has_modules && MODULES.contains(&module)).then_some(DEFAULT_EXPIRY);
-        let of_module = self.get(&[module, "token_auth_expiry_s"]).and_then(integer).or_else(built_in);
-        let general = || self.system.get(&["token_auth_expiry_s"]).map_or(Some(DEFAULT_EXPIRY), integer);
+        let of_module = self.get(&[module, "token_auth_expiry_s"]).and_then(to_seconds).or_else(built_in);
+        let general = || self.system.get(&["token_auth_expiry_s"]).map_or(Some(DEFAULT_EXPIRY), to_seconds);
         of_module.filter(|seconds| *seconds > 0).or_else(general).filter(|seconds| *seconds > 0)
     }
 

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use datastore::{AccountId, Backend, Deadline, Result};
+use datastore::{Backend, Deadline, Result};
 use futures::future;
 use ipnet::IpNet;
+use kazoo::{AccountId, Config, Place, Time};
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use serde_json::{Map, Value};
@@ -13,7 +14,6 @@ use serde_json::{Map, Value};
 use crate::account::Account;
 use crate::caller::{AccountAccess, Caller, Denied};
 use crate::claims::Claims;
-use crate::config::Config;
 use crate::encoding::sha256;
 use crate::error::AuthError;
 use crate::jwt::{Jwt, is_identity_signature};
@@ -35,10 +35,8 @@ const MAX_ENDED: u64 = 100_000;
 /// What authentication goes by.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The Kazoo node whose section of a configuration document counts first.
-    pub kazoo_node: Option<String>,
-    /// The Kazoo zone whose section of a configuration document counts second.
-    pub kazoo_zone: Option<String>,
+    /// Whose sections of configuration documents count before `default`.
+    pub place: Place,
     /// Peers, or networks of them, whose `X-Forwarded-For` is believed; none for those that Kazoo's
     /// configuration names.
     pub reverse_proxies: Option<Vec<IpNet>>,
@@ -56,8 +54,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            kazoo_node: None,
-            kazoo_zone: None,
+            place: Place::default(),
             reverse_proxies: None,
             strict_tokens: false,
             may_create_views: false,
@@ -137,7 +134,7 @@ impl Authenticator {
         deadline: Deadline,
     ) -> std::result::Result<Caller, AuthError> {
         let verified = self.verified_token(token, deadline).await?;
-        if verified.claims.expiry()?.is_over(crate::unix_now()) {
+        if verified.claims.expiry()?.is_over(Time::now()) {
             return Err(AuthError::Expired);
         }
         if wanted_account.is_some_and(|wanted| wanted != verified.account_id.as_str()) {
@@ -226,7 +223,7 @@ impl Authenticator {
             return Err(AuthError::Invalid("the signature is wrong"));
         }
         let expiry = jwt.claims.expiry()?;
-        if expiry.is_over(crate::unix_now()) {
+        if expiry.is_over(Time::now()) {
             return Err(AuthError::Expired);
         }
         let signature = jwt.claims.0.get("identity_sig");
@@ -422,7 +419,7 @@ impl Authenticator {
 
 /// A token of an account whose trial is over counts no more.
 pub(crate) fn check_trial(account: Option<&Account>) -> std::result::Result<(), AuthError> {
-    match account.and_then(|account| account.expired_at(crate::unix_now())) {
+    match account.and_then(|account| account.expired_at(Time::now())) {
         Some(at) => Err(AuthError::TrialExpired { at }),
         None => Ok(()),
     }

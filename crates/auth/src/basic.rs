@@ -4,15 +4,15 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use datastore::{AccountId, Deadline, StoreError, ViewQuery};
+use datastore::{Deadline, StoreError, ViewQuery};
 use futures::future;
+use kazoo::{AccountId, is_deleted};
 use serde_json::{Map, json};
 
 use crate::authenticator::{Authenticator, check_trial};
 use crate::caller::Caller;
 use crate::claims::Claims;
 use crate::error::AuthError;
-use crate::lookup::is_deleted;
 use crate::password;
 
 impl Authenticator {

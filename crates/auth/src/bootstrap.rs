@@ -4,21 +4,19 @@
 //! These functions write; nothing that verifies calls them.
 
 use datastore::{
-    AccountId, Backend, Cause, DbName, Deadline, DesignDocument, DocId, Draft, NameError, Result, StoreError,
-    ViewQuery, ensure_design, random_hex,
+    Backend, Cause, DbName, Deadline, DesignDocument, DocId, Draft, NameError, Result, StoreError, ViewQuery,
+    ensure_design, random_hex,
 };
 use futures::StreamExt as _;
+use kazoo::{AccountId, Config, Kind, SystemDb, Time, is_deleted, search_name};
 use serde_json::{Map, Value, json};
 
 use crate::authenticator::{SYSTEM_SECRET, Settings};
-use crate::config::Config;
 use crate::key::{BadKey, SigningKey};
-use crate::login::normalised;
-use crate::lookup::{if_found, system_db};
+use crate::lookup::if_found;
 use crate::password;
 use crate::secret::Secret;
 use crate::views::{accounts_design, users_design};
-use crate::{GREGORIAN_EPOCH, unix_now};
 
 /// An account to be.
 #[derive(Clone, Debug)]
@@ -69,11 +67,10 @@ enum State {
 
 async fn state(store: &dyn Backend, settings: &Settings, deadline: Deadline) -> Result<State> {
     let id = DocId::from_store("auth".to_owned());
-    let Some(document) = if_found(store.fetch(&system_db("system_config")?, &id, deadline).await)? else {
+    let Some(document) = if_found(store.fetch(SystemDb::SystemConfig.name(), &id, deadline).await)? else {
         return Ok(State::Absent);
     };
-    let config =
-        Config::read(document.to_object()?, &[settings.kazoo_node.clone(), settings.kazoo_zone.clone()]);
+    let config = Config::read(document.to_object()?, &settings.place);
     let is_complete = ["system_key", SYSTEM_SECRET].iter().all(|name| config.text(&[name]).is_some());
     Ok(if is_complete { State::Complete } else { State::Incomplete })
 }
@@ -94,19 +91,19 @@ pub async fn ensure_system(store: &dyn Backend, deadline: Deadline) -> Result<()
     let pem = SigningKey::generate().and_then(|key| key.to_pkcs1_pem()).map_err(cannot_make_key)?;
     let data = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, pem);
     let attachment = json!({"private_key.pem": {"content_type": "application/x-pem-file", "data": data}});
-    let mut key = private_fields("system_key", "system_auth");
+    let mut key = private_fields(Kind::SystemKey, SystemDb::SystemAuth);
     key.insert("_attachments".to_owned(), attachment);
-    let key_db = system_db("system_auth")?;
-    let key_rev = store.save(&key_db, Draft { id: kid.clone(), base: None, body: key }, deadline).await?;
+    let key_db = SystemDb::SystemAuth.name();
+    let key_rev = store.save(key_db, Draft { id: kid.clone(), base: None, body: key }, deadline).await?;
     let mut config = Map::new();
     config.insert("default".to_owned(), json!({"system_key": kid.as_str(), SYSTEM_SECRET: random_hex()}));
-    config.extend(private_fields("config", "system_config"));
+    config.extend(private_fields(Kind::Config, SystemDb::SystemConfig));
     let draft = Draft { id: DocId::from_store("auth".to_owned()), base: None, body: config };
-    match store.save(&system_db("system_config")?, draft, deadline).await {
+    match store.save(SystemDb::SystemConfig.name(), draft, deadline).await {
         Ok(_) => Ok(()),
         Err(error) if error.is_conflict() => {
             // Somebody else was faster: theirs counts, and nobody will ever use the key made here.
-            store.delete(&key_db, &kid, &key_rev, deadline).await?;
+            store.delete(key_db, &kid, &key_rev, deadline).await?;
             let now = state(store, &Settings::default(), deadline).await?;
             if now == State::Complete { Ok(()) } else { Err(incomplete()) }
         }
@@ -115,8 +112,8 @@ pub async fn ensure_system(store: &dyn Backend, deadline: Deadline) -> Result<()
 }
 
 async fn ensure_dbs(store: &dyn Backend, deadline: Deadline) -> Result<()> {
-    for db in ["system_config", "system_auth", "accounts"] {
-        store.create_db(&system_db(db)?, deadline).await?;
+    for db in [SystemDb::SystemConfig, SystemDb::SystemAuth, SystemDb::Accounts] {
+        store.create_db(db.name(), deadline).await?;
     }
     Ok(())
 }
@@ -154,7 +151,7 @@ pub async fn create_account(
         tree = document.get("pvt_tree").and_then(Value::as_array).cloned().unwrap_or_default();
         tree.push(json!(parent.as_str()));
     }
-    let alphanum_name = normalised(account.name);
+    let alphanum_name = search_name(account.name);
     if alphanum_name.is_empty() {
         let reason = "an account's name needs a letter or digit of ASCII: logging in passes over all others";
         return Err(StoreError::Invalid(Cause::new(reason)));
@@ -170,22 +167,22 @@ pub async fn create_account(
     set("pvt_api_key", json!(format!("{}{}", random_hex(), random_hex())));
     set("pvt_alphanum_name", json!(alphanum_name));
     set("pvt_signature_secret", json!(random_hex()));
-    body.extend(private_fields_of(&id, "account"));
+    body.extend(private_fields_of(&id, Kind::Account));
     store.create_db(&id.db(), deadline).await?;
-    for db in [id.db(), system_db("accounts")?] {
-        store.save(&db, Draft { id: id.doc_id(), base: None, body: body.clone() }, deadline).await?;
+    for db in [&id.db(), SystemDb::Accounts.name()] {
+        store.save(db, Draft { id: id.doc_id(), base: None, body: body.clone() }, deadline).await?;
     }
     push_views(store, &id, deadline).await?;
     if may_be_master && claim_mastership(store, &id, deadline).await? {
-        for db in [id.db(), system_db("accounts")?] {
-            make_superduper(store, &db, &id, deadline).await?;
+        for db in [&id.db(), SystemDb::Accounts.name()] {
+            make_superduper(store, db, &id, deadline).await?;
         }
     }
     Ok(id)
 }
 
 async fn has_no_accounts(store: &dyn Backend, deadline: Deadline) -> Result<bool> {
-    Ok(find(store, &system_db("accounts")?, deadline, |_| true).await?.is_none())
+    Ok(find(store, SystemDb::Accounts.name(), deadline, |_| true).await?.is_none())
 }
 
 /// Whether this account is the store's master from now on: of several that claim it, one succeeds, and
@@ -193,9 +190,9 @@ async fn has_no_accounts(store: &dyn Backend, deadline: Deadline) -> Result<bool
 async fn claim_mastership(store: &dyn Backend, id: &AccountId, deadline: Deadline) -> Result<bool> {
     let mut config = Map::new();
     config.insert("default".to_owned(), json!({"master_account_id": id.as_str()}));
-    config.extend(private_fields("config", "system_config"));
+    config.extend(private_fields(Kind::Config, SystemDb::SystemConfig));
     let draft = Draft { id: DocId::from_store("accounts".to_owned()), base: None, body: config };
-    match store.save(&system_db("system_config")?, draft, deadline).await {
+    match store.save(SystemDb::SystemConfig.name(), draft, deadline).await {
         Ok(_) => Ok(true),
         Err(error) if error.is_conflict() => Ok(false),
         Err(error) => Err(error),
@@ -236,7 +233,7 @@ pub async fn create_user(
     set("pvt_signature_secret", json!(random_hex()));
     set("pvt_md5_auth", json!(password::md5(user.username, password)));
     set("pvt_sha1_auth", json!(password::sha1(user.username, password)));
-    body.extend(private_fields_of(account_id, "user"));
+    body.extend(private_fields_of(account_id, Kind::User));
     store.save(&account_id.db(), Draft { id: id.clone(), base: None, body }, deadline).await?;
     Ok(id)
 }
@@ -246,10 +243,9 @@ pub async fn create_user(
 /// # Errors
 /// What the store answers.
 pub async fn find_account(store: &dyn Backend, name: &str, deadline: Deadline) -> Result<Option<AccountId>> {
-    let wanted = normalised(name);
-    let found = find(store, &system_db("accounts")?, deadline, |doc| {
-        doc.get("pvt_type").is_some_and(|kind| kind == "account")
-            && doc.get("pvt_alphanum_name").is_some_and(|name| *name == wanted)
+    let wanted = search_name(name);
+    let found = find(store, SystemDb::Accounts.name(), deadline, |doc| {
+        Kind::Account.is_kind_of(doc) && doc.get("pvt_alphanum_name").is_some_and(|name| *name == wanted)
     })
     .await?;
     Ok(found.and_then(|id| AccountId::parse(id.as_str()).ok()))
@@ -267,9 +263,9 @@ pub async fn find_user(
 ) -> Result<Option<DocId>> {
     let wanted = username.to_lowercase();
     find(store, &account_id.db(), deadline, |doc| {
-        doc.get("pvt_type").is_some_and(|kind| kind == "user")
+        Kind::User.is_kind_of(doc)
             && doc.get("username").is_some_and(|name| *name == wanted)
-            && !doc.get("pvt_deleted").is_some_and(crate::account::is_true)
+            && !is_deleted(doc)
     })
     .await
 }
@@ -304,7 +300,7 @@ pub async fn push_views(store: &dyn Backend, account_id: &AccountId, deadline: D
         design.map_err(|error| StoreError::Invalid(Cause::with_source("a design document", error)))
     };
     ensure_design(store, &account_id.db(), &made(users_design())?, deadline).await?;
-    ensure_design(store, &system_db("accounts")?, &made(accounts_design())?, deadline).await
+    ensure_design(store, SystemDb::Accounts.name(), &made(accounts_design())?, deadline).await
 }
 
 fn new_account_id() -> Result<AccountId> {
@@ -312,23 +308,19 @@ fn new_account_id() -> Result<AccountId> {
         .map_err(|error| StoreError::Invalid(Cause::with_source("a new id", error)))
 }
 
-/// The private fields of a document in an account's database.
-fn private_fields_of(account_id: &AccountId, kind: &str) -> Map<String, Value> {
-    let mut fields = private_fields(kind, account_id.as_str());
-    fields.insert("pvt_account_db".to_owned(), json!(account_id.db().encoded()));
-    fields
+/// The private members of a new document in an account's database.
+fn private_fields_of(account_id: &AccountId, kind: Kind) -> Map<String, Value> {
+    stamped(kind, account_id.as_str(), &account_id.db())
 }
 
-/// The private fields of a document in a system database.
-fn private_fields(kind: &str, account_id: &str) -> Map<String, Value> {
-    let now = unix_now();
-    let mut fields = Map::new();
-    let mut set = |key: &str, value: Value| fields.insert(key.to_owned(), value);
-    set("pvt_type", json!(kind));
-    set("pvt_vsn", json!("1"));
-    set("pvt_account_id", json!(account_id));
-    set("pvt_account_db", json!(account_id));
-    set("pvt_created", json!(now + GREGORIAN_EPOCH));
-    set("pvt_modified", json!(now + GREGORIAN_EPOCH));
+/// The private members of a new document in a system database, which names the database as its account.
+fn private_fields(kind: Kind, db: SystemDb) -> Map<String, Value> {
+    stamped(kind, db.name().as_str(), db.name())
+}
+
+fn stamped(kind: Kind, owner: &str, db: &DbName) -> Map<String, Value> {
+    let (mut fields, now) = (Map::new(), Time::now());
+    kazoo::stamp_created(&mut fields, kind, now);
+    kazoo::stamp_modified(&mut fields, owner, db, now);
     fields
 }

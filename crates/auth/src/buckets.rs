@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use datastore::AccountId;
+use kazoo::AccountId;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 

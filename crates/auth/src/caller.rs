@@ -3,7 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use datastore::{AccountId, DbName};
+use datastore::DbName;
+use kazoo::AccountId;
 use serde_json::{Map, Value};
 
 use crate::account::Account;

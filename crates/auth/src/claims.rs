@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use kazoo::Time;
 use serde_json::{Map, Value};
 
 use crate::error::AuthError;
@@ -56,8 +57,8 @@ impl Claims {
 
 impl Expiry {
     /// Whether the token is over. Kazoo's clock counts whole seconds here, and there is no leeway.
-    pub(crate) fn is_over(self, unix_seconds: i64) -> bool {
-        let now = Duration::from_secs(u64::try_from(unix_seconds).unwrap_or_default()).as_secs_f64();
+    pub(crate) fn is_over(self, now: Time) -> bool {
+        let now = Duration::from_secs(u64::try_from(now.unix_seconds()).unwrap_or_default()).as_secs_f64();
         match self {
             Self::Never => false,
             Self::At(end) => end - now <= 0.0,
@@ -67,7 +68,7 @@ impl Expiry {
 
 #[cfg(test)]
 mod tests {
-    use super::Expiry;
+    use super::{Expiry, Time};
 
     #[test]
     fn a_token_counts_until_its_last_second_begins() {
@@ -79,8 +80,8 @@ mod tests {
             (0.0, 100, true),
             (-1.0, 0, true),
         ] {
-            assert_eq!(Expiry::At(end).is_over(now), expected, "{end} at {now}");
+            assert_eq!(Expiry::At(end).is_over(Time::from_unix_seconds(now)), expected, "{end} at {now}");
         }
-        assert!(!Expiry::Never.is_over(i64::MAX));
+        assert!(!Expiry::Never.is_over(Time::from_unix_seconds(i64::MAX)));
     }
 }

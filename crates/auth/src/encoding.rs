@@ -1,4 +1,4 @@
-//! Base64 as tokens take it, hex, and the digest that secrets are remembered by.
+//! Base64 as tokens take it, and the digest that secrets are remembered by.
 
 use aws_lc_rs::digest::SHA256;
 use base64::Engine as _;
@@ -33,11 +33,6 @@ pub(crate) fn sha256(bytes: &[u8]) -> [u8; 32] {
         *place = *byte;
     }
     digest
-}
-
-/// Lower-case hex.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -19,7 +19,6 @@ pub mod bootstrap;
 mod buckets;
 mod caller;
 mod claims;
-mod config;
 mod encoding;
 mod error;
 mod jwt;
@@ -45,12 +44,3 @@ pub use login::{Login, LoginError};
 pub use rate_limits::{Charged, RateLimits, network};
 pub use restrictions::{Asked, Restrictions};
 pub use secret::Secret;
-
-/// Seconds between year 0, where Kazoo's stamps begin, and 1970.
-const GREGORIAN_EPOCH: i64 = 62_167_219_200;
-
-/// Now, in whole seconds since 1970.
-fn unix_now() -> i64 {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(now.as_secs()).unwrap_or(i64::MAX)
-}

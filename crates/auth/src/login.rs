@@ -2,8 +2,9 @@
 
 use std::fmt;
 
-use datastore::{AccountId, Deadline, Result, StoreError, ViewQuery, ViewRow};
+use datastore::{Deadline, Result, StoreError, ViewQuery, ViewRow};
 use futures::future;
+use kazoo::{AccountId, Time, search_name};
 use serde_json::{Map, Value, json};
 
 use crate::account::Account;
@@ -137,7 +138,7 @@ impl Authenticator {
         if config.wants_second_factor(method, account_id.as_str(), settings.master_account_id.as_deref()) {
             return Err(LoginError::SecondFactor);
         }
-        let expires_at = config.expiry(method).map(|seconds| crate::unix_now().saturating_add(seconds));
+        let expires_at = config.expiry(method).map(|seconds| Time::now().plus_seconds(seconds));
         let token = NewToken { account_id, owner_id, method, masquerade, expires_at };
         let token = self.mint_token(token, &signing, deadline).await?;
         let (account, identity) = (account.as_deref(), signing.identity.as_deref());
@@ -189,7 +190,7 @@ impl Authenticator {
         deadline: Deadline,
     ) -> Result<Vec<AccountId>> {
         let by_realm = realm.map(|realm| ("listing_by_realm", realm.to_lowercase()));
-        let by_name = name.map(|name| ("listing_by_name", normalised(name)));
+        let by_name = name.map(|name| ("listing_by_name", search_name(name)));
         for (view, key) in [by_realm, by_name].into_iter().flatten() {
             let ids = self.account_ids(rows_of("accounts", view, &key), deadline).await?;
             if !ids.is_empty() {
@@ -262,7 +263,7 @@ fn describe(described: &Described<'_>) -> Map<String, Value> {
 }
 
 fn check_account(account: Option<&Account>) -> std::result::Result<(), LoginError> {
-    let now = crate::unix_now();
+    let now = Time::now();
     if let Some(at) = account.and_then(|account| account.expired_at(now)) {
         return Err(LoginError::AccountExpired { at });
     }
@@ -270,9 +271,4 @@ fn check_account(account: Option<&Account>) -> std::result::Result<(), LoginErro
         return Err(LoginError::AccountDisabled);
     }
     Ok(())
-}
-
-/// A name as `listing_by_name` has it.
-pub(crate) fn normalised(name: &str) -> String {
-    name.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect()
 }

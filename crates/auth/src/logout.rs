@@ -2,15 +2,15 @@
 //! database of this program's own, by digest, never the token. Kazoo itself forgets nothing of a token
 //! that is given back.
 
-use datastore::{Deadline, DocId, Draft, Result, StoreError, ViewQuery};
+use datastore::{Cause, DbName, Deadline, DocId, Draft, Result, StoreError, ViewQuery, hex};
 use futures::StreamExt as _;
+use kazoo::Time;
 use serde_json::{Map, Value, json};
 
 use crate::authenticator::{Authenticator, token_digest};
 use crate::claims::Expiry;
-use crate::encoding::hex;
 use crate::jwt::Jwt;
-use crate::lookup::{if_found, system_db};
+use crate::lookup::if_found;
 
 /// The database that is this program's own.
 const OWN_DB: &str = "crossbar_groups";
@@ -35,7 +35,7 @@ impl Authenticator {
             body.insert("expires_at".to_owned(), json!(end));
         }
         let digest = token_digest(token);
-        let (db, draft) = (system_db(OWN_DB)?, Draft { id: doc_id(&digest), base: None, body });
+        let (db, draft) = (own_db()?, Draft { id: doc_id(&digest), base: None, body });
         let store = self.lookup.store();
         let saved = match store.save(&db, draft.clone(), deadline).await {
             Err(StoreError::DatabaseMissing(_)) => {
@@ -56,7 +56,7 @@ impl Authenticator {
 
     /// Whether a token was logged out. Only asked when a token is verified anew.
     pub(crate) async fn is_logged_out(&self, digest: [u8; 32], deadline: Deadline) -> Result<bool> {
-        self.lookup.is_logged_out(digest, (system_db(OWN_DB)?, doc_id(&digest)), deadline).await
+        self.lookup.is_logged_out(digest, (own_db()?, doc_id(&digest)), deadline).await
     }
 
     /// Forgets the logged-out tokens that have ended by now, and answers how many those were.
@@ -64,7 +64,7 @@ impl Authenticator {
     /// # Errors
     /// What the store answers.
     pub async fn purge_logged_out(&self, deadline: Deadline) -> Result<usize> {
-        let (db, store, now) = (system_db(OWN_DB)?, self.lookup.store(), crate::unix_now());
+        let (db, store, now) = (own_db()?, self.lookup.store(), Time::now());
         let query = ViewQuery { include_docs: true, ..ViewQuery::all_docs() };
         let Some(mut rows) = if_found(store.query(&db, query, deadline).await)? else { return Ok(0) };
         let mut purged = 0;
@@ -86,6 +86,10 @@ impl Authenticator {
         }
         Ok(purged)
     }
+}
+
+fn own_db() -> Result<DbName> {
+    DbName::parse(OWN_DB).map_err(|error| StoreError::Invalid(Cause::with_source(OWN_DB, error)))
 }
 
 fn doc_id(digest: &[u8; 32]) -> DocId {

@@ -6,14 +6,15 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use datastore::{AccountId, Backend, DbName, Deadline, DocId, Document, Result, StoreError, ViewQuery};
+use datastore::{Backend, DbName, Deadline, DocId, Document, Result, ViewQuery};
 use futures::{TryStreamExt as _, future};
+use kazoo::term::is_true;
+use kazoo::{AccountId, Config, Kind, Place, SystemDb, is_deleted};
 use serde_json::{Map, Value};
 
-use crate::account::{Account, is_true};
+use crate::account::Account;
 use crate::authenticator::Settings;
 use crate::buckets::{Buckets, Client};
-use crate::config::Config;
 use crate::encoding::sha256;
 use crate::key::{SigningKey, VerifyingKey};
 use crate::memory::{Lifetimes, Memory};
@@ -33,7 +34,7 @@ const ANYBODY: Client = Client { address: None, account_id: None };
 pub(crate) struct Lookup {
     store: Arc<dyn Backend>,
     /// The sections of configuration documents that count before `default`.
-    places: [Option<String>; 2],
+    place: Place,
     keys: Memory<String, Arc<VerifyingKey>>,
     /// How many ids of `system_auth` may be asked for without a look at which there are.
     guesses: Buckets,
@@ -75,7 +76,7 @@ impl Lookup {
         let lifetimes = Lifetimes { present: settings.remember_for, absent: settings.remember_absence_for };
         Self {
             store,
-            places: [settings.kazoo_node.clone(), settings.kazoo_zone.clone()],
+            place: settings.place.clone(),
             keys: Memory::new(lifetimes),
             guesses: Buckets::default(),
             guess_limits: RateLimits::default(),
@@ -103,12 +104,12 @@ impl Lookup {
             if !self.may_hold(&id, deadline).await? {
                 return Ok(None);
             }
-            let db = system_db("system_auth")?;
+            let db = SystemDb::SystemAuth.name();
             // One after the other: an id that somebody has made up costs one read.
-            let Some(document) = if_found(self.store.fetch(&db, &id, deadline).await)? else {
+            let Some(document) = if_found(self.store.fetch(db, &id, deadline).await)? else {
                 return Ok(None);
             };
-            let pem = self.store.fetch_attachment(&db, &id, KEY_ATTACHMENT, deadline).await;
+            let pem = self.store.fetch_attachment(db, &id, KEY_ATTACHMENT, deadline).await;
             let key = read_key(kid, &document, if_found(pem)?)?;
             Ok(key.map(|key| Arc::new(key.verifying_key())))
         };
@@ -121,7 +122,7 @@ impl Lookup {
     async fn may_hold(&self, id: &DocId, deadline: Deadline) -> Result<bool> {
         let load = async {
             let query = ViewQuery { limit: Some(MAX_AUTH_IDS + 1), ..ViewQuery::all_docs() };
-            let rows = if_found(self.store.query(&system_db("system_auth")?, query, deadline).await)?;
+            let rows = if_found(self.store.query(SystemDb::SystemAuth.name(), query, deadline).await)?;
             let rows: Vec<_> = match rows {
                 Some(rows) => rows.try_collect().await?,
                 None => Vec::new(),
@@ -149,9 +150,9 @@ impl Lookup {
     /// The whole key of that id, never remembered.
     pub(crate) async fn signing_key(&self, kid: &str, deadline: Deadline) -> Result<Option<SigningKey>> {
         let Ok(id) = DocId::parse(kid) else { return Ok(None) };
-        let db = system_db("system_auth")?;
-        let document = self.store.fetch(&db, &id, deadline);
-        let pem = self.store.fetch_attachment(&db, &id, KEY_ATTACHMENT, deadline);
+        let db = SystemDb::SystemAuth.name();
+        let document = self.store.fetch(db, &id, deadline);
+        let pem = self.store.fetch_attachment(db, &id, KEY_ATTACHMENT, deadline);
         let (document, pem) = future::join(document, pem).await;
         match if_found(document)? {
             Some(document) => read_key(kid, &document, if_found(pem)?),
@@ -212,8 +213,8 @@ impl Lookup {
 
     /// A configuration document as it is stored now.
     pub(crate) async fn load_config(&self, name: &str, deadline: Deadline) -> Result<Option<Config>> {
-        let members = self.read(&system_db("system_config")?, name, deadline).await?;
-        Ok(members.map(|members| Config::read(members, &self.places)))
+        let members = self.read(SystemDb::SystemConfig.name(), name, deadline).await?;
+        Ok(members.map(|members| Config::read(members, &self.place)))
     }
 
     /// A configuration document, if it is remembered right now.
@@ -231,9 +232,7 @@ impl Lookup {
         let load = async {
             let members = self.read(&account_id.db(), id, deadline).await?;
             // A group is a client's: under this name it would be its client's own rules.
-            Ok(members
-                .filter(|members| members.get("pvt_type").is_none_or(|kind| kind != "group"))
-                .map(Arc::new))
+            Ok(members.filter(|members| !Kind::Group.is_kind_of(members)).map(Arc::new))
         };
         self.documents.recall_or((account_id.clone(), id), load).await
     }
@@ -257,7 +256,7 @@ impl Lookup {
     /// Whether an account is a reseller; one without a document of its services is none.
     pub(crate) async fn is_reseller(&self, account_id: &AccountId, deadline: Deadline) -> Result<bool> {
         let load = async {
-            let services = self.read(&system_db("services")?, account_id.as_str(), deadline).await?;
+            let services = self.read(SystemDb::Services.name(), account_id.as_str(), deadline).await?;
             Ok(services
                 .is_some_and(|services| services.get("pvt_reseller").is_some_and(is_true))
                 .then_some(()))
@@ -275,8 +274,8 @@ impl Lookup {
         deadline: Deadline,
     ) -> Result<bool> {
         let load = async {
-            let copy = self.read(&system_db("accounts")?, wanted.as_str(), deadline).await?;
-            let copy = copy.filter(|copy| copy.get("pvt_type").is_some_and(|kind| kind == "account"));
+            let copy = self.read(SystemDb::Accounts.name(), wanted.as_str(), deadline).await?;
+            let copy = copy.filter(|copy| Kind::Account.is_kind_of(copy));
             let tree = copy.as_ref().and_then(|copy| copy.get("pvt_tree")?.as_array());
             Ok(tree.is_some_and(|tree| tree.iter().any(|above| above == ancestor.as_str())).then_some(()))
         };
@@ -295,7 +294,7 @@ impl Lookup {
             if !self.may_hold(&id, deadline).await? {
                 return Ok(None);
             }
-            let found = self.store.fetch_many(&system_db("system_auth")?, &[id], deadline).await;
+            let found = self.store.fetch_many(SystemDb::SystemAuth.name(), &[id], deadline).await;
             let found = if_found(found)?.into_iter().flatten().next();
             Ok(live_members(found.map(if_found).transpose()?.flatten())?.map(Arc::new))
         };
@@ -330,11 +329,6 @@ fn read_key(kid: &str, document: &Document, pem: Option<Bytes>) -> Result<Option
     Ok(key.inspect_err(|error| log::warn!(kid = kid; "a stored key cannot be used: {error}")).ok())
 }
 
-/// A system database, whose name is a constant.
-pub(crate) fn system_db(name: &'static str) -> Result<DbName> {
-    DbName::parse(name).map_err(|error| StoreError::Invalid(datastore::Cause::with_source(name, error)))
-}
-
 /// What is not there is no failure.
 pub(crate) fn if_found<T>(answer: Result<T>) -> Result<Option<T>> {
     match answer {
@@ -342,8 +336,4 @@ pub(crate) fn if_found<T>(answer: Result<T>) -> Result<Option<T>> {
         Err(error) if error.is_not_found() => Ok(None),
         Err(error) => Err(error),
     }
-}
-
-pub(crate) fn is_deleted(members: &Map<String, Value>) -> bool {
-    members.get("pvt_deleted").is_some_and(is_true)
 }

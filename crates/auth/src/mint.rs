@@ -3,12 +3,12 @@
 
 use std::sync::Arc;
 
-use datastore::{AccountId, Cause, Deadline, Result, StoreError, random_hex};
+use datastore::{Cause, Deadline, Result, StoreError, random_hex};
 use futures::future;
+use kazoo::{AccountId, Config, Time};
 use serde_json::{Map, Value, json};
 
 use crate::authenticator::{Authenticator, SYSTEM_SECRET};
-use crate::config::Config;
 use crate::jwt;
 use crate::lookup::Identity;
 
@@ -20,8 +20,8 @@ pub(crate) struct NewToken<'a> {
     pub(crate) method: &'a str,
     /// Who it wants to be taken for, as the client sent it.
     pub(crate) masquerade: Option<&'a Value>,
-    /// When it ends, in seconds since 1970; none for never.
-    pub(crate) expires_at: Option<i64>,
+    /// When it ends; none for never.
+    pub(crate) expires_at: Option<Time>,
 }
 
 /// What a token is signed with.
@@ -43,9 +43,8 @@ impl Authenticator {
         ttl_seconds: u32,
         deadline: Deadline,
     ) -> Result<String> {
-        let now = crate::unix_now();
         let method = if owner_id.is_some() { "cb_user_auth" } else { "cb_api_auth" };
-        let expires_at = Some(now + i64::from(ttl_seconds));
+        let expires_at = Some(Time::now().plus_seconds(i64::from(ttl_seconds)));
         let token = NewToken { account_id, owner_id, method, masquerade: None, expires_at };
         let signing = self.load_signing(account_id, owner_id, deadline).await?;
         if signing.identity.is_none() {
@@ -99,7 +98,7 @@ impl Authenticator {
             ("owner_id", token.owner_id.map(|owner_id| json!(owner_id))),
             ("as", token.masquerade.cloned()),
             ("method", Some(json!(token.method))),
-            ("exp", token.expires_at.map(|end| json!(end))),
+            ("exp", token.expires_at.map(|end| json!(end.unix_seconds()))),
             // Kazoo's have none, and take no notice of one. Without it two logins in one second would
             // give the same token, and logging out of one would log out of both.
             ("jti", Some(json!(random_hex()))),

@@ -1,9 +1,8 @@
 //! The digests that Kazoo keeps of credentials. Weak as they are, they are what its clients send.
 
+use datastore::hex;
 use md5::{Digest as _, Md5};
 use sha1::Sha1;
-
-use crate::encoding::hex;
 
 /// The MD5 of `username:password`; user names are stored in lower case.
 pub(crate) fn md5(username: &str, password: &str) -> String {

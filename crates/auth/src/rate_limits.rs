@@ -7,14 +7,14 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use datastore::{AccountId, Deadline, Result};
+use datastore::{Deadline, Result};
 use futures::future;
 use ipnet::IpNet;
+use kazoo::term::is_false;
+use kazoo::{AccountId, Config};
 use serde_json::{Map, Value};
 
-use crate::account::is_false;
 use crate::authenticator::Authenticator;
-use crate::config::Config;
 
 /// The application that buckets are of, a section of `token_buckets`.
 const APP: &str = "crossbar";

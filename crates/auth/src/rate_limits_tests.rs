@@ -1,12 +1,11 @@
 use super::{Charged, RateLimits, network};
-use crate::config::Config;
-use datastore::AccountId;
+use kazoo::{AccountId, Config, Place};
 use serde_json::{Value, json};
 use std::time::Duration;
 
 fn config(default: Value) -> Config {
     match json!({"default": default}) {
-        Value::Object(document) => Config::read(document, &[]),
+        Value::Object(document) => Config::read(document, &Place::default()),
         _ => unreachable!(),
     }
 }

@@ -2,18 +2,18 @@
 //! what it uses, while [`Authenticator::ask_or_create`] is for logging in alone.
 
 use datastore::{
-    AccountId, Cause, DbName, Deadline, DesignDocument, NameError, Result, RowStream, StoreError, ViewQuery,
-    ViewRow, ensure_design,
+    Cause, DbName, Deadline, DesignDocument, NameError, Result, RowStream, StoreError, ViewQuery, ViewRow,
+    ensure_design,
 };
 use futures::StreamExt as _;
+use kazoo::{AccountId, SystemDb};
 
 use crate::authenticator::Authenticator;
-use crate::lookup::system_db;
 
 impl Authenticator {
     /// The accounts that a view over all accounts has rows of.
     pub(crate) async fn account_ids(&self, query: ViewQuery, deadline: Deadline) -> Result<Vec<AccountId>> {
-        let rows = self.ask_or_create(&system_db("accounts")?, query, accounts_design, deadline).await?;
+        let rows = self.ask_or_create(SystemDb::Accounts.name(), query, accounts_design, deadline).await?;
         Ok(rows.iter().filter_map(|row| AccountId::parse(row.id.as_str()).ok()).collect())
     }
 

@@ -1,6 +1,6 @@
 //! The boundary between what crossbar-groups does and where documents live: the [`Store`] trait with its
 //! capabilities, the names and values that cross it, and (feature `suite`) the behaviours that every
-//! backend must show. It knows nothing of HTTP, of Kazoo's rules or of any backend.
+//! backend must show. It knows nothing of HTTP, Kazoo or any backend.
 
 #![forbid(unsafe_code)]
 
@@ -23,8 +23,8 @@ pub use deadline::Deadline;
 pub use design::{DesignDocument, ensure_design};
 pub use document::{Document, Draft, Members};
 pub use error::{Cause, StoreError};
-pub use name::{AccountId, DbName, DocId, NameError};
-pub use random::random_hex;
+pub use name::{DbName, DocId, NameError};
+pub use random::{hex, random_hex};
 pub use rev::Rev;
 pub use store::{Attachments, Backend, Changes, Created, Databases, Result, Store};
 pub use view::{RowStream, ViewQuery, ViewRow, ViewSource};

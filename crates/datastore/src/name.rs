@@ -1,5 +1,5 @@
-//! Names that come from outside and end in a store's path: account, database and document ids.
-//! These types are the only places that check and percent-encode them.
+//! Names that come from outside and end in a store's path: databases and document ids. Only these types
+//! check and percent-encode them.
 
 use std::fmt;
 
@@ -17,53 +17,6 @@ pub enum NameError {
     /// It holds characters, or begins in a way, that such a name never does.
     #[error("it has a form that is not allowed")]
     Shape,
-}
-
-/// A Kazoo account id: 32 lower-case letters and digits (Kazoo makes hex ones).
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct AccountId(String);
-
-impl AccountId {
-    /// Reads an account id in its raw form, the only one that crossbar's paths take.
-    ///
-    /// # Errors
-    /// [`NameError::Length`] unless it is 32 bytes long, [`NameError::Shape`] where no database could
-    /// be named after it, so that no such account can exist.
-    pub fn parse(text: &str) -> Result<Self, NameError> {
-        if text.len() != 32 {
-            return Err(NameError::Length);
-        }
-        if !text.bytes().all(|b| b.is_ascii_digit() || b.is_ascii_lowercase()) {
-            return Err(NameError::Shape);
-        }
-        Ok(Self(text.to_owned()))
-    }
-
-    /// The id as text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// The account's database: `account/aa/bb/…`.
-    #[must_use]
-    pub fn db(&self) -> DbName {
-        let (head, rest) = self.0.split_at(4);
-        let (first, second) = head.split_at(2);
-        DbName(format!("account/{first}/{second}/{rest}"))
-    }
-
-    /// The id of the account's own document inside its database.
-    #[must_use]
-    pub fn doc_id(&self) -> DocId {
-        DocId(self.0.clone())
-    }
-}
-
-impl fmt::Display for AccountId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
 }
 
 /// A database name by CouchDB's rules, slashes unescaped (`account/aa/bb/…`).
@@ -178,24 +131,8 @@ impl fmt::Display for DocId {
 
 #[cfg(test)]
 mod tests {
-    use super::{AccountId, DbName, DocId, NameError};
+    use super::DocId;
     use proptest::prelude::{any, proptest};
-
-    #[test]
-    fn an_account_names_its_database() {
-        let id = AccountId::parse("11112222333344445555666677778888").unwrap();
-        assert_eq!(id.db().as_str(), "account/11/11/2222333344445555666677778888");
-        assert_eq!(id.db().encoded(), "account%2F11%2F11%2F2222333344445555666677778888");
-        assert!(DbName::parse(id.db().as_str()).is_ok());
-    }
-
-    #[test]
-    fn account_ids_of_other_forms_are_refused() {
-        assert_eq!(AccountId::parse("xyz"), Err(NameError::Length));
-        assert_eq!(AccountId::parse(&"A".repeat(32)), Err(NameError::Shape));
-        assert_eq!(AccountId::parse(&"é".repeat(16)), Err(NameError::Shape));
-        assert_eq!(AccountId::parse("account%2f11%2f11%2f223334444555"), Err(NameError::Shape));
-    }
 
     #[test]
     fn document_ids_that_reach_elsewhere_are_refused() {

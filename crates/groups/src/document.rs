@@ -2,18 +2,8 @@
 
 use auth::AccountAccess;
 use datastore::Document;
+use kazoo::{Kind, Time, is_deleted, is_private, search_name};
 use serde_json::{Map, Value, json};
-
-use crate::erlang;
-
-/// Seconds between year 0, where Kazoo's stamps begin, and 1970.
-const GREGORIAN_EPOCH: i64 = 62_167_219_200;
-
-/// Whether a top-level key is private: never shown, never taken from a client.
-#[must_use]
-pub fn is_private(key: &str) -> bool {
-    key.starts_with('_') || key.starts_with("pvt_")
-}
 
 /// Whether an id is that of a document by which its account is governed: Kazoo reads the account's token
 /// restrictions and settings by these names. No group may take one, or a client could write its own rules.
@@ -59,13 +49,7 @@ pub(crate) fn private_members(object: Map<String, Value>) -> Map<String, Value> 
 /// Whether a stored document is a group that has not been deleted. One without a type passes, as in
 /// crossbar, which then also saves it without adding one.
 pub(crate) fn is_live_group(object: &Map<String, Value>) -> bool {
-    let is_group = object.get("pvt_type").is_none_or(|kind| kind == "group");
-    is_group && !is_deleted(object)
-}
-
-/// Whether a stored document of any type is soft-deleted.
-pub(crate) fn is_deleted(object: &Map<String, Value>) -> bool {
-    object.get("pvt_deleted").is_some_and(erlang::is_true)
+    Kind::Group.may_be_kind_of(object) && !is_deleted(object)
 }
 
 /// Who saves, when, and by which request: what every save writes into a document's private fields.
@@ -75,18 +59,14 @@ pub struct Stamp<'a> {
     pub access: &'a AccountAccess,
     /// The id of the request, `pvt_request_id`.
     pub request_id: &'a str,
-    /// Now, in seconds since 1970.
-    pub unix_seconds: i64,
+    /// When the request came.
+    pub now: Time,
 }
 
 impl Stamp<'_> {
     /// Marks a new document as a group, created now.
     pub(crate) fn mark_new(&self, document: &mut Map<String, Value>) {
-        document.insert("pvt_type".to_owned(), json!("group"));
-        // crossbar takes a public key `rev` for a revision, and a document with one for an old one.
-        if !document.contains_key("rev") {
-            document.insert("pvt_created".to_owned(), json!(self.gregorian_seconds()));
-        }
+        kazoo::stamp_created(document, Kind::Group, self.now);
     }
 
     /// Writes what every save writes. What is unknown is neither written nor does it clear what an
@@ -94,13 +74,10 @@ impl Stamp<'_> {
     pub(crate) fn mark_saved(&self, document: &mut Map<String, Value>) {
         let account_id = self.access.account_id();
         let caller = self.access.caller();
-        document.entry("pvt_vsn").or_insert_with(|| json!("1"));
-        document.entry("pvt_account_id").or_insert_with(|| json!(account_id.as_str()));
-        document.entry("pvt_account_db").or_insert_with(|| json!(account_id.db().encoded()));
+        kazoo::stamp_modified(document, account_id.as_str(), self.access.db(), self.now);
         let mut set = |key: &str, value: Value| {
             document.insert(key.to_owned(), value);
         };
-        set("pvt_modified", json!(self.gregorian_seconds()));
         set("pvt_request_id", json!(self.request_id));
         set("pvt_is_authenticated", json!(true));
         set("pvt_auth_account_id", json!(caller.account_id().as_str()));
@@ -115,24 +92,15 @@ impl Stamp<'_> {
             }
         }
         if let Some(Value::String(name)) = document.get("name") {
-            let alphanum = alphanum_name(name);
-            document.insert("pvt_alphanum_name".to_owned(), json!(alphanum));
+            let search_name = search_name(name);
+            document.insert("pvt_alphanum_name".to_owned(), json!(search_name));
         }
     }
-
-    fn gregorian_seconds(&self) -> i64 {
-        self.unix_seconds + GREGORIAN_EPOCH
-    }
-}
-
-/// The name that Kazoo's search goes by: ASCII letters, lower-cased, and digits.
-fn alphanum_name(name: &str) -> String {
-    name.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{alphanum_name, is_live_group, public_text};
+    use super::{is_live_group, public_text};
     use datastore::Document;
     use serde_json::{Value, json};
 
@@ -146,15 +114,6 @@ mod tests {
             public_text(&doc).unwrap(),
             r#"{"name":"x","sub":{"pvt_x":1},"n":1.0,"_read_only":{"a":1},"id":"g\"1"}"#
         );
-    }
-
-    #[test]
-    fn the_name_for_search_keeps_ascii_letters_and_digits() {
-        for (name, expected) in
-            [("Sales Team #1", "salesteam1"), ("日本 X9", "x9"), ("ÉK\u{212a}", "k"), ("", "")]
-        {
-            assert_eq!(alphanum_name(name), expected);
-        }
     }
 
     #[test]

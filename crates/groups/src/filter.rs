@@ -1,9 +1,8 @@
 //! Filters of a listing: conditions on the whole stored document, taken from the query string.
 //! A filter never fails: one that makes no sense matches nothing, or is ignored, as in crossbar.
 
+use kazoo::term;
 use serde_json::Value;
-
-use crate::erlang;
 
 /// A value of the query string, as far as filters care: bytes, or a key that stood without `=`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,7 +64,7 @@ impl Filter {
             return Some(Self::Equals { path: Path::parse(path), wanted: Wanted::parse(value) });
         }
         let seconds = || match value {
-            FilterValue::Bytes(bytes) => std::str::from_utf8(bytes).ok().and_then(erlang::to_integer),
+            FilterValue::Bytes(bytes) => std::str::from_utf8(bytes).ok().and_then(term::integer_of_text),
             FilterValue::True => None,
         };
         Some(match key {
@@ -106,11 +105,11 @@ fn holds_at(path: Option<&Path>, document: &Value, condition: impl Fn(Option<&Va
 }
 
 fn has_value(found: Option<&Value>) -> bool {
-    found.is_some_and(|value| !erlang::is_empty(value))
+    found.is_some_and(|value| !term::is_empty(value))
 }
 
 fn stamp_of(document: &Value, stamp: &str) -> Option<i128> {
-    erlang::to_integer(&document.get(stamp)?.as_number()?.to_string())
+    term::integer_of_text(&document.get(stamp)?.as_number()?.to_string())
 }
 
 impl Wanted {
@@ -139,7 +138,7 @@ impl Wanted {
             None => Vec::new(),
             // An object has no text: it equals nothing.
             Some(Value::Object(_)) => return false,
-            Some(value) => erlang::to_bytes(value),
+            Some(value) => term::to_bytes(value),
         };
         found == self.text || self.others.iter().any(|other| other.as_bytes() == found)
     }
@@ -174,7 +173,7 @@ impl Path {
                 Value::Array(items) => {
                     inside_array = true;
                     let place =
-                        erlang::to_integer(part).and_then(|n| usize::try_from(n.checked_sub(1)?).ok());
+                        term::integer_of_text(part).and_then(|n| usize::try_from(n.checked_sub(1)?).ok());
                     place.and_then(|place| items.get(place))
                 }
                 // Below an array crossbar catches its own failure: nothing there.

@@ -6,7 +6,6 @@
 
 mod design;
 mod document;
-pub mod erlang;
 mod error;
 mod filter;
 mod listing;
@@ -15,7 +14,7 @@ mod service;
 pub mod start_key;
 
 pub use design::design_document;
-pub use document::{Stamp, is_private, public_text};
+pub use document::{Stamp, public_text};
 pub use error::GroupsError;
 pub use filter::{FilterValue, Filters};
 pub use listing::{Cursor, ListQuery};

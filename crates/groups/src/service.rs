@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use auth::AccountAccess;
 use datastore::{Deadline, DocId, Document, Rev, Store, random_hex};
+use kazoo::term;
 use serde_json::{Map, Value, json};
 use validation::{Schema, Violations};
 
 use crate::document::{self, Stamp};
-use crate::erlang;
 use crate::error::GroupsError;
 use crate::listing::{Cursor, ListQuery, Source};
 use crate::merge::merge;
@@ -159,7 +159,7 @@ impl Groups {
     ) -> Result<Draft, GroupsError> {
         // crossbar merges into whatever has the id, and looks at its type after validation.
         let (stored, object) = match self.fetch_any(scope, id).await {
-            Ok((stored, object)) if !document::is_deleted(&object) => (stored, object),
+            Ok((stored, object)) if !kazoo::is_deleted(&object) => (stored, object),
             Ok(_) | Err(GroupsError::NotFound { .. }) => {
                 self.validated(data).map_err(GroupsError::Invalid)?;
                 return Err(not_found(id));
@@ -256,7 +256,7 @@ impl Groups {
     /// `NotFound` with the user's id.
     pub async fn check_user(&self, scope: &Scope<'_>, user_id: &str) -> Result<(), GroupsError> {
         let (_, object) = self.fetch_any(scope, user_id).await?;
-        if document::is_deleted(&object) { Err(not_found(user_id)) } else { Ok(()) }
+        if kazoo::is_deleted(&object) { Err(not_found(user_id)) } else { Ok(()) }
     }
 
     async fn fetch_any(
@@ -311,7 +311,7 @@ fn chosen_id(data: &Value) -> Result<Option<DocId>, Violations> {
     let candidates = ["_id", "id"].into_iter().filter_map(|key| data.get(key));
     let mut candidates = candidates.filter(|value| match value {
         Value::Null => false,
-        Value::String(text) => !erlang::is_empty_text(text),
+        Value::String(text) => !term::is_empty_text(text),
         _ => true,
     });
     match candidates.next() {

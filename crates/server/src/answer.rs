@@ -7,6 +7,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use futures::stream::BoxStream;
 use jiff::Timestamp;
+use kazoo::Time;
 use serde_json::Value;
 
 use crate::catalogue::{Bare, Refusal, Row};
@@ -120,7 +121,7 @@ pub(crate) fn chunked_members(exchange: &Exchange<'_>) -> Vec<(&'static str, Str
         ("request_id", exchange.request_id.clone()),
         ("node", exchange.app.node.clone()),
         ("version", exchange.app.version.clone()),
-        ("timestamp", timestamp(exchange.unix_seconds)),
+        ("timestamp", timestamp(exchange.received_at)),
     ];
     let token = exchange.presented.as_ref().and_then(Value::as_str);
     members.extend(token.map(|token| ("auth_token", token.to_owned())));
@@ -240,7 +241,7 @@ fn begin_envelope(exchange: &Exchange<'_>, paging: &Paging, is_known: bool, toke
     if is_known {
         push_text(&mut envelope, "version", &exchange.app.version);
     }
-    push_text(&mut envelope, "timestamp", &timestamp(exchange.unix_seconds));
+    push_text(&mut envelope, "timestamp", &timestamp(exchange.received_at));
     push_text(&mut envelope, "node", &exchange.app.node);
     push_text(&mut envelope, "request_id", &exchange.request_id);
     let consumed = exchange.limits.cost(exchange.charged());
@@ -274,13 +275,13 @@ fn push_raw(envelope: &mut String, key: &str, json: &str) {
 }
 
 /// A time as crossbar writes it, `2026-11-23T14:41:56Z`.
-fn timestamp(unix_seconds: i64) -> String {
-    Timestamp::from_second(unix_seconds).unwrap_or(Timestamp::UNIX_EPOCH).to_string()
+fn timestamp(time: Time) -> String {
+    Timestamp::from_second(time.unix_seconds()).unwrap_or(Timestamp::UNIX_EPOCH).to_string()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::timestamp;
+    use super::{Time, timestamp};
 
     #[test]
     fn times_are_written_in_utc() {
@@ -289,7 +290,7 @@ mod tests {
             (951_782_400, "2000-02-29T00:00:00Z"),
             (1_795_444_916, "2026-11-23T14:41:56Z"),
         ] {
-            assert_eq!(timestamp(seconds), expected);
+            assert_eq!(timestamp(Time::from_unix_seconds(seconds)), expected);
         }
     }
 }

@@ -75,7 +75,7 @@ fn quote(cell: &Value) -> String {
 fn cell_text(cell: &Value) -> String {
     match cell {
         Value::String(text) => text.clone(),
-        Value::Number(number) => groups::erlang::number_text(number),
+        Value::Number(number) => kazoo::term::number_text(number),
         Value::Array(items) => items.iter().map(cell_text).collect::<Vec<_>>().join(","),
         Value::Null | Value::Bool(_) | Value::Object(_) => cell.to_string(),
     }

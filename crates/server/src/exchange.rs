@@ -2,10 +2,10 @@
 //! at any stage says just what crossbar's would at that point.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use auth::{Caller, Charged, Client, RateLimits};
-use datastore::{AccountId, Deadline, random_hex};
+use datastore::{Deadline, random_hex};
+use kazoo::{AccountId, Time};
 use serde_json::Value;
 
 use crate::app::App;
@@ -23,8 +23,8 @@ pub(crate) struct Exchange<'a> {
     pub(crate) incoming: &'a Incoming,
     /// Its id: the client's, or a new one.
     pub(crate) request_id: String,
-    /// When it came, in seconds since 1970.
-    pub(crate) unix_seconds: i64,
+    /// When it came.
+    pub(crate) received_at: Time,
     /// Until when the store must have answered whatever this request asks of it.
     pub(crate) deadline: Deadline,
     /// The credentials that it shows, as its answer repeats them.
@@ -54,14 +54,13 @@ pub(crate) struct Exchange<'a> {
 impl<'a> Exchange<'a> {
     /// A request of which nothing is known yet.
     pub(crate) fn new(app: &'a App, incoming: &'a Incoming) -> Self {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let request_id =
             incoming.header("x-request-id").filter(|id| !id.is_empty() && id.len() <= MAX_REQUEST_ID);
         Self {
             app,
             incoming,
             request_id: request_id.map_or_else(random_hex, str::to_owned),
-            unix_seconds: i64::try_from(now.as_secs()).unwrap_or(i64::MAX),
+            received_at: Time::now(),
             deadline: Deadline::after(app.settings.store_timeout),
             presented: None,
             caller: None,

@@ -1,7 +1,7 @@
 //! Generic parameters: values that crossbar looks for in the data, then in the query string, then in
 //! the envelope.
 
-use groups::erlang;
+use kazoo::term;
 use serde_json::Value;
 
 use crate::stage::body::Envelope;
@@ -33,6 +33,6 @@ impl Parameters<'_> {
 
     /// Whether the first value of that name is true; `fallback` where there is none.
     pub(crate) fn is_true_or(&self, name: &str, fallback: bool) -> bool {
-        self.value(name).map_or(fallback, |value| erlang::is_true(&value))
+        self.value(name).map_or(fallback, |value| term::is_true(&value))
     }
 }

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use auth::bootstrap::{self, NewAccount, NewUser};
 use auth::{Asked, Authenticator, Secret, Settings};
-use datastore::{AccountId, Backend, StoreError};
+use datastore::{Backend, StoreError};
+use kazoo::AccountId;
 use serde_json::{Map, Value, json};
 
 use crate::place::{Place, on_each_store};
@@ -144,7 +145,10 @@ async fn a_zones_section_counts_in_the_zone(place: Arc<Place>) {
     let section = json!({"zone": {"system_key": "k", "secret_for_user_signature": "s"}});
     world.put("system_config", "auth", section).await;
     for (zone, expected) in [(Some("zone"), true), (Some("other"), false), (None, false)] {
-        let settings = Settings { kazoo_zone: zone.map(str::to_owned), ..Settings::default() };
+        let settings = Settings {
+            place: kazoo::Place { node: None, zone: zone.map(str::to_owned) },
+            ..Settings::default()
+        };
         assert_eq!(
             bootstrap::is_set_up_for(&*world.store, &settings, soon()).await.unwrap(),
             expected,

@@ -14,7 +14,8 @@ use aws_lc_rs::rsa::{KeyPair, KeySize};
 use aws_lc_rs::signature::{RSA_PKCS1_SHA256, RSA_PKCS1_SHA384, RSA_PKCS1_SHA512, RsaEncoding};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use datastore::{AccountId, Backend, DbName, Deadline, DocId, Draft};
+use datastore::{Backend, DbName, Deadline, DocId, Draft};
+use kazoo::AccountId;
 use serde_json::{Map, Value, json};
 
 use crate::place::Place;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use auth::bootstrap::{NewAccount, create_account};
 use auth::{AccountAccess, Asked, Authenticator, Caller};
@@ -100,8 +100,7 @@ fn named(name: &str) -> NewAccount<'_> {
 
 /// What a request brings to the domain.
 pub(crate) fn scope(access: &AccountAccess) -> Scope<'_> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
-    let stamp = Stamp { access, request_id: "r", unix_seconds: i64::try_from(now).unwrap() };
+    let stamp = Stamp { access, request_id: "r", now: kazoo::Time::now() };
     Scope { stamp, deadline: soon() }
 }
 

@@ -4,8 +4,9 @@ use std::io::{BufRead as _, IsTerminal as _, Read as _, Write as _};
 
 use auth::bootstrap::{self, NewAccount, NewUser};
 use auth::{Authenticator, Secret};
-use datastore::{AccountId, Backend, ViewQuery, ensure_design};
+use datastore::{Backend, ViewQuery, ensure_design};
 use futures::StreamExt as _;
+use kazoo::{AccountId, SystemDb};
 
 use super::{deadline, say, store_failure, with_store};
 use crate::failure::Failure;
@@ -107,8 +108,8 @@ pub(super) async fn push_views_of(store: &dyn Backend, id: &AccountId) -> Result
 
 async fn all_accounts(store: &dyn Backend) -> Result<Vec<AccountId>, Failure> {
     let failure = store_failure("the accounts could not be listed");
-    let db = datastore::DbName::parse("accounts").map_err(|error| Failure::run(error.to_string()))?;
-    let mut rows = store.query(&db, ViewQuery::all_docs(), deadline()).await.map_err(&failure)?;
+    let mut rows =
+        store.query(SystemDb::Accounts.name(), ViewQuery::all_docs(), deadline()).await.map_err(&failure)?;
     let mut ids = Vec::new();
     while let Some(row) = rows.next().await {
         ids.extend(AccountId::parse(row.map_err(&failure)?.id.as_str()));

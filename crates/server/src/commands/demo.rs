@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use auth::bootstrap::{self, NewAccount, NewUser};
 use auth::{Asked, Authenticator, Secret};
-use datastore::{AccountId, Backend, random_hex};
+use datastore::{Backend, random_hex};
 use groups::{Groups, Scope, Stamp};
+use kazoo::{AccountId, Time};
 use serde_json::json;
 
 use super::{deadline, store_failure};
@@ -87,13 +88,8 @@ async fn make_groups(
     let access =
         auth.authorise(&caller, &account, asked, deadline()).await.map_err(|error| broken(&error))?;
     let groups = Groups::new(Arc::<dyn Backend>::clone(store));
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     let request_id = random_hex();
-    let stamp = Stamp {
-        access: &access,
-        request_id: &request_id,
-        unix_seconds: i64::try_from(now.as_secs()).unwrap_or(i64::MAX),
-    };
+    let stamp = Stamp { access: &access, request_id: &request_id, now: Time::now() };
     for data in [
         json!({"name": "Sales", "endpoints": {user_id: {"type": "user", "weight": 1}}}),
         json!({"name": "Support", "endpoints": {user_id: {"type": "user", "weight": 2}}, "flags": ["demo"]}),

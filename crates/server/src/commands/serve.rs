@@ -11,6 +11,7 @@ use auth::{Authenticator, Buckets};
 use datastore::{Backend, Deadline, StoreError};
 use futures::future;
 use groups::Groups;
+use kazoo::Place;
 use tokio::signal::unix::{SignalKind, signal};
 use validation::Schema;
 
@@ -104,8 +105,7 @@ async fn serve(settings: ServeSettings, opened: Opened, is_demo: bool) -> Result
 
 fn app(settings: ServeSettings, store: Arc<dyn Backend>, is_own: bool) -> App {
     let auth_settings = auth::Settings {
-        kazoo_node: settings.kazoo_node.clone(),
-        kazoo_zone: settings.kazoo_zone.clone(),
+        place: Place { node: settings.kazoo_node.clone(), zone: settings.kazoo_zone.clone() },
         reverse_proxies: settings.reverse_proxies.clone(),
         strict_tokens: settings.strict_tokens,
         may_create_views: is_own,

@@ -8,8 +8,9 @@ use std::io::{BufRead, BufReader, BufWriter, Write};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use datastore::{AccountId, Backend, DbName, DocId, Document, Draft, ViewQuery, json};
+use datastore::{Backend, DbName, DocId, Document, Draft, ViewQuery, json};
 use futures::StreamExt as _;
+use kazoo::AccountId;
 use serde_json::{Map, Value};
 
 use super::accounts::push_views_of;
@@ -79,12 +80,6 @@ fn parse_line(line: &str) -> Result<(DbName, Draft), String> {
     Ok((db, Draft { id, base: None, body }))
 }
 
-/// The account whose database it is: `account/aa/bb/…` is `aabb…`'s.
-fn account_of(db: &DbName) -> Option<AccountId> {
-    let id = db.as_str().strip_prefix("account/")?.replace('/', "");
-    AccountId::parse(&id).ok().filter(|account| account.db() == *db)
-}
-
 struct Importing<'a> {
     store: &'a dyn Backend,
     waiting: BTreeMap<DbName, Vec<Draft>>,
@@ -116,7 +111,7 @@ impl Importing<'_> {
     async fn flush(&mut self, db: &DbName, drafts: Vec<Draft>) -> Result<(), Failure> {
         let failure = store_failure("the import broke off");
         self.store.create_db(db, deadline()).await.map_err(&failure)?;
-        self.accounts.extend(account_of(db));
+        self.accounts.extend(AccountId::of_db(db));
         let answers = self.store.save_many(db, drafts.clone(), deadline()).await.map_err(&failure)?;
         for (draft, answer) in drafts.into_iter().zip(answers) {
             match answer {

@@ -140,7 +140,7 @@ pub(super) fn csv_file_name(call: &Call<'_>, exchange: &Exchange<'_>) -> String 
 }
 
 pub(super) fn scope<'a>(exchange: &'a Exchange<'_>, access: &'a AccountAccess) -> Scope<'a> {
-    let stamp = Stamp { access, request_id: &exchange.request_id, unix_seconds: exchange.unix_seconds };
+    let stamp = Stamp { access, request_id: &exchange.request_id, now: exchange.received_at };
     Scope { stamp, deadline: exchange.deadline }
 }
 

@@ -4,7 +4,8 @@ use auth::AccountAccess;
 use bytes::Bytes;
 use datastore::random_hex;
 use futures::stream;
-use groups::{Cursor, Filters, ListQuery, erlang, start_key};
+use groups::{Cursor, Filters, ListQuery, start_key};
+use kazoo::term;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -51,7 +52,7 @@ pub(super) async fn prepare(
     let patience = exchange.app.settings.store_timeout;
     let mut cursor = groups.list(&scope(exchange, access), query, patience).await?;
     let mut rows = Vec::new();
-    let is_chunked = call.parameters.query.value("is_chunked").is_some_and(|value| erlang::is_true(&value));
+    let is_chunked = call.parameters.query.value("is_chunked").is_some_and(|value| term::is_true(&value));
     while let Some(row) = cursor.next().await? {
         rows.push(row);
         if is_chunked && call.format == Format::Json {
@@ -115,7 +116,7 @@ fn list_query(exchange: &Exchange<'_>, call: &Call<'_>) -> Result<ListQuery, Ref
     Ok(ListQuery {
         user_id: call.user_id.clone(),
         ascending: is_flag_set("ascending")
-            && !query.value("descending").is_some_and(|value| erlang::is_true(&value)),
+            && !query.value("descending").is_some_and(|value| term::is_true(&value)),
         page_size,
         start_key: call.start_key.as_ref().map(|key| start_key::decode(&key_text(key))),
         end_key: call.parameters.value("end_key").as_ref().map(key_text),
@@ -127,16 +128,8 @@ fn key_text(key: &Value) -> String {
     key.as_str().map_or_else(|| key.to_string(), str::to_owned)
 }
 
-fn integer(value: &Value) -> Option<i128> {
-    match value {
-        Value::String(text) => erlang::to_integer(text),
-        Value::Number(number) => erlang::to_integer(&erlang::number_text(number)),
-        _ => None,
-    }
-}
-
 fn page_size(wanted: &Value) -> Result<u64, Refusal> {
-    match integer(wanted) {
+    match term::to_integer(wanted) {
         None => Err(Refusal::Faulty("invalid page size")),
         Some(..1) => Err(Refusal::Faulty("page size must be at least 1")),
         Some(size) => Ok(u64::try_from(size).unwrap_or(u64::MAX)),
@@ -144,7 +137,7 @@ fn page_size(wanted: &Value) -> Result<u64, Refusal> {
 }
 
 fn check_chunk_size(wanted: &Value) -> Result<(), Refusal> {
-    match integer(wanted) {
+    match term::to_integer(wanted) {
         None => Err(Refusal::Faulty("invalid chunk size")),
         Some(..1) => Err(Refusal::Faulty("chunk size must be at least 1")),
         Some(size) if size > MAX_CHUNK_SIZE => Err(Refusal::Faulty("chunk size must be lower than 50")),

@@ -25,7 +25,7 @@ pub(super) async fn prepare(
         return Err(Refusal::Validation(Violations::wrong_type("", "object", data)).into());
     };
     // Private members are not a client's to send, and an empty id is none.
-    members.retain(|key, value| !groups::is_private(key) && (key != "id" || value != ""));
+    members.retain(|key, value| !kazoo::is_private(key) && (key != "id" || value != ""));
     let auth = &exchange.app.auth;
     let deadline = exchange.deadline;
     let is_user = call.resource == Resource::UserAuth;

@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use auth::{Account, AccountAccess, Asked, AuthError, Caller, Denied};
-use datastore::{AccountId, NameError};
+use datastore::NameError;
+use kazoo::AccountId;
 
 use crate::catalogue::Refusal;
 use crate::exchange::Exchange;

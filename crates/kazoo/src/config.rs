@@ -2,44 +2,57 @@
 
 use serde_json::{Map, Value};
 
-/// One document of `system_config`, and whose sections of it count.
+use crate::term;
+
+/// Whose sections of a configuration document count before `default`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Place {
+    /// The Kazoo node, whose section counts first.
+    pub node: Option<String>,
+    /// The Kazoo zone, whose section counts second.
+    pub zone: Option<String>,
+}
+
+/// One document of `system_config`, reduced to the sections that count.
 ///
-/// The system's secret may be in it, so it cannot be printed.
+/// It may hold the system's secret, so it cannot be printed.
 #[derive(Clone, Default)]
-pub(crate) struct Config {
-    /// The sections that count, the most particular first.
+pub struct Config {
+    /// The sections that count, the first to count first.
     sections: Vec<Map<String, Value>>,
 }
 
 impl Config {
-    /// Reads a document; `places` are the sections before `default`, the first to count first.
-    pub(crate) fn read(mut document: Map<String, Value>, places: &[Option<String>]) -> Self {
-        let names = places.iter().flatten().map(String::as_str).chain(["default"]);
-        let sections = names.filter_map(|name| match document.shift_remove(name) {
+    /// Reads a configuration document as it counts at a place.
+    #[must_use]
+    pub fn read(mut document: Map<String, Value>, place: &Place) -> Self {
+        let names = [place.node.as_deref(), place.zone.as_deref(), Some("default")];
+        let sections = names.into_iter().flatten().filter_map(|name| match document.remove(name) {
             Some(Value::Object(section)) => Some(section),
             _ => None,
         });
         Self { sections: sections.collect() }
     }
 
-    /// The first value at a path of keys.
-    pub(crate) fn get(&self, path: &[&str]) -> Option<&Value> {
+    /// The value at a path of keys, from the first section that has one.
+    #[must_use]
+    pub fn get(&self, path: &[&str]) -> Option<&Value> {
         self.sections.iter().find_map(|section| {
             let (first, rest) = path.split_first()?;
             rest.iter().try_fold(section.get(*first)?, |here, key| here.get(key))
         })
     }
 
-    /// The first text at a path that stands for something: Kazoo takes a few words for nothing.
-    pub(crate) fn text(&self, path: &[&str]) -> Option<&str> {
-        let text = self.get(path)?.as_str()?;
-        (!matches!(text, "" | "0" | "NULL" | "undefined")).then_some(text)
+    /// The text at a path of keys; none if it is one of the words that Kazoo takes for nothing.
+    #[must_use]
+    pub fn text(&self, path: &[&str]) -> Option<&str> {
+        self.get(path)?.as_str().filter(|text| !term::is_empty_text(text))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Config;
+    use super::{Config, Place};
     use serde_json::{Value, json};
 
     fn config() -> Config {
@@ -51,7 +64,7 @@ mod tests {
         }) else {
             unreachable!()
         };
-        Config::read(document, &[Some("node@host".to_owned()), Some("zone".to_owned())])
+        Config::read(document, &Place { node: Some("node@host".to_owned()), zone: Some("zone".to_owned()) })
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! How Kazoo's helpers see values: its text of a number or list, its idea of true and of empty.
+//! How Kazoo's helpers (`kz_term`, `kz_json`) see values: what is true, false or empty, and the integer,
+//! text or bytes of a value.
 
 use serde_json::Value;
 
@@ -12,9 +13,29 @@ pub fn is_true(value: &Value) -> bool {
     }
 }
 
+/// Whether a value is `false` for Kazoo: the boolean or the string `"false"`, nothing else.
+#[must_use]
+pub fn is_false(value: &Value) -> bool {
+    match value {
+        Value::Bool(truth) => !truth,
+        Value::String(text) => text == "false",
+        _ => false,
+    }
+}
+
+/// The integer that a number or a text stands for; a fraction is rounded, half away from zero.
+#[must_use]
+pub fn to_integer(value: &Value) -> Option<i128> {
+    match value {
+        Value::String(text) => integer_of_text(text),
+        Value::Number(number) => integer_of_text(&number_text(number)),
+        _ => None,
+    }
+}
+
 /// The integer that a text stands for; a fraction is rounded, half away from zero.
 #[must_use]
-pub fn to_integer(text: &str) -> Option<i128> {
+pub fn integer_of_text(text: &str) -> Option<i128> {
     if let Ok(number) = text.parse::<i128>() {
         return Some(number);
     }
@@ -136,7 +157,7 @@ fn with_point(digits: &str, place: i32) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{number_text, to_integer};
+    use super::{integer_of_text, number_text};
 
     #[test]
     fn floats_are_printed_as_kazoo_prints_them() {
@@ -175,7 +196,7 @@ mod tests {
             ("inf", None),
             ("1 ", None),
         ] {
-            assert_eq!(to_integer(text), expected, "{text:?}");
+            assert_eq!(integer_of_text(text), expected, "{text:?}");
         }
     }
 }

@@ -1,0 +1,91 @@
+//! Account ids, and the database that each account has.
+
+use std::fmt;
+
+use datastore::{DbName, DocId, NameError};
+
+/// The id of a Kazoo account: 32 lower-case letters and digits (Kazoo itself makes hexadecimal ones).
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct AccountId(String);
+
+impl AccountId {
+    /// Reads an account id in its raw form. Crossbar's paths take no other form.
+    ///
+    /// # Errors
+    /// [`NameError::Length`] if the text is not 32 bytes long. [`NameError::Shape`] if it holds a
+    /// character that no database name can hold, so that no such account can exist.
+    pub fn parse(text: &str) -> Result<Self, NameError> {
+        if text.len() != 32 {
+            return Err(NameError::Length);
+        }
+        if !text.bytes().all(|b| b.is_ascii_digit() || b.is_ascii_lowercase()) {
+            return Err(NameError::Shape);
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    /// The account that a database belongs to; none if it is not the database of an account.
+    #[must_use]
+    pub fn of_db(db: &DbName) -> Option<Self> {
+        let id = db.as_str().strip_prefix("account/")?.replace('/', "");
+        Self::parse(&id).ok().filter(|account| account.db() == *db)
+    }
+
+    /// The id as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The account's database, `account/aa/bb/…`.
+    #[must_use]
+    #[allow(clippy::expect_used, reason = "the characters of an account id are allowed in database names")]
+    pub fn db(&self) -> DbName {
+        let (head, rest) = self.0.split_at(4);
+        let (first, second) = head.split_at(2);
+        DbName::parse(&format!("account/{first}/{second}/{rest}")).expect("an account id names a database")
+    }
+
+    /// The id of the account's own document, which lies in its database.
+    #[must_use]
+    pub fn doc_id(&self) -> DocId {
+        DocId::from_store(self.0.clone())
+    }
+}
+
+impl fmt::Display for AccountId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::AccountId;
+    use datastore::{DbName, NameError};
+
+    #[test]
+    fn an_account_names_its_database() {
+        let id = AccountId::parse("11112222333344445555666677778888").unwrap();
+        assert_eq!(id.db().as_str(), "account/11/11/2222333344445555666677778888");
+        assert_eq!(id.db().encoded(), "account%2F11%2F11%2F2222333344445555666677778888");
+        assert_eq!(AccountId::of_db(&id.db()), Some(id));
+    }
+
+    #[test]
+    fn other_databases_belong_to_no_account() {
+        for name in
+            ["accounts", "account/11", "account/111/1/2222333344445555666677778888", "account/11/11/x-202601"]
+        {
+            assert_eq!(AccountId::of_db(&DbName::parse(name).unwrap()), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn account_ids_of_other_forms_are_refused() {
+        assert_eq!(AccountId::parse("xyz"), Err(NameError::Length));
+        assert_eq!(AccountId::parse(&"A".repeat(32)), Err(NameError::Shape));
+        assert_eq!(AccountId::parse(&"é".repeat(16)), Err(NameError::Shape));
+        assert_eq!(AccountId::parse("account%2f11%2f11%2f223334444555"), Err(NameError::Shape));
+    }
+}

@@ -1,0 +1,23 @@
+//! Kazoo's vocabulary: the names and conventions that its documents share. Plain functions on values,
+//! no IO. Every crate above `datastore` uses these, so each idea has one definition.
+//!
+//! This crate does not know what a group is, who may do what, or how anything is stored.
+
+#![forbid(unsafe_code)]
+
+mod account_id;
+mod config;
+mod kind;
+mod private;
+mod search_name;
+mod system_db;
+pub mod term;
+mod time;
+
+pub use account_id::AccountId;
+pub use config::{Config, Place};
+pub use kind::Kind;
+pub use private::{is_deleted, is_private, stamp_created, stamp_modified};
+pub use search_name::search_name;
+pub use system_db::SystemDb;
+pub use time::Time;

@@ -1,0 +1,63 @@
+//! Private members: what Kazoo keeps in a document beside what clients see, and what every save writes.
+
+use datastore::DbName;
+use serde_json::{Map, Value, json};
+
+use crate::{Kind, Time, term};
+
+/// Whether a top-level key is private: never shown to clients and never taken from them.
+#[must_use]
+pub fn is_private(key: &str) -> bool {
+    key.starts_with('_') || key.starts_with("pvt_")
+}
+
+/// Whether a stored document is soft-deleted. Its id stays taken.
+#[must_use]
+pub fn is_deleted(document: &Map<String, Value>) -> bool {
+    document.get("pvt_deleted").is_some_and(term::is_true)
+}
+
+/// Marks a new document with its kind and the time of its creation.
+pub fn stamp_created(document: &mut Map<String, Value>, kind: Kind, now: Time) {
+    document.insert("pvt_type".to_owned(), json!(kind.as_str()));
+    // Crossbar takes a public member `rev` for a revision, and a document that has one for an old document.
+    if !document.contains_key("rev") {
+        document.insert("pvt_created".to_owned(), json!(now.gregorian_seconds()));
+    }
+}
+
+/// Writes what every save writes: the time, and the owner and format version where they are missing.
+pub fn stamp_modified(document: &mut Map<String, Value>, owner: &str, db: &DbName, now: Time) {
+    document.entry("pvt_vsn").or_insert_with(|| json!("1"));
+    document.entry("pvt_account_id").or_insert_with(|| json!(owner));
+    document.entry("pvt_account_db").or_insert_with(|| json!(db.encoded()));
+    document.insert("pvt_modified".to_owned(), json!(now.gregorian_seconds()));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{is_deleted, is_private};
+    use serde_json::{Value, json};
+
+    #[test]
+    fn private_keys_begin_with_an_underscore_or_pvt() {
+        for (key, expected) in
+            [("_id", true), ("pvt_type", true), ("_read_only", true), ("name", false), ("pvt", false)]
+        {
+            assert_eq!(is_private(key), expected, "{key}");
+        }
+    }
+
+    #[test]
+    fn only_true_deletes() {
+        for (document, expected) in [
+            (json!({"pvt_deleted": true}), true),
+            (json!({"pvt_deleted": "true"}), true),
+            (json!({"pvt_deleted": 1}), false),
+            (json!({}), false),
+        ] {
+            let Value::Object(object) = &document else { unreachable!() };
+            assert_eq!(is_deleted(object), expected, "{document}");
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! The databases that hold what no single account owns.
+
+use std::sync::LazyLock;
+
+use datastore::DbName;
+
+/// A database of the whole cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SystemDb {
+    /// A copy of every account's own document, with the views that look accounts up.
+    Accounts,
+    /// Reseller marks and billing, one document for each account.
+    Services,
+    /// Signing keys and bearer documents.
+    SystemAuth,
+    /// Configuration documents, read through [`Config`](crate::Config).
+    SystemConfig,
+}
+
+impl SystemDb {
+    /// The database's name.
+    #[must_use]
+    pub fn name(self) -> &'static DbName {
+        static ACCOUNTS: LazyLock<DbName> = LazyLock::new(|| parse("accounts"));
+        static SERVICES: LazyLock<DbName> = LazyLock::new(|| parse("services"));
+        static SYSTEM_AUTH: LazyLock<DbName> = LazyLock::new(|| parse("system_auth"));
+        static SYSTEM_CONFIG: LazyLock<DbName> = LazyLock::new(|| parse("system_config"));
+        match self {
+            Self::Accounts => &ACCOUNTS,
+            Self::Services => &SERVICES,
+            Self::SystemAuth => &SYSTEM_AUTH,
+            Self::SystemConfig => &SYSTEM_CONFIG,
+        }
+    }
+}
+
+#[allow(clippy::expect_used, reason = "called with the constants above only; a test reads them all")]
+fn parse(name: &str) -> DbName {
+    DbName::parse(name).expect("a constant database name")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::SystemDb;
+
+    #[test]
+    fn every_system_database_has_a_name() {
+        let all = [SystemDb::Accounts, SystemDb::Services, SystemDb::SystemAuth, SystemDb::SystemConfig];
+        let names = all.map(|db| db.name().as_str());
+        assert_eq!(names, ["accounts", "services", "system_auth", "system_config"]);
+    }
+}

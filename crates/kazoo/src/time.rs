@@ -1,0 +1,56 @@
+//! Time as Kazoo counts it: whole seconds, in documents since the year 0, in tokens since 1970.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// The seconds between the year 0, where Kazoo's gregorian time begins, and 1970.
+const GREGORIAN_EPOCH: i64 = 62_167_219_200;
+
+/// A point in time, to the second.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Time {
+    unix_seconds: i64,
+}
+
+impl Time {
+    /// The present.
+    #[must_use]
+    pub fn now() -> Self {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self { unix_seconds: i64::try_from(since.as_secs()).unwrap_or(i64::MAX) }
+    }
+
+    /// A time in seconds since 1970.
+    #[must_use]
+    pub fn from_unix_seconds(unix_seconds: i64) -> Self {
+        Self { unix_seconds }
+    }
+
+    /// The time in seconds since 1970, as tokens have it.
+    #[must_use]
+    pub fn unix_seconds(self) -> i64 {
+        self.unix_seconds
+    }
+
+    /// The time in seconds since the year 0, as documents have it.
+    #[must_use]
+    pub fn gregorian_seconds(self) -> i64 {
+        self.unix_seconds.saturating_add(GREGORIAN_EPOCH)
+    }
+
+    /// This time so many seconds later.
+    #[must_use]
+    pub fn plus_seconds(self, seconds: i64) -> Self {
+        Self { unix_seconds: self.unix_seconds.saturating_add(seconds) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Time;
+
+    #[test]
+    fn gregorian_time_begins_in_the_year_0() {
+        assert_eq!(Time::from_unix_seconds(0).gregorian_seconds(), 62_167_219_200);
+        assert_eq!(Time::from_unix_seconds(i64::MAX).gregorian_seconds(), i64::MAX);
+    }
+}
