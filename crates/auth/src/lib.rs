@@ -1,46 +1,43 @@
-//! Kazoo's tokens, and who may do what with them.
+//! Kazoo's tokens, and what callers may do with them.
 //!
-//! [`Authenticator`] verifies tokens against the keys and secrets that Kazoo keeps in its store, and
-//! knows accounts. [`Authenticator::authorise`] turns a [`Caller`] and a target [`Account`] into an
-//! [`AccountAccess`], the only proof that opens an account's groups. [`login`](Authenticator::user_auth)
-//! mints tokens, [`bootstrap`] sets up an empty store, [`Buckets`] count failures.
+//! [`Authenticator`] is the face. Behind it, one folder for each job:
+//! - `directory`: every read of accounts, identities, keys and configuration, and the memory of them;
+//! - `verify`: tokens, bearer documents and Basic become a [`Caller`];
+//! - `access`: a [`Caller`] and an [`Account`] become an [`AccountAccess`], the only proof that opens an
+//!   account's groups;
+//! - `login`: logging in and out, and minting tokens;
+//! - `limits`: what failures cost, and the [`Buckets`] that pay for them;
+//! - `setup`: setting up an empty store.
 //!
-//! Verifying never writes, and nothing in a token ever causes a network call but reads of the store:
-//! `iss` must be `kazoo`, and every id is checked before it reaches the store. Secrets are compared in
-//! constant time and never shown.
+//! Imports run one way: `limits` and `directory` know none of the others, `verify` knows `directory`,
+//! `access` and `login` know both.
+//!
+//! Verifying never writes. Nothing in a token causes a network call except reads of the store: `iss` must
+//! be `kazoo`, and every id is checked before it reaches the store. Secrets are compared in constant time
+//! and never shown.
 
 #![forbid(unsafe_code)]
 
-mod account;
-mod account_config;
+mod access;
 mod authenticator;
-mod basic;
-pub mod bootstrap;
-mod buckets;
-mod caller;
-mod claims;
+mod directory;
 mod encoding;
 mod error;
-mod jwt;
-mod key;
+mod limits;
 mod login;
-mod logout;
-mod lookup;
-mod memory;
-mod mint;
 mod password;
-mod rate_limits;
-mod restrictions;
 mod secret;
-mod views;
+mod settings;
+mod setup;
+mod verify;
 
-pub use account::Account;
-pub use authenticator::{Authenticator, Settings};
-pub use bootstrap::is_set_up;
-pub use buckets::{Buckets, Client, Empty};
-pub use caller::{AccountAccess, Caller, Denied};
+pub use access::{AccountAccess, Asked, Denied, Restrictions};
+pub use authenticator::Authenticator;
+pub use directory::Account;
 pub use error::AuthError;
+pub use limits::{Buckets, Charged, Client, Empty, RateLimits, network};
 pub use login::{Login, LoginError};
-pub use rate_limits::{Charged, RateLimits, network};
-pub use restrictions::{Asked, Restrictions};
 pub use secret::Secret;
+pub use settings::Settings;
+pub use setup::bootstrap::{self, is_set_up};
+pub use verify::Caller;

@@ -1,4 +1,4 @@
-//! The digests that Kazoo keeps of credentials. Weak as they are, they are what its clients send.
+//! The digests that Kazoo keeps of credentials. They are weak, but its clients send them.
 
 use datastore::hex;
 use md5::{Digest as _, Md5};

@@ -5,8 +5,11 @@ use std::fmt;
 use datastore::{DbName, DocId, NameError};
 
 /// The id of a Kazoo account: 32 lower-case letters and digits (Kazoo itself makes hexadecimal ones).
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct AccountId(String);
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct AccountId([u8; LENGTH]);
+
+/// The length of an account id, in bytes.
+const LENGTH: usize = 32;
 
 impl AccountId {
     /// Reads an account id in its raw form. Crossbar's paths take no other form.
@@ -15,13 +18,11 @@ impl AccountId {
     /// [`NameError::Length`] if the text is not 32 bytes long. [`NameError::Shape`] if it holds a
     /// character that no database name can hold, so that no such account can exist.
     pub fn parse(text: &str) -> Result<Self, NameError> {
-        if text.len() != 32 {
-            return Err(NameError::Length);
-        }
-        if !text.bytes().all(|b| b.is_ascii_digit() || b.is_ascii_lowercase()) {
+        let bytes: [u8; LENGTH] = text.as_bytes().try_into().map_err(|_| NameError::Length)?;
+        if !bytes.iter().all(|b| b.is_ascii_digit() || b.is_ascii_lowercase()) {
             return Err(NameError::Shape);
         }
-        Ok(Self(text.to_owned()))
+        Ok(Self(bytes))
     }
 
     /// The account that a database belongs to; none if it is not the database of an account.
@@ -33,15 +34,16 @@ impl AccountId {
 
     /// The id as text.
     #[must_use]
+    #[allow(clippy::expect_used, reason = "`parse` accepts ASCII only")]
     pub fn as_str(&self) -> &str {
-        &self.0
+        std::str::from_utf8(&self.0).expect("an account id is ASCII")
     }
 
     /// The account's database, `account/aa/bb/…`.
     #[must_use]
     #[allow(clippy::expect_used, reason = "the characters of an account id are allowed in database names")]
     pub fn db(&self) -> DbName {
-        let (head, rest) = self.0.split_at(4);
+        let (head, rest) = self.as_str().split_at(4);
         let (first, second) = head.split_at(2);
         DbName::parse(&format!("account/{first}/{second}/{rest}")).expect("an account id names a database")
     }
@@ -49,13 +51,19 @@ impl AccountId {
     /// The id of the account's own document, which lies in its database.
     #[must_use]
     pub fn doc_id(&self) -> DocId {
-        DocId::from_store(self.0.clone())
+        DocId::from_store(self.as_str().to_owned())
+    }
+}
+
+impl fmt::Debug for AccountId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "AccountId({self})")
     }
 }
 
 impl fmt::Display for AccountId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.as_str())
     }
 }
 

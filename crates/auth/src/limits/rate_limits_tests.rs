@@ -30,7 +30,11 @@ fn buckets_are_as_configured() {
     ] {
         let limits = RateLimits::read(&config(document.clone()), &Config::default(), None);
         let expected = (size, refill, Duration::from_secs(seconds));
-        assert_eq!((limits.size, limits.refill, limits.interval), expected, "{document}");
+        assert_eq!(
+            (limits.capacity.size, limits.capacity.refill, limits.capacity.interval),
+            expected,
+            "{document}"
+        );
     }
 }
 

@@ -2,41 +2,41 @@
 
 use serde_json::{Map, Value};
 
-use crate::account::Account;
-use crate::caller::Caller;
+use crate::directory::Account;
+use crate::verify::Caller;
 
-/// What a request asks for, as rules see it.
+/// What a request asks for, in the terms of the rules.
 #[derive(Clone, Copy, Debug)]
 pub struct Asked<'a> {
     /// The last module of the path, `groups` for instance.
     pub endpoint: &'a str,
-    /// What of the path stands behind it: nothing, or a group's id.
+    /// The parts of the path after it: none, or a group's id.
     pub params: &'a [&'a str],
     /// The verb, upper case.
     pub verb: &'a str,
 }
 
 /// The rules that hold for one caller.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Restrictions(Map<String, Value>);
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Restrictions<'a>(&'a Map<String, Value>);
 
-impl Restrictions {
-    /// The rules for callers of a level out of the rules of their method, if any.
+impl<'a> Restrictions<'a> {
+    /// The rules for callers of a level, from the rules of their method, if there are any.
     #[must_use]
-    pub fn for_level(rules: &Value, level: &str) -> Option<Self> {
+    pub fn for_level(rules: &'a Value, level: &str) -> Option<Self> {
         match rules.get(level).or_else(|| rules.get("_")) {
-            Some(Value::Object(rules)) => Some(Self(rules.clone())),
+            Some(Value::Object(rules)) => Some(Self(rules)),
             _ => None,
         }
     }
 
-    /// Whether the rules allow a request about an account, or about none.
+    /// Whether the rules allow a request about an account, or about no account.
     #[must_use]
     pub fn allow(&self, caller: &Caller, target: Option<&Account>, asked: Asked<'_>) -> bool {
         let Some(items) = self.items(asked.endpoint).or_else(|| self.items("_")) else { return false };
         let names = names_of_target(caller, target);
-        // The first item that speaks of the account is the only one that counts.
-        let Some(item) = items.iter().find(|item| speaks_of(item, &names)) else { return false };
+        // Only the first item that names the account counts.
+        let Some(item) = items.iter().find(|item| names_one_of(item, &names)) else { return false };
         let Some(Value::Object(rules)) = item.get("rules") else { return false };
         let Some((_, verbs)) = rules.iter().find(|(pattern, _)| matches(pattern, asked.params)) else {
             return false;
@@ -49,7 +49,7 @@ impl Restrictions {
     }
 }
 
-/// What the account may be called in a rule's list.
+/// The names that a rule can give the account.
 fn names_of_target<'a>(caller: &'a Caller, target: Option<&'a Account>) -> Vec<&'a str> {
     let Some(target) = target else { return vec!["_"] };
     let own = caller.account_id().as_str();
@@ -63,7 +63,7 @@ fn names_of_target<'a>(caller: &'a Caller, target: Option<&'a Account>) -> Vec<&
     }
 }
 
-fn speaks_of(item: &Value, names: &[&str]) -> bool {
+fn names_one_of(item: &Value, names: &[&str]) -> bool {
     match item.get("allowed_accounts") {
         Some(Value::Array(accounts)) => {
             accounts.iter().filter_map(Value::as_str).any(|account| names.contains(&account))
@@ -72,13 +72,13 @@ fn speaks_of(item: &Value, names: &[&str]) -> bool {
     }
 }
 
-/// Whether a rule's pattern fits what stands behind the endpoint: `#` is anything, `*` one part.
+/// Whether a rule's pattern fits the parts of the path after the endpoint: `#` is anything, `*` one part.
 fn matches(pattern: &str, params: &[&str]) -> bool {
     let mut parts: Vec<_> = pattern.split('/').collect();
     while parts.last() == Some(&"") {
         parts.pop();
     }
-    // One `#` is as good as many. Whoever writes rules must not choose how long they take to read.
+    // One `#` means the same as many. Merging them keeps the search below from growing with the rule.
     parts.dedup_by(|part, before| *part == "#" && *before == "#");
     let fixed = parts.iter().filter(|part| **part != "#").count();
     fixed <= params.len() && fits(&parts, params)
@@ -122,7 +122,7 @@ mod tests {
         ] {
             assert_eq!(matches(pattern, params), expected, "{pattern} {params:?}");
         }
-        // However long it is, it is answered.
+        // A pattern of any length is answered quickly.
         assert!(matches(&"#/".repeat(100_000), &["g"]));
         assert!(!matches(&"#/*/".repeat(100_000), &["g"]));
     }

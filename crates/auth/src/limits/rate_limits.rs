@@ -1,31 +1,28 @@
-//! How often a client may fail, and who the client is, as Kazoo's configuration says:
-//! `system_config/token_buckets` (the size of buckets, and how they fill), `system_config/crossbar`
+//! How often a client may fail, and who the client is, by Kazoo's configuration:
+//! `system_config/token_buckets` (the size of buckets, and how they fill) and `system_config/crossbar`
 //! (`token_costs`, `user_auth_tokens`, `api_auth_tokens`, `reverse_proxies`, `check_reverse_proxies`).
-//! What makes no sense there counts as Kazoo's default, as does what is not said.
+//! A value that is missing or makes no sense counts as Kazoo's default.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
-use std::sync::Arc;
 use std::time::Duration;
 
-use datastore::{Deadline, Result};
-use futures::future;
 use ipnet::IpNet;
 use kazoo::term::is_false;
 use kazoo::{AccountId, Config};
 use serde_json::{Map, Value};
 
-use crate::authenticator::Authenticator;
+use super::bucket::Capacity;
 
-/// The application that buckets are of, a section of `token_buckets`.
+/// Crossbar's section of `token_buckets`.
 const APP: &str = "crossbar";
 
-/// What a login costs by itself where costs are listed, but not this one.
+/// The cost of a login itself, if costs are listed and this one is not.
 const LOGIN_COST: u32 = 35;
 
 /// What a request is charged as.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Charged<'a> {
-    /// The account that the path names, once it is known to exist.
+    /// The account that the path names, if it exists.
     pub account_id: Option<&'a AccountId>,
     /// The resource, `groups` for instance.
     pub endpoint: &'a str,
@@ -33,15 +30,10 @@ pub struct Charged<'a> {
     pub verb: &'a str,
 }
 
-/// What holds for all clients.
+/// The limits of all clients.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RateLimits {
-    /// How many tokens a full bucket holds.
-    pub(crate) size: u32,
-    /// How many tokens come back, in one block, with each interval.
-    pub(crate) refill: u32,
-    /// The interval.
-    pub(crate) interval: Duration,
+    pub(crate) capacity: Capacity,
     costs: Costs,
     user_auth: u32,
     api_auth: u32,
@@ -57,7 +49,7 @@ enum Costs {
     Listed(Map<String, Value>),
 }
 
-/// Whose word about a client's address is taken.
+/// Which peers are believed about a client's address.
 #[derive(Clone, Debug, PartialEq)]
 enum Proxies {
     Everybody,
@@ -71,7 +63,7 @@ impl Default for RateLimits {
 }
 
 impl RateLimits {
-    /// Reads both documents. Proxies that this server was started with take the place of those in them.
+    /// Reads both documents. Proxies named in this server's own settings replace those of the documents.
     pub(crate) fn read(token_buckets: &Config, crossbar: &Config, proxies: Option<&[IpNet]>) -> Self {
         let number = |path: &[&str]| token_buckets.get(path).and_then(number);
         let size = number(&[APP, "max_bucket_tokens"]).or_else(|| number(&["default", "max_bucket_tokens"]));
@@ -79,14 +71,16 @@ impl RateLimits {
         let interval = [&[APP, "tokens_fill_time"][..], &["tokens_fill_time"]];
         let interval = interval.into_iter().find_map(|path| token_buckets.text(path));
         Self {
-            size: size.unwrap_or(100),
-            refill: refill.unwrap_or(10),
-            interval: Duration::from_secs(match interval {
-                Some("minute") => 60,
-                Some("hour") => 3_600,
-                Some("day") => 86_400,
-                _ => 1,
-            }),
+            capacity: Capacity {
+                size: size.unwrap_or(Capacity::DEFAULT.size),
+                refill: refill.unwrap_or(Capacity::DEFAULT.refill),
+                interval: Duration::from_secs(match interval {
+                    Some("minute") => 60,
+                    Some("hour") => 3_600,
+                    Some("day") => 86_400,
+                    _ => 1,
+                }),
+            },
             costs: match crossbar.get(&["token_costs"]) {
                 Some(Value::Object(costs)) => Costs::Listed(costs.clone()),
                 flat => Costs::Flat(flat.and_then(self::number).unwrap_or(1)),
@@ -103,7 +97,7 @@ impl RateLimits {
         self.cost_or(charged, 1)
     }
 
-    /// What a login costs by itself, beside what it costs as a request without a token.
+    /// What a login costs in addition to a request without a token.
     #[must_use]
     pub fn login_cost(&self, charged: Charged<'_>) -> u32 {
         let default = if charged.endpoint == "api_auth" { self.api_auth } else { self.user_auth };
@@ -127,10 +121,10 @@ impl RateLimits {
         of_account.or_else(|| at(of_all, &[verb])).or_else(|| at(of_all, &[])).unwrap_or(default)
     }
 
-    /// Who the client is: the peer, or whoever a proxy that is believed says it is. `forwarded_for` are
-    /// the lines of `X-Forwarded-For`, to whose end each proxy adds whom it got the request from: so the
-    /// last address that is no proxy's is the client, and what stands before it is the client's own
-    /// invention. Of an IPv6 address the network counts: a client has all the addresses of its own.
+    /// Who the client is: the peer, or the address that a believed proxy names. `forwarded_for` holds the
+    /// lines of `X-Forwarded-For`. Each proxy appends the address that it got the request from, so the last
+    /// address that is not a proxy's is the client. A client can invent everything before it. Of an IPv6
+    /// address only the network (/64) counts, since a client usually owns all addresses in it.
     #[must_use]
     pub fn client(&self, peer: IpAddr, forwarded_for: &[impl AsRef<str>]) -> IpAddr {
         let hops = forwarded_for.iter().rev().flat_map(|list| list.as_ref().rsplit(','));
@@ -172,45 +166,21 @@ impl Proxies {
     }
 }
 
-impl Authenticator {
-    /// What holds for all clients by what is known right now.
-    #[must_use]
-    pub fn known_rate_limits(&self) -> Arc<RateLimits> {
-        self.lookup.rate_limits.recall(&()).unwrap_or_else(|| Arc::clone(&self.default_rate_limits))
-    }
-
-    /// What holds for all clients.
-    ///
-    /// # Errors
-    /// What the store answers.
-    pub async fn rate_limits(&self, deadline: Deadline) -> Result<Arc<RateLimits>> {
-        let load = async {
-            let token_buckets = self.lookup.load_config("token_buckets", deadline);
-            let crossbar = self.lookup.load_config("crossbar", deadline);
-            let (token_buckets, crossbar) = future::try_join(token_buckets, crossbar).await?;
-            let (token_buckets, crossbar) = (token_buckets.unwrap_or_default(), crossbar.unwrap_or_default());
-            let proxies = self.settings.reverse_proxies.as_deref();
-            Ok(Some(Arc::new(RateLimits::read(&token_buckets, &crossbar, proxies))))
-        };
-        Ok(self.lookup.rate_limits.recall_or((), load).await?.unwrap_or_else(|| self.known_rate_limits()))
-    }
-}
-
-/// An address, or a network by its prefix's length.
+/// Reads an address, or a network with the length of its prefix (`10.0.0.0/8`).
 #[must_use]
 pub fn network(text: &str) -> Option<IpNet> {
     let address = || text.parse::<IpAddr>().ok().map(IpNet::from);
     text.parse().ok().or_else(address)
 }
 
-/// An address as proxies write it, with or without the port.
+/// Reads an address as proxies write it, with or without a port.
 fn address(text: &str) -> Option<IpAddr> {
     let with_port = || text.parse::<SocketAddr>().ok().map(|address| address.ip());
     let bare = text.parse::<IpAddr>().ok();
     bare.or_else(with_port).map(|address| address.to_canonical())
 }
 
-/// A whole number of tokens, written as a number or as text.
+/// A number of tokens, written as a number or as text.
 fn number(value: &Value) -> Option<u32> {
     match value {
         Value::Number(number) => number.as_u64()?.try_into().ok(),

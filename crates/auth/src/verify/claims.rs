@@ -1,4 +1,4 @@
-//! What a token claims, once it has been read; believing it is another matter.
+//! The claims of a token that was read. Whether they are true is checked elsewhere.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::error::AuthError;
 
-/// The payload of a token. The identity's signature is in it, so it cannot be printed.
+/// The payload of a token. It holds the identity's signature, so it cannot be printed.
 #[derive(Clone)]
 pub(crate) struct Claims(pub(crate) Map<String, Value>);
 
@@ -24,7 +24,7 @@ impl Claims {
         self.0.get(name)?.as_str()
     }
 
-    /// When the token ends. What is there and no number makes no sense.
+    /// When the token ends. An `exp` that is no number makes the token invalid.
     pub(crate) fn expiry(&self) -> Result<Expiry, AuthError> {
         match self.0.get("exp") {
             None => Ok(Expiry::Never),
@@ -36,13 +36,13 @@ impl Claims {
         }
     }
 
-    /// The document that vouches for the token: the device, else the user, else the account.
+    /// The id of the document that signed the token: the device, else the user, else the account.
     pub(crate) fn identity(&self) -> Option<&str> {
         ["device_id", "owner_id", "account_id"].into_iter().find_map(|name| self.text(name))
     }
 
-    /// The account and user that the token wants to be taken for; both or nothing. Clients have a say in
-    /// this claim when they log in, so anything may stand there: what is no text names nobody.
+    /// The account and the user that the token acts for, from the claim `as`; both or none. Clients choose
+    /// this claim when they log in, so any value can stand there. A value that is no text is refused.
     pub(crate) fn masquerade(&self) -> Result<Option<(&str, &str)>, AuthError> {
         let member = |name| self.0.get("as").and_then(|wanted| wanted.get(name));
         let (Some(account_id), Some(owner_id)) = (member("account_id"), member("owner_id")) else {
@@ -50,13 +50,13 @@ impl Claims {
         };
         match (account_id.as_str(), owner_id.as_str()) {
             (Some(account_id), Some(owner_id)) => Ok(Some((account_id, owner_id))),
-            _ => Err(AuthError::Invalid("it acts for nobody who has a name")),
+            _ => Err(AuthError::Invalid("the ids that it acts for are no texts")),
         }
     }
 }
 
 impl Expiry {
-    /// Whether the token is over. Kazoo's clock counts whole seconds here, and there is no leeway.
+    /// Whether the token has ended. Kazoo compares whole seconds, without leeway.
     pub(crate) fn is_over(self, now: Time) -> bool {
         let now = Duration::from_secs(u64::try_from(now.unix_seconds()).unwrap_or_default()).as_secs_f64();
         match self {

@@ -1,5 +1,5 @@
-//! A short memory of what was loaded. What is there counts for a while; what is absent only for a
-//! moment, so that a new key or account is soon found and asking for nothing still costs little.
+//! A memory with bounded lifetimes. A value that was loaded counts for a while. Its absence counts only for
+//! a moment, so that a new key or account is found soon, yet asking for one that does not exist costs little.
 
 use std::hash::Hash;
 use std::sync::Arc;
@@ -10,10 +10,10 @@ use futures::lock::Mutex;
 use moka::Expiry;
 use moka::sync::Cache;
 
-/// How many things of a kind are remembered.
-const CAPACITY: u64 = 10_000;
+/// How many loads of different keys can be told apart at the same time.
+const MAX_LOADING: u64 = 10_000;
 
-/// How long what was loaded counts.
+/// How long values and absences count.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Lifetimes {
     pub(crate) present: Duration,
@@ -42,15 +42,15 @@ impl<K, V> Expiry<K, Option<V>> for Lifetimes {
     }
 }
 
-/// What is known about things of one kind.
+/// Values by key, each present or known to be absent.
 pub(crate) struct Memory<K, V> {
     known: Cache<K, Option<V>>,
-    /// Who loads a thing holds its lock, so that those who want the same meanwhile wait for one answer.
+    /// A task that loads a value holds the lock of its key. Others that want the same value wait for it.
     loading: Cache<K, Arc<Mutex<Option<Failure>>>>,
 }
 
-/// A load that has failed. Who has waited for it shares its failure: to try once more would take longer
-/// than its own deadline allows.
+/// A load that failed. Tasks that waited for it share the failure: another try would take longer than their
+/// deadlines allow.
 struct Failure {
     at: Instant,
     why: String,
@@ -61,20 +61,24 @@ where
     K: Hash + Eq + Clone + Send + Sync + 'static,
     V: Clone + Send + Sync + 'static,
 {
-    pub(crate) fn new(lifetimes: Lifetimes) -> Self {
-        Self {
-            known: Cache::builder().max_capacity(CAPACITY).expire_after(lifetimes).build(),
-            loading: Cache::builder().max_capacity(CAPACITY).time_to_idle(Duration::from_secs(60)).build(),
-        }
+    /// A memory that holds at most `capacity`, in the units of `weigh`.
+    pub(crate) fn new(
+        lifetimes: Lifetimes,
+        capacity: u64,
+        weigh: impl Fn(&K, &Option<V>) -> u32 + Send + Sync + 'static,
+    ) -> Self {
+        let known = Cache::builder().max_capacity(capacity).weigher(weigh).expire_after(lifetimes).build();
+        let idle = Duration::from_secs(60);
+        Self { known, loading: Cache::builder().max_capacity(MAX_LOADING).time_to_idle(idle).build() }
     }
 
-    /// The thing, if it is remembered right now.
-    pub(crate) fn recall(&self, key: &K) -> Option<V> {
-        self.known.get(key).flatten()
+    /// The value, or that it is absent, if that is remembered now.
+    pub(crate) fn recall(&self, key: &K) -> Option<Option<V>> {
+        self.known.get(key)
     }
 
-    /// The thing, loaded unless it is remembered. A failure is shared with those who wait for the same
-    /// load, and not remembered beyond.
+    /// The value. It is loaded unless it is remembered. A failure is shared by all who wait for the same
+    /// load, and is not remembered after that.
     pub(crate) async fn recall_or(
         &self,
         key: K,
@@ -104,9 +108,14 @@ where
         }
     }
 
-    /// Remembers a thing that was loaded together with another.
+    /// Remembers a value that was loaded in another way.
     pub(crate) fn remember(&self, key: K, value: V) {
         self.known.insert(key, Some(value));
+    }
+
+    /// Forgets a value, so that the next task that wants it loads it.
+    pub(crate) fn forget(&self, key: &K) {
+        self.known.invalidate(key);
     }
 }
 
@@ -120,11 +129,11 @@ mod tests {
     use std::task::Poll;
     use std::time::Duration;
 
-    /// A store that hangs fails once for all who wait, not for one after the other.
+    /// A store that hangs fails all waiting tasks at once, not one after the other.
     #[test]
-    fn who_waits_for_a_load_shares_its_failure() {
+    fn tasks_that_wait_for_a_load_share_its_failure() {
         let lifetimes = Lifetimes { present: Duration::from_secs(60), absent: Duration::from_secs(60) };
-        let memory = Memory::<u8, u8>::new(lifetimes);
+        let memory = Memory::<u8, u8>::new(lifetimes, 10, |_, _| 1);
         let loads = Cell::new(0);
         let fails = || async {
             loads.set(loads.get() + 1);
@@ -140,7 +149,7 @@ mod tests {
         let results = block_on(join_all((0..20).map(|_| memory.recall_or(1, fails()))));
         assert!(results.iter().all(|result| result.as_ref().is_err_and(StoreError::is_retryable)));
         assert_eq!(loads.get(), 1);
-        // The next one tries anew.
+        // The next task tries again.
         assert_eq!(block_on(memory.recall_or(1, async { Ok(Some(7)) })).unwrap(), Some(7));
     }
 }

@@ -22,7 +22,7 @@ impl Account {
     ///
     /// # Errors
     /// `Corrupt` where the document is no object.
-    pub(crate) fn read(id: AccountId, document: &Document) -> datastore::Result<Self> {
+    pub(super) fn read(id: AccountId, document: &Document) -> datastore::Result<Self> {
         let members = document.to_object()?;
         let text = |key: &str| members.get(key).and_then(Value::as_str).map(str::to_owned);
         let tree = members.get("pvt_tree").and_then(Value::as_array).into_iter().flatten();
@@ -49,7 +49,7 @@ impl Account {
         self.name.as_deref()
     }
 
-    /// The language that its people speak.
+    /// The language of its users.
     #[must_use]
     pub fn language(&self) -> Option<&str> {
         self.language.as_deref()

@@ -1,5 +1,5 @@
-//! Rate buckets: how often a client may fail. In memory, for this process, as crossbar 5.0 charges
-//! them: who is let in pays nothing.
+//! Rate buckets: one for each client. They live in the memory of this process. A request whose credentials
+//! are good costs nothing, as in crossbar 5.0.
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,12 +9,13 @@ use kazoo::AccountId;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
-use crate::rate_limits::RateLimits;
+use super::bucket::Bucket;
+use super::rate_limits::RateLimits;
 
-/// After so long without a failure a bucket is forgotten: it would be full again anyway.
+/// A bucket is forgotten after this time without a failure: it would be full again.
 const IDLE: Duration = Duration::from_secs(600);
 
-/// How many buckets are remembered. A flood of addresses pushes out the longest unused.
+/// How many buckets are remembered. A flood of addresses pushes out those that were unused longest.
 const MAX_BUCKETS: u64 = 65_536;
 
 /// The bucket has too little left.
@@ -22,12 +23,12 @@ const MAX_BUCKETS: u64 = 65_536;
 #[error("too many requests")]
 pub struct Empty;
 
-/// Whose bucket it is: a client's, with one account. Both have a bounded size.
+/// Whose bucket it is: that of a client at one account.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Client {
-    /// The client's address, where it has one.
+    /// The client's address, if the connection has one.
     pub address: Option<IpAddr>,
-    /// The account that it has failed at, where that is known to exist.
+    /// The account that the client failed at, if the account exists.
     pub account_id: Option<AccountId>,
 }
 
@@ -35,49 +36,40 @@ pub struct Client {
 #[derive(Clone)]
 pub struct Buckets(Cache<Client, Arc<Mutex<Bucket>>>);
 
-#[derive(Debug)]
-struct Bucket {
-    tokens: u32,
-    filled_at: Instant,
-}
-
 impl Default for Buckets {
     fn default() -> Self {
-        // By default moka keeps what is asked for often and turns newcomers away: their buckets would
-        // start full each time.
+        // Moka's default policy refuses rare keys when it is full. A new client's bucket would then start
+        // full at each request.
         let policy = EvictionPolicy::lru();
         Self(Cache::builder().max_capacity(MAX_BUCKETS).eviction_policy(policy).time_to_idle(IDLE).build())
     }
 }
 
 impl Buckets {
-    /// What is left in a client's bucket.
+    /// How many tokens a client's bucket holds.
     #[must_use]
     pub fn level(&self, client: &Client, limits: &RateLimits, now: Instant) -> u32 {
         match self.0.get(client) {
-            Some(bucket) => lock(&bucket).refilled(limits, now).tokens,
-            None => limits.size,
+            Some(bucket) => lock(&bucket).level(limits.capacity, now),
+            None => limits.capacity.size,
         }
     }
 
     /// Takes `cost` tokens out of a bucket.
     ///
     /// # Errors
-    /// [`Empty`] where it has less; nothing is taken then.
+    /// [`Empty`] if it holds fewer; then nothing is taken.
     pub fn charge(&self, client: &Client, cost: u32, limits: &RateLimits, now: Instant) -> Result<(), Empty> {
         let bucket = self.bucket(client, limits, now);
-        let mut bucket = lock(&bucket);
-        let tokens = bucket.refilled(limits, now).tokens.checked_sub(cost).ok_or(Empty)?;
-        bucket.tokens = tokens;
-        Ok(())
+        if lock(&bucket).take(cost, limits.capacity, now) { Ok(()) } else { Err(Empty) }
     }
 
-    /// Charges an attempt to log in, good or bad: once as a request without a token, and once more for
-    /// the attempt itself.
+    /// Charges an attempt to log in, good or bad: once as a request without a token, and once for the
+    /// attempt itself.
     ///
     /// # Errors
-    /// [`Empty`] where it has less than both together. The second charge leaves nothing in a bucket that
-    /// it finds too little in, so that trying on does not pay.
+    /// [`Empty`] if the bucket holds less than both together. If only the second charge finds too little,
+    /// it empties the bucket, so that a client gains nothing by trying again at once.
     pub fn charge_login(
         &self,
         client: &Client,
@@ -88,42 +80,26 @@ impl Buckets {
         let bucket = self.bucket(client, limits, now);
         let mut bucket = lock(&bucket);
         let [as_request, as_attempt] = costs;
-        let tokens = bucket.refilled(limits, now).tokens.checked_sub(as_request).ok_or(Empty)?;
-        let tokens = tokens.checked_sub(as_attempt);
-        bucket.tokens = tokens.unwrap_or(0);
-        tokens.map(drop).ok_or(Empty)
+        let left = bucket.level(limits.capacity, now).checked_sub(as_request).ok_or(Empty)?;
+        let left = left.checked_sub(as_attempt);
+        bucket.leave(left.unwrap_or(0));
+        left.map(drop).ok_or(Empty)
     }
 
     fn bucket(&self, client: &Client, limits: &RateLimits, now: Instant) -> Arc<Mutex<Bucket>> {
-        self.0
-            .get_with_by_ref(client, || Arc::new(Mutex::new(Bucket { tokens: limits.size, filled_at: now })))
+        self.0.get_with_by_ref(client, || Arc::new(Mutex::new(Bucket::full(limits.capacity, now))))
     }
 }
 
-/// A bucket is whole between any two statements that change it.
+/// A panic cannot leave a bucket half changed, so a poisoned lock is as good as any.
 fn lock(bucket: &Mutex<Bucket>) -> MutexGuard<'_, Bucket> {
     bucket.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Bucket {
-    /// The bucket, as full as it is by now.
-    fn refilled(&mut self, limits: &RateLimits, now: Instant) -> &Self {
-        let since = now.saturating_duration_since(self.filled_at);
-        let blocks = since.as_secs().checked_div(limits.interval.as_secs()).unwrap_or(0);
-        if blocks > 0 {
-            let blocks = u32::try_from(blocks).unwrap_or(u32::MAX);
-            self.tokens = self.tokens.saturating_add(limits.refill.saturating_mul(blocks));
-            self.filled_at += limits.interval.saturating_mul(blocks);
-        }
-        self.tokens = self.tokens.min(limits.size);
-        self
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::{Capacity, RateLimits};
     use super::{Buckets, Client, Empty};
-    use crate::rate_limits::RateLimits;
     use std::time::{Duration, Instant};
 
     fn client(last: u8) -> Client {
@@ -165,7 +141,7 @@ mod tests {
         let (buckets, limits, now) = (Buckets::default(), RateLimits::default(), Instant::now());
         buckets.charge(&client(1), 1, &limits, now).unwrap();
         let mut narrow = limits.clone();
-        (narrow.size, narrow.refill, narrow.interval) = (5, 2, Duration::from_secs(60));
+        narrow.capacity = Capacity { size: 5, refill: 2, interval: Duration::from_secs(60) };
         assert_eq!(buckets.level(&client(1), &narrow, now), 5);
         assert_eq!(buckets.charge(&client(1), 5, &narrow, now), Ok(()));
         assert_eq!(buckets.level(&client(1), &narrow, now + Duration::from_secs(59)), 0);

@@ -1,0 +1,138 @@
+//! Access: which caller may do what in which account, and the proof of it.
+
+mod restrictions;
+
+use std::sync::Arc;
+
+use datastore::{DbName, Deadline};
+use kazoo::AccountId;
+
+pub use restrictions::{Asked, Restrictions};
+
+use crate::directory::{Account, Directory, Policies};
+use crate::verify::Caller;
+
+/// The proof that a caller may touch an account. Only [`Authenticator::authorise`] gives one, and an
+/// account's groups cannot be reached without one.
+///
+/// [`Authenticator::authorise`]: crate::Authenticator::authorise
+#[derive(Clone, Debug)]
+pub struct AccountAccess {
+    account_id: AccountId,
+    db: DbName,
+    caller: Caller,
+}
+
+impl AccountAccess {
+    fn grant(account_id: AccountId, caller: Caller) -> Self {
+        let db = account_id.db();
+        Self { account_id, db, caller }
+    }
+
+    /// The account.
+    #[must_use]
+    pub fn account_id(&self) -> &AccountId {
+        &self.account_id
+    }
+
+    /// The account's database.
+    #[must_use]
+    pub fn db(&self) -> &DbName {
+        &self.db
+    }
+
+    /// The caller that may.
+    #[must_use]
+    pub fn caller(&self) -> &Caller {
+        &self.caller
+    }
+}
+
+/// Why a caller may not.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Denied {
+    /// The account is neither the caller's own nor below it.
+    #[error("the account is out of the caller's reach")]
+    OutOfReach,
+    /// The restrictions of the caller's account forbid the request.
+    #[error("token restrictions forbid it")]
+    Restricted,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] datastore::StoreError),
+}
+
+/// Checks access by what the directory says.
+pub(crate) struct Access {
+    directory: Arc<Directory>,
+}
+
+impl Access {
+    pub(crate) fn new(directory: Arc<Directory>) -> Self {
+        Self { directory }
+    }
+
+    /// Grants access to an account, or says why not. Restrictions are checked before reach: a request that
+    /// both forbid is called restricted.
+    pub(crate) async fn authorise(
+        &self,
+        caller: &Caller,
+        target: &Account,
+        asked: Asked<'_>,
+        deadline: Deadline,
+    ) -> Result<AccountAccess, Denied> {
+        self.check_restrictions(caller, Some(target), asked, deadline).await?;
+        if may_reach(caller, target) {
+            Ok(AccountAccess::grant(target.id().clone(), caller.clone()))
+        } else {
+            Err(Denied::OutOfReach)
+        }
+    }
+
+    /// Refuses a request that the restrictions of the caller's account forbid. Restrictions cover every
+    /// path, also paths without an account.
+    pub(crate) async fn check_restrictions(
+        &self,
+        caller: &Caller,
+        target: Option<&Account>,
+        asked: Asked<'_>,
+        deadline: Deadline,
+    ) -> Result<(), Denied> {
+        if caller.is_superduper() {
+            return Ok(());
+        }
+        let policies = self.directory.policies(caller.account_id(), caller.owner_id(), deadline).await?;
+        match restrictions(caller, &policies) {
+            Some(restrictions) if !restrictions.allow(caller, target, asked) => Err(Denied::Restricted),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The restrictions that hold for a caller: those of its account, else those of the system, by the method
+/// that it logged in with and by its level.
+fn restrictions<'a>(caller: &Caller, policies: &'a Policies) -> Option<Restrictions<'a>> {
+    let Policies { own, system, user } = policies;
+    let method = caller.method().unwrap_or("undefined");
+    let own = own.as_ref().and_then(|own| {
+        let restrictions = own.get("restrictions")?;
+        restrictions.get(method).or_else(|| restrictions.get("_"))
+    });
+    let of_system =
+        || [method, "_"].into_iter().find_map(|key| system.get(&[key]).filter(|rules| rules.is_object()));
+    let rules = own.or_else(of_system)?;
+    let level = match user {
+        Some(user) => user.priv_level.as_deref().unwrap_or("user"),
+        None => system.text(&["default_priv_level"]).unwrap_or("admin"),
+    };
+    Restrictions::for_level(rules, level)
+}
+
+/// Whether an account is within a caller's reach: its own, one below its own, or any for a superuser.
+fn may_reach(caller: &Caller, target: &Account) -> bool {
+    let own = caller.account_id();
+    caller.is_superduper()
+        || own == target.id()
+        || target.tree().iter().any(|ancestor| ancestor == own.as_str())
+}

@@ -1,0 +1,65 @@
+//! What the memory of documents is keyed by.
+
+use std::sync::{Arc, LazyLock};
+
+use datastore::{DbName, hex};
+use kazoo::{AccountId, SystemDb};
+
+use crate::encoding::sha256;
+
+/// A database that authentication reads.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Db {
+    /// An account's own database.
+    Account(AccountId),
+    /// A database of the cluster.
+    System(SystemDb),
+    /// This program's own database, which holds the tokens that were logged out.
+    Own,
+}
+
+impl Db {
+    /// Its name.
+    pub(crate) fn name(&self) -> DbName {
+        match self {
+            Self::Account(account_id) => account_id.db(),
+            Self::System(db) => db.name().clone(),
+            Self::Own => own_db().clone(),
+        }
+    }
+}
+
+/// A document's place: its database and its id, or the digest of an id that is a secret.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct DocKey {
+    pub(super) db: Db,
+    pub(super) id: Arc<str>,
+}
+
+impl DocKey {
+    pub(crate) fn new(db: Db, id: &str) -> Self {
+        Self { db, id: id.into() }
+    }
+
+    pub(crate) fn of_account(account_id: &AccountId, id: &str) -> Self {
+        Self::new(Db::Account(account_id.clone()), id)
+    }
+
+    pub(crate) fn of_system(db: SystemDb, id: &str) -> Self {
+        Self::new(Db::System(db), id)
+    }
+
+    /// The key of a document whose id is a secret: the id itself is not remembered. No document has such
+    /// a key as its id, since ids hold no control characters.
+    pub(crate) fn of_secret(db: SystemDb, id: &str) -> Self {
+        Self::of_system(db, &format!("\u{1}{}", hex(&sha256(id.as_bytes()))))
+    }
+}
+
+/// The database that belongs to this program.
+#[allow(clippy::expect_used, reason = "a constant name; every test of logging out uses it")]
+pub(crate) fn own_db() -> &'static DbName {
+    static OWN: LazyLock<DbName> =
+        LazyLock::new(|| DbName::parse("crossbar_groups").expect("a constant database name"));
+    &OWN
+}

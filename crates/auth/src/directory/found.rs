@@ -1,0 +1,12 @@
+//! Reads that may find nothing.
+
+use datastore::Result;
+
+/// What is absent is no failure.
+pub(crate) fn if_found<T>(answer: Result<T>) -> Result<Option<T>> {
+    match answer {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if error.is_not_found() => Ok(None),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,25 @@
+//! Identities: users, devices and accounts, as far as tokens in their name go.
+
+use kazoo::is_deleted;
+use serde_json::{Map, Value};
+
+use crate::secret::Secret;
+
+/// What a user, device or account that is not deleted says about tokens in its name.
+pub(crate) struct Identity {
+    pub(crate) secret: Option<Secret>,
+    pub(crate) priv_level: Option<String>,
+    pub(crate) language: Option<String>,
+}
+
+impl Identity {
+    /// Reads an identity; none if its document is deleted.
+    pub(super) fn read(members: &Map<String, Value>) -> Option<Self> {
+        let text = |name: &str| members.get(name).and_then(Value::as_str);
+        (!is_deleted(members)).then(|| Self {
+            secret: text("pvt_signature_secret").filter(|secret| !secret.is_empty()).map(Secret::new),
+            priv_level: text("priv_level").map(str::to_owned),
+            language: text("language").map(str::to_owned),
+        })
+    }
+}

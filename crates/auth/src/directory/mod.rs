@@ -1,0 +1,424 @@
+//! The directory: every read of accounts, identities, keys and configuration goes through it.
+//!
+//! Documents and absences are remembered below, by database and id, for a bounded time. Values parsed from
+//! them are kept above, by revision. Only what authentication reads is remembered here: groups and listings
+//! are read from the store. Nothing here writes.
+
+mod account;
+mod doc_key;
+mod found;
+mod guesses;
+mod identity;
+mod key;
+mod memory;
+mod parsed;
+
+use std::collections::HashSet;
+use std::sync::{Arc, LazyLock, PoisonError, RwLock};
+
+use bytes::Bytes;
+use datastore::{Backend, DbName, Deadline, DocId, Document, Result, ViewQuery, ViewRow};
+use futures::{TryStreamExt as _, future};
+use kazoo::{AccountId, Config, Kind, Place, SystemDb, is_deleted, term};
+use serde_json::{Map, Value};
+
+pub use account::Account;
+pub(crate) use doc_key::own_db;
+pub(crate) use found::if_found;
+pub(crate) use identity::Identity;
+pub(crate) use key::{Algorithm, BadKey, SigningKey, VerifyingKey};
+
+use self::doc_key::{Db, DocKey};
+use self::guesses::Guesses;
+use self::memory::{Lifetimes, Memory};
+use self::parsed::Parsed;
+use crate::limits::RateLimits;
+use crate::settings::Settings;
+
+/// The attachment that holds a key.
+const KEY_ATTACHMENT: &str = "private_key.pem";
+
+/// How much is remembered of documents, in bytes: some 20,000 accounts with a user each.
+const DOCUMENT_BYTES: u64 = 32_000_000;
+
+/// What a remembered document costs beside its text, in bytes.
+const DOCUMENT_OVERHEAD: u32 = 300;
+
+/// How many verified keys are remembered. A cluster has a handful.
+const MAX_KEYS: u64 = 10_000;
+
+/// Reads with a memory.
+pub(crate) struct Directory {
+    store: Arc<dyn Backend>,
+    settings: Settings,
+    documents: Memory<DocKey, Document>,
+    parsed: Parsed,
+    keys: Memory<DocKey, Arc<VerifyingKey>>,
+    guesses: Guesses,
+    /// The ids in `system_auth`, while they are few.
+    auth_ids: Memory<(), Arc<HashSet<DocId>>>,
+    rate_limits: RwLock<Limits>,
+}
+
+/// The rate limits, and the configuration that they were read from.
+struct Limits {
+    read_from: Option<(Arc<Config>, Arc<Config>)>,
+    limits: Arc<RateLimits>,
+}
+
+/// The documents that restrictions come from.
+pub(crate) struct Policies {
+    /// The account's own `token_restrictions`.
+    pub(crate) own: Option<Arc<Map<String, Value>>>,
+    /// The system's.
+    pub(crate) system: Arc<Config>,
+    /// The user that the token belongs to; none for an account's own token, and if the user is gone.
+    pub(crate) user: Option<Arc<Identity>>,
+}
+
+impl Directory {
+    pub(crate) fn new(store: Arc<dyn Backend>, settings: Settings) -> Self {
+        let lifetimes = Lifetimes { present: settings.remember_for, absent: settings.remember_absence_for };
+        let weight = |_: &DocKey, document: &Option<Document>| {
+            let text = document.as_ref().map_or(0, |document| document.text().len());
+            u32::try_from(text).unwrap_or(u32::MAX).saturating_add(DOCUMENT_OVERHEAD)
+        };
+        let proxies = settings.reverse_proxies.as_deref();
+        let limits = Arc::new(RateLimits::read(&Config::default(), &Config::default(), proxies));
+        Self {
+            store,
+            settings,
+            documents: Memory::new(lifetimes, DOCUMENT_BYTES, weight),
+            parsed: Parsed::new(),
+            keys: Memory::new(lifetimes, MAX_KEYS, |_, _| 1),
+            guesses: Guesses::new(),
+            auth_ids: Memory::new(Lifetimes { present: lifetimes.absent, ..lifetimes }, 1, |(), _| 1),
+            rate_limits: RwLock::new(Limits { read_from: None, limits }),
+        }
+    }
+
+    /// The store, for what is never remembered.
+    pub(crate) fn store(&self) -> &dyn Backend {
+        &*self.store
+    }
+
+    /// The settings.
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// An account, deleted or not.
+    pub(crate) async fn account(&self, id: &AccountId, deadline: Deadline) -> Result<Option<Arc<Account>>> {
+        let key = DocKey::of_account(id, id.as_str());
+        let document = self.document(&key, deadline).await?;
+        document.map(|document| self.read_account(id, &key, &document)).transpose()
+    }
+
+    /// Whether an account is remembered now.
+    pub(crate) fn remembers_account(&self, id: &AccountId) -> bool {
+        self.documents.recall(&DocKey::of_account(id, id.as_str())).flatten().is_some()
+    }
+
+    fn read_account(&self, id: &AccountId, key: &DocKey, document: &Document) -> Result<Arc<Account>> {
+        self.parsed.of(key, document, |document| Account::read(id.clone(), document))
+    }
+
+    /// An identity: a user, device or account that is not deleted.
+    pub(crate) async fn identity(
+        &self,
+        account_id: &AccountId,
+        id: &str,
+        deadline: Deadline,
+    ) -> Result<Option<Arc<Identity>>> {
+        let key = DocKey::of_account(account_id, id);
+        match self.document(&key, deadline).await? {
+            Some(document) => self.read_identity(&key, &document),
+            None => Ok(None),
+        }
+    }
+
+    /// An identity as it is stored now, not as it is remembered.
+    pub(crate) async fn identity_now(
+        &self,
+        account_id: &AccountId,
+        id: &str,
+        deadline: Deadline,
+    ) -> Result<Option<Identity>> {
+        let members = self.read_now(&account_id.db(), id, deadline).await?;
+        Ok(members.as_ref().and_then(Identity::read))
+    }
+
+    /// An identity, if it is remembered now.
+    pub(crate) fn remembered_identity(&self, account_id: &AccountId, id: &str) -> Option<Arc<Identity>> {
+        let key = DocKey::of_account(account_id, id);
+        self.read_identity(&key, &self.documents.recall(&key)??).ok()?
+    }
+
+    /// Remembers a user that a view has handed out.
+    pub(crate) fn remember_user(&self, account_id: &AccountId, document: Document) {
+        self.documents.remember(DocKey::of_account(account_id, document.id().as_str()), document);
+    }
+
+    fn read_identity(&self, key: &DocKey, document: &Document) -> Result<Option<Arc<Identity>>> {
+        let read = |document: &Document| Ok(Identity::read(&document.to_object()?).map(Arc::new));
+        Ok(self.parsed.of(key, document, read)?.as_ref().clone())
+    }
+
+    /// A configuration document. One that is absent or deleted says nothing.
+    pub(crate) async fn config(&self, name: &str, deadline: Deadline) -> Result<Arc<Config>> {
+        let key = DocKey::of_system(SystemDb::SystemConfig, name);
+        match self.document(&key, deadline).await? {
+            Some(document) => self.read_config(&key, &document),
+            None => Ok(no_config()),
+        }
+    }
+
+    /// A configuration document as it is stored now, not as it is remembered.
+    pub(crate) async fn config_now(&self, name: &str, deadline: Deadline) -> Result<Config> {
+        let members = self.read_now(SystemDb::SystemConfig.name(), name, deadline).await?;
+        Ok(members.map(|members| Config::read(members, &self.settings.place)).unwrap_or_default())
+    }
+
+    /// A configuration document, if it is remembered now.
+    pub(crate) fn remembered_config(&self, name: &str) -> Option<Arc<Config>> {
+        let key = DocKey::of_system(SystemDb::SystemConfig, name);
+        self.read_config(&key, &self.documents.recall(&key)??).ok()
+    }
+
+    fn read_config(&self, key: &DocKey, document: &Document) -> Result<Arc<Config>> {
+        self.parsed.of(key, document, |document| read_config(document, &self.settings.place))
+    }
+
+    /// A document that governs an account, `token_restrictions` for instance. A group of that name does not
+    /// count, since clients write groups and could write their own rules.
+    pub(crate) async fn policy(
+        &self,
+        account_id: &AccountId,
+        id: &str,
+        deadline: Deadline,
+    ) -> Result<Option<Arc<Map<String, Value>>>> {
+        let key = DocKey::of_account(account_id, id);
+        let members = self.live_members(&key, deadline).await?;
+        Ok(members.filter(|members| !Kind::Group.is_kind_of(members)))
+    }
+
+    /// The documents that say what a user of an account, or the account's key, may do.
+    pub(crate) async fn policies(
+        &self,
+        account_id: &AccountId,
+        owner_id: Option<&str>,
+        deadline: Deadline,
+    ) -> Result<Policies> {
+        let own = self.policy(account_id, "token_restrictions", deadline);
+        let system = self.config("crossbar.token_restrictions", deadline);
+        let user = async {
+            match owner_id {
+                Some(owner_id) => self.identity(account_id, owner_id, deadline).await,
+                None => Ok(None),
+            }
+        };
+        let (own, system, user) = future::try_join3(own, system, user).await?;
+        Ok(Policies { own, system, user })
+    }
+
+    /// Whether an account is a reseller. One without a document of its services is none.
+    pub(crate) async fn is_reseller(&self, account_id: &AccountId, deadline: Deadline) -> Result<bool> {
+        let key = DocKey::of_system(SystemDb::Services, account_id.as_str());
+        let services = self.live_members(&key, deadline).await?;
+        Ok(services.is_some_and(|services| services.get("pvt_reseller").is_some_and(term::is_true)))
+    }
+
+    /// Whether an account is below another. Kazoo asks its view of descendants. This reads the one document
+    /// that the view's row would come from, so that the answer costs the same above ten thousand accounts.
+    pub(crate) async fn is_descendant(
+        &self,
+        ancestor: &AccountId,
+        wanted: &AccountId,
+        deadline: Deadline,
+    ) -> Result<bool> {
+        let key = DocKey::of_system(SystemDb::Accounts, wanted.as_str());
+        let copy = self.live_members(&key, deadline).await?;
+        let copy = copy.filter(|copy| Kind::Account.is_kind_of(copy));
+        let tree = copy.as_ref().and_then(|copy| copy.get("pvt_tree")?.as_array());
+        Ok(tree.is_some_and(|tree| tree.iter().any(|above| above == ancestor.as_str())))
+    }
+
+    /// Whether there is such a document in this program's own database.
+    pub(crate) async fn is_in_own_db(&self, id: &DocId, deadline: Deadline) -> Result<bool> {
+        let document = self.document(&DocKey::new(Db::Own, id.as_str()), deadline).await?;
+        Ok(document.is_some())
+    }
+
+    /// Forgets a document of this program's own database, after it was written.
+    pub(crate) fn forget_in_own_db(&self, id: &DocId) {
+        self.documents.forget(&DocKey::new(Db::Own, id.as_str()));
+    }
+
+    /// The key of that id. An id that cannot name a document names no key.
+    pub(crate) async fn key(&self, kid: &str, deadline: Deadline) -> Result<Option<Arc<VerifyingKey>>> {
+        let load = async {
+            let Ok(id) = DocId::parse(kid) else { return Ok(None) };
+            if !self.may_be_in_system_auth(&id, deadline).await? {
+                return Ok(None);
+            }
+            let db = SystemDb::SystemAuth.name();
+            // One after the other, so that a made-up id costs one read.
+            let Some(document) = if_found(self.store.fetch(db, &id, deadline).await)? else {
+                return Ok(None);
+            };
+            let pem = self.store.fetch_attachment(db, &id, KEY_ATTACHMENT, deadline).await;
+            let key = read_key(kid, &document, if_found(pem)?)?;
+            Ok(key.map(|key| Arc::new(key.verifying_key())))
+        };
+        self.keys.recall_or(DocKey::of_system(SystemDb::SystemAuth, kid), load).await
+    }
+
+    /// The key of that id, if it is remembered now.
+    pub(crate) fn remembered_key(&self, kid: &str) -> Option<Arc<VerifyingKey>> {
+        self.keys.recall(&DocKey::of_system(SystemDb::SystemAuth, kid))?
+    }
+
+    /// The whole key of that id. It is never remembered.
+    pub(crate) async fn signing_key(&self, kid: &str, deadline: Deadline) -> Result<Option<SigningKey>> {
+        let Ok(id) = DocId::parse(kid) else { return Ok(None) };
+        let db = SystemDb::SystemAuth.name();
+        let document = self.store.fetch(db, &id, deadline);
+        let pem = self.store.fetch_attachment(db, &id, KEY_ATTACHMENT, deadline);
+        let (document, pem) = future::join(document, pem).await;
+        match if_found(document)? {
+            Some(document) => read_key(kid, &document, if_found(pem)?),
+            None => Ok(None),
+        }
+    }
+
+    /// A bearer document. Its id is a secret: it is remembered as a digest, and it travels to the store in a
+    /// body, where no failure shows it.
+    pub(crate) async fn bearer(
+        &self,
+        id: &str,
+        deadline: Deadline,
+    ) -> Result<Option<Arc<Map<String, Value>>>> {
+        let key = DocKey::of_secret(SystemDb::SystemAuth, id);
+        let load = async {
+            let Ok(id) = DocId::parse(id) else { return Ok(None) };
+            if !self.may_be_in_system_auth(&id, deadline).await? {
+                return Ok(None);
+            }
+            let found = self.store.fetch_many(SystemDb::SystemAuth.name(), &[id], deadline).await;
+            let found = if_found(found)?.into_iter().flatten().next();
+            Ok(found.map(if_found).transpose()?.flatten())
+        };
+        let document = self.documents.recall_or(key.clone(), load).await?;
+        self.live(&key, document)
+    }
+
+    /// Whether it is worth asking `system_auth` for a document of that id.
+    async fn may_be_in_system_auth(&self, id: &DocId, deadline: Deadline) -> Result<bool> {
+        if self.guesses.allow() {
+            return Ok(true);
+        }
+        let load = async { Ok(guesses::load_ids(&*self.store, deadline).await?.map(Arc::new)) };
+        let known = self.auth_ids.recall_or((), load).await?;
+        Ok(known.is_none_or(|ids| ids.contains(id)))
+    }
+
+    /// The limits of all clients, by what is known now.
+    pub(crate) fn known_rate_limits(&self) -> Arc<RateLimits> {
+        Arc::clone(&self.rate_limits.read().unwrap_or_else(PoisonError::into_inner).limits)
+    }
+
+    /// The limits of all clients.
+    pub(crate) async fn rate_limits(&self, deadline: Deadline) -> Result<Arc<RateLimits>> {
+        let token_buckets = self.config("token_buckets", deadline);
+        let crossbar = self.config("crossbar", deadline);
+        let (token_buckets, crossbar) = future::try_join(token_buckets, crossbar).await?;
+        let known = self.rate_limits.read().unwrap_or_else(PoisonError::into_inner);
+        if known
+            .read_from
+            .as_ref()
+            .is_some_and(|(buckets, own)| Arc::ptr_eq(buckets, &token_buckets) && Arc::ptr_eq(own, &crossbar))
+        {
+            return Ok(Arc::clone(&known.limits));
+        }
+        drop(known);
+        let proxies = self.settings.reverse_proxies.as_deref();
+        let limits = Arc::new(RateLimits::read(&token_buckets, &crossbar, proxies));
+        let known = Limits { read_from: Some((token_buckets, crossbar)), limits: Arc::clone(&limits) };
+        *self.rate_limits.write().unwrap_or_else(PoisonError::into_inner) = known;
+        Ok(limits)
+    }
+
+    /// Rows of a view; none if the database is missing. They are never remembered.
+    pub(crate) async fn rows(
+        &self,
+        db: &DbName,
+        query: ViewQuery,
+        deadline: Deadline,
+    ) -> Result<Vec<ViewRow>> {
+        match if_found(self.store.query(db, query, deadline).await)? {
+            Some(rows) => rows.try_collect().await,
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// The members of a document that is not deleted, remembered.
+    async fn live_members(
+        &self,
+        key: &DocKey,
+        deadline: Deadline,
+    ) -> Result<Option<Arc<Map<String, Value>>>> {
+        let document = self.document(key, deadline).await?;
+        self.live(key, document)
+    }
+
+    fn live(&self, key: &DocKey, document: Option<Document>) -> Result<Option<Arc<Map<String, Value>>>> {
+        let Some(document) = document else { return Ok(None) };
+        let members = self.parsed.of(key, &document, Document::to_object)?;
+        Ok(Some(members).filter(|members| !is_deleted(members)))
+    }
+
+    /// The members of a document that is not deleted, as it is stored now.
+    async fn read_now(
+        &self,
+        db: &DbName,
+        id: &str,
+        deadline: Deadline,
+    ) -> Result<Option<Map<String, Value>>> {
+        let Ok(id) = DocId::parse(id) else { return Ok(None) };
+        let document = if_found(self.store.fetch(db, &id, deadline).await)?;
+        let members = document.map(|document| document.to_object()).transpose()?;
+        Ok(members.filter(|members| !is_deleted(members)))
+    }
+
+    /// A document, remembered. An id that cannot name a document is not worth remembering.
+    async fn document(&self, key: &DocKey, deadline: Deadline) -> Result<Option<Document>> {
+        if let Some(known) = self.documents.recall(key) {
+            return Ok(known);
+        }
+        let Ok(id) = DocId::parse(&key.id) else { return Ok(None) };
+        let load = async { if_found(self.store.fetch(&key.db.name(), &id, deadline).await) };
+        self.documents.recall_or(key.clone(), load).await
+    }
+}
+
+/// The sections of a configuration document that count at a place. A deleted document has none.
+fn read_config(document: &Document, place: &Place) -> Result<Config> {
+    let members = document.to_object()?;
+    Ok(if is_deleted(&members) { Config::default() } else { Config::read(members, place) })
+}
+
+/// A configuration that says nothing. There is one, so that it can be recognised.
+fn no_config() -> Arc<Config> {
+    static NONE: LazyLock<Arc<Config>> = LazyLock::new(Arc::default);
+    Arc::clone(&NONE)
+}
+
+/// The key that a document holds in its attachment.
+fn read_key(kid: &str, document: &Document, pem: Option<Bytes>) -> Result<Option<SigningKey>> {
+    let Some(pem) = pem else { return Ok(None) };
+    if is_deleted(&document.to_object()?) {
+        return Ok(None);
+    }
+    let key = SigningKey::from_pem(&pem);
+    Ok(key.inspect_err(|error| log::warn!(kid = kid; "a stored key cannot be used: {error}")).ok())
+}

@@ -1,0 +1,63 @@
+//! Logging out. A token is good by itself until it ends, so the server must remember which tokens were given
+//! back. They are kept by digest, never as tokens, in a database of this program's own. Kazoo itself keeps
+//! no record of a token that is given back.
+
+use datastore::{Deadline, Draft, Result, StoreError, ViewQuery};
+use futures::StreamExt as _;
+use kazoo::Time;
+use serde_json::{Map, Value, json};
+
+use crate::directory::{Directory, if_found, own_db};
+use crate::verify::{Expiry, Jwt, LOGGED_OUT_PREFIX, TokenDigest};
+
+/// How long after its end a token is remembered, in seconds, since clocks differ.
+const PURGE_MARGIN: f64 = 3_600.0;
+
+/// Writes down that a token was given back.
+pub(super) async fn record(directory: &Directory, token: &str, deadline: Deadline) -> Result<()> {
+    let expiry = Jwt::parse(token).ok().and_then(|jwt| jwt.claims.expiry().ok());
+    let mut body = Map::new();
+    body.insert("pvt_type".to_owned(), json!("logged_out_token"));
+    if let Some(Expiry::At(end)) = expiry {
+        body.insert("expires_at".to_owned(), json!(end));
+    }
+    let draft = Draft { id: TokenDigest::of(token).logged_out_id(), base: None, body };
+    let store = directory.store();
+    let saved = match store.save(own_db(), draft.clone(), deadline).await {
+        Err(StoreError::DatabaseMissing(_)) => {
+            store.create_db(own_db(), deadline).await?;
+            store.save(own_db(), draft, deadline).await
+        }
+        saved => saved,
+    };
+    match saved {
+        // A conflict means that it was written down before.
+        Err(error) if !error.is_conflict() => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Deletes the records of tokens that have ended, and answers how many those were.
+pub(super) async fn purge(directory: &Directory, deadline: Deadline) -> Result<usize> {
+    let (db, store, now) = (own_db(), directory.store(), Time::now());
+    let query = ViewQuery { include_docs: true, ..ViewQuery::all_docs() };
+    let Some(mut rows) = if_found(store.query(db, query, deadline).await)? else { return Ok(0) };
+    let mut purged = 0;
+    while let Some(row) = rows.next().await {
+        let is_record = |id: &str| id.starts_with(LOGGED_OUT_PREFIX);
+        let Some(document) = row?.doc.filter(|document| is_record(document.id().as_str())) else {
+            continue;
+        };
+        let end = document.to_object()?.get("expires_at").and_then(Value::as_f64);
+        if end.is_some_and(|end| Expiry::At(end + PURGE_MARGIN).is_over(now)) {
+            match store.delete(db, document.id(), document.rev(), deadline).await {
+                Ok(_) => purged += 1,
+                // Another process deleted it first.
+                Err(StoreError::Conflict(_)) => {}
+                Err(error) if error.is_not_found() => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+    Ok(purged)
+}

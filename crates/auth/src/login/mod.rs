@@ -1,0 +1,205 @@
+//! Logging in and out: `user_auth` with the digest of a user's credentials, `api_auth` with an account's
+//! key, `token_auth`, and minting tokens.
+
+mod config;
+mod describe;
+mod find;
+mod logout;
+mod mint;
+
+use std::fmt;
+use std::sync::Arc;
+
+use datastore::{Cause, Deadline, Result, StoreError};
+use futures::future;
+use kazoo::{AccountId, Time};
+use serde_json::{Map, Value};
+
+use self::config::{load_config, load_lineage};
+use self::describe::{Described, describe, load_cluster_settings};
+use self::mint::{NewToken, load_signing, mint_token};
+use crate::directory::{Account, Directory};
+use crate::verify::Caller;
+
+/// A successful login.
+#[derive(Clone)]
+pub struct Login {
+    /// The new token.
+    pub token: String,
+    /// The answer's data: what the client is told about its account.
+    pub data: Map<String, Value>,
+    /// The id at the end of the answer's location: the user's, else the account's.
+    pub id: String,
+}
+
+impl fmt::Debug for Login {
+    /// Leaves out the token.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Login").field("id", &self.id).field("data", &self.data).finish_non_exhaustive()
+    }
+}
+
+/// Why a login failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LoginError {
+    /// There is no such account, or none of its users has these credentials.
+    #[error("invalid credentials")]
+    BadCredentials {
+        /// How many accounts had their users looked at.
+        accounts: usize,
+    },
+    /// No account has this key.
+    #[error("unknown api key")]
+    UnknownKey,
+    /// The account's trial is over.
+    #[error("account expired")]
+    AccountExpired {
+        /// When it ended, in gregorian seconds.
+        at: i64,
+    },
+    /// The account is disabled.
+    #[error("account disabled")]
+    AccountDisabled,
+    /// The credentials are good, but the configuration switches off this way of logging in.
+    #[error("this way of logging in is disabled")]
+    ModuleDisabled,
+    /// The credentials are good, but the account asks for a second factor, which only crossbar can check.
+    #[error("a second factor is wanted")]
+    SecondFactor,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Logs clients in and out.
+pub(crate) struct Logins {
+    directory: Arc<Directory>,
+}
+
+impl Logins {
+    pub(crate) fn new(directory: Arc<Directory>) -> Self {
+        Self { directory }
+    }
+
+    /// Logs a user in by the digest of its credentials. `data` satisfies its schema.
+    pub(crate) async fn user(
+        &self,
+        data: &Map<String, Value>,
+        deadline: Deadline,
+    ) -> std::result::Result<Login, LoginError> {
+        let text = |name: &str| data.get(name).and_then(Value::as_str);
+        let credentials = text("credentials").unwrap_or_default();
+        let view = if text("method") == Some("sha") { "creds_by_sha" } else { "creds_by_md5" };
+        let realm = text("account_realm").or(text("realm"));
+        let accounts = find::accounts_named(&self.directory, realm, text("account_name"), deadline).await?;
+        for account_id in &accounts {
+            let user = find::user_with_credentials(&self.directory, account_id, view, credentials, deadline);
+            let Some(owner_id) = user.await? else { continue };
+            let account = self.directory.account(account_id, deadline).await?;
+            check_account(account.as_deref())?;
+            return self.let_in(account_id, Some(&owner_id), "cb_user_auth", data.get("as"), deadline).await;
+        }
+        Err(LoginError::BadCredentials { accounts: accounts.len() })
+    }
+
+    /// Logs an account in by its key. Crossbar does not ask whether the account is enabled, so neither does
+    /// this.
+    pub(crate) async fn api_key(
+        &self,
+        api_key: &str,
+        deadline: Deadline,
+    ) -> std::result::Result<Login, LoginError> {
+        let account_id = find::account_with_key(&self.directory, api_key, deadline).await?;
+        let account_id = account_id.ok_or(LoginError::UnknownKey)?;
+        self.let_in(&account_id, None, "cb_api_auth", None, deadline).await
+    }
+
+    async fn let_in(
+        &self,
+        account_id: &AccountId,
+        owner_id: Option<&str>,
+        method: &str,
+        masquerade: Option<&Value>,
+        deadline: Deadline,
+    ) -> std::result::Result<Login, LoginError> {
+        let directory = &*self.directory;
+        let account = directory.account(account_id, deadline).await?;
+        let lineage = load_lineage(directory, account_id, account.as_deref(), deadline);
+        // Minting and describing need these right after. Reading them now saves round trips.
+        let settings = load_cluster_settings(directory, deadline);
+        let signing = load_signing(directory, account_id, owner_id, deadline);
+        let (lineage, settings, signing) = future::try_join3(lineage, settings, signing).await?;
+        // A user that was deleted meanwhile gets no token, since no identity would sign it.
+        if signing.identity.is_none() {
+            return Err(LoginError::BadCredentials { accounts: 0 });
+        }
+        let config = load_config(directory, account_id, &lineage, deadline).await?;
+        if !config.is_enabled(method) {
+            return Err(LoginError::ModuleDisabled);
+        }
+        if config.wants_second_factor(method, account_id.as_str(), settings.master_account_id.as_deref()) {
+            return Err(LoginError::SecondFactor);
+        }
+        let expires_at = config.expiry(method).map(|seconds| Time::now().plus_seconds(seconds));
+        let token = NewToken { account_id, owner_id, method, masquerade, expires_at };
+        let token = mint_token(directory, token, &signing, deadline).await?;
+        let (account, identity) = (account.as_deref(), signing.identity.as_ref());
+        let data = describe(&Described { account_id, owner_id, account, identity, lineage, settings });
+        Ok(Login { token, data, id: owner_id.unwrap_or(account_id.as_str()).to_owned() })
+    }
+
+    /// The claims of a caller's token, and what its account is like.
+    pub(crate) async fn describe(&self, caller: &Caller, deadline: Deadline) -> Result<Map<String, Value>> {
+        let (directory, account_id) = (&*self.directory, caller.account_id());
+        let account = directory.account(account_id, deadline).await?;
+        let lineage = load_lineage(directory, account_id, account.as_deref(), deadline);
+        let owner_id = caller.owner_id();
+        let identity = directory.identity(account_id, owner_id.unwrap_or(account_id.as_str()), deadline);
+        let settings = load_cluster_settings(directory, deadline);
+        let (lineage, settings, identity) = future::try_join3(lineage, settings, identity).await?;
+        let (account, identity) = (account.as_deref(), identity.as_deref());
+        let mut data = caller.claims();
+        data.extend(describe(&Described { account_id, owner_id, account, identity, lineage, settings }));
+        Ok(data)
+    }
+
+    /// Mints a token for an account, or for a user of it, that is good for `ttl_seconds` from now.
+    pub(crate) async fn mint(
+        &self,
+        account_id: &AccountId,
+        owner_id: Option<&str>,
+        ttl_seconds: u32,
+        deadline: Deadline,
+    ) -> Result<String> {
+        let method = if owner_id.is_some() { "cb_user_auth" } else { "cb_api_auth" };
+        let expires_at = Some(Time::now().plus_seconds(i64::from(ttl_seconds)));
+        let token = NewToken { account_id, owner_id, method, masquerade: None, expires_at };
+        let signing = load_signing(&self.directory, account_id, owner_id, deadline).await?;
+        if signing.identity.is_none() {
+            return Err(StoreError::Missing(Cause::new("there is no such user or account")));
+        }
+        mint_token(&self.directory, token, &signing, deadline).await
+    }
+
+    /// Writes down that a token was given back.
+    pub(crate) async fn record_logout(&self, token: &str, deadline: Deadline) -> Result<()> {
+        logout::record(&self.directory, token, deadline).await
+    }
+
+    /// Deletes the records of tokens that have ended, and answers how many those were.
+    pub(crate) async fn purge_logged_out(&self, deadline: Deadline) -> Result<usize> {
+        logout::purge(&self.directory, deadline).await
+    }
+}
+
+fn check_account(account: Option<&Account>) -> std::result::Result<(), LoginError> {
+    let now = Time::now();
+    if let Some(at) = account.and_then(|account| account.expired_at(now)) {
+        return Err(LoginError::AccountExpired { at });
+    }
+    if account.is_some_and(|account| !account.is_enabled()) {
+        return Err(LoginError::AccountDisabled);
+    }
+    Ok(())
+}

@@ -1,0 +1,87 @@
+//! `Authorization: Basic`: an account's id and the credentials of one of its users.
+
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use datastore::{Deadline, StoreError, ViewQuery};
+use futures::future;
+use kazoo::{AccountId, is_deleted};
+use serde_json::{Map, json};
+
+use super::caller::Caller;
+use super::claims::Claims;
+use super::trial::check_trial;
+use crate::directory::Directory;
+use crate::error::AuthError;
+use crate::password;
+
+/// Verifies what stands behind `Basic `: base64 of `account id:credentials`.
+pub(super) async fn verify(
+    directory: &Directory,
+    encoded: &str,
+    deadline: Deadline,
+) -> Result<Caller, AuthError> {
+    let decoded = STANDARD.decode(encoded).map_err(|_| AuthError::Invalid("not base64"))?;
+    let decoded = String::from_utf8(decoded).map_err(|_| AuthError::Invalid("not text"))?;
+    let (account_id, credentials) = decoded.split_once(':').ok_or(AuthError::Invalid("no colon in it"))?;
+    let account_id = AccountId::parse(account_id).map_err(|_| AuthError::Invalid("no account id in it"))?;
+
+    // The access check asks for the restrictions later. Reading them now saves a round trip.
+    let view = view_and_key(directory, &account_id, credentials, deadline);
+    let account = directory.account(&account_id, deadline);
+    let restrictions = directory.policy(&account_id, "token_restrictions", deadline);
+    let (view, account, _) = future::join3(view, account, restrictions).await;
+    let ((view, key), account) = (view?, account?);
+
+    let query = ViewQuery {
+        key: Some(json!(key)),
+        limit: Some(2),
+        include_docs: true,
+        ..ViewQuery::of("users", view)
+    };
+    let rows = match directory.rows(&account_id.db(), query, deadline).await {
+        // If the view is missing, no user has credentials.
+        Err(StoreError::ViewMissing(_)) => Vec::new(),
+        rows => rows?,
+    };
+    let [row] = rows.as_slice() else {
+        return Err(AuthError::Invalid("not the credentials of one user"));
+    };
+    // The row may be older than the document.
+    let document = row.doc.as_ref().ok_or(AuthError::Invalid("the user is gone"))?;
+    let user = document.to_object()?;
+    if is_deleted(&user) {
+        return Err(AuthError::Invalid("the user is deleted"));
+    }
+    // A user belongs to the account that its document names. A user copied into the database of another
+    // account must not open that account.
+    if user.get("pvt_account_id").is_none_or(|owner| owner != account_id.as_str()) {
+        return Err(AuthError::Invalid("the user belongs to another account"));
+    }
+    check_trial(account.as_deref())?;
+    directory.remember_user(&account_id, document.clone());
+    let mut claims = Map::new();
+    claims.insert("iss".to_owned(), json!("kazoo"));
+    claims.insert("method".to_owned(), json!("cb_basic_auth"));
+    let is_superduper = account.is_some_and(|account| account.is_superduper());
+    Ok(Caller::new(account_id, Some(row.id.as_str().to_owned()), is_superduper, Arc::new(Claims(claims))))
+}
+
+/// The view and the key that credentials are looked up by. The account's configuration names their kind.
+async fn view_and_key(
+    directory: &Directory,
+    account_id: &AccountId,
+    credentials: &str,
+    deadline: Deadline,
+) -> Result<(&'static str, String), AuthError> {
+    let own = directory.policy(account_id, "configs_crossbar.auth", deadline);
+    let system = directory.config("crossbar.auth", deadline);
+    let (own, system) = future::try_join(own, system).await?;
+    let own = own.as_ref().and_then(|own| own.get("basic_auth_type")?.as_str());
+    Ok(match own.or(system.text(&["basic_auth_type"])).unwrap_or("md5") {
+        "md5" => ("creds_by_md5", credentials.to_owned()),
+        "sha" => ("creds_by_sha", credentials.to_owned()),
+        _ => ("creds_by_md5", password::md5_of(credentials)),
+    })
+}

@@ -1,0 +1,284 @@
+//! Verifying credentials: tokens, bearer documents, Basic. Verifying only reads.
+
+mod basic;
+mod caller;
+mod claims;
+mod jwt;
+mod trial;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use datastore::{Deadline, DocId, hex};
+use futures::future;
+use kazoo::{AccountId, Config, Time};
+use moka::policy::EvictionPolicy;
+use moka::sync::Cache;
+
+pub use caller::Caller;
+pub(crate) use claims::{Claims, Expiry};
+pub(crate) use jwt::{Jwt, mint, sign_identity};
+
+use self::jwt::is_identity_signature;
+use self::trial::check_trial;
+use crate::directory::{Directory, Identity, VerifyingKey};
+use crate::encoding::sha256;
+use crate::error::AuthError;
+use crate::secret::Secret;
+
+/// The member of `system_config/auth` that holds the system's half of the key of identity signatures.
+pub(crate) const SYSTEM_SECRET: &str = "secret_for_user_signature";
+
+/// How much is remembered of verified tokens, in bytes of their texts: some ten thousand of Kazoo's.
+const MAX_VERIFIED_BYTES: u64 = 8_000_000;
+
+/// How many logged-out tokens this process remembers by itself. The store remembers all of them.
+const MAX_ENDED: u64 = 100_000;
+
+/// What the ids of documents about logged-out tokens begin with.
+pub(crate) const LOGGED_OUT_PREFIX: &str = "logged_out-";
+
+type Result<T> = std::result::Result<T, AuthError>;
+
+/// Verifies credentials against the directory.
+pub(crate) struct Verifier {
+    directory: Arc<Directory>,
+    strict_tokens: bool,
+    verified: Cache<TokenDigest, Arc<Verified>>,
+    /// Tokens that were logged out here, for as long as anything may still be remembered about them.
+    ended: Cache<TokenDigest, ()>,
+}
+
+/// A token that was verified, and what it was verified with. It is verified again once any of that changes.
+struct Verified {
+    /// The token's length in bytes, since its digest leaves out the padding.
+    length: usize,
+    kid: String,
+    key: Arc<VerifyingKey>,
+    claims: Arc<Claims>,
+    account_id: AccountId,
+    signer: Option<Signer>,
+}
+
+/// The identity whose signature a token carries.
+struct Signer {
+    id: String,
+    identity: Arc<Identity>,
+    config: Arc<Config>,
+}
+
+/// What a token is remembered by; the token itself is never remembered. A signature may be written with its
+/// padding or without: both are the same token.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct TokenDigest([u8; 32]);
+
+impl TokenDigest {
+    pub(crate) fn of(token: &str) -> Self {
+        Self(sha256(token.trim_end_matches('=').as_bytes()))
+    }
+
+    /// The id of the document that says that the token was logged out.
+    pub(crate) fn logged_out_id(self) -> DocId {
+        DocId::from_store(format!("{LOGGED_OUT_PREFIX}{}", hex(&self.0)))
+    }
+}
+
+impl Verifier {
+    pub(crate) fn new(directory: Arc<Directory>) -> Self {
+        let lifetime = directory.settings().remember_for;
+        let strict_tokens = directory.settings().strict_tokens;
+        let verified = Cache::builder()
+            .max_capacity(MAX_VERIFIED_BYTES)
+            .weigher(|_, verified: &Arc<Verified>| u32::try_from(verified.length).unwrap_or(u32::MAX))
+            .time_to_live(lifetime)
+            .build();
+        // Moka's default policy refuses rare keys when it is full, so a token just ended would be forgotten.
+        let policy = EvictionPolicy::lru();
+        let ended = Cache::builder()
+            .max_capacity(MAX_ENDED)
+            .eviction_policy(policy)
+            .time_to_live(lifetime.saturating_mul(2).max(Duration::from_secs(1)))
+            .build();
+        Self { directory, strict_tokens, verified, ended }
+    }
+
+    /// Verifies a token. `wanted_account` is the header `X-Auth-Account-ID`. If it is there, it must name
+    /// the token's account. Only a token whose signature is good is ever called expired.
+    pub(crate) async fn token(
+        &self,
+        token: &str,
+        wanted_account: Option<&str>,
+        deadline: Deadline,
+    ) -> Result<Caller> {
+        let verified = self.verified(token, deadline).await?;
+        if verified.claims.expiry()?.is_over(Time::now()) {
+            return Err(AuthError::Expired);
+        }
+        if wanted_account.is_some_and(|wanted| wanted != verified.account_id.as_str()) {
+            return Err(AuthError::Invalid("another account is wanted than the token's"));
+        }
+        self.caller(&verified, deadline).await
+    }
+
+    /// Verifies the token that a stored bearer document holds.
+    pub(crate) async fn bearer(
+        &self,
+        id: &str,
+        wanted_account: Option<&str>,
+        deadline: Deadline,
+    ) -> Result<Caller> {
+        let bearer = self.directory.bearer(id, deadline).await?;
+        let token = bearer.as_ref().and_then(|bearer| bearer.get("Token")?.as_str());
+        let token = token.ok_or(AuthError::Invalid("no such bearer document"))?;
+        self.token(token, wanted_account, deadline).await
+    }
+
+    /// Verifies what stands behind `Basic `: base64 of `account id:credentials`.
+    pub(crate) async fn basic(&self, encoded: &str, deadline: Deadline) -> Result<Caller> {
+        basic::verify(&self.directory, encoded, deadline).await
+    }
+
+    /// Makes the token of that digest count no more in this process.
+    pub(crate) fn end(&self, digest: TokenDigest) {
+        self.directory.forget_in_own_db(&digest.logged_out_id());
+        self.ended.insert(digest, ());
+        self.verified.invalidate(&digest);
+    }
+
+    async fn verified(&self, token: &str, deadline: Deadline) -> Result<Arc<Verified>> {
+        let digest = TokenDigest::of(token);
+        let is_this = |known: &Arc<Verified>| known.length == token.len() && self.still_counts(known);
+        let verified = match self.verified.get(&digest).filter(is_this) {
+            Some(known) => known,
+            None => {
+                let verified = Arc::new(self.verify_anew(token, digest, deadline).await?);
+                self.verified.insert(digest, Arc::clone(&verified));
+                verified
+            }
+        };
+        // Checked last, since the token may have been logged out while it was verified.
+        if self.ended.contains_key(&digest) {
+            return Err(AuthError::Invalid("it was logged out"));
+        }
+        Ok(verified)
+    }
+
+    /// Whether the key and the secrets that a token was verified with are those that count now.
+    fn still_counts(&self, known: &Verified) -> bool {
+        self.directory.remembered_key(&known.kid).is_some_and(|key| key == known.key)
+            && known.signer.as_ref().is_none_or(|signer| {
+                let identity = self.directory.remembered_identity(&known.account_id, &signer.id);
+                let config = self.directory.remembered_config("auth");
+                identity.is_some_and(|identity| {
+                    Arc::ptr_eq(&identity, &signer.identity) || identity.secret == signer.identity.secret
+                }) && config.is_some_and(|config| {
+                    Arc::ptr_eq(&config, &signer.config)
+                        || system_secret(&config) == system_secret(&signer.config)
+                })
+            })
+    }
+
+    async fn verify_anew(&self, token: &str, digest: TokenDigest, deadline: Deadline) -> Result<Verified> {
+        let jwt = Jwt::parse(token)?;
+        let key = self.directory.key(&jwt.kid, deadline).await?.ok_or(AuthError::Invalid("no such key"))?;
+        if !jwt.is_signed_by(&key) {
+            return Err(AuthError::Invalid("the signature is wrong"));
+        }
+        let expiry = jwt.claims.expiry()?;
+        if expiry.is_over(Time::now()) {
+            return Err(AuthError::Expired);
+        }
+        let signature = jwt.claims.0.get("identity_sig");
+        if self.strict_tokens && (matches!(expiry, Expiry::Never) || signature.is_none()) {
+            return Err(AuthError::Invalid("it never expires, or no identity has signed it"));
+        }
+        let account_id = jwt.claims.text("account_id").and_then(|id| AccountId::parse(id).ok());
+        let account_id = account_id.ok_or(AuthError::Invalid("it names no account"))?;
+        let signer = async {
+            let Some(signature) = signature else { return Ok(None) };
+            let signature = signature.as_str().filter(|text| !text.is_empty());
+            let signature = signature.ok_or(AuthError::Invalid("the identity's signature is empty"))?;
+            self.signer(&jwt.claims, &account_id, signature, deadline).await.map(Some)
+        };
+        let logged_out_id = digest.logged_out_id();
+        let is_logged_out = self.directory.is_in_own_db(&logged_out_id, deadline);
+        let (signer, is_logged_out) = future::join(signer, is_logged_out).await;
+        let signer = signer?;
+        if is_logged_out? {
+            return Err(AuthError::Invalid("it was logged out"));
+        }
+        let (length, kid, claims) = (token.len(), jwt.kid, Arc::new(jwt.claims));
+        Ok(Verified { length, kid, key, claims, account_id, signer })
+    }
+
+    async fn signer(
+        &self,
+        claims: &Claims,
+        account_id: &AccountId,
+        signature: &str,
+        deadline: Deadline,
+    ) -> Result<Signer> {
+        let id = claims.identity().ok_or(AuthError::Invalid("it names no identity"))?;
+        let identity = self.directory.identity(account_id, id, deadline);
+        let config = self.directory.config("auth", deadline);
+        // Reading ahead saves round trips: these documents are wanted right after.
+        let ahead = self.read_ahead(claims, account_id, deadline);
+        let (identity, config, ()) = future::join3(identity, config, ahead).await;
+        let no_secret = AuthError::Invalid("the identity is not there, or has no secret");
+        let Some(identity) = identity? else { return Err(no_secret) };
+        let Some(secret) = &identity.secret else { return Err(no_secret) };
+        let config = config?;
+        let system_secret = config.text(&[SYSTEM_SECRET]);
+        let system_secret = system_secret.ok_or(AuthError::Invalid("the store has no system secret"))?;
+        if !is_identity_signature(signature, id, secret.expose(), system_secret) {
+            return Err(AuthError::Invalid("the identity's signature is wrong"));
+        }
+        Ok(Signer { id: id.to_owned(), identity, config })
+    }
+
+    /// Reads at once all that [`Verifier::caller`] and the access checks will ask about a token whose
+    /// signature is good. Errors are ignored here; the real read reports them.
+    async fn read_ahead(&self, claims: &Claims, account_id: &AccountId, deadline: Deadline) {
+        let account = self.directory.account(account_id, deadline);
+        let wanted = claims.masquerade().ok().flatten();
+        let wanted = wanted.and_then(|(account, owner)| Some((AccountId::parse(account).ok()?, owner)));
+        let Some((wanted, owner_id)) = wanted else {
+            let policies = self.directory.policies(account_id, claims.text("owner_id"), deadline);
+            let _ = future::join(account, policies).await;
+            return;
+        };
+        let is_descendant = self.directory.is_descendant(account_id, &wanted, deadline);
+        let acting = self.directory.account(&wanted, deadline);
+        let policies = self.directory.policies(&wanted, Some(owner_id), deadline);
+        let _ = future::join4(account, is_descendant, acting, policies).await;
+    }
+
+    /// The caller that a verified token stands for, after its account's trial and its `as` are checked.
+    async fn caller(&self, verified: &Verified, deadline: Deadline) -> Result<Caller> {
+        let claims = &verified.claims;
+        if !self.directory.remembers_account(&verified.account_id) {
+            // The account has just been forgotten, and the rest soon will be.
+            self.read_ahead(claims, &verified.account_id, deadline).await;
+        }
+        let account = self.directory.account(&verified.account_id, deadline).await?;
+        check_trial(account.as_deref())?;
+        let Some((account_id, owner_id)) = claims.masquerade()? else {
+            let owner_id = claims.text("owner_id").map(str::to_owned);
+            let is_superduper = account.is_some_and(|account| account.is_superduper());
+            return Ok(Caller::new(verified.account_id.clone(), owner_id, is_superduper, Arc::clone(claims)));
+        };
+        let wanted =
+            AccountId::parse(account_id).map_err(|_| AuthError::Invalid("it acts for no account"))?;
+        if !self.directory.is_descendant(&verified.account_id, &wanted, deadline).await? {
+            return Err(AuthError::Invalid("it acts for an account that is not below its own"));
+        }
+        let account = self.directory.account(&wanted, deadline).await?;
+        let is_superduper = account.is_some_and(|account| account.is_superduper());
+        Ok(Caller::new(wanted, Some(owner_id.to_owned()), is_superduper, Arc::clone(claims)))
+    }
+}
+
+/// The system's half of the key of identity signatures.
+fn system_secret(config: &Config) -> Option<Secret> {
+    config.text(&[SYSTEM_SECRET]).map(Secret::new)
+}
