@@ -46,10 +46,36 @@ pub(crate) fn private_members(object: Map<String, Value>) -> Map<String, Value> 
     object.into_iter().filter(|(key, _)| is_private(key) && key != "_id" && key != "_rev").collect()
 }
 
-/// Whether a stored document is a group that has not been deleted. One without a type passes, as in
-/// crossbar, which then also saves it without adding one.
-pub(crate) fn is_live_group(object: &Map<String, Value>) -> bool {
-    Kind::Group.may_be_kind_of(object) && !is_deleted(object)
+/// What a stored document says about itself: its kind, and whether it is deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Status {
+    /// Whether it is a group. A document without a kind counts as one, as in crossbar, which then also saves
+    /// it without adding a kind.
+    pub(crate) is_group: bool,
+    /// Whether it is soft-deleted.
+    pub(crate) is_deleted: bool,
+}
+
+impl Status {
+    /// Reads the two members that say so. The others are not parsed.
+    ///
+    /// # Errors
+    /// `Corrupt` if the stored text is no object.
+    pub(crate) fn of(document: &Document) -> datastore::Result<Self> {
+        let mut said = Map::new();
+        for (key, value) in document.members()?.0 {
+            // Of a key that stands twice the first counts, as Kazoo reads it.
+            if matches!(&*key, "pvt_type" | "pvt_deleted") && !said.contains_key(&*key) {
+                said.insert(key.into_owned(), serde_json::from_str(value.get()).unwrap_or_default());
+            }
+        }
+        Ok(Self { is_group: Kind::Group.may_be_kind_of(&said), is_deleted: is_deleted(&said) })
+    }
+
+    /// Whether it is a group that is not deleted.
+    pub(crate) fn is_live_group(self) -> bool {
+        self.is_group && !self.is_deleted
+    }
 }
 
 /// Who saves, when, and by which request: what every save writes into a document's private fields.
@@ -100,9 +126,9 @@ impl Stamp<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::{is_live_group, public_text};
+    use super::{Status, public_text};
     use datastore::Document;
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     #[test]
     fn clients_see_no_private_member_and_the_id_last() {
@@ -126,8 +152,10 @@ mod tests {
             (json!({"pvt_type": "group", "pvt_deleted": "true"}), false),
             (json!({"pvt_type": "group", "pvt_deleted": 1}), true),
         ] {
-            let Value::Object(object) = doc.clone() else { unreachable!() };
-            assert_eq!(is_live_group(&object), expected, "{doc}");
+            let mut stored = doc.clone();
+            (stored["_id"], stored["_rev"]) = (json!("g"), json!("1-a"));
+            let stored = Document::from_text(stored.to_string()).unwrap();
+            assert_eq!(Status::of(&stored).unwrap().is_live_group(), expected, "{doc}");
         }
     }
 }

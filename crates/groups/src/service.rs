@@ -10,7 +10,7 @@ use kazoo::term;
 use serde_json::{Map, Value, json};
 use validation::{Schema, Violations};
 
-use crate::document::{self, Stamp};
+use crate::document::{self, Stamp, Status};
 use crate::error::GroupsError;
 use crate::listing::{Cursor, ListQuery, Source};
 use crate::merge::merge;
@@ -126,8 +126,8 @@ impl Groups {
     /// # Errors
     /// `NotFound` where there is none of that id.
     pub async fn fetch(&self, scope: &Scope<'_>, id: &str) -> Result<Document, GroupsError> {
-        let (document, object) = self.fetch_any(scope, id).await?;
-        if document::is_live_group(&object) { Ok(document) } else { Err(not_found(id)) }
+        let (document, status) = self.fetch_any(scope, id).await?;
+        if status.is_live_group() { Ok(document) } else { Err(not_found(id)) }
     }
 
     /// Checks what a client sent as a group's new public content. Its validity is reported before its
@@ -158,23 +158,23 @@ impl Groups {
         data: Value,
     ) -> Result<Draft, GroupsError> {
         // crossbar merges into whatever has the id, and looks at its type after validation.
-        let (stored, object) = match self.fetch_any(scope, id).await {
-            Ok((stored, object)) if !kazoo::is_deleted(&object) => (stored, object),
+        let (stored, status) = match self.fetch_any(scope, id).await {
+            Ok((stored, status)) if !status.is_deleted => (stored, status),
             Ok(_) | Err(GroupsError::NotFound { .. }) => {
                 self.validated(data).map_err(GroupsError::Invalid)?;
                 return Err(not_found(id));
             }
             Err(error) => return Err(error),
         };
-        let is_group = document::is_live_group(&object);
         let merged = match data {
             Value::Object(patch) => {
-                Value::Object(merge(document::public_members(object), document::public_members(patch)))
+                let stored = document::public_members(stored.to_object()?);
+                Value::Object(merge(stored, document::public_members(patch)))
             }
             other => other,
         };
         let public = self.validated(merged).map_err(GroupsError::Invalid)?;
-        if is_group { Ok(Draft { stored, public }) } else { Err(not_found(id)) }
+        if status.is_group { Ok(Draft { stored, public }) } else { Err(not_found(id)) }
     }
 
     /// Stores a prepared change on the revision that it was prepared on.
@@ -255,15 +255,11 @@ impl Groups {
     /// # Errors
     /// `NotFound` with the user's id.
     pub async fn check_user(&self, scope: &Scope<'_>, user_id: &str) -> Result<(), GroupsError> {
-        let (_, object) = self.fetch_any(scope, user_id).await?;
-        if kazoo::is_deleted(&object) { Err(not_found(user_id)) } else { Ok(()) }
+        let (_, status) = self.fetch_any(scope, user_id).await?;
+        if status.is_deleted { Err(not_found(user_id)) } else { Ok(()) }
     }
 
-    async fn fetch_any(
-        &self,
-        scope: &Scope<'_>,
-        id: &str,
-    ) -> Result<(Document, Map<String, Value>), GroupsError> {
+    async fn fetch_any(&self, scope: &Scope<'_>, id: &str) -> Result<(Document, Status), GroupsError> {
         // An id that could not name a document names none.
         let doc_id = DocId::parse(id).map_err(|_| not_found(id))?;
         if document::is_policy(id) {
@@ -271,8 +267,8 @@ impl Groups {
         }
         let document = self.store.fetch(scope.access().db(), &doc_id, scope.deadline).await;
         let document = document.map_err(|error| GroupsError::about(id, error))?;
-        let object = document.to_object()?;
-        Ok((document, object))
+        let status = Status::of(&document)?;
+        Ok((document, status))
     }
 
     async fn save(

@@ -12,11 +12,10 @@ mod identity;
 mod key;
 mod memory;
 mod parsed;
+mod system_auth;
 
-use std::collections::HashSet;
 use std::sync::{Arc, LazyLock, PoisonError, RwLock};
 
-use bytes::Bytes;
 use datastore::{Backend, DbName, Deadline, DocId, Document, Result, ViewQuery, ViewRow};
 use futures::{TryStreamExt as _, future};
 use kazoo::{AccountId, Config, Kind, Place, SystemDb, is_deleted, term};
@@ -29,14 +28,11 @@ pub(crate) use identity::Identity;
 pub(crate) use key::{Algorithm, BadKey, SigningKey, VerifyingKey};
 
 use self::doc_key::{Db, DocKey};
-use self::guesses::Guesses;
 use self::memory::{Lifetimes, Memory};
 use self::parsed::Parsed;
+use self::system_auth::SystemAuth;
 use crate::limits::RateLimits;
 use crate::settings::Settings;
-
-/// The attachment that holds a key.
-const KEY_ATTACHMENT: &str = "private_key.pem";
 
 /// How much is remembered of documents, in bytes: some 20,000 accounts with a user each.
 const DOCUMENT_BYTES: u64 = 32_000_000;
@@ -44,19 +40,13 @@ const DOCUMENT_BYTES: u64 = 32_000_000;
 /// What a remembered document costs beside its text, in bytes.
 const DOCUMENT_OVERHEAD: u32 = 300;
 
-/// How many verified keys are remembered. A cluster has a handful.
-const MAX_KEYS: u64 = 10_000;
-
 /// Reads with a memory.
 pub(crate) struct Directory {
     store: Arc<dyn Backend>,
     settings: Settings,
     documents: Memory<DocKey, Document>,
     parsed: Parsed,
-    keys: Memory<DocKey, Arc<VerifyingKey>>,
-    guesses: Guesses,
-    /// The ids in `system_auth`, while they are few.
-    auth_ids: Memory<(), Arc<HashSet<DocId>>>,
+    system_auth: SystemAuth,
     rate_limits: RwLock<Limits>,
 }
 
@@ -85,14 +75,13 @@ impl Directory {
         };
         let proxies = settings.reverse_proxies.as_deref();
         let limits = Arc::new(RateLimits::read(&Config::default(), &Config::default(), proxies));
+        let system_auth = SystemAuth::new(Arc::clone(&store), lifetimes);
         Self {
             store,
             settings,
             documents: Memory::new(lifetimes, DOCUMENT_BYTES, weight),
             parsed: Parsed::new(),
-            keys: Memory::new(lifetimes, MAX_KEYS, |_, _| 1),
-            guesses: Guesses::new(),
-            auth_ids: Memory::new(Lifetimes { present: lifetimes.absent, ..lifetimes }, 1, |(), _| 1),
+            system_auth,
             rate_limits: RwLock::new(Limits { read_from: None, limits }),
         }
     }
@@ -105,6 +94,11 @@ impl Directory {
     /// The settings.
     pub(crate) fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// Signing keys.
+    pub(crate) fn system_auth(&self) -> &SystemAuth {
+        &self.system_auth
     }
 
     /// An account, deleted or not.
@@ -254,72 +248,16 @@ impl Directory {
         self.documents.forget(&DocKey::new(Db::Own, id.as_str()));
     }
 
-    /// The key of that id. An id that cannot name a document names no key.
-    pub(crate) async fn key(&self, kid: &str, deadline: Deadline) -> Result<Option<Arc<VerifyingKey>>> {
-        let load = async {
-            let Ok(id) = DocId::parse(kid) else { return Ok(None) };
-            if !self.may_be_in_system_auth(&id, deadline).await? {
-                return Ok(None);
-            }
-            let db = SystemDb::SystemAuth.name();
-            // One after the other, so that a made-up id costs one read.
-            let Some(document) = if_found(self.store.fetch(db, &id, deadline).await)? else {
-                return Ok(None);
-            };
-            let pem = self.store.fetch_attachment(db, &id, KEY_ATTACHMENT, deadline).await;
-            let key = read_key(kid, &document, if_found(pem)?)?;
-            Ok(key.map(|key| Arc::new(key.verifying_key())))
-        };
-        self.keys.recall_or(DocKey::of_system(SystemDb::SystemAuth, kid), load).await
-    }
-
-    /// The key of that id, if it is remembered now.
-    pub(crate) fn remembered_key(&self, kid: &str) -> Option<Arc<VerifyingKey>> {
-        self.keys.recall(&DocKey::of_system(SystemDb::SystemAuth, kid))?
-    }
-
-    /// The whole key of that id. It is never remembered.
-    pub(crate) async fn signing_key(&self, kid: &str, deadline: Deadline) -> Result<Option<SigningKey>> {
-        let Ok(id) = DocId::parse(kid) else { return Ok(None) };
-        let db = SystemDb::SystemAuth.name();
-        let document = self.store.fetch(db, &id, deadline);
-        let pem = self.store.fetch_attachment(db, &id, KEY_ATTACHMENT, deadline);
-        let (document, pem) = future::join(document, pem).await;
-        match if_found(document)? {
-            Some(document) => read_key(kid, &document, if_found(pem)?),
-            None => Ok(None),
-        }
-    }
-
-    /// A bearer document. Its id is a secret: it is remembered as a digest, and it travels to the store in a
-    /// body, where no failure shows it.
+    /// A bearer document. Its id is a secret, so it is remembered as a digest.
     pub(crate) async fn bearer(
         &self,
         id: &str,
         deadline: Deadline,
     ) -> Result<Option<Arc<Map<String, Value>>>> {
         let key = DocKey::of_secret(SystemDb::SystemAuth, id);
-        let load = async {
-            let Ok(id) = DocId::parse(id) else { return Ok(None) };
-            if !self.may_be_in_system_auth(&id, deadline).await? {
-                return Ok(None);
-            }
-            let found = self.store.fetch_many(SystemDb::SystemAuth.name(), &[id], deadline).await;
-            let found = if_found(found)?.into_iter().flatten().next();
-            Ok(found.map(if_found).transpose()?.flatten())
-        };
+        let load = self.system_auth.load_bearer(id, deadline);
         let document = self.documents.recall_or(key.clone(), load).await?;
         self.live(&key, document)
-    }
-
-    /// Whether it is worth asking `system_auth` for a document of that id.
-    async fn may_be_in_system_auth(&self, id: &DocId, deadline: Deadline) -> Result<bool> {
-        if self.guesses.allow() {
-            return Ok(true);
-        }
-        let load = async { Ok(guesses::load_ids(&*self.store, deadline).await?.map(Arc::new)) };
-        let known = self.auth_ids.recall_or((), load).await?;
-        Ok(known.is_none_or(|ids| ids.contains(id)))
     }
 
     /// The limits of all clients, by what is known now.
@@ -411,14 +349,4 @@ fn read_config(document: &Document, place: &Place) -> Result<Config> {
 fn no_config() -> Arc<Config> {
     static NONE: LazyLock<Arc<Config>> = LazyLock::new(Arc::default);
     Arc::clone(&NONE)
-}
-
-/// The key that a document holds in its attachment.
-fn read_key(kid: &str, document: &Document, pem: Option<Bytes>) -> Result<Option<SigningKey>> {
-    let Some(pem) = pem else { return Ok(None) };
-    if is_deleted(&document.to_object()?) {
-        return Ok(None);
-    }
-    let key = SigningKey::from_pem(&pem);
-    Ok(key.inspect_err(|error| log::warn!(kid = kid; "a stored key cannot be used: {error}")).ok())
 }

@@ -54,7 +54,7 @@ pub(super) async fn mint_token(
     let kid =
         config.text(&["system_key"]).ok_or_else(|| missing("system_config/auth names no system_key"))?;
     let system_secret = config.text(&[SYSTEM_SECRET]);
-    let key = directory.signing_key(kid, deadline).await?;
+    let key = directory.system_auth().signing_key(kid, deadline).await?;
     let key = key.ok_or_else(|| missing("the system_key is not in system_auth"))?;
     let secret = identity.as_ref().and_then(|identity| identity.secret.as_ref());
 

@@ -165,7 +165,7 @@ impl Verifier {
 
     /// Whether the key and the secrets that a token was verified with are those that count now.
     fn still_counts(&self, known: &Verified) -> bool {
-        self.directory.remembered_key(&known.kid).is_some_and(|key| key == known.key)
+        self.directory.system_auth().remembered_key(&known.kid).is_some_and(|key| key == known.key)
             && known.signer.as_ref().is_none_or(|signer| {
                 let identity = self.directory.remembered_identity(&known.account_id, &signer.id);
                 let config = self.directory.remembered_config("auth");
@@ -180,7 +180,12 @@ impl Verifier {
 
     async fn verify_anew(&self, token: &str, digest: TokenDigest, deadline: Deadline) -> Result<Verified> {
         let jwt = Jwt::parse(token)?;
-        let key = self.directory.key(&jwt.kid, deadline).await?.ok_or(AuthError::Invalid("no such key"))?;
+        let key = self
+            .directory
+            .system_auth()
+            .key(&jwt.kid, deadline)
+            .await?
+            .ok_or(AuthError::Invalid("no such key"))?;
         if !jwt.is_signed_by(&key) {
             return Err(AuthError::Invalid("the signature is wrong"));
         }
