@@ -1,4 +1,4 @@
-# The server in a small image: built in one stage, run as nobody in particular in another.
+# The first stage builds the server. The second is a small image that runs it as an unprivileged user.
 ARG RUST_IMAGE=rust:1-bookworm
 ARG RUN_IMAGE=debian:bookworm-slim
 
@@ -9,14 +9,14 @@ RUN cargo build --release --locked --bin crossbar-groups
 
 FROM ${RUN_IMAGE}
 RUN useradd --system --uid 10001 --home-dir /var/lib/crossbar-groups --create-home crossbar-groups
-# For a store behind https; the slim image has no certificates.
+# The slim image has no certificates; the server needs them for a store over https.
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY --from=build /src/target/release/crossbar-groups /usr/local/bin/crossbar-groups
 COPY docker/first-account.sh /usr/local/bin/first-account
 USER 10001
 WORKDIR /var/lib/crossbar-groups
 VOLUME /var/lib/crossbar-groups
-# In a container the network is the container's own.
+# Listen on all addresses: a container has its own network.
 ENV CROSSBAR_GROUPS_LISTEN=0.0.0.0:8000 \
     CROSSBAR_GROUPS_ADMIN_LISTEN=127.0.0.1:8001 \
     CROSSBAR_GROUPS_STORE=sqlite:/var/lib/crossbar-groups/store.db

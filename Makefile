@@ -1,14 +1,15 @@
-# The vocabulary of this project. CI calls the same targets.
+# The commands of this project. CI calls the same targets.
 #
-#   make run     build, and serve a demo account on the embedded store
-#   make test    everything; installs what the tests need below target/ and node_modules
-#   make lint    formatting and clippy, warnings denied
+#   make run     build the server, and serve a demo account on the embedded store
+#   make test    run all tests; installs what they need below target/ and node_modules
+#   make lint    check the formatting, and run clippy with warnings as errors
 #   make fmt     format the code
-#   make fuzz    requests made from a new seed, for FUZZ_SECONDS (600), against the release build
-#   make bench   a warm request's authentication; listings of 100,000 groups against 100: time of a
-#                page, memory of a whole listing; a flood of garbage tokens beside good clients
-#   make audit   licences, sources, bans, and advisories where their database can be reached
-#   make up      docker compose: CouchDB and this server; make down stops them
+#   make fuzz    send random requests from a new seed to the release build, for FUZZ_SECONDS (600)
+#   make bench   measure three things: the authentication of a warm request; listings of 100,000
+#                groups against listings of 100 (time of a page, memory of a whole listing); clients
+#                with valid tokens during a flood of garbage tokens
+#   make audit   check licences, sources and bans, and advisories if their database can be reached
+#   make up      start CouchDB and this server with docker compose; make down stops them
 
 STANDIN := crates/couchdb/standin
 CARGO := cargo
@@ -33,19 +34,19 @@ test: $(STANDIN)/node_modules/.package-lock.json strace client-tools
 	$(CARGO) build --locked --bin crossbar-groups
 	clients/run
 
-# The CouchDB-compatible server that the CouchDB client is tested against.
+# The tests of the CouchDB client use this CouchDB-compatible server.
 $(STANDIN)/node_modules/.package-lock.json: $(STANDIN)/package-lock.json
 	npm ci --prefix $(STANDIN) --no-audit --no-fund
 	@touch $@
 
-# The proof that a write is synced before it is acknowledged looks at system calls.
+# A test uses strace to prove that the store syncs a write before it acknowledges it.
 .PHONY: strace
 strace:
 	@command -v strace >/dev/null || { \
 	  as_root=$$([ "$$(id -u)" = 0 ] || echo sudo); \
 	  $$as_root apt-get update -qq && $$as_root apt-get install -y -qq strace; }
 
-# The examples of docs/api.md are run with curl; the clients of others live in Python's virtualenvs.
+# The tests run the examples of docs/api.md with curl, and third-party clients in Python virtualenvs.
 .PHONY: client-tools
 client-tools:
 	@missing=$$(command -v curl >/dev/null || echo curl; \
@@ -61,12 +62,12 @@ lint:
 fmt:
 	$(CARGO) fmt --all
 
-# A run that finds something prints the seed and the requests; FUZZ_SEED repeats it.
+# If a run finds a fault, it prints the seed and the requests. FUZZ_SEED=seed repeats the run.
 fuzz:
 	FUZZ_SECONDS=$(FUZZ_SECONDS) $(CARGO) test --release --locked -p server --test it -- \
 	  fuzz::what_is_made_from_a_seed_is_answered --nocapture
 
-# With COUCHDB_URL also on that CouchDB: an empty one, since accounts are made in it.
+# With COUCHDB_URL, it also measures on that CouchDB. Use an empty one: it creates accounts there.
 bench: release
 	$(CARGO) bench --locked -p auth --bench warm
 	built=$${CARGO_TARGET_DIR:-target}; CROSSBAR_GROUPS_BINARY=$$built/release/crossbar-groups \
@@ -78,7 +79,7 @@ audit:
 	@command -v cargo-deny >/dev/null || $(CARGO) install --locked cargo-deny
 	$(CARGO) deny --locked check bans licenses sources
 	$(CARGO) deny --locked check advisories || \
-	  echo "advisories were not checked or not clean: see above whether their database was out of reach" >&2
+	  echo "advisories were found, or their database could not be reached: see above" >&2
 
 up:
 	docker compose up --build --detach --wait

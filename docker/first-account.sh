@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes the first account and its administrator, once: what is there already stays as it is.
+# Creates the first account and its administrator. Does not change them if they exist.
 set -eu
 : "${FIRST_ACCOUNT_NAME:?set it in .env}" "${FIRST_ADMIN_USERNAME:?set it in .env}" "${FIRST_ADMIN_PASSWORD:?set it in .env}"
 

@@ -1,4 +1,4 @@
-"""The groups API through kazoo-sdk, used as its documentation says; `../run` sets the environment."""
+"""Tests the groups API with kazoo-sdk, as its documentation shows it. `../run` sets the environment."""
 
 import os
 import unittest
@@ -14,7 +14,7 @@ USER_ID = os.environ["USER_ID"]
 
 
 def by_password(password=os.environ["PASSWORD"], username=os.environ["USERNAME"]):
-    """A client that logs in with a user's name and password."""
+    """Returns a client that logs in with a user's name and password."""
     return kazoo.Client(
         base_url=BASE,
         username=username,
@@ -24,7 +24,7 @@ def by_password(password=os.environ["PASSWORD"], username=os.environ["USERNAME"]
 
 
 def by_key():
-    """A client that logs in with the account's key."""
+    """Returns a client that logs in with the account's API key."""
     return kazoo.Client(base_url=BASE, api_key=os.environ["API_KEY"])
 
 
@@ -36,25 +36,25 @@ class LoggingIn(unittest.TestCase):
             self.assertEqual(client.auth_data["data"]["account_id"], ACCOUNT_ID)
             self.assertEqual(client.get_groups(ACCOUNT_ID)["status"], "success")
 
-    def test_a_wrong_password_is_said_to_be_one(self):
+    def test_a_wrong_password_is_an_authentication_error(self):
         with self.assertRaises(KazooApiAuthenticationError):
             by_password("wrong").authenticate()
 
     def check_another_login(self, client, stale):
-        """The client logs in once more and repeats the call once."""
+        """Checks that the client logs in once more and repeats the call once."""
         client.auth_token = stale
         with self.assertLogs("kazoo.client", "ERROR") as log:
             self.assertEqual(client.get_groups(ACCOUNT_ID)["status"], "success")
         self.assertEqual(len(log.output), 1)
         self.assertNotEqual(client.auth_token, stale)
 
-    def test_a_token_that_is_no_good_is_replaced_and_the_call_repeated(self):
+    def test_an_invalid_token_is_replaced_and_the_call_repeated(self):
         client = by_password()
         client.authenticate()
         for stale in ["nonsense", "", client.auth_token[:-8] + "AAAAAAAA"]:
             self.check_another_login(client, stale)
 
-    def test_a_token_that_was_given_back_is_replaced_and_the_call_repeated(self):
+    def test_a_logged_out_token_is_replaced_and_the_call_repeated(self):
         client = by_password(username="leaver")
         client.authenticate()
         given_back = client.auth_token
@@ -86,7 +86,7 @@ class Groups(unittest.TestCase):
             pass
 
     def ask(self, path, method="get", data=None, **parameters):
-        """A request with parameters, for which the client has no method of its own."""
+        """Sends a request with parameters; the client has no method for this."""
         request = KazooRequest("/accounts/{account_id}" + path, method=method, get_params=parameters)
         return request.execute(BASE, data=data, token=self.client.auth_token, account_id=ACCOUNT_ID)
 
@@ -104,8 +104,8 @@ class Groups(unittest.TestCase):
         read = self.client.get_group(ACCOUNT_ID, group["id"])
         self.assertEqual((read["data"], read["revision"]), (group, created["revision"]))
 
-        # The whole document back, its id included, with something that nobody knows. The client reads
-        # objects as ordered ones, and the order is nobody's concern here.
+        # Send back the whole document with its id and an unknown field. The client returns ordered
+        # dictionaries; this test does not compare the order.
         group = dict(group)
         group["name"] = "Sales 2"
         group["ui_metadata"] = {"origin": "acceptance"}
@@ -120,7 +120,7 @@ class Groups(unittest.TestCase):
         self.assertEqual(missing.exception.args[2], "bad_identifier")
         self.assertRegex(missing.exception.args[1], "^[0-9a-f]{32}$")
 
-    def test_listings_show_what_they_should(self):
+    def test_a_listing_has_the_fields_of_each_group(self):
         self.create(name="One", endpoints={USER_ID: {"type": "user"}}, smartpbx={"x": {"enabled": True}})
         self.create(name="Two", flags=["a", "b"])
         rows = {row["name"]: row for row in self.client.get_groups(ACCOUNT_ID)["data"]}
@@ -144,8 +144,8 @@ class Groups(unittest.TestCase):
         self.assertEqual(patched["data"]["custom"], {"kept": 1, "new": 3})
         self.assertEqual(patched["data"]["name"], "Patched")
 
-    def test_wrong_data_is_told_field_by_field(self):
-        # The client leaves out a body that has no data.
+    def test_errors_of_the_data_are_listed_by_field(self):
+        # The client sends no body if there is no data.
         with self.assertRaises(KazooApiBadDataError) as refused:
             self.client.create_group(ACCOUNT_ID, {})
         self.assertIn("required", refused.exception.field_errors["name"])

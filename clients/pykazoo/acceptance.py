@@ -1,6 +1,6 @@
-"""The groups API through pykazoo, used as its documentation says; `../run` sets the environment.
+"""Tests the groups API with pykazoo, as its documentation shows it. `../run` sets the environment.
 
-pykazoo has no class for groups, so groups go through its own `RestRequest`, as its other classes do.
+pykazoo has no class for groups, so these tests use its `RestRequest`, as its other classes do.
 """
 
 import os
@@ -29,7 +29,7 @@ class LoggingIn(unittest.TestCase):
             self.assertEqual(rest.account_id, ACCOUNT_ID)
             self.assertEqual(rest.get(GROUPS)["status"], "success")
 
-    def test_refusals_come_as_the_exceptions_that_the_client_has_for_them(self):
+    def test_each_refusal_raises_the_client_s_exception_for_it(self):
         with self.assertRaises(PermissionError):
             by_password(RestRequest(BASE), "wrong")
         with self.assertRaises(PermissionError):
@@ -86,7 +86,7 @@ class Groups(unittest.TestCase):
         group["ui_metadata"] = {"origin": "acceptance"}
         self.assertEqual(self.rest.post(item, {"data": group})["data"], group)
 
-        # The client knows no PATCH; the envelope may name another verb than the request's.
+        # The client has no PATCH. The envelope can name another verb than the request's method.
         patched = self.rest.post(item, {"verb": "PATCH", "data": {"ui_metadata": None, "custom": "value"}})
         self.assertEqual((patched["data"]["name"], patched["data"]["custom"]), ("Sales 2", "value"))
         self.assertNotIn("ui_metadata", patched["data"])
@@ -95,7 +95,7 @@ class Groups(unittest.TestCase):
         with self.assertRaisesRegex(ValueError, "bad_identifier"):
             self.rest.get(item)
 
-    def test_a_trailing_slash_does_not_hurt(self):
+    def test_a_trailing_slash_is_ignored(self):
         group = self.rest.put(GROUPS + "/", {"data": {"name": "Slash"}})["data"]
         self.addCleanup(self.delete_if_there, group["id"])
         self.assertEqual(self.rest.get(f"{GROUPS}/{group['id']}/")["data"], group)
@@ -121,7 +121,7 @@ class Groups(unittest.TestCase):
             parameters["start_key"] = page["next_start_key"]
         self.assertEqual(sorted(seen), names)
 
-    def test_wrong_data_is_told_field_by_field(self):
+    def test_errors_of_the_data_are_listed_by_field(self):
         with self.assertRaisesRegex(ValueError, '"name":{"required":'):
             self.rest.put(GROUPS, {"data": {}})
         with self.assertRaisesRegex(ValueError, '"name":{"minLength":'):

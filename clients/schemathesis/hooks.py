@@ -1,4 +1,4 @@
-"""What schemathesis cannot know of this API."""
+"""Hooks that tell schemathesis what the OpenAPI document cannot say."""
 
 import json
 import os
@@ -14,11 +14,11 @@ POSSIBLE_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]*")
 
 @schemathesis.hook
 def filter_case(context, case):
-    """Leaves out tags without quotes.
+    """Skips requests with tags that have no quotes.
 
-    crossbar's web server refuses them before crossbar sees them, with a 400 that has neither headers nor
-    body, and clients get the same here. OpenAPI cannot say of one status that its body may be missing, so
-    such an answer would be taken for a fault; the tests of preconditions check it.
+    The server refuses them like crossbar's web server, with a 400 that has neither headers nor body.
+    OpenAPI cannot say that a status has a body only sometimes, so schemathesis would report a fault.
+    The tests of preconditions check these answers.
     """
     headers = case.headers or {}
     tags = [value for name, value in headers.items() if name.lower() in ("if-match", "if-none-match")]
@@ -27,7 +27,7 @@ def filter_case(context, case):
 
 @schemathesis.hook
 def before_call(context, case, kwargs):
-    """Makes most of the groups that requests are about, which would all be missing otherwise."""
+    """Creates most of the groups that requests name; otherwise every group would be missing."""
     group_id = str((case.path_parameters or {}).get("GROUP_ID", ""))
     if not POSSIBLE_ID.fullmatch(group_id) or sum(group_id.encode()) % 4 == 0:
         return
@@ -40,6 +40,6 @@ def before_call(context, case, kwargs):
     try:
         urllib.request.urlopen(request, timeout=10).close()
     except urllib.error.HTTPError as refused:
-        # It was there before, if only to be deleted.
+        # The id is taken, perhaps by a deleted group.
         if refused.code != 409:
             raise

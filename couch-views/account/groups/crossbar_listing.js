@@ -1,7 +1,7 @@
 function (doc) {
-  // Groups as crossbar lists them.
-  // Key: the group's id. Value: {id, name, features, endpoints: how many, flags}.
-  // What is not an object where one is expected counts as empty, so that no group goes unlisted.
+  // Lists all groups, with the same rows as crossbar.
+  // Key: the group's id. Value: {id, name, features, endpoints: their number, flags}.
+  // A value that should be an object and is not counts as an empty object, so every group is listed.
   if (doc.pvt_type !== 'group' || doc.pvt_deleted) {
     return;
   }

@@ -1,7 +1,7 @@
 function (doc) {
-  // The groups that a user is an endpoint of.
-  // Key: the user's id, once for each. Value: as in crossbar_listing.
-  // What is not an object where one is expected counts as empty, so that no group goes unlisted.
+  // Lists the groups that have a user as an endpoint, one row for each user of a group.
+  // Key: the user's id. Value: as in crossbar_listing.
+  // A value that should be an object and is not counts as an empty object, so every group is listed.
   if (doc.pvt_type !== 'group' || doc.pvt_deleted) {
     return;
   }

@@ -1,5 +1,5 @@
 function (doc) {
-  // Enabled users by their credentials.
+  // Finds enabled users by their credentials.
   // Key: the MD5 of "username:password" in hex. Value: {owner_id, account_id}.
   if (doc.pvt_type !== 'user' || doc.pvt_deleted || !doc.enabled || !doc.pvt_md5_auth) {
     return;

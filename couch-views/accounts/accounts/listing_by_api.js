@@ -1,5 +1,5 @@
 function (doc) {
-  // Accounts by their API key.
+  // Finds accounts by their API key.
   // Key: the API key. Value: {account_id}.
   if (doc.pvt_type !== 'account' || doc.pvt_deleted || !doc.pvt_api_key) {
     return;

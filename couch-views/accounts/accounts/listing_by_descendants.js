@@ -1,6 +1,7 @@
 function (doc) {
-  // Accounts below an account: all of them stand from [account_id] to [account_id, {}].
-  // Key, once for each ancestor: [the ancestor, the ancestors below it, the account's id].
+  // Lists the accounts below an account: the rows from [account_id] to [account_id, {}].
+  // Each account has one row for each of its ancestors.
+  // Key: [the ancestor, the ancestors below it, the account's id].
   // Value: {id, name, realm}.
   if (doc.pvt_type !== 'account' || doc.pvt_deleted || !isArray(doc.pvt_tree)) {
     return;

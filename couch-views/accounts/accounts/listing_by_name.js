@@ -1,6 +1,6 @@
 function (doc) {
-  // Accounts by their name.
-  // Key: the name in lower case without anything but a-z and 0-9. Value: {account_id}.
+  // Finds accounts by their name.
+  // Key: the name in lower case, with only the characters a-z and 0-9. Value: {account_id}.
   if (doc.pvt_type !== 'account' || doc.pvt_deleted) {
     return;
   }

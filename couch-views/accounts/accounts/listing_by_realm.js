@@ -1,5 +1,5 @@
 function (doc) {
-  // Accounts by their realm.
+  // Finds accounts by their realm.
   // Key: the realm in lower case. Value: {account_id}.
   if (doc.pvt_type !== 'account' || doc.pvt_deleted || typeof doc.realm !== 'string') {
     return;
