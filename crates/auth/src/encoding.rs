@@ -1,4 +1,4 @@
-//! Base64 as tokens take it, and the digest that secrets are remembered by.
+//! Base64 as tokens use it, and the digest that stands for a secret in memory.
 
 use aws_lc_rs::digest::SHA256;
 use base64::Engine as _;
@@ -6,14 +6,14 @@ use base64::alphabet;
 use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, URL_SAFE_NO_PAD};
 
-/// Takes padding or none; bits behind the last byte must be zero.
+/// Accepts padding or none. The bits after the last byte must be zero.
 const LENIENT_PADDING: GeneralPurpose = GeneralPurpose::new(
     &alphabet::URL_SAFE,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// Decodes base64url, with its padding complete or absent. Other alphabets, white space and non-zero
-/// spare bits are refused, so that a token has one text only.
+/// Decodes base64url with complete padding or none. Other alphabets, white space and non-zero spare bits are
+/// refused, so that only one text stands for a token.
 pub(crate) fn decode_base64url(text: &str) -> Option<Vec<u8>> {
     if text.contains('=') && !text.len().is_multiple_of(4) {
         return None;
@@ -26,7 +26,7 @@ pub(crate) fn encode_base64url(bytes: impl AsRef<[u8]>) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-/// What a secret is remembered by.
+/// The digest that stands for a secret in memory.
 pub(crate) fn sha256(bytes: &[u8]) -> [u8; 32] {
     let mut digest = [0; 32];
     for (place, byte) in digest.iter_mut().zip(aws_lc_rs::digest::digest(&SHA256, bytes).as_ref()) {

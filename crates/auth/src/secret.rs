@@ -4,17 +4,17 @@ use std::fmt;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 
-/// A secret text. It prints `***`, and is compared in a time that tells nothing of it but its length.
+/// A secret text. It prints `***`. Comparing it takes a time that depends on its length alone.
 #[derive(Clone)]
 pub struct Secret(String);
 
 impl Secret {
-    /// Takes a text as a secret.
+    /// Makes a secret of a text.
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 
-    /// The text, for whoever must use it.
+    /// The text itself. Use it, and never show it.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0

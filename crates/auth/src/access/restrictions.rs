@@ -1,4 +1,4 @@
-//! Token restrictions: what an account lets its tokens do, rule by rule, in the order of the document.
+//! Token restrictions: the rules for what an account's tokens may do, in the order of the document.
 
 use serde_json::{Map, Value};
 

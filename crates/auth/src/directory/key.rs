@@ -46,7 +46,7 @@ impl Algorithm {
 #[error("not an RSA private key of at least 2048 bits in PEM")]
 pub(crate) struct BadKey;
 
-/// The half of a key that verifies.
+/// The public half of a key, which verifies signatures.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct VerifyingKey {
     der: Vec<u8>,
@@ -64,7 +64,7 @@ impl VerifyingKey {
     }
 }
 
-/// A whole key.
+/// A whole key, which makes signatures.
 pub(crate) struct SigningKey(KeyPair);
 
 impl SigningKey {
@@ -87,14 +87,14 @@ impl SigningKey {
         VerifyingKey { der: self.0.public_key().as_ref().to_vec() }
     }
 
-    /// Signs with RS256, the one algorithm that Kazoo mints with.
+    /// Signs with RS256, the only algorithm that Kazoo signs tokens with.
     pub(crate) fn sign(&self, message: &[u8]) -> Result<Vec<u8>, BadKey> {
         let mut signature = vec![0; self.0.public_modulus_len()];
         self.0.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), message, &mut signature).map_err(|_| BadKey)?;
         Ok(signature)
     }
 
-    /// The key in PEM as Kazoo reads it on every version: PKCS#1, a blank line at the end.
+    /// The key in PEM, in the form that every version of Kazoo reads: PKCS#1, with a blank line at the end.
     pub(crate) fn to_pkcs1_pem(&self) -> Result<String, BadKey> {
         let pkcs8: Pkcs8V1Der<'_> = self.0.as_der().map_err(|_| BadKey)?;
         let encoded = STANDARD.encode(pkcs1_inside(pkcs8.as_ref()).ok_or(BadKey)?);
@@ -110,7 +110,7 @@ impl SigningKey {
     }
 }
 
-/// The PKCS#1 key inside of a PKCS#8 one: `SEQUENCE { INTEGER, SEQUENCE, OCTET STRING { key } }`.
+/// The PKCS#1 key inside a PKCS#8 key: `SEQUENCE { INTEGER, SEQUENCE, OCTET STRING { key } }`.
 fn pkcs1_inside(pkcs8: &[u8]) -> Option<&[u8]> {
     let (sequence, _) = der_value(pkcs8, 0x30)?;
     let (_, rest) = der_value(sequence, 0x02)?;
@@ -119,7 +119,7 @@ fn pkcs1_inside(pkcs8: &[u8]) -> Option<&[u8]> {
     Some(key)
 }
 
-/// The content of the DER value with this tag that the bytes begin with, and what follows it.
+/// Splits bytes that begin with a DER value of this tag: the value's content, and the bytes after it.
 fn der_value(bytes: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
     let (first, rest) = bytes.split_first()?;
     if *first != tag {

@@ -1,7 +1,7 @@
-//! Setting up a store that nobody has set up: what tokens need, accounts and users, in the layout of
-//! Kazoo's documents, so that the store can move into a Kazoo cluster later.
+//! Setting up an empty store: the signing key and secret that tokens need, accounts, and users. The documents
+//! have Kazoo's layout, so that the store can move into a Kazoo cluster later.
 //!
-//! These functions write; nothing that verifies calls them.
+//! These functions write. Verifying never calls them.
 
 use datastore::{
     Backend, Cause, DbName, Deadline, DesignDocument, DocId, Draft, NameError, Result, StoreError, ViewQuery,
@@ -18,29 +18,29 @@ use crate::secret::Secret;
 use crate::settings::Settings;
 use crate::verify::SYSTEM_SECRET;
 
-/// An account to be.
+/// An account to create.
 #[derive(Clone, Debug)]
 pub struct NewAccount<'a> {
     /// Its name.
     pub name: &'a str,
-    /// Its SIP realm; one is made up otherwise.
+    /// Its SIP realm. None: it is made from the name.
     pub realm: Option<&'a str>,
-    /// The account above it.
+    /// The account above it, if there is one.
     pub parent: Option<&'a AccountId>,
 }
 
-/// A user to be.
+/// A user to create.
 #[derive(Clone, Debug)]
 pub struct NewUser<'a> {
     /// The name to log in with.
     pub username: &'a str,
-    /// The password, of which only digests are kept.
+    /// The password. Only digests of it are stored.
     pub password: &'a Secret,
     /// Whether the user is an administrator of the account.
     pub is_admin: bool,
 }
 
-/// Whether the store has what tokens are made and checked with, in the section that counts everywhere.
+/// Whether the store has a signing key and a system secret, in the section `default`.
 ///
 /// # Errors
 /// What the store answers.
@@ -48,8 +48,8 @@ pub async fn is_set_up(store: &dyn Backend, deadline: Deadline) -> Result<bool> 
     is_set_up_for(store, &Settings::default(), deadline).await
 }
 
-/// Whether the store has what tokens are made and checked with, in the sections that count for a node
-/// and a zone.
+/// Whether the store has a signing key and a system secret, in the sections that count at the settings'
+/// node and zone.
 ///
 /// # Errors
 /// What the store answers.
@@ -57,7 +57,7 @@ pub async fn is_set_up_for(store: &dyn Backend, settings: &Settings, deadline: D
     Ok(state(store, settings, deadline).await? == State::Complete)
 }
 
-/// How much of what tokens need a store has.
+/// Whether a store names a signing key and a system secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Absent,
@@ -75,11 +75,12 @@ async fn state(store: &dyn Backend, settings: &Settings, deadline: Deadline) -> 
     Ok(if is_complete { State::Complete } else { State::Incomplete })
 }
 
-/// Sees to it that the store has a signing key and a system secret. What is there stays as it is.
+/// Creates a signing key and a system secret, unless the store has both. Nothing is overwritten.
 ///
 /// # Errors
-/// What the store answers; `Invalid` where there is a `system_config/auth` without them: it is Kazoo's,
-/// which completes it when it starts, and two who complete it would each invalidate the other's tokens.
+/// What the store answers. `Invalid` if there is a `system_config/auth` that lacks one of them: Kazoo
+/// completes that document when it starts, and if this program did so too, each would invalidate the other's
+/// tokens.
 pub async fn ensure_system(store: &dyn Backend, deadline: Deadline) -> Result<()> {
     match state(store, &Settings::default(), deadline).await? {
         State::Absent => {}
@@ -102,7 +103,7 @@ pub async fn ensure_system(store: &dyn Backend, deadline: Deadline) -> Result<()
     match store.save(SystemDb::SystemConfig.name(), draft, deadline).await {
         Ok(_) => Ok(()),
         Err(error) if error.is_conflict() => {
-            // Somebody else was faster: theirs counts, and nobody will ever use the key made here.
+            // Another process was faster. Its key counts, so the key made here is deleted.
             store.delete(key_db, &kid, &key_rev, deadline).await?;
             let now = state(store, &Settings::default(), deadline).await?;
             if now == State::Complete { Ok(()) } else { Err(incomplete()) }
@@ -121,7 +122,7 @@ async fn ensure_dbs(store: &dyn Backend, deadline: Deadline) -> Result<()> {
 fn incomplete() -> StoreError {
     StoreError::Invalid(Cause::new(format!(
         "system_config/auth is there, but its section default lacks system_key or {SYSTEM_SECRET}; \
-         let Kazoo complete it, or delete it where there is no Kazoo"
+         let Kazoo complete it, or delete it if there is no Kazoo"
     )))
 }
 
@@ -129,14 +130,13 @@ fn cannot_make_key(error: BadKey) -> StoreError {
     StoreError::Invalid(Cause::with_source("no signing key could be made", error))
 }
 
-/// Creates an account, with its database and its copy among all accounts. The first account of a store,
-/// if it has no parent, becomes its master and may reach every other.
+/// Creates an account: its database, its document, and the copy in `accounts`. The first account of a store
+/// becomes the master if it has no parent, and may then reach every other account.
 ///
-/// An account is made without that right and gets it at the very end, so that whatever is left of a
-/// creation that broke off is an ordinary account.
+/// The account gets that right in the last step. If the creation breaks off, an ordinary account is left.
 ///
 /// # Errors
-/// What the store answers; `Missing` where the parent is not there.
+/// What the store answers; `Missing` if the parent does not exist.
 pub async fn create_account(
     store: &dyn Backend,
     account: &NewAccount<'_>,
@@ -153,7 +153,8 @@ pub async fn create_account(
     }
     let alphanum_name = search_name(account.name);
     if alphanum_name.is_empty() {
-        let reason = "an account's name needs a letter or digit of ASCII: logging in passes over all others";
+        let reason =
+            "an account's name needs an ASCII letter or digit, since logging in ignores all other characters";
         return Err(StoreError::Invalid(Cause::new(reason)));
     }
     let realm =
@@ -185,8 +186,8 @@ async fn has_no_accounts(store: &dyn Backend, deadline: Deadline) -> Result<bool
     Ok(find(store, SystemDb::Accounts.name(), deadline, |_| true).await?.is_none())
 }
 
-/// Whether this account is the store's master from now on: of several that claim it, one succeeds, and
-/// none where Kazoo or anybody else has said anything about it.
+/// Makes an account the store's master, unless `system_config/accounts` exists already. If several claim it at
+/// once, one succeeds. Answers whether this one did.
 async fn claim_mastership(store: &dyn Backend, id: &AccountId, deadline: Deadline) -> Result<bool> {
     let mut config = Map::new();
     config.insert("default".to_owned(), json!({"master_account_id": id.as_str()}));
@@ -210,7 +211,7 @@ async fn make_superduper(store: &dyn Backend, db: &DbName, id: &AccountId, deadl
 /// Creates a user.
 ///
 /// # Errors
-/// What the store answers; `Missing` where the account is not there, `Conflict` where the name is taken.
+/// What the store answers; `Missing` if the account does not exist, `Conflict` if the name is taken.
 pub async fn create_user(
     store: &dyn Backend,
     account_id: &AccountId,
@@ -270,8 +271,8 @@ pub async fn find_user(
     .await
 }
 
-/// The first document of a database that satisfies a condition, design documents left out. Commands may
-/// look at all.
+/// The first document of a database that satisfies a condition; design documents do not count. It reads the
+/// whole database, which only commands may do.
 async fn find(
     store: &dyn Backend,
     db: &DbName,
@@ -291,7 +292,7 @@ async fn find(
     Ok(None)
 }
 
-/// Creates the design documents that logging in to an account needs, where they are missing.
+/// Creates the design documents that logging in to an account needs, if they are missing.
 ///
 /// # Errors
 /// What the store answers.

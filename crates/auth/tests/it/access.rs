@@ -1,4 +1,4 @@
-//! Who may reach which account.
+//! Which caller may reach which account.
 
 use std::sync::Arc;
 

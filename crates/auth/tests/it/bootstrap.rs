@@ -1,4 +1,4 @@
-//! Setting up a store that nobody has set up.
+//! Setting up an empty store.
 
 use std::sync::Arc;
 
@@ -173,7 +173,7 @@ async fn the_first_account_without_a_parent_is_the_only_master(place: Arc<Place>
     authenticator.authorise(&caller, &target, GET, soon()).await.unwrap();
 }
 
-/// Whatever a creation that broke off has left, nobody gets the master's right by it.
+/// A creation that breaks off at any point gives no account the master's right.
 async fn a_store_with_accounts_has_no_new_master(place: Arc<Place>) {
     // There are accounts, but nothing is said of a master: Kazoo's store, or a creation that broke off.
     let world = World::new(&place).await;

@@ -11,7 +11,7 @@ use crate::support::{KID, World, account_id, id, identity_sig, key_document, pem
 
 const MOMENT: Duration = Duration::from_millis(20);
 
-/// A world whose memories of what is there last for a moment.
+/// A world whose documents are remembered for a moment only.
 async fn forgetful(place: &Place) -> World {
     World::with(place, Settings { remember_for: MOMENT, ..Settings::default() }).await
 }
@@ -66,7 +66,7 @@ async fn a_deleted_user_is_refused_once_the_memory_ends(place: Arc<Place>) {
     becomes(&world, &good, "invalid").await;
 }
 
-/// What is there is remembered for a minute by default: a busy client's tokens cost no reads.
+/// Documents are remembered for a minute by default, so a busy client's tokens cost no reads.
 async fn what_is_there_is_remembered(place: Arc<Place>) {
     let world = World::new(&place).await;
     let good = token("alpha_admin").signed();
@@ -94,7 +94,7 @@ async fn a_newer_secret_refuses_a_remembered_token(place: Arc<Place>) {
     assert_eq!(world.verdict(&good).await, "invalid");
 }
 
-/// What was absent is found soon after it is there, long before the memory of what is there ends.
+/// A document that was absent is found soon after it is written, long before other memories end.
 async fn what_is_absent_is_forgotten_sooner(place: Arc<Place>) {
     let settings = Settings { remember_absence_for: MOMENT, ..Settings::default() };
     let world = World::with(&place, settings).await;
@@ -108,7 +108,7 @@ async fn what_is_absent_is_forgotten_sooner(place: Arc<Place>) {
     becomes(&world, &of_new_account, "good").await;
 }
 
-/// Asking for what is not there costs one read, not one for each asking.
+/// Asking many times for an absent document costs one read.
 async fn what_is_absent_is_remembered_for_a_moment(place: Arc<Place>) {
     let world = World::with(
         &place,

@@ -202,7 +202,7 @@ async fn a_token_may_act_for_a_user_below(place: Arc<Place>) {
     }
 }
 
-/// Descent is what the database of all accounts says, where deleted accounts are nobody's.
+/// The database `accounts` decides who is below whom. A deleted account is below none.
 async fn a_deleted_account_is_below_nobody(place: Arc<Place>) {
     let world = World::new(&place).await;
     let wanted = json!({"account_id": id("gamma"), "owner_id": id("gamma_admin")});

@@ -227,7 +227,7 @@ async fn a_login_reaches_what_its_token_would(place: Arc<Place>) {
     }
 }
 
-/// This server cannot check a second factor, so it lets nobody in without one who needs it.
+/// This server cannot check a second factor, so a user who needs one cannot log in.
 async fn who_must_show_a_second_factor_is_not_let_in(place: Arc<Place>) {
     let world = world(&place).await;
     world.put("system_config", "accounts", json!({"default": {"master_account_id": id("master")}})).await;
@@ -269,7 +269,7 @@ async fn who_must_show_a_second_factor_is_not_let_in(place: Arc<Place>) {
     assert_eq!(outcome(&user_auth(&world, data).await), "invalid credentials");
 }
 
-/// What is said of a switch and is not true, switches off.
+/// Any value but true turns a switch off.
 async fn only_what_is_true_is_enabled(place: Arc<Place>) {
     let world = world(&place).await;
     let alpha = account_id("alpha").db();

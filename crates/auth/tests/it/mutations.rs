@@ -109,7 +109,7 @@ async fn no_claim_can_be_changed_under_a_signature(place: Arc<Place>) {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Whatever bytes the parts hold, they are refused without a fault.
+    /// Parts made of any bytes are refused without a fault.
     #[test]
     fn no_bytes_are_a_token(
         parts in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..64), 0..5),

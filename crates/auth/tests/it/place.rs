@@ -74,7 +74,7 @@ impl Place {
     }
 }
 
-/// Runs a test on a store of that kind, and removes what it made there, whatever came of it.
+/// Runs a test on a store of that kind, and removes what it made there, also if it fails.
 pub(crate) fn run<F: Future<Output = ()>>(kind: Kind, test: impl FnOnce(Arc<Place>) -> F) {
     let runtime = Builder::new_current_thread().enable_all().build().unwrap();
     let _inside = runtime.enter();

@@ -1,4 +1,4 @@
-//! Verifying never writes, whatever it is shown; only logging in may create the views that it needs.
+//! Verifying never writes. Only logging in may create views that it needs.
 
 use std::sync::Arc;
 

@@ -25,7 +25,7 @@ async fn check(world: &World, who: &str, asked: (&str, &[&str], &str), expected:
     );
 }
 
-/// Rules for anybody by any method, on groups.
+/// Rules for every caller and every method, on groups.
 fn for_groups(rules: Value) -> Value {
     json!({"_": {"_": {"groups": [{"rules": rules}]}}})
 }
@@ -68,7 +68,7 @@ async fn a_level_is_the_users_own_or_the_systems(place: Arc<Place>) {
     let put = json!({"groups": [{"rules": {"#": ["PUT"]}}]});
     let world = restricted(world, json!({"_": {"reader": {}, "user": put, "admin": {}}})).await;
     let alpha = account_id("alpha").db();
-    // A user who has no level is one of the least.
+    // A user without a level has the lowest level.
     world.change(alpha.as_str(), &id("alpha_user"), json!({"priv_level": null})).await;
     check(&world, "alpha_user", ("alpha", &[], "PUT"), "allowed").await;
     check(&world, "alpha", ("alpha", &[], "PUT"), "restricted").await;
@@ -76,7 +76,7 @@ async fn a_level_is_the_users_own_or_the_systems(place: Arc<Place>) {
     world.put("system_config", "crossbar.token_restrictions", defaults).await;
     let world = world.forgotten();
     check(&world, "alpha", ("alpha", &[], "PUT"), "allowed").await;
-    // A token in the name of a user who is gone.
+    // A token of a user that was deleted.
     world.remove(alpha.as_str(), &id("alpha_admin")).await;
     let unsigned = token("alpha_admin").claim("identity_sig", None).signed();
     let world = world.forgotten();
@@ -171,7 +171,7 @@ async fn the_systems_rules_stand_in_for_an_accounts(place: Arc<Place>) {
     check(&world, "alpha_admin", ("alpha", &[], "GET"), "allowed").await;
     check(&world, "alpha_admin", ("alpha", &[], "PUT"), "restricted").await;
     check(&world, "beta_admin", ("beta", &[], "PUT"), "restricted").await;
-    // What is no object is no rule, and the master is exempt.
+    // A value that is no object is no rule, and the master is exempt.
     check(&world, "alpha", ("alpha", &[], "PUT"), "allowed").await;
     check(&world, "master_admin", ("alpha", &[], "PUT"), "allowed").await;
     // An account that says nothing about the method leaves it to the system; one that does, decides.
@@ -202,7 +202,7 @@ async fn a_restriction_outranks_reach(place: Arc<Place>) {
     check(&world, "alpha_admin", ("beta", &[], "GET"), "restricted").await;
 }
 
-/// Who acts as somebody else has that one's restrictions.
+/// A caller that acts as another user has the other user's restrictions.
 async fn who_acts_as_another_is_restricted_as_that_one(place: Arc<Place>) {
     let world = World::new(&place).await;
     let gamma = account_id("gamma").db();

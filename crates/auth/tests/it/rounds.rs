@@ -296,8 +296,8 @@ fn even_the_first_request_of_all_waits_for_the_key_only_in_addition() {
     assert_eq!(of_key, [1, 1], "the key's document, then its attachment: {rounds:#?}");
 }
 
-/// Who makes up ids of keys and bearers causes a read with each at first, but soon it is known which there
-/// are; and those go on to count.
+/// The first made-up ids of keys and bearers cost a read each. After that the ids are listed, and only those
+/// that exist are read.
 #[test]
 fn made_up_ids_cost_next_to_nothing() {
     let counted = Counted::new();
@@ -317,7 +317,7 @@ fn made_up_ids_cost_next_to_nothing() {
     result.unwrap();
 }
 
-/// Those who want the same at the same time share one read.
+/// Requests that want the same document at the same time share one read.
 #[test]
 fn requests_at_the_same_time_share_their_reads() {
     let counted = Counted::new();

@@ -1,4 +1,4 @@
-//! What is printed shows no secret.
+//! Printed values show no secret.
 
 use std::sync::Arc;
 

@@ -93,7 +93,7 @@ impl World {
         world
     }
 
-    /// A store that has a key and a system secret, and nobody in it.
+    /// A store with a key and a system secret, and no accounts.
     pub(crate) async fn without_accounts(place: &Place, settings: Settings) -> Self {
         let store = place.store();
         for name in ["system_config", "system_auth", "accounts", "services"] {
@@ -139,7 +139,7 @@ impl World {
         }
     }
 
-    /// Writes a document, whatever was there before.
+    /// Writes a document over any earlier one.
     pub(crate) async fn put(&self, db_name: &str, doc: &str, body: Value) {
         let doc = DocId::from_store(doc.to_owned());
         let base = self.store.fetch(&db(db_name), &doc, soon()).await.ok().map(|doc| doc.rev().clone());
@@ -271,7 +271,7 @@ impl Token {
         self
     }
 
-    /// What is signed.
+    /// The signed part.
     pub(crate) fn body(&self) -> String {
         format!("{}.{}", base64url(self.header.to_string()), base64url(self.claims.to_string()))
     }
