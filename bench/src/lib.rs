@@ -1,5 +1,5 @@
 //! What the benches share: accounts in a store, a server over it, and clients that send plain HTTP.
-//! Nothing of the project's crates is used: the built binary is driven from outside.
+//! The built binary is driven from outside. Of the project's crates only `plain_http` is used.
 
 #![forbid(unsafe_code)]
 

@@ -1,10 +1,12 @@
-//! One request over one connection, sent as it stands, so that a test can send what no client would.
+//! One request over one connection. It is sent as it stands, so that a test can send what no client would.
 
-use std::io::{Read as _, Write as _};
+use std::io::{BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-/// An answer as it came, its body unwrapped from chunks and gzip.
+use plain_http::{AnswerTo, read_answer};
+
+/// An answer. Its body is joined from chunks and uncompressed.
 #[derive(Debug)]
 pub(crate) struct Response {
     pub(crate) status: u16,
@@ -57,54 +59,22 @@ pub(crate) fn try_send(
     }
     request.push_str("\r\n");
     connection.write_all(request.as_bytes())?;
-    // A server that refuses a body early may close before all of it is sent; its answer counts.
+    // A server that refuses a body early may close before all of it is sent. Its answer counts.
     let _ = connection.write_all(body);
-    let mut raw = Vec::new();
-    if let Err(error) = connection.read_to_end(&mut raw)
-        && raw.is_empty()
-    {
-        return Err(error);
+    let mut connection = BufReader::new(connection);
+    let to = if method == "HEAD" { AnswerTo::Head } else { AnswerTo::Other };
+    let plain_http::Answer { status, headers, body } = read_answer(&mut connection, to)?;
+    let mut response = Response { status, headers, body };
+    let mut rest = Vec::new();
+    // The connection may end with a reset, which takes nothing from a complete answer.
+    let _ = connection.read_to_end(&mut rest);
+    if !rest.is_empty() {
+        return Err(std::io::Error::other(format!("{} bytes behind the answer", rest.len())));
     }
-    parse(&raw).ok_or_else(|| {
-        std::io::Error::other(format!(
-            "no HTTP answer: {:?}",
-            String::from_utf8_lossy(&raw[..raw.len().min(200)])
-        ))
-    })
-}
-
-fn parse(raw: &[u8]) -> Option<Response> {
-    let end = raw.windows(4).position(|window| window == b"\r\n\r\n")?;
-    let head = std::str::from_utf8(&raw[..end]).ok()?;
-    let mut lines = head.split("\r\n");
-    let status = lines.next()?.split(' ').nth(1)?.parse().ok()?;
-    let headers: Vec<_> = lines
-        .filter_map(|line| line.split_once(": "))
-        .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
-        .collect();
-    let mut response = Response { status, headers, body: raw[end + 4..].to_vec() };
-    if response.header("transfer-encoding") == Some("chunked") {
-        response.body = unchunk(&response.body)?;
-    }
-    if response.header("content-encoding") == Some("gzip") {
+    if response.header("content-encoding") == Some("gzip") && !response.body.is_empty() {
         let mut plain = Vec::new();
-        flate2::read::GzDecoder::new(&response.body[..]).read_to_end(&mut plain).ok()?;
+        flate2::read::GzDecoder::new(&response.body[..]).read_to_end(&mut plain)?;
         response.body = plain;
     }
-    Some(response)
-}
-
-/// None where the chunks end before their end is said.
-fn unchunk(mut raw: &[u8]) -> Option<Vec<u8>> {
-    let mut body = Vec::new();
-    loop {
-        let line_end = raw.windows(2).position(|window| window == b"\r\n")?;
-        let size = usize::from_str_radix(std::str::from_utf8(&raw[..line_end]).ok()?.trim(), 16).ok()?;
-        let chunk = raw.get(line_end + 2..line_end + 2 + size)?;
-        if size == 0 {
-            return Some(body);
-        }
-        body.extend_from_slice(chunk);
-        raw = raw.get(line_end + 2 + size + 2..)?;
-    }
+    Ok(response)
 }
