@@ -9,8 +9,8 @@ use futures::StreamExt as _;
 use kazoo::{AccountId, SystemDb};
 
 use super::{deadline, say, store_failure, with_store};
+use crate::arguments::{AccountCreate, Token, UserCreate, ViewsPush};
 use crate::failure::Failure;
-use crate::settings::{AccountCreate, Token, UserCreate, ViewsPush};
 
 /// The longest password that is read, in bytes.
 const MAX_PASSWORD: u64 = 4096;

@@ -4,8 +4,8 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{TcpStream, ToSocketAddrs as _};
 use std::time::Duration;
 
+use crate::arguments::Healthcheck;
 use crate::failure::Failure;
-use crate::settings::Healthcheck;
 
 /// How long the server may take.
 const PATIENCE: Duration = Duration::from_secs(3);

@@ -14,8 +14,9 @@ use std::time::Duration;
 use datastore::{Backend, Deadline, StoreError};
 use tokio::runtime::Runtime;
 
+use crate::arguments::StoreArguments;
 use crate::failure::Failure;
-use crate::settings::StoreArguments;
+use crate::stack;
 
 /// How long a command waits for one answer of the store.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -26,9 +27,9 @@ where
     F: Future<Output = Result<(), Failure>>,
     W: FnOnce(Arc<dyn Backend>) -> F,
 {
-    let location = arguments.location()?;
+    let settings = arguments.settings()?;
     let runtime = runtime()?;
-    let store = location.open(runtime.handle())?;
+    let store = stack::build(&settings, runtime.handle())?;
     runtime.block_on(work(store))
 }
 

@@ -17,9 +17,11 @@ use validation::Schema;
 
 use super::{demo, runtime};
 use crate::app::{App, node_digest};
+use crate::arguments::Serve;
 use crate::failure::Failure;
 use crate::http;
-use crate::settings::{Serve, ServeSettings};
+use crate::settings::ServeSettings;
+use crate::stack;
 
 /// How long requests that are under way may take to finish once the server is told to stop.
 const GRACE_SECONDS: u64 = 8;
@@ -32,13 +34,12 @@ const PURGE_PATIENCE: Duration = Duration::from_secs(60);
 const HEALTH_PATIENCE: Duration = Duration::from_secs(2);
 
 pub(crate) fn run(arguments: Serve) -> Result<(), Failure> {
-    let settings = arguments.settings()?;
-    let location = arguments.store.location()?;
+    let (settings, store_settings) = arguments.settings()?;
     let store_runtime = runtime()?;
     let opened = Opened {
-        store: location.open(store_runtime.handle())?,
-        name: location.to_string(),
-        is_own: location.is_own(),
+        store: stack::build(&store_settings, store_runtime.handle())?,
+        name: store_settings.location.to_string(),
+        is_own: store_settings.location.is_own(),
     };
     actix_web::rt::System::new().block_on(serve(settings, opened, arguments.demo))
 }

@@ -15,15 +15,15 @@ use serde_json::{Map, Value};
 
 use super::accounts::push_views_of;
 use super::{deadline, store_failure, with_store};
+use crate::arguments::{Export, Import};
 use crate::failure::Failure;
-use crate::settings::{Export, Import};
 
 /// How many documents are written in one round trip.
 const BATCH: usize = 500;
 
 pub(crate) fn import(arguments: Import) -> Result<(), Failure> {
     let Import { store, file } = arguments;
-    let is_own = store.location()?.is_own();
+    let is_own = store.settings()?.location.is_own();
     let reader: Box<dyn BufRead> = if file.as_os_str() == "-" {
         Box::new(BufReader::new(std::io::stdin()))
     } else {
