@@ -24,6 +24,7 @@ mod pretty;
 mod settings;
 mod stack;
 mod stage;
+mod supervisor;
 
 use std::error::Error;
 

@@ -1,4 +1,4 @@
-//! `serve`: the API and the admin listener, from start to graceful stop.
+//! `serve`: the API, the admin listener and the background tasks, from start to graceful stop.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -12,6 +12,7 @@ use datastore::{Backend, Deadline, StoreError};
 use futures::future;
 use groups::Groups;
 use kazoo::Place;
+use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 use validation::Schema;
 
@@ -22,11 +23,15 @@ use crate::failure::Failure;
 use crate::http;
 use crate::settings::ServeSettings;
 use crate::stack;
+use crate::supervisor::{StopSignal, Supervisor};
 
-/// How long requests that are under way may take to finish once the server is told to stop.
+/// How long running requests may take to finish once the server is told to stop.
 const GRACE_SECONDS: u64 = 8;
 
-/// How often logged-out tokens are looked through, and how long that may take.
+/// How long background tasks may take to stop after that. Both together stay below ten seconds.
+const TASK_PATIENCE: Duration = Duration::from_secs(1);
+
+/// How often expired logged-out tokens are deleted, and how long that may take.
 const PURGE_INTERVAL: Duration = Duration::from_secs(3600);
 const PURGE_PATIENCE: Duration = Duration::from_secs(60);
 
@@ -41,7 +46,7 @@ pub(crate) fn run(arguments: Serve) -> Result<(), Failure> {
         name: store_settings.location.to_string(),
         is_own: store_settings.location.is_own(),
     };
-    actix_web::rt::System::new().block_on(serve(settings, opened, arguments.demo))
+    actix_web::rt::System::new().block_on(serve(settings, opened, arguments.demo, store_runtime.handle()))
 }
 
 /// The store that is served.
@@ -53,13 +58,20 @@ struct Opened {
     is_own: bool,
 }
 
-async fn serve(settings: ServeSettings, opened: Opened, is_demo: bool) -> Result<(), Failure> {
+async fn serve(
+    settings: ServeSettings,
+    opened: Opened,
+    is_demo: bool,
+    runtime: &Handle,
+) -> Result<(), Failure> {
     let Opened { store, name, is_own } = opened;
     let greeting = if is_demo { Some(demo::prepare(&store, is_own).await?) } else { None };
     let shared = Data::new(app(settings.clone(), store, is_own));
     check_set_up(&shared.auth).await?;
     log::info!(store = name.as_str(); "opened the store");
-    actix_web::rt::spawn(purge_logged_out(shared.clone()));
+    let supervisor = Supervisor::new(runtime.clone());
+    let auth = Arc::clone(&shared.auth);
+    supervisor.start("purge of logged-out tokens", move |stop| purge_logged_out(Arc::clone(&auth), stop));
 
     let api_shared = shared.clone();
     let api = HttpServer::new(move || {
@@ -92,14 +104,14 @@ async fn serve(settings: ServeSettings, opened: Opened, is_demo: bool) -> Result
     stop_on_signal([api.handle(), admin.handle()])?;
     log::info!(address = api_address.to_string().as_str(), admin_address = admin_address.to_string().as_str(); "serving");
     if let Some(greeting) = greeting {
-        // Whoever reads the output may be gone; that is no reason to stop serving.
+        // Serving goes on even if nobody reads the output.
         if super::say(&greeting.text(api_address)).is_err() {
-            log::warn!("how to use the demo could not be printed");
+            log::warn!("the demo's greeting could not be printed");
         }
     }
-    future::try_join(api, admin)
-        .await
-        .map_err(|error| Failure::run(format!("the server broke off: {error}")))?;
+    let served = future::try_join(api, admin).await;
+    supervisor.stop(TASK_PATIENCE).await;
+    served.map_err(|error| Failure::run(format!("the server broke off: {error}")))?;
     log::info!("stopped");
     Ok(())
 }
@@ -156,7 +168,7 @@ fn stop_on_signal(handles: [ServerHandle; 2]) -> Result<(), Failure> {
     let (mut terminate, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
     actix_web::rt::spawn(async move {
         future::select(Box::pin(terminate.recv()), Box::pin(interrupt.recv())).await;
-        log::info!("stopping: requests under way may finish");
+        log::info!("stopping: running requests may finish");
         for handle in handles {
             handle.stop(true).await;
         }
@@ -164,15 +176,17 @@ fn stop_on_signal(handles: [ServerHandle; 2]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Forgets logged-out tokens once they have ended, every hour.
-async fn purge_logged_out(app: Data<App>) {
+/// Deletes the records of logged-out tokens that have expired, every hour.
+async fn purge_logged_out(auth: Arc<Authenticator>, mut stop: StopSignal) -> Result<(), String> {
     loop {
-        match app.auth.purge_logged_out(Deadline::after(PURGE_PATIENCE)).await {
+        match auth.purge_logged_out(Deadline::after(PURGE_PATIENCE)).await {
             Ok(0) => {}
-            Ok(purged) => log::info!(purged; "forgot logged-out tokens that have ended"),
-            Err(error) => log::warn!("logged-out tokens were not looked through: {}", crate::chain(&error)),
+            Ok(purged) => log::info!(purged; "deleted the records of expired logged-out tokens"),
+            Err(error) => return Err(crate::chain(&error)),
         }
-        tokio::time::sleep(PURGE_INTERVAL).await;
+        if !stop.pause(PURGE_INTERVAL).await {
+            return Ok(());
+        }
     }
 }
 
