@@ -49,12 +49,12 @@ pub(crate) fn run(arguments: Serve) -> Result<(), Failure> {
     actix_web::rt::System::new().block_on(serve(settings, opened, arguments.demo, store_runtime.handle()))
 }
 
-/// The store that is served.
+/// The store to serve.
 struct Opened {
     store: Arc<dyn Backend>,
-    /// What to call it, without credentials.
+    /// Its location, without credentials.
     name: String,
-    /// Whether it is this program's alone: in a CouchDB the design documents may be Kazoo's.
+    /// Whether only this program uses it. In a CouchDB, the design documents may be Kazoo's.
     is_own: bool,
 }
 
@@ -111,7 +111,7 @@ async fn serve(
     }
     let served = future::try_join(api, admin).await;
     supervisor.stop(TASK_PATIENCE).await;
-    served.map_err(|error| Failure::run(format!("the server broke off: {error}")))?;
+    served.map_err(|error| Failure::run(format!("the server failed: {error}")))?;
     log::info!("stopped");
     Ok(())
 }
@@ -136,8 +136,8 @@ fn app(settings: ServeSettings, store: Arc<dyn Backend>, is_own: bool) -> App {
     }
 }
 
-/// A store without what tokens are checked with would refuse everybody: say so at once. A store that
-/// does not answer now may do so later.
+/// Refuses to serve a store that lacks what tokens are checked with, because every request would fail.
+/// A store that does not answer is no reason to stop: it may answer later.
 async fn check_set_up(auth: &Authenticator) -> Result<(), Failure> {
     match auth.is_set_up(Deadline::after(HEALTH_PATIENCE)).await {
         Ok(true) => Ok(()),
@@ -161,7 +161,7 @@ fn cannot_listen(setting: &str, address: SocketAddr, error: &std::io::Error) -> 
     ))
 }
 
-/// Lets the servers finish what is under way when the process is told to end.
+/// On SIGTERM or SIGINT, stops the servers once their running requests have finished.
 fn stop_on_signal(handles: [ServerHandle; 2]) -> Result<(), Failure> {
     let listen =
         |kind| signal(kind).map_err(|error| Failure::setup(format!("cannot listen for signals: {error}")));
