@@ -2,7 +2,10 @@
 #
 #   make run     build the server, and serve a demo account on the embedded store
 #   make test    run all tests; installs what they need below target/ and node_modules
-#   make lint    check the formatting, and run clippy with warnings as errors
+#   make acceptance
+#                run what takes longer or needs more installs, 15 minutes at most: random requests from a
+#                new seed to the release build, for ACCEPTANCE_FUZZ_SECONDS (120)
+#   make lint    check the formatting, run clippy with warnings as errors, find unused dependencies
 #   make fmt     format the code
 #   make fuzz    send random requests from a new seed to the release build, for FUZZ_SECONDS (600)
 #   make bench   measure three things: the authentication of a warm request; listings of 100,000
@@ -15,9 +18,10 @@ STANDIN := crates/couchdb/standin
 CARGO := cargo
 DEMO_STORE ?= sqlite:data/demo.db
 FUZZ_SECONDS ?= 600
+ACCEPTANCE_FUZZ_SECONDS ?= 120
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint fmt fuzz bench audit up down release
+.PHONY: help run test acceptance lint fmt fuzz bench audit up down release
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -55,9 +59,17 @@ client-tools:
 	  as_root=$$([ "$$(id -u)" = 0 ] || echo sudo); \
 	  $$as_root apt-get update -qq && $$as_root apt-get install -y -qq $$missing; }
 
+# Tests that need RabbitMQ, haproxy, Chromium or packages, and long runs for reliability, belong here and
+# not in `test`, which a newcomer runs first and which must stay quick. What they need is installed here.
+# A failing run of the requests prints its seed.
+acceptance:
+	$(MAKE) fuzz FUZZ_SECONDS=$(ACCEPTANCE_FUZZ_SECONDS)
+
 lint:
 	$(CARGO) fmt --all -- --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	@command -v cargo-machete >/dev/null || $(CARGO) install --locked cargo-machete
+	$(CARGO) machete --with-metadata . bench
 
 fmt:
 	$(CARGO) fmt --all

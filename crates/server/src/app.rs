@@ -1,4 +1,4 @@
-//! What requests share: made once, in `serve`, outside of the workers.
+//! The state that all requests share. `serve` makes it once, outside the workers.
 
 use std::sync::Arc;
 
@@ -11,19 +11,19 @@ use validation::Schema;
 
 use crate::settings::ServeSettings;
 
-/// What requests share.
+/// The state that all requests share.
 pub(crate) struct App {
     /// The settings.
     pub(crate) settings: ServeSettings,
     /// The groups in the store.
     pub(crate) groups: Groups,
-    /// Who may do what.
+    /// Checks tokens and permissions.
     pub(crate) auth: Arc<Authenticator>,
-    /// How often each client may fail.
+    /// Limits how often each client may fail.
     pub(crate) buckets: Buckets,
-    /// What logging in with a user's credentials takes.
+    /// The schema of a login with a user's credentials.
     pub(crate) user_auth_schema: Schema,
-    /// What logging in with an account's key takes.
+    /// The schema of a login with an account's API key.
     pub(crate) api_auth_schema: Schema,
     /// The envelope's `version`.
     pub(crate) version: String,
@@ -31,7 +31,7 @@ pub(crate) struct App {
     pub(crate) node: String,
 }
 
-/// A node's name as envelopes show it: 22 characters that tell nobody the name.
+/// The digest of a node's name that envelopes show, in 22 characters.
 pub(crate) fn node_digest(node_name: &str) -> String {
     URL_SAFE_NO_PAD.encode(Md5::digest(node_name.as_bytes()))
 }

@@ -1,16 +1,16 @@
-//! The command line: what it looks like, and the two exit codes that are not success.
+//! The command line: its commands, and how a failed command ends.
 
 use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::arguments::{AccountCreate, Export, Healthcheck, Import, Serve, Token, UserCreate, ViewsPush};
 use crate::commands;
-use crate::settings::{AccountCreate, Export, Healthcheck, Import, Serve, Token, UserCreate, ViewsPush};
 
-/// Kazoo crossbar's groups API, on CouchDB or on a store of its own.
+/// The groups API of Kazoo's crossbar, on CouchDB or on an embedded store.
 #[derive(Debug, Parser)]
-#[command(name = "crossbar-groups", version, about)]
+#[command(name = "crossbar-groups", version)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -20,41 +20,47 @@ struct Cli {
 enum Command {
     /// Serve the API.
     Serve(Serve),
-    /// Read lines of {"db","doc"} into a store.
+    /// Import lines of {"db","doc"} into a store.
     Import(Import),
-    /// Write a store's documents as lines of {"db","doc"}.
+    /// Print a store's documents as lines of {"db","doc"}.
     Export(Export),
     /// Print a token for an account or a user.
     Token(Token),
-    /// Accounts.
+    /// Create accounts.
     #[command(subcommand)]
     Account(AccountCommand),
-    /// Users.
+    /// Create users.
     #[command(subcommand)]
     User(UserCommand),
-    /// Views.
+    /// Create views.
     #[command(subcommand)]
     Views(ViewsCommand),
-    /// Ask a running server whether it is well; exit code 0 if it is.
+    /// Ask a running server whether it is ready; exit code 0 means yes.
     Healthcheck(Healthcheck),
 }
 
 #[derive(Debug, Subcommand)]
 enum AccountCommand {
-    /// Create an account, and in an empty store all that tokens need.
+    /// Create an account. In an empty store, also create what tokens need.
     Create(AccountCreate),
 }
 
 #[derive(Debug, Subcommand)]
 enum UserCommand {
-    /// Create a user; the password comes by standard input or a prompt.
+    /// Create a user. The password is asked for, or read from standard input.
     Create(UserCreate),
 }
 
 #[derive(Debug, Subcommand)]
 enum ViewsCommand {
-    /// Create the design documents that are missing; those that are there stay as they are.
+    /// Create the design documents that are missing. Existing ones stay as they are.
     Push(ViewsPush),
+}
+
+/// The whole command line, for the test that compares it with the documentation.
+#[cfg(test)]
+pub(crate) fn command() -> clap::Command {
+    <Cli as clap::CommandFactory>::command()
 }
 
 /// Runs the command that the arguments name.
@@ -76,7 +82,7 @@ pub fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            // Where not even this can be written there is nobody to tell.
+            // If standard error is closed, there is nobody to tell.
             let _ = writeln!(std::io::stderr(), "crossbar-groups: {failure}");
             failure.exit_code()
         }

@@ -1,9 +1,9 @@
-//! How a command fails: one line for whoever ran it, and an exit code.
+//! How a command fails: one line on standard error, and an exit code.
 
 use std::fmt;
 use std::process::ExitCode;
 
-/// A command that could not do what it was asked for.
+/// Why a command failed.
 #[derive(Debug)]
 pub(crate) struct Failure {
     message: String,
@@ -11,12 +11,12 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
-    /// The settings or the surroundings are wrong: nothing was begun. Exit code 2.
+    /// The settings or the environment are wrong, and nothing was changed. Exit code 2.
     pub(crate) fn setup(message: impl Into<String>) -> Self {
         Self { message: message.into(), exit_code: 2 }
     }
 
-    /// Something went wrong on the way. Exit code 1.
+    /// Something went wrong while the command ran. Exit code 1.
     pub(crate) fn run(message: impl Into<String>) -> Self {
         Self { message: message.into(), exit_code: 1 }
     }

@@ -8,6 +8,7 @@
 
 mod answer;
 mod app;
+mod arguments;
 mod catalogue;
 pub mod cli;
 mod commands;
@@ -21,8 +22,9 @@ mod parameters;
 mod pipeline;
 mod pretty;
 mod settings;
+mod stack;
 mod stage;
-mod store;
+mod supervisor;
 
 use std::error::Error;
 

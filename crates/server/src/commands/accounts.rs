@@ -1,6 +1,6 @@
-//! `account create`, `user create`, `token`, `views push`: what a store needs before it is of use.
+//! `account create`, `user create`, `token` and `views push`: they prepare a store for serving.
 
-use std::io::{BufRead as _, IsTerminal as _, Read as _, Write as _};
+use std::io::{IsTerminal as _, Read as _};
 
 use auth::bootstrap::{self, NewAccount, NewUser};
 use auth::{Authenticator, Secret};
@@ -9,11 +9,11 @@ use futures::StreamExt as _;
 use kazoo::{AccountId, SystemDb};
 
 use super::{deadline, say, store_failure, with_store};
+use crate::arguments::{AccountCreate, Token, UserCreate, ViewsPush};
 use crate::failure::Failure;
-use crate::settings::{AccountCreate, Token, UserCreate, ViewsPush};
 
-/// The longest password that is read, in bytes.
-const MAX_PASSWORD: u64 = 4096;
+/// The longest password that is accepted, with its line end.
+const MAX_PASSWORD_BYTES: u64 = 4096;
 
 pub(crate) fn create_account(arguments: AccountCreate) -> Result<(), Failure> {
     let parent = arguments.parent.as_deref().map(account_id).transpose()?;
@@ -33,7 +33,7 @@ pub(crate) fn create_account(arguments: AccountCreate) -> Result<(), Failure> {
                     arguments.name
                 )));
             }
-            // Whoever made it may have been stopped before its views were there.
+            // The command that created the account may have been stopped before it created the views.
             push_views_of(&*store, &there).await?;
             return say(there.as_str());
         }
@@ -121,23 +121,27 @@ fn account_id(text: &str) -> Result<AccountId, Failure> {
     AccountId::parse(text).map_err(|error| Failure::setup(format!("{text:?} is no account id: {error}")))
 }
 
-/// The password, from standard input or from whoever sits at the terminal. Never from an argument,
-/// which every user of the machine could see.
+/// Reads the password from standard input or asks for it at the terminal, where it stays hidden. It is
+/// never an argument, because every user of the machine can see arguments.
 fn read_password(from_stdin: bool) -> Result<Secret, Failure> {
     let unreadable = |error: std::io::Error| Failure::run(format!("cannot read the password: {error}"));
-    let mut text = String::new();
-    if from_stdin {
-        std::io::stdin().take(MAX_PASSWORD).read_to_string(&mut text).map_err(unreadable)?;
+    let text = if from_stdin {
+        let mut text = String::new();
+        std::io::stdin().take(MAX_PASSWORD_BYTES + 1).read_to_string(&mut text).map_err(unreadable)?;
+        text
     } else if std::io::stdin().is_terminal() {
-        // It shows while it is typed: hiding it would take a terminal library.
-        let mut terminal = std::io::stderr();
-        write!(terminal, "Password (it will show): ").and_then(|()| terminal.flush()).map_err(unreadable)?;
-        std::io::stdin().lock().take(MAX_PASSWORD).read_line(&mut text).map_err(unreadable)?;
+        rpassword::prompt_password("Password: ").map_err(unreadable)?
     } else {
         return Err(Failure::setup(
             "there is no terminal to ask for the password: pipe it in and add --password-stdin",
         ));
+    };
+    let is_too_long = u64::try_from(text.len()).map_or(true, |bytes| bytes > MAX_PASSWORD_BYTES);
+    match text.trim_end_matches(['\r', '\n']) {
+        "" => Err(Failure::setup("the password is empty")),
+        _ if is_too_long => {
+            Err(Failure::setup(format!("the password is longer than {MAX_PASSWORD_BYTES} bytes")))
+        }
+        password => Ok(Secret::new(password)),
     }
-    let password = text.trim_end_matches(['\r', '\n']);
-    if password.is_empty() { Err(Failure::setup("the password is empty")) } else { Ok(Secret::new(password)) }
 }

@@ -16,10 +16,10 @@ use crate::failure::Failure;
 /// The account's name.
 const ACCOUNT: &str = "demo";
 
-/// Its administrator, whose password is random: the token is what lets people in.
+/// Its administrator. The password is random and never shown, because people use the token.
 const ADMIN: &str = "admin";
 
-/// How long the token is good, in seconds.
+/// How long the token is valid, in seconds.
 const TOKEN_TTL: u32 = 86_400;
 
 /// How to use the demo.
@@ -29,8 +29,8 @@ pub(crate) struct Greeting {
     token: String,
 }
 
-/// Sees to it that the demo account is there. One of that name is taken for it only in a store that is
-/// this program's own: in a Kazoo's, it is somebody's.
+/// Makes sure that the demo account exists. An account of that name counts as the demo account only in an
+/// embedded store; in a Kazoo's CouchDB it belongs to somebody.
 pub(crate) async fn prepare(store: &Arc<dyn Backend>, is_own: bool) -> Result<Greeting, Failure> {
     let failure = store_failure("the demo account could not be made");
     let found = bootstrap::find_account(&**store, ACCOUNT, deadline()).await.map_err(&failure)?;
@@ -70,7 +70,7 @@ pub(crate) async fn prepare(store: &Arc<dyn Backend>, is_own: bool) -> Result<Gr
     Ok(Greeting { account_id: account_id.to_string(), user_id: user_id.to_string(), token })
 }
 
-/// A few groups, made like any client's: through the token, the access that it gives, and the domain.
+/// Creates a few groups the way a client's request does: the token is verified and the access checked.
 async fn make_groups(
     store: &Arc<dyn Backend>,
     auth: &Authenticator,
@@ -102,7 +102,7 @@ async fn make_groups(
 }
 
 impl Greeting {
-    /// What to paste into a shell.
+    /// The lines to paste into a shell.
     pub(crate) fn text(&self, address: SocketAddr) -> String {
         let Self { account_id, user_id, token } = self;
         let account = format!("http://{address}/v2/accounts/{account_id}");

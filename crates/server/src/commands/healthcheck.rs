@@ -1,13 +1,14 @@
-//! `healthcheck`: asks a running server, for a container's engine that has no other program to ask with.
+//! `healthcheck`: asks a running server whether it is ready. It exists for containers, whose image holds no
+//! other program that could ask.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{TcpStream, ToSocketAddrs as _};
 use std::time::Duration;
 
+use crate::arguments::Healthcheck;
 use crate::failure::Failure;
-use crate::settings::Healthcheck;
 
-/// How long the server may take.
+/// How long each step of the request may take.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 pub(crate) fn run(arguments: &Healthcheck) -> Result<(), Failure> {
@@ -22,7 +23,7 @@ pub(crate) fn run(arguments: &Healthcheck) -> Result<(), Failure> {
     }
 }
 
-/// The first line of the answer.
+/// Sends the request and reads the first line of the answer.
 fn ask(authority: &str) -> std::io::Result<String> {
     let address = authority.to_socket_addrs()?.next().ok_or(std::io::ErrorKind::NotFound)?;
     let mut connection = TcpStream::connect_timeout(&address, PATIENCE)?;

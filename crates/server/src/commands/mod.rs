@@ -1,4 +1,4 @@
-//! What the binary can do, a file for each group of commands.
+//! The commands of the binary, one file for each group of them.
 
 pub(crate) mod accounts;
 mod demo;
@@ -14,25 +14,26 @@ use std::time::Duration;
 use datastore::{Backend, Deadline, StoreError};
 use tokio::runtime::Runtime;
 
+use crate::arguments::StoreArguments;
 use crate::failure::Failure;
-use crate::settings::StoreArguments;
+use crate::stack;
 
 /// How long a command waits for one answer of the store.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Runs a command that works on a store and then ends.
+/// Opens the store and runs a command on it.
 fn with_store<F, W>(arguments: &StoreArguments, work: W) -> Result<(), Failure>
 where
     F: Future<Output = Result<(), Failure>>,
     W: FnOnce(Arc<dyn Backend>) -> F,
 {
-    let location = arguments.location()?;
+    let settings = arguments.settings()?;
     let runtime = runtime()?;
-    let store = location.open(runtime.handle())?;
+    let store = stack::build(&settings, runtime.handle())?;
     runtime.block_on(work(store))
 }
 
-/// The runtime that a store's connections live on.
+/// The runtime on which the connections to a CouchDB and the background tasks run.
 fn runtime() -> Result<Runtime, Failure> {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -42,17 +43,17 @@ fn runtime() -> Result<Runtime, Failure> {
         .map_err(|error| Failure::setup(format!("cannot start threads: {error}")))
 }
 
-/// The deadline of one answer of the store to a command.
+/// The deadline of a command's next call of the store.
 fn deadline() -> Deadline {
     Deadline::after(PATIENCE)
 }
 
-/// A command that the store failed.
+/// Turns an error of the store into the failure of a command.
 fn store_failure(what: &str) -> impl Fn(StoreError) -> Failure {
     move |error| Failure::run(format!("{what}: {}", crate::chain(&error)))
 }
 
-/// Prints a line for whoever ran the command, or for the program that reads it.
+/// Prints a line on standard output.
 fn say(line: &str) -> Result<(), Failure> {
     writeln!(std::io::stdout(), "{line}")
         .map_err(|error| Failure::run(format!("cannot write the output: {error}")))

@@ -1,4 +1,4 @@
-//! `serve`: the API and the admin listener, from start to graceful stop.
+//! `serve`: the API, the admin listener and the background tasks, from start to graceful stop.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -12,19 +12,26 @@ use datastore::{Backend, Deadline, StoreError};
 use futures::future;
 use groups::Groups;
 use kazoo::Place;
+use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 use validation::Schema;
 
 use super::{demo, runtime};
 use crate::app::{App, node_digest};
+use crate::arguments::Serve;
 use crate::failure::Failure;
 use crate::http;
-use crate::settings::{Serve, ServeSettings};
+use crate::settings::ServeSettings;
+use crate::stack;
+use crate::supervisor::{StopSignal, Supervisor};
 
-/// How long requests that are under way may take to finish once the server is told to stop.
+/// How long running requests may take to finish once the server is told to stop.
 const GRACE_SECONDS: u64 = 8;
 
-/// How often logged-out tokens are looked through, and how long that may take.
+/// How long background tasks may take to stop after that. Both together stay below ten seconds.
+const TASK_PATIENCE: Duration = Duration::from_secs(1);
+
+/// How often expired logged-out tokens are deleted, and how long that may take.
 const PURGE_INTERVAL: Duration = Duration::from_secs(3600);
 const PURGE_PATIENCE: Duration = Duration::from_secs(60);
 
@@ -32,33 +39,39 @@ const PURGE_PATIENCE: Duration = Duration::from_secs(60);
 const HEALTH_PATIENCE: Duration = Duration::from_secs(2);
 
 pub(crate) fn run(arguments: Serve) -> Result<(), Failure> {
-    let settings = arguments.settings()?;
-    let location = arguments.store.location()?;
+    let (settings, store_settings) = arguments.settings()?;
     let store_runtime = runtime()?;
     let opened = Opened {
-        store: location.open(store_runtime.handle())?,
-        name: location.to_string(),
-        is_own: location.is_own(),
+        store: stack::build(&store_settings, store_runtime.handle())?,
+        name: store_settings.location.to_string(),
+        is_own: store_settings.location.is_own(),
     };
-    actix_web::rt::System::new().block_on(serve(settings, opened, arguments.demo))
+    actix_web::rt::System::new().block_on(serve(settings, opened, arguments.demo, store_runtime.handle()))
 }
 
-/// The store that is served.
+/// The store to serve.
 struct Opened {
     store: Arc<dyn Backend>,
-    /// What to call it, without credentials.
+    /// Its location, without credentials.
     name: String,
-    /// Whether it is this program's alone: in a CouchDB the design documents may be Kazoo's.
+    /// Whether only this program uses it. In a CouchDB, the design documents may be Kazoo's.
     is_own: bool,
 }
 
-async fn serve(settings: ServeSettings, opened: Opened, is_demo: bool) -> Result<(), Failure> {
+async fn serve(
+    settings: ServeSettings,
+    opened: Opened,
+    is_demo: bool,
+    runtime: &Handle,
+) -> Result<(), Failure> {
     let Opened { store, name, is_own } = opened;
     let greeting = if is_demo { Some(demo::prepare(&store, is_own).await?) } else { None };
     let shared = Data::new(app(settings.clone(), store, is_own));
     check_set_up(&shared.auth).await?;
     log::info!(store = name.as_str(); "opened the store");
-    actix_web::rt::spawn(purge_logged_out(shared.clone()));
+    let supervisor = Supervisor::new(runtime.clone());
+    let auth = Arc::clone(&shared.auth);
+    supervisor.start("purge of logged-out tokens", move |stop| purge_logged_out(Arc::clone(&auth), stop));
 
     let api_shared = shared.clone();
     let api = HttpServer::new(move || {
@@ -91,14 +104,14 @@ async fn serve(settings: ServeSettings, opened: Opened, is_demo: bool) -> Result
     stop_on_signal([api.handle(), admin.handle()])?;
     log::info!(address = api_address.to_string().as_str(), admin_address = admin_address.to_string().as_str(); "serving");
     if let Some(greeting) = greeting {
-        // Whoever reads the output may be gone; that is no reason to stop serving.
+        // Serving goes on even if nobody reads the output.
         if super::say(&greeting.text(api_address)).is_err() {
-            log::warn!("how to use the demo could not be printed");
+            log::warn!("the demo's greeting could not be printed");
         }
     }
-    future::try_join(api, admin)
-        .await
-        .map_err(|error| Failure::run(format!("the server broke off: {error}")))?;
+    let served = future::try_join(api, admin).await;
+    supervisor.stop(TASK_PATIENCE).await;
+    served.map_err(|error| Failure::run(format!("the server failed: {error}")))?;
     log::info!("stopped");
     Ok(())
 }
@@ -123,8 +136,8 @@ fn app(settings: ServeSettings, store: Arc<dyn Backend>, is_own: bool) -> App {
     }
 }
 
-/// A store without what tokens are checked with would refuse everybody: say so at once. A store that
-/// does not answer now may do so later.
+/// Refuses to serve a store that lacks what tokens are checked with, because every request would fail.
+/// A store that does not answer is no reason to stop: it may answer later.
 async fn check_set_up(auth: &Authenticator) -> Result<(), Failure> {
     match auth.is_set_up(Deadline::after(HEALTH_PATIENCE)).await {
         Ok(true) => Ok(()),
@@ -148,14 +161,14 @@ fn cannot_listen(setting: &str, address: SocketAddr, error: &std::io::Error) -> 
     ))
 }
 
-/// Lets the servers finish what is under way when the process is told to end.
+/// On SIGTERM or SIGINT, stops the servers once their running requests have finished.
 fn stop_on_signal(handles: [ServerHandle; 2]) -> Result<(), Failure> {
     let listen =
         |kind| signal(kind).map_err(|error| Failure::setup(format!("cannot listen for signals: {error}")));
     let (mut terminate, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
     actix_web::rt::spawn(async move {
         future::select(Box::pin(terminate.recv()), Box::pin(interrupt.recv())).await;
-        log::info!("stopping: requests under way may finish");
+        log::info!("stopping: running requests may finish");
         for handle in handles {
             handle.stop(true).await;
         }
@@ -163,15 +176,17 @@ fn stop_on_signal(handles: [ServerHandle; 2]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Forgets logged-out tokens once they have ended, every hour.
-async fn purge_logged_out(app: Data<App>) {
+/// Deletes the records of logged-out tokens that have expired, every hour.
+async fn purge_logged_out(auth: Arc<Authenticator>, mut stop: StopSignal) -> Result<(), String> {
     loop {
-        match app.auth.purge_logged_out(Deadline::after(PURGE_PATIENCE)).await {
+        match auth.purge_logged_out(Deadline::after(PURGE_PATIENCE)).await {
             Ok(0) => {}
-            Ok(purged) => log::info!(purged; "forgot logged-out tokens that have ended"),
-            Err(error) => log::warn!("logged-out tokens were not looked through: {}", crate::chain(&error)),
+            Ok(purged) => log::info!(purged; "deleted the records of expired logged-out tokens"),
+            Err(error) => return Err(crate::chain(&error)),
         }
-        tokio::time::sleep(PURGE_INTERVAL).await;
+        if !stop.pause(PURGE_INTERVAL).await {
+            return Ok(());
+        }
     }
 }
 

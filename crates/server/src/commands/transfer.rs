@@ -1,6 +1,6 @@
 //! `import` and `export`: a store as lines of `{"db","doc"}`, so that one store moves into another.
 //! Attachments travel inside their documents. Revisions do not travel: the new store gives its own.
-//! An embedded store also gets the views that logging in needs, where the lines do not bring them.
+//! An embedded store also gets the views that logins need, unless the lines bring them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -15,15 +15,15 @@ use serde_json::{Map, Value};
 
 use super::accounts::push_views_of;
 use super::{deadline, store_failure, with_store};
+use crate::arguments::{Export, Import};
 use crate::failure::Failure;
-use crate::settings::{Export, Import};
 
-/// How many documents are written in one round trip.
+/// How many documents are written with one call of the store.
 const BATCH: usize = 500;
 
 pub(crate) fn import(arguments: Import) -> Result<(), Failure> {
     let Import { store, file } = arguments;
-    let is_own = store.location()?.is_own();
+    let is_own = store.settings()?.location.is_own();
     let reader: Box<dyn BufRead> = if file.as_os_str() == "-" {
         Box::new(BufReader::new(std::io::stdin()))
     } else {
@@ -83,7 +83,7 @@ fn parse_line(line: &str) -> Result<(DbName, Draft), String> {
 struct Importing<'a> {
     store: &'a dyn Backend,
     waiting: BTreeMap<DbName, Vec<Draft>>,
-    /// Whose databases there were documents for.
+    /// The accounts whose databases got documents.
     accounts: BTreeSet<AccountId>,
     imported: usize,
     there: usize,
@@ -109,7 +109,7 @@ impl Importing<'_> {
     }
 
     async fn flush(&mut self, db: &DbName, drafts: Vec<Draft>) -> Result<(), Failure> {
-        let failure = store_failure("the import broke off");
+        let failure = store_failure("the import stopped");
         self.store.create_db(db, deadline()).await.map_err(&failure)?;
         self.accounts.extend(AccountId::of_db(db));
         let answers = self.store.save_many(db, drafts.clone(), deadline()).await.map_err(&failure)?;
@@ -123,9 +123,10 @@ impl Importing<'_> {
         Ok(())
     }
 
-    /// A document that is there already is fine where it says the same; nothing is overwritten.
+    /// Compares a document with the stored one: equal content is fine, other content is refused. Nothing is
+    /// overwritten.
     async fn compare(&mut self, db: &DbName, draft: Draft) -> Result<(), Failure> {
-        let failure = store_failure("the import broke off");
+        let failure = store_failure("the import stopped");
         let stored = self.store.fetch(db, &draft.id, deadline()).await.map_err(&failure)?;
         let stored = with_attachments(self.store, db, &stored).await?;
         if without_attachments_digests(stored) == without_attachments_digests(draft.body) {
@@ -157,7 +158,7 @@ pub(crate) fn export(arguments: Export) -> Result<(), Failure> {
     });
     let only = only.transpose()?;
     with_store(&store, |store| async move {
-        let failure = store_failure("the export broke off");
+        let failure = store_failure("the export stopped");
         let dbs = match only {
             Some(db) => vec![db],
             None => store.list_dbs(deadline()).await.map_err(&failure)?,
@@ -200,7 +201,7 @@ async fn with_attachments(
     Ok(members)
 }
 
-/// Attachments may say more of themselves than their type and data.
+/// Keeps only the type and the data of each attachment, so that two stores can be compared.
 fn without_attachments_digests(mut members: Map<String, Value>) -> Map<String, Value> {
     if let Some(Value::Object(attachments)) = members.get_mut("_attachments") {
         for attachment in attachments.values_mut() {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::process::{run, run_ok};
+use crate::process::{binary, run, run_ok};
 
 fn check_refused(arguments: &[&str], code: i32, words: &[&str]) {
     let output = run(arguments, b"");
@@ -72,7 +72,44 @@ fn settings_that_make_no_sense_are_refused_by_name() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("settings.toml");
     std::fs::write(&file, "page_sizes = 3\n").unwrap();
-    check_refused(&["serve", "--config", &file.display().to_string()], 2, &["page_sizes"]);
+    let config = file.display().to_string();
+    check_refused(&["serve", "--config", &config], 2, &["line 1", "page_sizes", "did you mean page_size?"]);
+    // Every command refuses an unknown key.
+    check_refused(&["export", "--config", &config], 2, &["line 1", "page_sizes"]);
+}
+
+#[test]
+fn a_setting_comes_from_the_flag_else_the_environment_else_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("settings.toml");
+    std::fs::write(&file, "# three lines\n\npage_size = 0\n").unwrap();
+    let refusal = |arguments: &[&str], variable: Option<&str>| {
+        let mut command = binary();
+        command.args(["serve", "--api-version", "x"]).args(arguments).env("CROSSBAR_GROUPS_CONFIG", &file);
+        command.envs(variable.map(|value| ("CROSSBAR_GROUPS_PAGE_SIZE", value)));
+        String::from_utf8(command.output().unwrap().stderr).unwrap()
+    };
+    let in_file = format!("the setting page_size (from {}, line 3) must be at least 1", file.display());
+    assert!(refusal(&[], None).contains(&in_file));
+    let in_environment = "the setting page_size (from the environment) must be a whole number, not \"x\"";
+    assert!(refusal(&[], Some("x")).contains(in_environment));
+    let empty = "the setting page_size (from the environment) must be a whole number, not \"\"";
+    assert!(refusal(&[], Some("")).contains(empty), "an empty variable is a value");
+    assert!(
+        refusal(&["--page-size", "y"], Some("x"))
+            .contains("the setting page_size must be a whole number, not \"y\"")
+    );
+}
+
+#[test]
+fn every_command_honours_the_settings_of_its_store() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = format!("sqlite:{}", folder.path().join("store.db").display());
+    let create = ["account", "create", "--store", &store, "--name", "a", "--sqlite-max-document-bytes", "10"];
+    check_refused(&create, 1, &["10"]);
+    let account = "0".repeat(32);
+    let token = ["token", "--store", &store, "--account", &account, "--couchdb-read-retries", "x"];
+    check_refused(&token, 2, &["couchdb_read_retries"]);
 }
 
 #[test]

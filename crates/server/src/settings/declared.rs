@@ -1,0 +1,146 @@
+//! Every setting. To add one, add a row here, and one to the table in `docs/deploy.md`.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use embedded::Durability;
+use ipnet::IpNet;
+
+use super::given::Layers;
+use super::location::StoreLocation;
+use super::setting::Default::{Found, Nothing, Value};
+use super::setting::{Group, Setting, settings};
+use crate::failure::Failure;
+
+settings! {
+    /// The settings of `serve`, complete and checked.
+    pub(crate) struct ServeSettings in "Server" {
+        /// The address of the API.
+        listen: SocketAddr = "listen" "ADDRESS", Value("127.0.0.1:8000");
+        /// The address of health checks.
+        admin_listen: SocketAddr = "admin_listen" "ADDRESS", Value("127.0.0.1:8001");
+        /// How many threads serve requests.
+        workers: usize = "workers" "N", Found("one for each processor", processors), 1..=1_024;
+        /// How many connections each thread serves at once.
+        max_connections: usize = "max_connections" "N", Value("10000");
+        /// The largest request body that is accepted, in bytes.
+        max_body_bytes: u64 = "max_body_bytes" "BYTES", Value("8000000");
+        /// How long a request body may take to arrive, in milliseconds.
+        body_timeout: Duration = "body_timeout_ms" "MS", Value("60000");
+        /// How long the store may take for one request, and again for each further batch of a listing,
+        /// in milliseconds.
+        store_timeout: Duration = "store_timeout_ms" "MS", Value("5000");
+        /// How many groups a page holds when the client does not say.
+        page_size: u64 = "page_size" "N", Value("50");
+        /// The name of this node. Envelopes show a digest of it.
+        node_name: String = "node_name" "NAME", Found("crossbar_groups@ and the host's name", node_name);
+        /// The version that envelopes show.
+        api_version: String = "api_version" "TEXT", Value("5.0.0");
+        /// The Kazoo node whose section of a system_config document is read first.
+        kazoo_node: Option<String> = "kazoo_node" "NAME", Nothing("no section of a node");
+        /// The Kazoo zone whose section of a system_config document is read second.
+        kazoo_zone: Option<String> = "kazoo_zone" "NAME", Nothing("no section of a zone");
+        /// Refuse tokens that never expire and tokens that no identity has signed.
+        strict_tokens: bool = "strict_tokens" "BOOL", Value("false");
+        /// The proxies whose X-Forwarded-For header is trusted: addresses, or networks like 10.0.0.0/8,
+        /// separated by commas.
+        reverse_proxies: Option<Vec<IpNet>> = "reverse_proxies" "ADDRESSES",
+            Nothing("those of system_config/crossbar, else 127.0.0.1");
+    }
+}
+
+settings! {
+    /// Where documents are kept.
+    pub(crate) struct PlaceSettings in "Store" {
+        /// Where documents are kept: sqlite:PATH for a file, or http(s)://USER:PASSWORD@HOST:5984 for a
+        /// CouchDB.
+        location: StoreLocation = "store" "URL", Value("sqlite:data/crossbar-groups.db");
+    }
+}
+
+settings! {
+    /// The settings of the embedded store.
+    pub(crate) struct EmbeddedSettings in "Embedded store (sqlite:PATH)" {
+        /// When a write is synced to disk: full syncs it before it is acknowledged; normal syncs later,
+        /// and a power cut may lose the last writes.
+        durability: Durability = "sqlite_sync" "MODE", Value("full");
+        /// How many threads read views and feeds.
+        reader_threads: usize = "sqlite_reader_threads" "N", Value("2"), 1..=256;
+        /// How many writes may wait; more wait until there is room.
+        write_queue: usize = "sqlite_write_queue" "N", Value("1024"), 1..=1_000_000;
+        /// The largest document, in bytes of JSON without its attachments.
+        max_document_bytes: usize = "sqlite_max_document_bytes" "BYTES", Value("8000000"), 1..=1_000_000_000;
+        /// How long each batch of a view or feed after the first may take, in milliseconds.
+        batch_timeout: Duration = "sqlite_batch_timeout_ms" "MS", Value("5000");
+        /// How many threads run map functions.
+        map_threads: usize = "sqlite_map_threads" "N", Value("2"), 1..=256;
+        /// How long a map function may take for one document, in milliseconds. Keep it below
+        /// --store-timeout-ms, or a slow map function makes writes fail.
+        map_time: Duration = "sqlite_map_time_ms" "MS", Value("2000");
+        /// How much memory a map function may use, and how much it may emit for one document, in bytes.
+        map_memory_bytes: usize = "sqlite_map_memory_bytes" "BYTES", Value("67108864"),
+            1_000_000..=4_000_000_000;
+        /// How much stack a map function may use, in bytes. The threads that run it have 2 MiB.
+        map_stack_bytes: usize = "sqlite_map_stack_bytes" "BYTES", Value("524288"), 65_536..=1_048_576;
+    }
+}
+
+settings! {
+    /// The settings of the CouchDB client.
+    pub(crate) struct CouchDbSettings in "CouchDB" {
+        /// How long it may take to open a connection, in milliseconds.
+        connect_timeout: Duration = "couchdb_connect_timeout_ms" "MS", Value("3000");
+        /// How long CouchDB may take to begin an answer, in milliseconds.
+        request_timeout: Duration = "couchdb_request_timeout_ms" "MS", Value("30000");
+        /// How long CouchDB may be silent between two parts of a view, in milliseconds.
+        batch_timeout: Duration = "couchdb_batch_timeout_ms" "MS", Value("5000");
+        /// How often a change feed must send something, in milliseconds. A feed that is silent for three
+        /// times as long is opened again.
+        heartbeat: Duration = "couchdb_feed_heartbeat_ms" "MS", Value("10000");
+        /// How long an unused connection is kept, in milliseconds. It must be less than CouchDB, or a
+        /// proxy in front of it, keeps the connection.
+        pool_idle_timeout: Duration = "couchdb_pool_idle_ms" "MS", Value("15000");
+        /// How many times a read is tried again after no answer or an answer of 502, 503 or 504.
+        read_retries: u32 = "couchdb_read_retries" "N", Value("2"), 0..=100;
+    }
+}
+
+/// What every command needs that opens a store.
+#[derive(Clone, Debug)]
+pub(crate) struct StoreSettings {
+    /// Where documents are kept.
+    pub(crate) location: StoreLocation,
+    /// The settings of an embedded store.
+    pub(crate) embedded: EmbeddedSettings,
+    /// The settings of a CouchDB client.
+    pub(crate) couchdb: CouchDbSettings,
+}
+
+impl Group for StoreSettings {
+    fn declared() -> Vec<Setting> {
+        [PlaceSettings::declared(), EmbeddedSettings::declared(), CouchDbSettings::declared()].concat()
+    }
+
+    fn read(layers: &Layers<'_>) -> Result<Self, Failure> {
+        Ok(Self {
+            location: PlaceSettings::read(layers)?.location,
+            embedded: EmbeddedSettings::read(layers)?,
+            couchdb: CouchDbSettings::read(layers)?,
+        })
+    }
+}
+
+/// Every setting. The settings file may hold all of them, whichever command reads it.
+pub(super) fn all() -> Vec<Setting> {
+    [ServeSettings::declared(), StoreSettings::declared()].concat()
+}
+
+fn processors() -> String {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get).to_string()
+}
+
+fn node_name() -> String {
+    let host =
+        std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_else(|_| "localhost".to_owned());
+    format!("crossbar_groups@{}", host.trim())
+}

@@ -1,0 +1,112 @@
+//! The settings file: TOML, one key a setting. It remembers the line of each key, for errors.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use toml::Spanned;
+
+use super::declared;
+use super::setting::{Setting, Shape};
+use crate::failure::Failure;
+
+/// How alike an unknown key and a known one must be, between 0 and 1, so that the known one is suggested.
+const LIKENESS: f64 = 0.7;
+
+/// A settings file that has been read. The default is an empty one.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct SettingsFile {
+    path: String,
+    entries: BTreeMap<&'static str, Entry>,
+}
+
+/// A value in a settings file.
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    /// As a flag would give it.
+    pub(super) text: String,
+    /// The line, counted from 1.
+    pub(super) line: usize,
+}
+
+impl SettingsFile {
+    /// Reads a file. Its keys must be known, and its values of the right type.
+    pub(crate) fn read(path: &Path) -> Result<Self, Failure> {
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            Failure::setup(format!("cannot read the settings file {}: {error}", path.display()))
+        })?;
+        Self::parse(path.display().to_string(), &text)
+    }
+
+    pub(super) fn parse(path: String, text: &str) -> Result<Self, Failure> {
+        let refused = |offset: usize, what: &str| {
+            let line = line_of(text, offset);
+            Failure::setup(format!("the settings file {path}, line {line}: {what}"))
+        };
+        // A map keeps the place of each key. Reading into a struct would lose the line of a bad value
+        // that TOML itself accepts, like a page size of 0.
+        let table: BTreeMap<Spanned<String>, Spanned<toml::Value>> =
+            toml::from_str(text).map_err(|error| {
+                // TOML's own message can have more lines than one.
+                let message = error.message().replace('\n', "; ");
+                refused(error.span().map_or(0, |span| span.start), &message)
+            })?;
+        let known = declared::all();
+        let mut entries = BTreeMap::new();
+        for (key, value) in table {
+            let start = key.span().start;
+            let setting = known
+                .iter()
+                .find(|setting| setting.key == key.get_ref())
+                .ok_or_else(|| refused(start, &unknown(key.get_ref(), &known)))?;
+            let text_of = text_of(setting, value.get_ref()).ok_or_else(|| {
+                refused(start, &format!("the setting {} must be {}", setting.key, wanted(setting)))
+            })?;
+            entries.insert(setting.key, Entry { text: text_of, line: line_of(text, start) });
+        }
+        Ok(Self { path, entries })
+    }
+
+    pub(super) fn find(&self, setting: &Setting) -> Option<&Entry> {
+        self.entries.get(setting.key)
+    }
+
+    pub(super) fn path(&self) -> &str {
+        &self.path
+    }
+}
+
+fn unknown(key: &str, known: &[Setting]) -> String {
+    let likeness = |setting: &&Setting| strsim::jaro_winkler(key, setting.key);
+    let nearest = known.iter().max_by(|one, other| likeness(one).total_cmp(&likeness(other)));
+    match nearest.filter(|setting| likeness(setting) >= LIKENESS) {
+        Some(setting) => format!("there is no setting {key:?}; did you mean {}?", setting.key),
+        None => format!("there is no setting {key:?}"),
+    }
+}
+
+/// The value as a flag would give it, if it is of the setting's type.
+fn text_of(setting: &Setting, value: &toml::Value) -> Option<String> {
+    match (setting.shape, value) {
+        (Shape::Text | Shape::Secret, toml::Value::String(text)) => Some(text.clone()),
+        (Shape::Number, toml::Value::Integer(number)) => Some(number.to_string()),
+        (Shape::Switch, toml::Value::Boolean(switch)) => Some(switch.to_string()),
+        (Shape::List, toml::Value::Array(items)) => {
+            let items: Option<Vec<_>> = items.iter().map(toml::Value::as_str).collect();
+            Some(items?.join(","))
+        }
+        _ => None,
+    }
+}
+
+fn wanted(setting: &Setting) -> &'static str {
+    match setting.shape {
+        Shape::Text | Shape::Secret => "text in quotes",
+        Shape::Number => "a whole number",
+        Shape::Switch => "true or false",
+        Shape::List => "a list of texts, like [\"one\", \"two\"]",
+    }
+}
+
+fn line_of(text: &str, offset: usize) -> usize {
+    1 + text.bytes().take(offset).filter(|byte| *byte == b'\n').count()
+}

@@ -1,0 +1,17 @@
+//! Settings, each declared once, in `declared`. A value comes from the flag, else from the environment,
+//! else from the settings file, else it is the default. A bad value is refused with the setting's name.
+
+mod declared;
+mod file;
+mod given;
+mod location;
+mod setting;
+mod value;
+
+pub(crate) use declared::{CouchDbSettings, EmbeddedSettings, ServeSettings, StoreSettings};
+pub(crate) use file::SettingsFile;
+pub(crate) use given::Given;
+pub(crate) use location::StoreLocation;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,176 @@
+//! Which value wins, what is refused and how, and that the documentation lists every setting.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use clap::{Args as _, Command, FromArgMatches as _};
+use couchdb::ServerUrl;
+
+use super::setting::{Default, Group, Setting};
+use super::{Given, ServeSettings, SettingsFile, StoreSettings, declared};
+use crate::failure::Failure;
+
+fn read<G: Group>(arguments: &[&str], file: &str) -> Result<G, Failure> {
+    let command = Given::<G>::augment_args(Command::new("test").no_binary_name(true));
+    let matches = command.try_get_matches_from(arguments).unwrap();
+    let file = SettingsFile::parse("settings.toml".to_owned(), file)?;
+    Given::<G>::from_arg_matches(&matches).unwrap().settings(&file)
+}
+
+fn check_refused<G: Group + std::fmt::Debug>(arguments: &[&str], file: &str, message: &str) {
+    let failure = read::<G>(arguments, file).unwrap_err();
+    assert_eq!(failure.to_string(), message);
+}
+
+#[test]
+fn a_flag_wins_over_the_file_and_the_file_over_the_default() {
+    let settings: ServeSettings = read(&["--page-size", "7"], "page_size = 9\nworkers = 3\n").unwrap();
+    assert_eq!((settings.page_size, settings.workers, settings.max_body_bytes), (7, 3, 8_000_000));
+}
+
+#[test]
+fn lists_and_switches_can_be_written_in_each_way() {
+    for (arguments, file) in [
+        (&["--reverse-proxies", "10.0.0.0/8,::1", "--strict-tokens"][..], ""),
+        (&["--reverse-proxies", "10.0.0.0/8", "--reverse-proxies", "::1", "--strict-tokens", "true"], ""),
+        (&[], "reverse_proxies = [\"10.0.0.0/8\", \"::1\"]\nstrict_tokens = true"),
+    ] {
+        let settings: ServeSettings = read(arguments, file).unwrap();
+        assert_eq!(settings.reverse_proxies.unwrap().len(), 2, "{arguments:?}");
+        assert!(settings.strict_tokens, "{arguments:?}");
+    }
+}
+
+#[test]
+fn nonsense_is_refused_by_name() {
+    let serve = check_refused::<ServeSettings>;
+    serve(&["--page-size", "0"], "", "the setting page_size must be at least 1");
+    serve(&["--page-size", "x"], "", "the setting page_size must be a whole number, not \"x\"");
+    serve(&["--workers", "100000"], "", "the setting workers must be at most 1024");
+    serve(
+        &["--body-timeout-ms", "99999999999999999999"],
+        "",
+        "the setting body_timeout_ms must be at most 86400000",
+    );
+    serve(&["--strict-tokens", "yes"], "", "the setting strict_tokens must be true or false, not \"yes\"");
+    serve(
+        &["--listen", "nowhere"],
+        "",
+        "the setting listen must be an address and a port, like 127.0.0.1:8000, not \"nowhere\"",
+    );
+    let store = check_refused::<StoreSettings>;
+    store(&["--sqlite-sync", "off"], "", "the setting sqlite_sync must be full or normal, not \"off\"");
+    store(&["--sqlite-map-threads", "0"], "", "the setting sqlite_map_threads must be at least 1");
+    store(
+        &["--sqlite-map-stack-bytes", "9"],
+        "",
+        "the setting sqlite_map_stack_bytes must be at least 65536",
+    );
+    store(
+        &["--couchdb-connect-timeout-ms", "0"],
+        "",
+        "the setting couchdb_connect_timeout_ms must be at least 1",
+    );
+    store(&["--store", "sqlite:"], "", "the setting store names no file: write sqlite:PATH");
+}
+
+#[test]
+fn a_fault_in_the_file_is_told_with_its_line() {
+    let check = check_refused::<ServeSettings>;
+    check(
+        &[],
+        "# x\n\npage_size = 0\n",
+        "the setting page_size (from settings.toml, line 3) must be at least 1",
+    );
+    check(
+        &[],
+        "workers = 1\npage_size = \"many\"\n",
+        "the settings file settings.toml, line 2: the setting page_size must be a whole number",
+    );
+    check(
+        &[],
+        "\npage_sizes = 1\n",
+        "the settings file settings.toml, line 2: there is no setting \"page_sizes\"; did you mean page_size?",
+    );
+    check(&[], "zzz = 1\n", "the settings file settings.toml, line 1: there is no setting \"zzz\"");
+    let failure = read::<ServeSettings>(&[], "workers = 1\nworkers = 2\n").unwrap_err().to_string();
+    assert!(failure.starts_with("the settings file settings.toml, line 2: duplicate key"), "{failure}");
+    let failure = read::<ServeSettings>(&[], "workers = 1\n[").unwrap_err().to_string();
+    assert!(failure.starts_with("the settings file settings.toml, line 2: "), "{failure}");
+    assert_eq!(failure.lines().count(), 1, "{failure}");
+}
+
+#[test]
+fn a_store_s_password_is_not_repeated() {
+    let failure = read::<StoreSettings>(&[], "store = \"ftp://admin:very-secret@host\"").unwrap_err();
+    assert!(!failure.to_string().contains("very-secret"), "{failure}");
+}
+
+/// The defaults of the table are those of the crates that the settings go to.
+#[test]
+fn the_stores_defaults_are_those_of_their_crates() {
+    let settings: StoreSettings = read(&[], "").unwrap();
+    let embedded = embedded::Settings::default();
+    let ours = crate::stack::embedded_settings(&settings.embedded);
+    assert_eq!(format!("{ours:?}"), format!("{embedded:?}"));
+    let couchdb = couchdb::Settings::new(ServerUrl::parse("http://127.0.0.1:5984").unwrap());
+    let ours = crate::stack::couchdb_settings(couchdb.clone(), &settings.couchdb);
+    assert_eq!(format!("{ours:?}"), format!("{couchdb:?}"));
+}
+
+#[test]
+fn the_stores_settings_reach_them() {
+    let arguments = ["--sqlite-sync", "normal", "--couchdb-read-retries", "0"];
+    let settings: StoreSettings = read(&arguments, "sqlite_map_time_ms = 77\n").unwrap();
+    let embedded = crate::stack::embedded_settings(&settings.embedded);
+    assert_eq!(embedded.durability, embedded::Durability::Normal);
+    assert_eq!(embedded.map_time, Duration::from_millis(77));
+    assert_eq!(settings.couchdb.read_retries, 0);
+}
+
+/// The rows of the table in `docs/deploy.md`, in one order.
+fn documented() -> Vec<String> {
+    let page = include_str!("../../../../docs/deploy.md");
+    let mut rows: Vec<_> = page.lines().filter(|line| line.starts_with("| `--")).map(str::to_owned).collect();
+    rows.sort();
+    rows
+}
+
+fn row(flag: &str, variable: &str, key: &str, default: &str) -> String {
+    format!("| `--{flag}` | `{variable}` | {key} | {default} |")
+}
+
+#[test]
+fn the_documentation_lists_every_setting() {
+    let settings: BTreeMap<_, Setting> =
+        declared::all().into_iter().map(|setting| (setting.key, setting)).collect();
+    let mut command = crate::cli::command();
+    let serve = command.find_subcommand_mut("serve").unwrap();
+    // What `serve` takes from the environment but is no setting of the file is listed too.
+    let mut declared: Vec<_> = serve
+        .get_arguments()
+        .filter_map(|argument| {
+            let flag = argument.get_long()?;
+            let variable = argument.get_env()?.to_str()?;
+            let Some(setting) = settings.get(argument.get_id().as_str()) else {
+                return Some(row(flag, variable, "", ""));
+            };
+            let default = match setting.default {
+                Default::Value(value) => format!("`{value}`"),
+                Default::Found(words, _) | Default::Nothing(words) => words.to_owned(),
+            };
+            Some(row(flag, variable, &format!("`{}`", setting.key), &default))
+        })
+        .collect();
+    declared.sort();
+    assert_eq!(declared.len(), settings.len() + 2, "every setting, --config and --demo");
+    let documented = documented();
+    let missing: Vec<_> = declared.iter().filter(|row| !documented.contains(row)).cloned().collect();
+    let gone: Vec<_> = documented.iter().filter(|row| !declared.contains(row)).cloned().collect();
+    assert!(
+        missing.is_empty() && gone.is_empty(),
+        "docs/deploy.md lacks:\n{}\nand has in vain:\n{}",
+        missing.join("\n"),
+        gone.join("\n")
+    );
+}

@@ -1,0 +1,137 @@
+//! The types that a setting can have, and how each is read from text.
+//!
+//! An error is the rest of a sentence that begins with the setting's name, like "must be at least 1".
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use embedded::Durability;
+use ipnet::IpNet;
+
+use super::location::StoreLocation;
+use super::setting::Shape;
+
+/// A type that a setting can have.
+pub(crate) trait Value: Sized {
+    /// How it is written.
+    const SHAPE: Shape;
+    /// The smallest and largest number, unless the setting has its own.
+    const RANGE: (u64, u64) = (1, u64::MAX);
+
+    /// Reads a value.
+    fn parse(text: &str, range: (u64, u64)) -> Result<Self, String>;
+
+    /// The value of a setting that has no text, where that means something.
+    fn absent() -> Option<Self> {
+        None
+    }
+}
+
+impl Value for String {
+    const SHAPE: Shape = Shape::Text;
+
+    fn parse(text: &str, _: (u64, u64)) -> Result<Self, String> {
+        Ok(text.to_owned())
+    }
+}
+
+impl<T: Value> Value for Option<T> {
+    const SHAPE: Shape = T::SHAPE;
+    const RANGE: (u64, u64) = T::RANGE;
+
+    fn parse(text: &str, range: (u64, u64)) -> Result<Self, String> {
+        T::parse(text, range).map(Some)
+    }
+
+    fn absent() -> Option<Self> {
+        Some(None)
+    }
+}
+
+impl Value for bool {
+    const SHAPE: Shape = Shape::Switch;
+
+    fn parse(text: &str, _: (u64, u64)) -> Result<Self, String> {
+        text.parse().map_err(|_| format!("must be true or false, not {text:?}"))
+    }
+}
+
+impl Value for u64 {
+    const SHAPE: Shape = Shape::Number;
+
+    fn parse(text: &str, (least, most): (u64, u64)) -> Result<Self, String> {
+        let number: i128 = text.parse().map_err(|_| format!("must be a whole number, not {text:?}"))?;
+        match Self::try_from(number) {
+            Ok(number) if number > most => Err(format!("must be at most {most}")),
+            Ok(number) if number >= least => Ok(number),
+            Err(_) if number > 0 => Err(format!("must be at most {most}")),
+            _ => Err(format!("must be at least {least}")),
+        }
+    }
+}
+
+impl Value for usize {
+    const SHAPE: Shape = Shape::Number;
+
+    fn parse(text: &str, range: (u64, u64)) -> Result<Self, String> {
+        Self::try_from(u64::parse(text, range)?).map_err(|_| "is too large for this machine".to_owned())
+    }
+}
+
+impl Value for u32 {
+    const SHAPE: Shape = Shape::Number;
+
+    fn parse(text: &str, range: (u64, u64)) -> Result<Self, String> {
+        Self::try_from(u64::parse(text, range)?).map_err(|_| format!("must be at most {}", Self::MAX))
+    }
+}
+
+/// In milliseconds, a day at most.
+impl Value for Duration {
+    const SHAPE: Shape = Shape::Number;
+    const RANGE: (u64, u64) = (1, 86_400_000);
+
+    fn parse(text: &str, range: (u64, u64)) -> Result<Self, String> {
+        u64::parse(text, range).map(Self::from_millis)
+    }
+}
+
+impl Value for SocketAddr {
+    const SHAPE: Shape = Shape::Text;
+
+    fn parse(text: &str, _: (u64, u64)) -> Result<Self, String> {
+        text.parse().map_err(|_| format!("must be an address and a port, like 127.0.0.1:8000, not {text:?}"))
+    }
+}
+
+impl Value for Vec<IpNet> {
+    const SHAPE: Shape = Shape::List;
+
+    fn parse(text: &str, _: (u64, u64)) -> Result<Self, String> {
+        let read = |part: &str| {
+            auth::network(part.trim())
+                .ok_or_else(|| format!("must hold addresses or networks, like 10.0.0.0/8, not {part:?}"))
+        };
+        text.split(',').map(read).collect()
+    }
+}
+
+impl Value for Durability {
+    const SHAPE: Shape = Shape::Text;
+
+    fn parse(text: &str, _: (u64, u64)) -> Result<Self, String> {
+        match text {
+            "full" => Ok(Self::Full),
+            "normal" => Ok(Self::Normal),
+            _ => Err(format!("must be full or normal, not {text:?}")),
+        }
+    }
+}
+
+impl Value for StoreLocation {
+    const SHAPE: Shape = Shape::Secret;
+
+    fn parse(text: &str, _: (u64, u64)) -> Result<Self, String> {
+        Self::parse(text)
+    }
+}

@@ -1,0 +1,60 @@
+//! Builds the stack of stores that the rest of the server uses. A store that stands before another one
+//! (a cache, notices, measurements) is added here and nowhere else.
+
+use std::sync::Arc;
+
+use couchdb::Client;
+use datastore::Backend;
+use embedded::Embedded;
+use tokio::runtime::Handle;
+
+use crate::failure::Failure;
+use crate::settings::{CouchDbSettings, EmbeddedSettings, StoreLocation, StoreSettings};
+
+/// Opens the store. The connections to a CouchDB live on `runtime`, whichever thread asks for them.
+pub(crate) fn build(settings: &StoreSettings, runtime: &Handle) -> Result<Arc<dyn Backend>, Failure> {
+    backend(settings, runtime)
+}
+
+fn backend(settings: &StoreSettings, runtime: &Handle) -> Result<Arc<dyn Backend>, Failure> {
+    match &settings.location {
+        StoreLocation::File(path) => {
+            let store = Embedded::open(path, embedded_settings(&settings.embedded))
+                .map_err(|error| Failure::setup(crate::chain(&error)))?;
+            Ok(Arc::new(store))
+        }
+        StoreLocation::CouchDb(url) => {
+            let settings = couchdb_settings(couchdb::Settings::new(url.clone()), &settings.couchdb);
+            let store = Client::on_runtime(settings, runtime.clone())
+                .map_err(|error| Failure::setup(crate::chain(&error)))?;
+            Ok(Arc::new(store))
+        }
+    }
+}
+
+pub(crate) fn embedded_settings(settings: &EmbeddedSettings) -> embedded::Settings {
+    embedded::Settings {
+        durability: settings.durability,
+        reader_threads: settings.reader_threads,
+        write_queue: settings.write_queue,
+        max_document_bytes: settings.max_document_bytes,
+        batch_timeout: settings.batch_timeout,
+        map_threads: settings.map_threads,
+        map_time: settings.map_time,
+        map_memory_bytes: settings.map_memory_bytes,
+        map_stack_bytes: settings.map_stack_bytes,
+        ..embedded::Settings::default()
+    }
+}
+
+pub(crate) fn couchdb_settings(base: couchdb::Settings, settings: &CouchDbSettings) -> couchdb::Settings {
+    couchdb::Settings {
+        connect_timeout: settings.connect_timeout,
+        request_timeout: settings.request_timeout,
+        batch_timeout: settings.batch_timeout,
+        heartbeat: settings.heartbeat,
+        pool_idle_timeout: settings.pool_idle_timeout,
+        read_retries: settings.read_retries,
+        ..base
+    }
+}
