@@ -13,9 +13,10 @@ use futures::StreamExt as _;
 use crate::answer::{Answer, Body};
 use crate::app::App;
 use crate::catalogue::Bare;
-use crate::exchange::Exchange;
-use crate::incoming::Incoming;
 use crate::pipeline;
+use crate::request::exchange::Exchange;
+use crate::request::incoming::Incoming;
+use crate::request::verb::Verb;
 
 /// Every request to the API comes here.
 pub(crate) async fn serve(request: HttpRequest, payload: Payload, app: Data<App>) -> HttpResponse {
@@ -29,10 +30,10 @@ pub(crate) async fn serve(request: HttpRequest, payload: Payload, app: Data<App>
     };
     let was_read = body.is_some();
     let incoming = Incoming {
-        method: request.method().as_str().to_owned(),
-        path: request.uri().path().to_owned(),
-        query: request.uri().query().unwrap_or_default().to_owned(),
-        headers: request.headers().clone(),
+        method: Verb::of_method(request.method().as_str()),
+        path: request.uri().path(),
+        query: request.uri().query().unwrap_or_default(),
+        headers: request.headers(),
         peer: request.peer_addr().map(|address| address.ip()),
         body,
     };

@@ -4,21 +4,17 @@ use auth::AccountAccess;
 use bytes::Bytes;
 use datastore::random_hex;
 use futures::stream;
-use groups::{Cursor, Filters, ListQuery, start_key};
-use kazoo::term;
+use groups::{Cursor, ListQuery, start_key};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::Call;
-use super::groups::{csv_file_name, scope, while_identifying};
+use super::groups::scope;
+use super::{Call, csv_file_name};
+use crate::answer::csv;
 use crate::answer::{self, Answer, Paging, Success};
 use crate::catalogue::Refusal;
-use crate::csv;
-use crate::exchange::Exchange;
-use crate::stage::negotiation::Format;
-
-/// The largest `chunk_size` that crossbar takes.
-const MAX_CHUNK_SIZE: i128 = 50;
+use crate::request::exchange::Exchange;
+use crate::request::format::Format;
 
 /// A listing that has been read, or begun.
 pub(crate) struct Prepared {
@@ -44,18 +40,14 @@ pub(super) async fn prepare(
     access: &AccountAccess,
 ) -> Result<Prepared, Refusal> {
     let groups = &exchange.app.groups;
-    if let Some(user_id) = &call.user_id {
-        groups.check_user(&scope(exchange, access), user_id).await.map_err(while_identifying)?;
-    }
     let query = list_query(exchange, call)?;
     let (is_paged, start_key) = (query.page_size.is_some(), query.start_key.clone());
     let patience = exchange.app.settings.store_timeout;
     let mut cursor = groups.list(&scope(exchange, access), query, patience).await?;
     let mut rows = Vec::new();
-    let is_chunked = call.parameters.query.value("is_chunked").is_some_and(|value| term::is_true(&value));
     while let Some(row) = cursor.next().await? {
         rows.push(row);
-        if is_chunked && call.format == Format::Json {
+        if call.parameters.is_chunked && call.format == Format::Json {
             return Ok(Prepared {
                 rows,
                 rest: Some(cursor),
@@ -100,49 +92,17 @@ pub(super) fn carry_out(
 }
 
 fn list_query(exchange: &Exchange<'_>, call: &Call<'_>) -> Result<ListQuery, Refusal> {
-    let query = call.parameters.query;
-    let is_flag_set =
-        |name| query.value(name).is_some_and(|value: Value| value != "false" && value != Value::Bool(false));
-    let is_paged = call.parameters.is_true_or("paginate", true);
-    let page_size = if is_paged {
-        let wanted = call.parameters.value("page_size");
-        Some(wanted.map_or(Ok(exchange.app.settings.page_size), |wanted| page_size(&wanted))?)
-    } else {
-        None
-    };
-    if let Some(wanted) = query.value("chunk_size") {
-        check_chunk_size(&wanted)?;
-    }
+    let parameters = call.parameters;
+    let page_size = parameters.page_size(exchange.app.settings.page_size)?;
+    parameters.check_chunk_size()?;
     Ok(ListQuery {
-        user_id: call.user_id.clone(),
-        ascending: is_flag_set("ascending")
-            && !query.value("descending").is_some_and(|value| term::is_true(&value)),
+        user_id: call.user_id.map(str::to_owned),
+        ascending: parameters.is_ascending,
         page_size,
-        start_key: call.start_key.as_ref().map(|key| start_key::decode(&key_text(key))),
-        end_key: call.parameters.value("end_key").as_ref().map(key_text),
-        filters: Filters::from_query(query.pairs()),
+        start_key: parameters.start_key.as_deref().map(start_key::decode),
+        end_key: parameters.end_key.clone(),
+        filters: parameters.filters(),
     })
-}
-
-fn key_text(key: &Value) -> String {
-    key.as_str().map_or_else(|| key.to_string(), str::to_owned)
-}
-
-fn page_size(wanted: &Value) -> Result<u64, Refusal> {
-    match term::to_integer(wanted) {
-        None => Err(Refusal::Faulty("invalid page size")),
-        Some(..1) => Err(Refusal::Faulty("page size must be at least 1")),
-        Some(size) => Ok(u64::try_from(size).unwrap_or(u64::MAX)),
-    }
-}
-
-fn check_chunk_size(wanted: &Value) -> Result<(), Refusal> {
-    match term::to_integer(wanted) {
-        None => Err(Refusal::Faulty("invalid chunk size")),
-        Some(..1) => Err(Refusal::Faulty("chunk size must be at least 1")),
-        Some(size) if size > MAX_CHUNK_SIZE => Err(Refusal::Faulty("chunk size must be lower than 50")),
-        Some(_) => Ok(()),
-    }
 }
 
 fn join(rows: &[Box<RawValue>]) -> String {
@@ -167,7 +127,7 @@ fn as_csv(exchange: &Exchange<'_>, call: &Call<'_>, listing: &Prepared) -> Resul
         listing.rows.iter().map(|row| datastore::json::parse_stored_object(row.get()).map(Value::Object));
     let rows =
         rows.collect::<Result<Vec<_>, _>>().map_err(|_| Refusal::Broken("a view's row is no object"))?;
-    Ok(answer::csv(exchange, csv::render(&Value::Array(rows)), &csv_file_name(call, exchange)))
+    Ok(answer::as_csv(exchange, csv::render(&Value::Array(rows)), &csv_file_name(call)))
 }
 
 /// The listing in crossbar's own order of members for chunks: the data first, then what is known only

@@ -1,19 +1,18 @@
 //! Answers: the envelope around data or refusal, and the headers that go with it.
 
-use std::io::Write as _;
+pub(crate) mod csv;
+mod gzip;
+mod pretty;
+
 use std::time::Instant;
 
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use futures::stream::BoxStream;
 use jiff::Timestamp;
 use kazoo::Time;
 use serde_json::Value;
 
 use crate::catalogue::{Bare, Refusal, Row};
-use crate::exchange::Exchange;
-use crate::pretty;
-use crate::stage::negotiation;
+use crate::request::exchange::Exchange;
 
 /// Bodies up to this size, in bytes, are not worth compressing.
 const GZIP_ABOVE: usize = 300;
@@ -94,7 +93,7 @@ pub(crate) fn success(exchange: &Exchange<'_>, success: Success) -> Answer {
 }
 
 /// Data as CSV, to be saved as a file of that name; what is empty has nothing to save.
-pub(crate) fn csv(exchange: &Exchange<'_>, text: String, file_name: &str) -> Answer {
+pub(crate) fn as_csv(exchange: &Exchange<'_>, text: String, file_name: &str) -> Answer {
     let mut headers = headers_of_content(exchange, "text/csv");
     headers.push(("content-disposition", format!("attachment; filename=\"{file_name}\"")));
     Answer { status: 200, headers, body: Body::Full(text.into_bytes()) }
@@ -210,19 +209,12 @@ fn finish(
     mut headers: Vec<(&'static str, String)>,
     body: Vec<u8>,
 ) -> Answer {
-    let wants_gzip =
-        body.len() > GZIP_ABOVE && negotiation::takes_gzip(exchange.incoming.header("accept-encoding"));
-    if wants_gzip && let Ok(compressed) = gzip(&body) {
+    let wants_gzip = body.len() > GZIP_ABOVE && gzip::takes_gzip(exchange.incoming.header("accept-encoding"));
+    if wants_gzip && let Ok(compressed) = gzip::compress(&body) {
         headers.push(("content-encoding", "gzip".to_owned()));
         return Answer { status, headers, body: Body::Full(compressed) };
     }
     Answer { status, headers, body: Body::Full(body) }
-}
-
-fn gzip(body: &[u8]) -> std::io::Result<Vec<u8>> {
-    let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 4), Compression::fast());
-    encoder.write_all(body)?;
-    encoder.finish()
 }
 
 fn begin_envelope(exchange: &Exchange<'_>, paging: &Paging, is_known: bool, token: Option<&Value>) -> String {
