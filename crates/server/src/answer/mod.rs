@@ -1,37 +1,41 @@
-//! Answers: the envelope around data or refusal, and the headers that go with it.
+//! Answers: the envelope around data or a refusal, and the headers that go with it.
 
 pub(crate) mod csv;
+mod envelope;
 mod gzip;
+mod headers;
 mod pretty;
+mod sink;
 
+use std::borrow::Cow;
+use std::io;
 use std::time::Instant;
 
+use actix_web::http::header;
+use bytes::Bytes;
 use futures::stream::BoxStream;
-use jiff::Timestamp;
-use kazoo::Time;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
+use self::envelope::{CHUNKED, PLAIN, Tokens, Values};
+pub(crate) use self::envelope::{Data, Paging};
+use self::headers::{Audience, Headers};
+use self::sink::Sink;
 use crate::catalogue::{Bare, Refusal, Row};
 use crate::request::exchange::Exchange;
 
 /// Bodies up to this size, in bytes, are not worth compressing.
 const GZIP_ABOVE: usize = 300;
 
-/// What crossbar says of when a read expires: long ago.
-const EXPIRES: &str = "Fri, 01 Jan 1999 00:00:00 GMT";
-
-const ALLOW_HEADERS: &str = "content-type, depth, user-agent, x-http-method-override, x-file-size, \
-    x-requested-with, if-modified-since, x-file-name, cache-control, x-auth-token, x-kazoo-cluster-id, if-match";
-// `etag` stands twice in crossbar's.
-const EXPOSE_HEADERS: &str =
-    "content-type, x-auth-token, x-request-id, x-kazoo-cluster-id, location, etag, etag";
+/// About how many bytes an envelope takes without its data.
+const ENVELOPE_SIZE: usize = 1_024;
 
 /// An answer, ready for the wire.
 pub(crate) struct Answer {
     /// The status.
     pub(crate) status: u16,
-    /// The headers, names in lower case.
-    pub(crate) headers: Vec<(&'static str, String)>,
+    /// The headers.
+    pub(crate) headers: Headers,
     /// The body.
     pub(crate) body: Body,
 }
@@ -42,247 +46,200 @@ pub(crate) enum Body {
     Empty,
     /// All of it.
     Full(Vec<u8>),
-    /// As it comes, for as long as it comes without failing.
-    Stream(BoxStream<'static, std::io::Result<bytes::Bytes>>),
+    /// Chunks, until the stream ends or fails.
+    Stream(BoxStream<'static, io::Result<Bytes>>),
 }
 
 /// A success with an envelope around it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Success {
     /// The status.
     pub(crate) status: u16,
-    /// The data as JSON text; empty where the answer has none.
-    pub(crate) data: String,
+    /// The data.
+    pub(crate) data: Data,
     /// The stored revision, or what crossbar says in its place.
     pub(crate) revision: Option<String>,
     /// The path of what was created.
     pub(crate) location: Option<String>,
-    /// The envelope's words about paging.
+    /// What the envelope says about paging.
     pub(crate) paging: Paging,
-    /// The token that a login gives; otherwise the one shown is repeated.
+    /// The token that a login gives. Other answers repeat the one that the request shows.
     pub(crate) new_token: Option<String>,
 }
 
-/// What an envelope says about paging.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Paging {
-    /// The wire form of the key that the next page begins with.
-    pub(crate) next_start_key: Option<String>,
-    /// How many items there are.
-    pub(crate) page_size: Option<u64>,
-    /// The wire form of the key that was asked for.
-    pub(crate) start_key: Option<String>,
+impl Success {
+    /// A success with nothing but its status and data.
+    pub(crate) fn new(status: u16, data: Data) -> Self {
+        Self { status, data, revision: None, location: None, paging: Paging::default(), new_token: None }
+    }
 }
 
 /// A success in its envelope.
-pub(crate) fn success(exchange: &Exchange<'_>, success: Success) -> Answer {
-    let is_known = exchange.caller.is_some() || success.new_token.is_some();
-    let new_token = success.new_token.map(Value::from);
-    let token = new_token.as_ref().or(exchange.presented.as_ref());
-    let mut envelope = begin_envelope(exchange, &success.paging, is_known, token);
-    if !success.data.is_empty() {
-        push_raw(&mut envelope, "data", &success.data);
+pub(crate) fn success(exchange: &Exchange<'_>, success: Success) -> Result<Answer, Refusal> {
+    let Success { status, data, revision, location, paging, new_token } = success;
+    let mut values = values(exchange, paging);
+    if let Some(token) = new_token {
+        values.version = Some(Cow::Borrowed(&exchange.app.version));
+        values.auth_token = Some(Cow::Owned(Value::from(token)));
     }
-    if let Some(revision) = &success.revision {
-        push_text(&mut envelope, "revision", revision);
+    values.revision = revision.map(Cow::Owned);
+    let body = body(exchange, &values, &data).map_err(|_| Refusal::Broken("the answer was not written"))?;
+    let mut headers = Headers::of_content(exchange, "application/json");
+    if let Some(location) = location {
+        headers.push_text(header::LOCATION, location);
     }
-    let body = end_envelope(exchange, envelope, "success");
-    let mut headers = headers_of_content(exchange, "application/json");
-    headers.extend(success.location.map(|location| ("location", location)));
-    finish(exchange, success.status, headers, body)
+    Ok(finish(exchange, status, headers, body))
 }
 
-/// Data as CSV, to be saved as a file of that name; what is empty has nothing to save.
+/// Data as CSV, to be saved as a file of that name.
 pub(crate) fn as_csv(exchange: &Exchange<'_>, text: String, file_name: &str) -> Answer {
-    let mut headers = headers_of_content(exchange, "text/csv");
-    headers.push(("content-disposition", format!("attachment; filename=\"{file_name}\"")));
+    let mut headers = Headers::of_content(exchange, "text/csv");
+    headers.push_text(header::CONTENT_DISPOSITION, format!("attachment; filename=\"{file_name}\""));
     Answer { status: 200, headers, body: Body::Full(text.into_bytes()) }
 }
 
-/// An empty listing as CSV.
+/// An empty listing as CSV: there is nothing to save.
 pub(crate) fn no_csv() -> Answer {
-    Answer { status: 204, headers: Vec::new(), body: Body::Empty }
+    Answer { status: 204, headers: Headers::default(), body: Body::Empty }
 }
 
 /// A listing whose rows are sent as they come.
-pub(crate) fn chunked(
-    exchange: &Exchange<'_>,
-    chunks: BoxStream<'static, std::io::Result<bytes::Bytes>>,
-) -> Answer {
-    let headers = headers_of_content(exchange, "application/json");
+pub(crate) fn chunked(exchange: &Exchange<'_>, chunks: BoxStream<'static, io::Result<Bytes>>) -> Answer {
+    let headers = Headers::of_content(exchange, "application/json");
     Answer { status: 200, headers, body: Body::Stream(chunks) }
 }
 
-/// What the envelope of a chunked listing says behind its data and paging; all of it is text.
-pub(crate) fn chunked_members(exchange: &Exchange<'_>) -> Vec<(&'static str, String)> {
-    let mut members = vec![
-        ("status", "success".to_owned()),
-        ("request_id", exchange.request_id.clone()),
-        ("node", exchange.app.node.clone()),
-        ("version", exchange.app.version.clone()),
-        ("timestamp", timestamp(exchange.received_at)),
-    ];
-    let token = exchange.presented.as_ref().and_then(Value::as_str);
-    members.extend(token.map(|token| ("auth_token", token.to_owned())));
-    members
+/// The envelope of a chunked listing, which outlives its request.
+pub(crate) struct ChunkedEnvelope(Values<'static>);
+
+impl ChunkedEnvelope {
+    /// The envelope of this request's answer. It says of the token only what is text.
+    pub(crate) fn of(exchange: &Exchange<'_>) -> Self {
+        let token = exchange.presented.clone().filter(Value::is_string);
+        Self(Values {
+            paging: Paging::default(),
+            version: Some(Cow::Owned(exchange.app.version.clone())),
+            received_at: exchange.received_at,
+            node: Cow::Owned(exchange.app.node.clone()),
+            request_id: Cow::Owned(exchange.request_id.clone()),
+            tokens: None,
+            auth_token: token.map(Cow::Owned),
+            error: None,
+            message: None,
+            revision: None,
+            status: "success",
+        })
+    }
+
+    /// The id of the request.
+    pub(crate) fn request_id(&self) -> &str {
+        &self.0.request_id
+    }
+
+    /// What stands before the second row.
+    pub(crate) fn head(&self, rows: &[Box<RawValue>]) -> io::Result<Bytes> {
+        let mut head = Vec::new();
+        envelope::write_head(&CHUNKED, &self.0, rows, &mut head)?;
+        Ok(head.into())
+    }
+
+    /// What stands behind the last row.
+    pub(crate) fn tail(mut self, paging: Paging) -> io::Result<Bytes> {
+        let mut tail = Vec::new();
+        self.0.paging = paging;
+        envelope::write_tail(&CHUNKED, &self.0, &mut tail)?;
+        Ok(tail.into())
+    }
 }
 
 /// The answer to a preflight.
 pub(crate) fn preflight(exchange: &Exchange<'_>) -> Answer {
-    Answer { status: 200, headers: headers_of_all(exchange, true), body: Body::Empty }
+    let headers = Headers::of_all(exchange, Audience::OtherOrigins);
+    Answer { status: 200, headers, body: Body::Empty }
 }
 
 /// The page at paths that have no version.
 pub(crate) fn unversioned() -> Answer {
     let text = "This is crossbar-groups: Kazoo's groups API. It begins at /v2/accounts/{ACCOUNT_ID}/groups\n";
-    let headers = vec![("content-type", "text/plain; charset=UTF-8".to_owned())];
+    let mut headers = Headers::default();
+    headers.push(header::CONTENT_TYPE, "text/plain; charset=UTF-8");
     Answer { status: 200, headers, body: Body::Full(text.as_bytes().to_vec()) }
 }
 
-/// A refusal as the catalogue words it. `page_size` is what a listing on the way to it had found.
+/// A refusal as the catalogue words it. `page_size` is the number of rows that a look-up had found.
 pub(crate) fn refusal(exchange: &Exchange<'_>, refusal: &Refusal, page_size: Option<u64>) -> Answer {
-    let row = match refusal.row() {
-        Err(bare) => return without_body(exchange, bare),
+    let Row { status, message, data } = match refusal.row() {
+        Err(bare) => return without_body(exchange, refusal, bare),
         Ok(row) => row,
     };
-    let Row { status, message, data } = row;
-    let paging = Paging { page_size, ..Paging::default() };
-    let is_known = exchange.caller.is_some();
-    let mut envelope = begin_envelope(exchange, &paging, is_known, exchange.presented.as_ref());
-    push_raw(&mut envelope, "data", &data.to_string());
-    push_text(&mut envelope, "error", &status.to_string());
-    push_text(&mut envelope, "message", message);
-    let body = end_envelope(exchange, envelope, "error");
-    let mut headers = headers_of_all(exchange, true);
-    headers.push(("content-type", "application/json".to_owned()));
-    finish(exchange, status, headers, body)
+    let mut values = values(exchange, Paging { page_size, ..Paging::default() });
+    values.error = Some(status);
+    values.message = Some(message);
+    values.status = "error";
+    let mut headers = Headers::of_all(exchange, Audience::OtherOrigins);
+    push_own_headers(&mut headers, refusal);
+    headers.push(header::CONTENT_TYPE, "application/json");
+    match body(exchange, &values, &Data::Value(data)) {
+        Ok(body) => finish(exchange, status, headers, body),
+        Err(_) => Answer { status, headers, body: Body::Empty },
+    }
 }
 
-fn without_body(exchange: &Exchange<'_>, bare: Bare) -> Answer {
-    let mut headers =
-        if bare.is_without_headers() { Vec::new() } else { headers_of_all(exchange, exchange.is_cors) };
+fn without_body(exchange: &Exchange<'_>, refusal: &Refusal, bare: Bare) -> Answer {
+    let mut headers = if bare.is_without_headers() {
+        Headers::default()
+    } else {
+        Headers::of_all(exchange, Audience::of(exchange))
+    };
     if bare == Bare::NotModified {
-        headers.extend(headers_of_read(exchange));
+        headers.push_of_read(exchange);
     }
-    if bare == Bare::TunnelledPreflight {
-        headers.push(("allow", "OPTIONS".to_owned()));
-    }
+    push_own_headers(&mut headers, refusal);
     Answer { status: bare.status(), headers, body: Body::Empty }
 }
 
-/// Headers of an answer with content.
-fn headers_of_content(exchange: &Exchange<'_>, content_type: &str) -> Vec<(&'static str, String)> {
-    let mut headers = headers_of_all(exchange, exchange.is_cors);
-    headers.push(("content-type", content_type.to_owned()));
-    if exchange.is_read() {
-        headers.extend(headers_of_read(exchange));
+fn push_own_headers(headers: &mut Headers, refusal: &Refusal) {
+    for (name, value) in refusal.headers() {
+        headers.push_text(name, value);
     }
-    headers
 }
 
-fn headers_of_read(exchange: &Exchange<'_>) -> Vec<(&'static str, String)> {
-    let mut headers = vec![("expires", EXPIRES.to_owned())];
-    headers.extend(exchange.etag.as_ref().map(|etag| ("etag", format!("\"{etag}\""))));
-    headers
+/// The values that every envelope has.
+fn values<'a>(exchange: &'a Exchange<'_>, paging: Paging) -> Values<'a> {
+    let app = exchange.app;
+    let tokens = Tokens {
+        consumed: exchange.limits.cost(exchange.charged()),
+        remaining: app.buckets.level(&exchange.client(), &exchange.limits, Instant::now()),
+    };
+    Values {
+        paging,
+        // Only callers with good credentials learn the version.
+        version: exchange.caller.is_some().then_some(Cow::Borrowed(&*app.version)),
+        received_at: exchange.received_at,
+        node: Cow::Borrowed(&app.node),
+        request_id: Cow::Borrowed(&exchange.request_id),
+        tokens: Some(tokens),
+        auth_token: exchange.presented.as_ref().map(Cow::Borrowed),
+        error: None,
+        message: None,
+        revision: None,
+        status: "success",
+    }
 }
 
-fn headers_of_all(exchange: &Exchange<'_>, with_cors: bool) -> Vec<(&'static str, String)> {
-    let mut headers = vec![("x-request-id", exchange.request_id.clone())];
-    if let Some(language) = &exchange.language {
-        headers.push(("content-language", language.clone()));
-        headers.push(("vary", "accept-language, accept".to_owned()));
-    }
-    if with_cors {
-        let requested = exchange.incoming.header("access-control-request-method");
-        headers.push(("access-control-allow-origin", "*".to_owned()));
-        headers.push(("access-control-allow-methods", exchange.methods.header_value(requested)));
-        headers.push(("access-control-allow-headers", ALLOW_HEADERS.to_owned()));
-        headers.push(("access-control-expose-headers", EXPOSE_HEADERS.to_owned()));
-        headers.push(("access-control-max-age", "86400".to_owned()));
-    }
-    headers
+/// The bytes of a plain envelope, indented if the client wants that.
+fn body(exchange: &Exchange<'_>, values: &Values<'_>, data: &Data) -> io::Result<Vec<u8>> {
+    let mut sink = Sink::new(usize::MAX, ENVELOPE_SIZE.saturating_add(data.size_hint()));
+    envelope::write(&PLAIN, values, data, &mut sink)?;
+    let body = sink.into_bytes();
+    Ok(if exchange.is_pretty { pretty::indent(body) } else { body })
 }
 
-fn finish(
-    exchange: &Exchange<'_>,
-    status: u16,
-    mut headers: Vec<(&'static str, String)>,
-    body: Vec<u8>,
-) -> Answer {
+fn finish(exchange: &Exchange<'_>, status: u16, mut headers: Headers, body: Vec<u8>) -> Answer {
     let wants_gzip = body.len() > GZIP_ABOVE && gzip::takes_gzip(exchange.incoming.header("accept-encoding"));
     if wants_gzip && let Ok(compressed) = gzip::compress(&body) {
-        headers.push(("content-encoding", "gzip".to_owned()));
+        headers.push(header::CONTENT_ENCODING, "gzip");
         return Answer { status, headers, body: Body::Full(compressed) };
     }
     Answer { status, headers, body: Body::Full(body) }
-}
-
-fn begin_envelope(exchange: &Exchange<'_>, paging: &Paging, is_known: bool, token: Option<&Value>) -> String {
-    let mut envelope = String::with_capacity(512);
-    envelope.push('{');
-    if let Some(key) = &paging.next_start_key {
-        push_text(&mut envelope, "next_start_key", key);
-    }
-    if let Some(size) = paging.page_size {
-        push_raw(&mut envelope, "page_size", &size.to_string());
-    }
-    if let Some(key) = &paging.start_key {
-        push_text(&mut envelope, "start_key", key);
-    }
-    // Only who has proven who they are is told what runs here.
-    if is_known {
-        push_text(&mut envelope, "version", &exchange.app.version);
-    }
-    push_text(&mut envelope, "timestamp", &timestamp(exchange.received_at));
-    push_text(&mut envelope, "node", &exchange.app.node);
-    push_text(&mut envelope, "request_id", &exchange.request_id);
-    let consumed = exchange.limits.cost(exchange.charged());
-    let remaining = exchange.app.buckets.level(&exchange.client(), &exchange.limits, Instant::now());
-    let tokens = format!("{{\"consumed\":{consumed},\"remaining\":{remaining}}}");
-    push_raw(&mut envelope, "tokens", &tokens);
-    if let Some(token) = token {
-        push_raw(&mut envelope, "auth_token", &token.to_string());
-    }
-    envelope
-}
-
-fn end_envelope(exchange: &Exchange<'_>, mut envelope: String, status: &str) -> Vec<u8> {
-    push_text(&mut envelope, "status", status);
-    envelope.push('}');
-    if exchange.is_pretty { pretty::print(envelope) } else { envelope.into_bytes() }
-}
-
-fn push_text(envelope: &mut String, key: &str, text: &str) {
-    push_raw(envelope, key, &Value::from(text).to_string());
-}
-
-fn push_raw(envelope: &mut String, key: &str, json: &str) {
-    if !envelope.ends_with('{') {
-        envelope.push(',');
-    }
-    envelope.push('"');
-    envelope.push_str(key);
-    envelope.push_str("\":");
-    envelope.push_str(json);
-}
-
-/// A time as crossbar writes it, `2026-11-23T14:41:56Z`.
-fn timestamp(time: Time) -> String {
-    Timestamp::from_second(time.unix_seconds()).unwrap_or(Timestamp::UNIX_EPOCH).to_string()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{Time, timestamp};
-
-    #[test]
-    fn times_are_written_in_utc() {
-        for (seconds, expected) in [
-            (0, "1970-01-01T00:00:00Z"),
-            (951_782_400, "2000-02-29T00:00:00Z"),
-            (1_795_444_916, "2026-11-23T14:41:56Z"),
-        ] {
-            assert_eq!(timestamp(Time::from_unix_seconds(seconds)), expected);
-        }
-    }
 }

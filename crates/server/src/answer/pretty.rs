@@ -1,90 +1,113 @@
-//! JSON indented as crossbar does it for `pretty_print`.
+//! JSON indented as crossbar does it for `pretty_print`: two spaces a level, and a space on either side of
+//! a colon. Works on JSON text as it is written; no value is parsed.
 
-use std::io;
+use super::sink::{Sink, TooLarge};
 
-use serde::Serialize as _;
-use serde_json::ser::{Formatter, PrettyFormatter, Serializer};
+/// Indented JSON may be at most this many times the size of the compact text. Deeply nested JSON would
+/// grow with the square of its depth.
+const MAX_GROWTH: usize = 16;
 
-/// Two spaces a level, and a space on either side of a colon.
-struct SpacedColon(PrettyFormatter<'static>);
+/// The spaces of one level.
+const LEVEL: &[u8] = b"  ";
 
-impl Formatter for SpacedColon {
-    fn begin_array<W: ?Sized + io::Write>(&mut self, writer: &mut W) -> io::Result<()> {
-        self.0.begin_array(writer)
-    }
-
-    fn end_array<W: ?Sized + io::Write>(&mut self, writer: &mut W) -> io::Result<()> {
-        self.0.end_array(writer)
-    }
-
-    fn begin_array_value<W: ?Sized + io::Write>(&mut self, writer: &mut W, first: bool) -> io::Result<()> {
-        self.0.begin_array_value(writer, first)
-    }
-
-    fn end_array_value<W: ?Sized + io::Write>(&mut self, writer: &mut W) -> io::Result<()> {
-        self.0.end_array_value(writer)
-    }
-
-    fn begin_object<W: ?Sized + io::Write>(&mut self, writer: &mut W) -> io::Result<()> {
-        self.0.begin_object(writer)
-    }
-
-    fn end_object<W: ?Sized + io::Write>(&mut self, writer: &mut W) -> io::Result<()> {
-        self.0.end_object(writer)
-    }
-
-    fn begin_object_key<W: ?Sized + io::Write>(&mut self, writer: &mut W, first: bool) -> io::Result<()> {
-        self.0.begin_object_key(writer, first)
-    }
-
-    fn begin_object_value<W: ?Sized + io::Write>(&mut self, writer: &mut W) -> io::Result<()> {
-        writer.write_all(b" : ")
-    }
-
-    fn end_object_value<W: ?Sized + io::Write>(&mut self, writer: &mut W) -> io::Result<()> {
-        self.0.end_object_value(writer)
-    }
+/// Indents the JSON text that is written to it.
+struct Indenter {
+    sink: Sink,
+    depth: usize,
+    /// Whether the last byte opened an object or array.
+    has_just_opened: bool,
+    text: Text,
 }
 
-/// The most that indenting may add to a text: as many bytes as it has, so many times. What is nested
-/// deeply would grow beyond all measure.
-const MOST_TIMES: usize = 16;
-
-/// Memory up to a limit.
-struct Limited {
-    text: Vec<u8>,
-    limit: usize,
+/// Where in a JSON string the last byte was.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Text {
+    Outside,
+    Inside,
+    /// Behind a backslash.
+    Escaped,
 }
 
-impl io::Write for Limited {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.text.len().saturating_add(bytes.len()) > self.limit {
-            return Err(io::ErrorKind::OutOfMemory.into());
+impl Indenter {
+    fn new(sink: Sink) -> Self {
+        Self { sink, depth: 0, has_just_opened: false, text: Text::Outside }
+    }
+
+    fn push(&mut self, json: &[u8]) -> Result<(), TooLarge> {
+        for byte in json {
+            match self.text {
+                Text::Outside => self.push_outside(*byte)?,
+                Text::Inside => {
+                    self.text = match byte {
+                        b'\\' => Text::Escaped,
+                        b'"' => Text::Outside,
+                        _ => Text::Inside,
+                    };
+                    self.sink.push(&[*byte])?;
+                }
+                Text::Escaped => {
+                    self.text = Text::Inside;
+                    self.sink.push(&[*byte])?;
+                }
+            }
         }
-        self.text.extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
+
+    fn push_outside(&mut self, byte: u8) -> Result<(), TooLarge> {
+        match byte {
+            b' ' | b'\n' | b'\r' | b'\t' => return Ok(()),
+            b':' => return self.sink.push(b" : "),
+            b',' => {
+                self.sink.push(b",")?;
+                return self.break_line();
+            }
+            b'}' | b']' => {
+                self.depth = self.depth.saturating_sub(1);
+                if !std::mem::take(&mut self.has_just_opened) {
+                    self.break_line()?;
+                }
+                return self.sink.push(&[byte]);
+            }
+            _ => {}
+        }
+        if std::mem::take(&mut self.has_just_opened) {
+            self.break_line()?;
+        }
+        match byte {
+            b'{' | b'[' => {
+                self.depth += 1;
+                self.has_just_opened = true;
+            }
+            b'"' => self.text = Text::Inside,
+            _ => {}
+        }
+        self.sink.push(&[byte])
+    }
+
+    fn break_line(&mut self) -> Result<(), TooLarge> {
+        self.sink.push(b"\n")?;
+        (0..self.depth).try_for_each(|_| self.sink.push(LEVEL))
+    }
 }
 
-/// JSON text, indented; as it is where it is no JSON that is read here, or would grow too much.
-pub(crate) fn print(compact: String) -> Vec<u8> {
-    let Ok(value) = datastore::json::parse(compact.as_bytes()) else { return compact.into_bytes() };
-    let mut limited = Limited { text: Vec::new(), limit: compact.len().saturating_mul(MOST_TIMES) };
-    let mut serializer = Serializer::with_formatter(&mut limited, SpacedColon(PrettyFormatter::new()));
-    match value.serialize(&mut serializer) {
-        Ok(()) => limited.text,
-        Err(_) => compact.into_bytes(),
+/// JSON text, indented; unchanged if it would grow too much.
+pub(crate) fn indent(compact: Vec<u8>) -> Vec<u8> {
+    let limit = compact.len().saturating_mul(MAX_GROWTH);
+    let mut indenter = Indenter::new(Sink::new(limit, compact.len().saturating_mul(2)));
+    match indenter.push(&compact) {
+        Ok(()) => indenter.sink.into_bytes(),
+        Err(TooLarge { .. }) => compact,
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::{any, prop_assert_eq, proptest};
+    use serde_json::{Value, json};
+
     fn check(compact: &str, expected: &str) {
-        assert_eq!(String::from_utf8(super::print(compact.to_owned())).unwrap(), expected);
+        assert_eq!(String::from_utf8(super::indent(compact.as_bytes().to_vec())).unwrap(), expected);
     }
 
     #[test]
@@ -93,8 +116,28 @@ mod tests {
     }
 
     #[test]
-    fn what_would_grow_beyond_measure_stays_as_it_is() {
+    fn empty_objects_and_arrays_stay_on_their_line() {
+        check(r#"{"a":{},"b":[ ]}"#, "{\n  \"a\" : {},\n  \"b\" : []\n}");
+    }
+
+    #[test]
+    fn strings_are_left_alone() {
+        let text = r#""{a:\"b\\\",[ :""#;
+        check(&format!("[{text}]"), &format!("[\n  {text}\n]"));
+    }
+
+    #[test]
+    fn json_that_would_grow_too_much_stays_compact() {
         let deep = format!("{}{}0{}", "[".repeat(100), "0,".repeat(1_000), "]".repeat(100));
         check(&deep, &deep);
+    }
+
+    proptest! {
+        #[test]
+        fn the_value_stays(texts in proptest::collection::vec(any::<String>(), 0..5), number in any::<i64>()) {
+            let value = json!({"texts": texts, "inner": {"n": number, "empty": {}, "list": [[], null, true]}});
+            let indented = super::indent(value.to_string().into_bytes());
+            prop_assert_eq!(serde_json::from_slice::<Value>(&indented).unwrap(), value);
+        }
     }
 }

@@ -1,17 +1,18 @@
 //! One group: create, read, replace, patch, delete.
 
 use auth::AccountAccess;
-use datastore::Document;
-use groups::{Deletion, Draft, GroupsError, NewGroup, Saved, Scope, Stamp, public_text};
+use groups::{Deletion, Draft, GroupsError, NewGroup, Saved, Scope, Stamp, StoredGroup};
 use serde_json::Value;
 
 use super::{Call, csv_file_name, location};
-use crate::answer::csv;
-use crate::answer::{self, Answer, Success};
+use crate::answer::{self, Answer, Data, Success, csv};
 use crate::catalogue::Refusal;
 use crate::request::action::GroupAction;
 use crate::request::exchange::Exchange;
 use crate::request::format::Format;
+
+/// The member that marks a deleted group in the answer to its deletion.
+const DELETED: &str = r#""_read_only":{"deleted":true}"#;
 
 /// A request about one group, checked, with the access that it was checked with.
 pub(crate) struct Prepared {
@@ -21,16 +22,16 @@ pub(crate) struct Prepared {
 
 enum Work {
     Create(NewGroup),
-    Read(Document),
+    Read(StoredGroup),
     Change(Draft),
-    Delete(Document, Deletion),
+    Delete(StoredGroup, Deletion),
 }
 
 impl Prepared {
     pub(super) fn etag(&self) -> Option<&str> {
         match &self.work {
             Work::Create(_) => None,
-            Work::Read(document) | Work::Delete(document, _) => Some(document.rev().as_str()),
+            Work::Read(group) | Work::Delete(group, _) => Some(group.rev().as_str()),
             Work::Change(draft) => Some(draft.base().as_str()),
         }
     }
@@ -100,8 +101,8 @@ pub(super) async fn prepare_delete(
     id: &str,
 ) -> Result<Prepared, Refusal> {
     let deletion = if call.parameters.is_soft_deletion { Deletion::Soft } else { Deletion::Hard };
-    let document = exchange.app.groups.fetch(&scope(exchange, &access), id).await?;
-    Ok(Prepared { access, work: Work::Delete(document, deletion) })
+    let group = exchange.app.groups.fetch(&scope(exchange, &access), id).await?;
+    Ok(Prepared { access, work: Work::Delete(group, deletion) })
 }
 
 /// The refusal of a superuser's request whose path has no account. Such a path has no groups, but the
@@ -131,43 +132,37 @@ pub(super) async fn carry_out(
         Work::Create(group) => {
             let saved = groups.create(&scope, group).await?;
             let location = location(exchange, saved.id.as_str());
-            Ok(answer::success(exchange, Success { location: Some(location), ..saved_as(201, saved) }))
+            answer::success(exchange, Success { location: Some(location), ..saved_as(201, saved) })
         }
         Work::Change(draft) => {
             let saved = groups.update(&scope, draft).await?;
-            Ok(answer::success(exchange, saved_as(200, saved)))
+            answer::success(exchange, saved_as(200, saved))
         }
-        Work::Delete(document, deletion) => {
+        Work::Delete(group, deletion) => {
             // `If-Match` insists on the revision that it names.
             let insists = exchange.incoming.headers.contains_key("if-match");
-            let removed = groups.remove(&scope, document, deletion, insists).await?;
-            Ok(answer::success(exchange, removed_success(&removed)?))
+            let removed = groups.remove(&scope, group, deletion, insists).await?;
+            answer::success(exchange, found(removed, Some(DELETED)))
         }
-        Work::Read(document) => read(exchange, call, &document),
+        Work::Read(group) if call.format == Format::Csv => {
+            let text = format!("{{{}}}", group.into_public_members());
+            let object = datastore::json::parse_stored_object(&text).unwrap_or_default();
+            Ok(answer::as_csv(exchange, csv::render(&Value::Object(object)), &csv_file_name(call)))
+        }
+        Work::Read(group) => answer::success(exchange, found(group, None)),
     }
-}
-
-fn read(exchange: &Exchange<'_>, call: &Call<'_>, document: &Document) -> Result<Answer, Refusal> {
-    let data = public_text(document).map_err(Refusal::Store)?;
-    if call.format == Format::Csv {
-        let value = datastore::json::parse_stored_object(&data).unwrap_or_default();
-        return Ok(answer::as_csv(exchange, csv::render(&Value::Object(value)), &csv_file_name(call)));
-    }
-    let revision = Some(document.rev().to_string());
-    Ok(answer::success(exchange, Success { status: 200, data, revision, ..Success::default() }))
 }
 
 fn saved_as(status: u16, saved: Saved) -> Success {
-    let data = Value::Object(saved.public).to_string();
-    Success { status, data, revision: Some(saved.rev.to_string()), ..Success::default() }
+    let data = Data::Value(Value::Object(saved.public));
+    Success { revision: Some(saved.rev.to_string()), ..Success::new(status, data) }
 }
 
-/// A deleted group as it last was, and marked; its revision is the one before the deletion.
-fn removed_success(removed: &Document) -> Result<Success, Refusal> {
-    let mut data = public_text(removed).map_err(Refusal::Store)?;
-    data.pop();
-    data.push_str(",\"_read_only\":{\"deleted\":true}}");
-    Ok(Success { status: 200, data, revision: Some(removed.rev().to_string()), ..Success::default() })
+/// A group as it is stored. A deleted group is shown as it last was, with the revision before the deletion.
+fn found(group: StoredGroup, last: Option<&'static str>) -> Success {
+    let revision = group.rev().to_string();
+    let data = Data::Object { members: group.into_public_members(), last };
+    Success { revision: Some(revision), ..Success::new(200, data) }
 }
 
 pub(super) fn scope<'a>(exchange: &'a Exchange<'_>, access: &'a AccountAccess) -> Scope<'a> {

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use validation::{Schema, Violations};
 
 use super::{Call, Refused, location};
-use crate::answer::{self, Answer, Paging, Success};
+use crate::answer::{self, Answer, Data, Paging, Success};
 use crate::catalogue::Refusal;
 use crate::request::exchange::Exchange;
 
@@ -54,19 +54,20 @@ fn checked(schema: &Schema, data: Value) -> Result<Map<String, Value>, Refusal> 
     Ok(members)
 }
 
-pub(super) fn carry_out(exchange: &Exchange<'_>, call: &Call<'_>, prepared: Prepared) -> Answer {
+pub(super) fn carry_out(
+    exchange: &Exchange<'_>,
+    call: &Call<'_>,
+    prepared: Prepared,
+) -> Result<Answer, Refusal> {
     let Prepared(login) = prepared;
-    answer::success(
-        exchange,
-        Success {
-            status: 201,
-            data: Value::Object(login.data).to_string(),
-            revision: Some("automatic".to_owned()),
-            location: Some(location(exchange, &login.id)),
-            paging: Paging { page_size: found(call, 1), ..Paging::default() },
-            new_token: Some(login.token),
-        },
-    )
+    let success = Success {
+        revision: Some("automatic".to_owned()),
+        location: Some(location(exchange, &login.id)),
+        paging: Paging { page_size: found(call, 1), ..Paging::default() },
+        new_token: Some(login.token),
+        ..Success::new(201, Data::Value(Value::Object(login.data)))
+    };
+    answer::success(exchange, success)
 }
 
 /// How many rows crossbar has found in the view that it looked at last: its envelope still says so.

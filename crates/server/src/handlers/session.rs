@@ -4,7 +4,7 @@
 use serde_json::{Map, Value};
 
 use super::Call;
-use crate::answer::{self, Answer, Success};
+use crate::answer::{self, Answer, Data, Success};
 use crate::catalogue::Refusal;
 use crate::request::exchange::Exchange;
 
@@ -35,13 +35,14 @@ pub(super) fn refuse_named(call: &Call<'_>, token: &str) -> Refusal {
 
 pub(super) async fn carry_out(exchange: &Exchange<'_>, prepared: Prepared) -> Result<Answer, Refusal> {
     let data = match prepared {
-        Prepared::Shown(data) => Value::Object(data).to_string(),
-        Prepared::GivenBack(None) => String::new(),
-        Prepared::GivenBack(Some(token)) => {
-            let done = exchange.app.auth.log_out(&token, exchange.deadline).await;
-            done.map_err(Refusal::StoreWhileIdentifying)?;
-            String::new()
+        Prepared::Shown(data) => Data::Value(Value::Object(data)),
+        Prepared::GivenBack(token) => {
+            if let Some(token) = token {
+                let done = exchange.app.auth.log_out(&token, exchange.deadline).await;
+                done.map_err(Refusal::StoreWhileIdentifying)?;
+            }
+            Data::Absent
         }
     };
-    Ok(answer::success(exchange, Success { status: 200, data, ..Success::default() }))
+    answer::success(exchange, Success::new(200, data))
 }
