@@ -1,9 +1,9 @@
 //! A group's public and private fields: what clients see, and what Kazoo keeps beside it.
 
 use auth::AccountAccess;
-use datastore::Document;
+use datastore::{Document, Members, Rev, json};
 use kazoo::{Kind, Time, is_deleted, is_private, search_name};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 /// Whether an id is that of a document by which its account is governed: Kazoo reads the account's token
 /// restrictions and settings by these names. No group may take one, or a client could write its own rules.
@@ -11,29 +11,89 @@ pub(crate) fn is_policy(id: &str) -> bool {
     id == "token_restrictions" || id.starts_with("configs_")
 }
 
-/// A stored document as its clients see it, as JSON text: without private members, with its id.
-/// Values are copied as they are stored, none is parsed.
-///
-/// # Errors
-/// `Corrupt` where the stored text is no object.
-pub fn public_text(document: &Document) -> datastore::Result<String> {
-    let members = document.members()?;
+/// A live group as it is stored, read once.
+#[derive(Clone, Debug)]
+pub struct StoredGroup {
+    document: Document,
+    public: String,
+}
+
+impl StoredGroup {
+    /// The group in a document; `None` if the document is not a live group. The text is scanned once, and
+    /// public values are copied as they are stored.
+    pub(crate) fn read(document: Document) -> datastore::Result<Option<Self>> {
+        let members = document.members()?;
+        if !is_live_group(&kind_members(&members)) {
+            return Ok(None);
+        }
+        let public = public_text(&document, &members);
+        Ok(Some(Self { document, public }))
+    }
+
+    /// The revision.
+    #[must_use]
+    pub fn rev(&self) -> &Rev {
+        self.document.rev()
+    }
+
+    /// The document, private members and all.
+    #[must_use]
+    pub fn document(&self) -> &Document {
+        &self.document
+    }
+
+    /// The document, private members and all.
+    #[must_use]
+    pub fn into_document(self) -> Document {
+        self.document
+    }
+
+    /// The group as its clients see it: the JSON text of its public members with commas between them, the
+    /// id last, without the braces around.
+    #[must_use]
+    pub fn into_public_members(self) -> String {
+        self.public
+    }
+}
+
+fn public_text(document: &Document, members: &Members<'_>) -> String {
     let mut text = String::with_capacity(document.text().len());
-    text.push('{');
     for (key, value) in &members.0 {
         // `_read_only` is the one private-looking member that crossbar shows.
         if key == "id" || (is_private(key) && key != "_read_only") {
             continue;
         }
-        text.push_str(&Value::from(&**key).to_string());
+        push_json(&mut text, key);
         text.push(':');
         text.push_str(value.get());
         text.push(',');
     }
     text.push_str("\"id\":");
-    text.push_str(&Value::from(document.id().as_str()).to_string());
-    text.push('}');
-    Ok(text)
+    push_json(&mut text, document.id().as_str());
+    text
+}
+
+/// Adds a text as a JSON string. Most keys and ids have nothing to escape.
+fn push_json(text: &mut String, string: &str) {
+    if string.bytes().any(|byte| byte < 0x20 || byte == b'"' || byte == b'\\') {
+        text.push_str(&Value::from(string).to_string());
+    } else {
+        text.push('"');
+        text.push_str(string);
+        text.push('"');
+    }
+}
+
+/// The members that say whether a document is a live group. If a key occurs twice, its first value counts.
+pub(crate) fn kind_members(members: &Members<'_>) -> Map<String, Value> {
+    let mut found = Map::new();
+    for (key, value) in &members.0 {
+        if matches!(&**key, "pvt_type" | "pvt_deleted") {
+            let value = json::parse(value.get().as_bytes());
+            found.entry(&**key).or_insert(value.unwrap_or_default());
+        }
+    }
+    found
 }
 
 /// The public members of what a client sent or of what is stored, without the id.
@@ -46,36 +106,10 @@ pub(crate) fn private_members(object: Map<String, Value>) -> Map<String, Value> 
     object.into_iter().filter(|(key, _)| is_private(key) && key != "_id" && key != "_rev").collect()
 }
 
-/// What a stored document says about itself: its kind, and whether it is deleted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Status {
-    /// Whether it is a group. A document without a kind counts as one, as in crossbar, which then also saves
-    /// it without adding a kind.
-    pub(crate) is_group: bool,
-    /// Whether it is soft-deleted.
-    pub(crate) is_deleted: bool,
-}
-
-impl Status {
-    /// Reads the two members that say so. The others are not parsed.
-    ///
-    /// # Errors
-    /// `Corrupt` if the stored text is no object.
-    pub(crate) fn of(document: &Document) -> datastore::Result<Self> {
-        let mut said = Map::new();
-        for (key, value) in document.members()?.0 {
-            // Of a key that stands twice the first counts, as Kazoo reads it.
-            if matches!(&*key, "pvt_type" | "pvt_deleted") && !said.contains_key(&*key) {
-                said.insert(key.into_owned(), serde_json::from_str(value.get()).unwrap_or_default());
-            }
-        }
-        Ok(Self { is_group: Kind::Group.may_be_kind_of(&said), is_deleted: is_deleted(&said) })
-    }
-
-    /// Whether it is a group that is not deleted.
-    pub(crate) fn is_live_group(self) -> bool {
-        self.is_group && !self.is_deleted
-    }
+/// Whether a stored document is a group that has not been deleted. One without a type passes, as in
+/// crossbar, which then also saves it without adding one.
+pub(crate) fn is_live_group(object: &Map<String, Value>) -> bool {
+    Kind::Group.may_be_kind_of(object) && !is_deleted(object)
 }
 
 /// Who saves, when, and by which request: what every save writes into a document's private fields.
@@ -104,9 +138,9 @@ impl Stamp<'_> {
         let mut set = |key: &str, value: Value| {
             document.insert(key.to_owned(), value);
         };
-        set("pvt_request_id", json!(self.request_id));
-        set("pvt_is_authenticated", json!(true));
-        set("pvt_auth_account_id", json!(caller.account_id().as_str()));
+        set("pvt_request_id", Value::from(self.request_id));
+        set("pvt_is_authenticated", Value::Bool(true));
+        set("pvt_auth_account_id", Value::from(caller.account_id().as_str()));
         let known = [
             ("pvt_auth_user_id", caller.owner_id()),
             ("pvt_original_auth_account_id", caller.original_account_id()),
@@ -114,32 +148,38 @@ impl Stamp<'_> {
         ];
         for (key, value) in known {
             if let Some(value) = value {
-                set(key, json!(value));
+                set(key, Value::from(value));
             }
         }
         if let Some(Value::String(name)) = document.get("name") {
             let search_name = search_name(name);
-            document.insert("pvt_alphanum_name".to_owned(), json!(search_name));
+            document.insert("pvt_alphanum_name".to_owned(), Value::from(search_name));
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Status, public_text};
+    use super::{StoredGroup, is_live_group};
     use datastore::Document;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     #[test]
     fn clients_see_no_private_member_and_the_id_last() {
         let doc = Document::from_text(
-            r#"{"_id":"g\"1","_rev":"1-a","name":"x","pvt_type":"group","sub":{"pvt_x":1},"n":1.0,"id":"other","_read_only":{"a":1}}"#,
+            r#"{"_id":"g\"1","_rev":"1-a","na\u006de":"x","pvt_type":"group","sub":{"pvt_x":1},"n":1.0,"q\"":0,"id":"other","_read_only":{"a":1}}"#,
         )
         .unwrap();
         assert_eq!(
-            public_text(&doc).unwrap(),
-            r#"{"name":"x","sub":{"pvt_x":1},"n":1.0,"_read_only":{"a":1},"id":"g\"1"}"#
+            StoredGroup::read(doc).unwrap().unwrap().into_public_members(),
+            r#""name":"x","sub":{"pvt_x":1},"n":1.0,"q\"":0,"_read_only":{"a":1},"id":"g\"1""#
         );
+    }
+
+    #[test]
+    fn a_key_that_occurs_twice_counts_once() {
+        let doc = Document::from_text(r#"{"_id":"g","_rev":"1-a","pvt_deleted":true,"pvt_deleted":false}"#);
+        assert!(StoredGroup::read(doc.unwrap()).unwrap().is_none());
     }
 
     #[test]
@@ -152,10 +192,8 @@ mod tests {
             (json!({"pvt_type": "group", "pvt_deleted": "true"}), false),
             (json!({"pvt_type": "group", "pvt_deleted": 1}), true),
         ] {
-            let mut stored = doc.clone();
-            (stored["_id"], stored["_rev"]) = (json!("g"), json!("1-a"));
-            let stored = Document::from_text(stored.to_string()).unwrap();
-            assert_eq!(Status::of(&stored).unwrap().is_live_group(), expected, "{doc}");
+            let Value::Object(object) = doc.clone() else { unreachable!() };
+            assert_eq!(is_live_group(&object), expected, "{doc}");
         }
     }
 }

@@ -14,7 +14,7 @@ mod service;
 pub mod start_key;
 
 pub use design::design_document;
-pub use document::{Stamp, public_text};
+pub use document::{Stamp, StoredGroup};
 pub use error::GroupsError;
 pub use filter::{FilterValue, Filters};
 pub use listing::{Cursor, ListQuery};

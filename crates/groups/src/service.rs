@@ -10,7 +10,7 @@ use kazoo::term;
 use serde_json::{Map, Value, json};
 use validation::{Schema, Violations};
 
-use crate::document::{self, Stamp, Status};
+use crate::document::{self, Stamp, StoredGroup};
 use crate::error::GroupsError;
 use crate::listing::{Cursor, ListQuery, Source};
 use crate::merge::merge;
@@ -125,9 +125,8 @@ impl Groups {
     ///
     /// # Errors
     /// `NotFound` where there is none of that id.
-    pub async fn fetch(&self, scope: &Scope<'_>, id: &str) -> Result<Document, GroupsError> {
-        let (document, status) = self.fetch_any(scope, id).await?;
-        if status.is_live_group() { Ok(document) } else { Err(not_found(id)) }
+    pub async fn fetch(&self, scope: &Scope<'_>, id: &str) -> Result<StoredGroup, GroupsError> {
+        StoredGroup::read(self.fetch_any(scope, id).await?)?.ok_or_else(|| not_found(id))
     }
 
     /// Checks what a client sent as a group's new public content. Its validity is reported before its
@@ -142,7 +141,7 @@ impl Groups {
         data: Value,
     ) -> Result<Draft, GroupsError> {
         let public = self.validated(data).map_err(GroupsError::Invalid)?;
-        let stored = self.fetch(scope, id).await?;
+        let stored = self.fetch(scope, id).await?.into_document();
         Ok(Draft { stored, public })
     }
 
@@ -158,23 +157,27 @@ impl Groups {
         data: Value,
     ) -> Result<Draft, GroupsError> {
         // crossbar merges into whatever has the id, and looks at its type after validation.
-        let (stored, status) = match self.fetch_any(scope, id).await {
-            Ok((stored, status)) if !status.is_deleted => (stored, status),
-            Ok(_) | Err(GroupsError::NotFound { .. }) => {
-                self.validated(data).map_err(GroupsError::Invalid)?;
-                return Err(not_found(id));
+        let found = match self.fetch_any(scope, id).await {
+            Ok(stored) => {
+                let object = stored.to_object()?;
+                Some((stored, object)).filter(|(_, object)| !kazoo::is_deleted(object))
             }
+            Err(GroupsError::NotFound { .. }) => None,
             Err(error) => return Err(error),
         };
+        let Some((stored, object)) = found else {
+            self.validated(data).map_err(GroupsError::Invalid)?;
+            return Err(not_found(id));
+        };
+        let is_group = document::is_live_group(&object);
         let merged = match data {
             Value::Object(patch) => {
-                let stored = document::public_members(stored.to_object()?);
-                Value::Object(merge(stored, document::public_members(patch)))
+                Value::Object(merge(document::public_members(object), document::public_members(patch)))
             }
             other => other,
         };
         let public = self.validated(merged).map_err(GroupsError::Invalid)?;
-        if status.is_group { Ok(Draft { stored, public }) } else { Err(not_found(id)) }
+        if is_group { Ok(Draft { stored, public }) } else { Err(not_found(id)) }
     }
 
     /// Stores a prepared change on the revision that it was prepared on.
@@ -197,15 +200,15 @@ impl Groups {
     pub async fn remove(
         &self,
         scope: &Scope<'_>,
-        group: Document,
+        group: StoredGroup,
         deletion: Deletion,
         insists_on_revision: bool,
-    ) -> Result<Document, GroupsError> {
+    ) -> Result<StoredGroup, GroupsError> {
         let mut group = group;
         for _ in 0..DELETE_ATTEMPTS {
-            match self.remove_once(scope, &group, deletion).await {
+            match self.remove_once(scope, group.document(), deletion).await {
                 Err(GroupsError::Conflict) if !insists_on_revision => {
-                    group = self.fetch(scope, group.id().as_str()).await?;
+                    group = self.fetch(scope, group.document().id().as_str()).await?;
                 }
                 Err(error) => return Err(error),
                 Ok(()) => return Ok(group),
@@ -255,20 +258,19 @@ impl Groups {
     /// # Errors
     /// `NotFound` with the user's id.
     pub async fn check_user(&self, scope: &Scope<'_>, user_id: &str) -> Result<(), GroupsError> {
-        let (_, status) = self.fetch_any(scope, user_id).await?;
-        if status.is_deleted { Err(not_found(user_id)) } else { Ok(()) }
+        let document = self.fetch_any(scope, user_id).await?;
+        let members = document::kind_members(&document.members()?);
+        if kazoo::is_deleted(&members) { Err(not_found(user_id)) } else { Ok(()) }
     }
 
-    async fn fetch_any(&self, scope: &Scope<'_>, id: &str) -> Result<(Document, Status), GroupsError> {
+    async fn fetch_any(&self, scope: &Scope<'_>, id: &str) -> Result<Document, GroupsError> {
         // An id that could not name a document names none.
         let doc_id = DocId::parse(id).map_err(|_| not_found(id))?;
         if document::is_policy(id) {
             return Err(not_found(id));
         }
         let document = self.store.fetch(scope.access().db(), &doc_id, scope.deadline).await;
-        let document = document.map_err(|error| GroupsError::about(id, error))?;
-        let status = Status::of(&document)?;
-        Ok((document, status))
+        document.map_err(|error| GroupsError::about(id, error))
     }
 
     async fn save(

@@ -1,6 +1,7 @@
 //! The error catalogue: every way in which a request can be refused, and the one table that gives each
 //! its status, `message` and `data`. Nothing else builds the body of an error.
 
+use actix_web::http::header::{self, HeaderName};
 use datastore::StoreError;
 use serde_json::{Map, Value, json};
 use validation::Violations;
@@ -125,6 +126,14 @@ impl Refusal {
         ))
     }
 
+    /// The headers that this refusal has beside those of every answer.
+    pub(crate) fn headers(&self) -> Vec<(HeaderName, String)> {
+        match self {
+            Self::Bare(Bare::TunnelledPreflight) => vec![(header::ALLOW, "OPTIONS".to_owned())],
+            _ => Vec::new(),
+        }
+    }
+
     /// The catalogue's row; none for a refusal without a body.
     pub(crate) fn row(&self) -> Result<Row, Bare> {
         let row = |status, message, data| Ok(Row { status, message, data });
@@ -197,5 +206,17 @@ fn fault_word(error: &StoreError) -> &'static str {
         StoreError::DatabaseMissing(_) => "db_not_found",
         StoreError::Corrupt(_) => "unreadable",
         _ => "failed",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Bare, Refusal, header};
+
+    #[test]
+    fn a_refusal_can_have_headers_of_its_own() {
+        let refused = Refusal::Bare(Bare::TunnelledPreflight);
+        assert_eq!(refused.headers(), [(header::ALLOW, "OPTIONS".to_owned())]);
+        assert!(Refusal::Forbidden.headers().is_empty());
     }
 }

@@ -4,7 +4,6 @@
 use std::time::Instant;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use bytes::{Bytes, BytesMut};
@@ -13,9 +12,10 @@ use futures::StreamExt as _;
 use crate::answer::{Answer, Body};
 use crate::app::App;
 use crate::catalogue::Bare;
-use crate::exchange::Exchange;
-use crate::incoming::Incoming;
 use crate::pipeline;
+use crate::request::exchange::Exchange;
+use crate::request::incoming::Incoming;
+use crate::request::verb::Verb;
 
 /// Every request to the API comes here.
 pub(crate) async fn serve(request: HttpRequest, payload: Payload, app: Data<App>) -> HttpResponse {
@@ -24,15 +24,15 @@ pub(crate) async fn serve(request: HttpRequest, payload: Payload, app: Data<App>
     let body = tokio::time::timeout(settings.body_timeout, read_body(payload, settings.max_body_bytes)).await;
     let body = match body {
         Ok(Ok(body)) => body,
-        // The client went away, or was too slow: whatever is said here, it is not waiting for it.
+        // The client went away or was too slow, so it does not wait for this answer.
         Ok(Err(_)) | Err(_) => return response_of_status(Bare::BodyTimeout.status()).force_close().finish(),
     };
     let was_read = body.is_some();
     let incoming = Incoming {
-        method: request.method().as_str().to_owned(),
-        path: request.uri().path().to_owned(),
-        query: request.uri().query().unwrap_or_default().to_owned(),
-        headers: request.headers().clone(),
+        method: Verb::of_method(request.method().as_str()),
+        path: request.uri().path(),
+        query: request.uri().query().unwrap_or_default(),
+        headers: request.headers(),
         peer: request.peer_addr().map(|address| address.ip()),
         body,
     };
@@ -48,7 +48,7 @@ pub(crate) async fn serve(request: HttpRequest, payload: Payload, app: Data<App>
     into_response(answer, was_read)
 }
 
-/// The body; none where it is larger than is taken. What is too large is read no further.
+/// The body; `None` if it is larger than `max_bytes`. Reading stops there.
 async fn read_body(
     mut payload: Payload,
     max_bytes: u64,
@@ -71,14 +71,11 @@ fn response_of_status(status: u16) -> actix_web::HttpResponseBuilder {
 
 fn into_response(answer: Answer, body_was_read: bool) -> HttpResponse {
     let mut response = response_of_status(answer.status);
-    for (name, value) in answer.headers {
-        // A location may hold any text; what no header can hold (a line break) is left out, never sent raw.
-        if let Ok(value) = HeaderValue::from_bytes(value.as_bytes()) {
-            response.append_header((HeaderName::from_static(name), value));
-        }
+    for header in answer.headers {
+        response.append_header(header);
     }
     if !body_was_read {
-        // What was not read would be taken for the next request.
+        // The unread rest of the body would be taken for the next request.
         response.force_close();
     }
     match answer.body {

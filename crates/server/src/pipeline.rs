@@ -6,15 +6,18 @@ use futures::future;
 
 use crate::answer::{self, Answer};
 use crate::catalogue::{Bare, Refusal};
-use crate::exchange::Exchange;
 use crate::handlers::{self, Call, Refused};
-use crate::parameters::Parameters;
-use crate::stage::cors::Methods;
-use crate::stage::negotiation::Format;
-use crate::stage::route::{Parts, Resource, Route, Versioned};
-use crate::stage::token::Presented;
+use crate::request::action::Action;
+use crate::request::content_type::ContentType;
+use crate::request::credentials::Credentials;
+use crate::request::exchange::Exchange;
+use crate::request::format::Format;
+use crate::request::methods::Methods;
+use crate::request::parameters::Parameters;
+use crate::request::route::{self, Place, Resource, Route, Versioned};
+use crate::request::verb::Verb;
 use crate::stage::{
-    account, body, content_type, cors, language, negotiation, preconditions, query, rate, route, token, verb,
+    account, body, content_type, cors, language, negotiation, preconditions, query, rate, token, verb,
 };
 
 /// Answers a request.
@@ -32,47 +35,43 @@ async fn stages(exchange: &mut Exchange<'_>) -> Result<Answer, Refused> {
     let incoming = exchange.incoming;
     let app = exchange.app;
 
-    // What the request says, before anybody asks who says it.
-    let parts = match route::split(&incoming.path)? {
+    // What the request says, before it matters who sends it.
+    let place = match route::split(incoming.path)? {
         Versioned::Unversioned => return Ok(answer::unversioned()),
         Versioned::Gone => return Err(Refusal::Gone.into()),
-        Versioned::Served(parts) => parts,
+        Versioned::Served(place) => place,
     };
-    let query = query::parse(&incoming.query)?;
-    let content_type = content_type::parse(incoming.header("content-type"))?;
-    let mut envelope = body::read(&content_type, incoming.body.clone(), app.settings.max_body_bytes).await?;
-    let parameters = Parameters { query: &query, envelope: &envelope };
-    let presented = token::find(incoming, parameters);
-    exchange.presented = presented.as_ref().and_then(Presented::echo);
-    exchange.is_pretty = wants_pretty(exchange, parameters);
-    exchange.is_cors = cors::is_cors(&incoming.headers);
+    let query = query::parse(incoming.query)?;
+    let content_type = ContentType::parse(incoming.header("content-type"))?;
+    let envelope = body::read(&content_type, incoming.body.clone(), app.settings.max_body_bytes).await?;
+    let (mut parameters, data) = Parameters::read(incoming, query, envelope);
+    let credentials = token::find(&mut parameters);
+    exchange.presented = credentials.as_ref().and_then(Credentials::echo);
+    exchange.is_pretty = parameters.is_pretty;
+    exchange.is_cors = cors::is_cors(incoming.headers);
     verb::check_known(&incoming.method)?;
 
-    // Who sends it, as far as a token tells at once; a token that is no good counts as none for now.
-    // Who logs in may still show an old token: nobody looks at it.
-    let verb_parameter = parameters.text("verb");
-    let verb = verb::effective(&incoming.method, verb_parameter.as_deref());
-    let is_login_path =
-        matches!(parts.route(), Route::Served { resource: Resource::UserAuth | Resource::ApiAuth, .. });
-    let is_login = is_login_path && verb.name == "PUT";
+    // Who sends it, as far as the credentials tell at once. Bad credentials count as none for now.
+    // A login may still carry an old token, which nobody looks at.
+    let verb = parameters.verb.take().unwrap_or_else(|| incoming.method.clone());
+    let is_login = place.is_login() && verb == Verb::Put;
     if !is_login {
-        if matches!(presented, Some(Presented::Basic(_))) {
+        if matches!(credentials, Some(Credentials::Basic(_))) {
             exchange.limits = rate::load_limits(exchange).await;
             rate::charge(exchange)?;
         }
-        account::identify(exchange, presented.as_ref()).await?;
+        account::identify(exchange, credentials.as_ref()).await?;
     }
 
     // What it asks for.
-    let route = resolve_alias(exchange, parts)?.route();
+    let route = resolve(exchange, place)?;
     exchange.methods = match &route {
         Route::Served { resource, .. } => Methods::of(resource.methods(), &incoming.method, &verb),
         Route::UnknownBelow => Methods::None,
         Route::UnknownTop => Methods::Unknown,
     };
-    if exchange.is_cors && verb.name == "OPTIONS" && route != Route::UnknownTop {
-        let is_preflight = incoming.method == "OPTIONS";
-        return if is_preflight {
+    if exchange.is_cors && verb == Verb::Options && route != Route::UnknownTop {
+        return if incoming.method == Verb::Options {
             Ok(answer::preflight(exchange))
         } else {
             Err(Refusal::Bare(Bare::TunnelledPreflight).into())
@@ -83,17 +82,17 @@ async fn stages(exchange: &mut Exchange<'_>) -> Result<Answer, Refused> {
         Route::UnknownBelow => return Err(Refusal::UnknownPath.into()),
         Route::UnknownTop => {
             if exchange.caller.is_none() {
-                return Err(unauthenticated(exchange, presented.as_ref()).into());
+                return Err(unauthenticated(exchange, credentials.as_ref()).into());
             }
             // To crossbar, the module of such a path is `404`.
-            let asked = Asked { endpoint: "404", params: &[], verb: &verb.name };
+            let asked = Asked { endpoint: "404", params: &[], verb: verb.as_str() };
             account::check_restrictions(exchange, asked).await?;
             return Err(unknown_top(exchange).into());
         }
     };
     exchange.endpoint = resource.endpoint();
-    exchange.verb.clone_from(&verb.name);
-    verb::check_allowed(&incoming.method, &verb, resource.methods())?;
+    exchange.verb = Some(verb.clone());
+    let action = verb::check_allowed(&incoming.method, &verb, &resource)?;
 
     // Whether it may.
     let (target, limits) = future::join(account::load(exchange, &account), rate::load_limits(exchange)).await;
@@ -101,85 +100,67 @@ async fn stages(exchange: &mut Exchange<'_>) -> Result<Answer, Refused> {
     let target = target?;
     exchange.account_id = target.as_ref().map(|account| account.id().clone());
     let access = if is_login {
-        // Crossbar's other actions (acting as somebody else, for one) are not for who logs in.
-        if resource == Resource::UserAuth && parameters.value("action").is_some() {
+        // Crossbar's other actions (acting as somebody else, for one) need a token.
+        if resource == Resource::UserAuth && parameters.has_action {
             rate::charge(exchange)?;
             return Err(Refusal::Forbidden.into());
         }
         rate::charge_login(exchange)?;
         None
     } else if exchange.caller.is_none() {
-        return Err(unauthenticated(exchange, presented.as_ref()).into());
+        return Err(unauthenticated(exchange, credentials.as_ref()).into());
     } else {
-        let params: Vec<&str> = resource.params().into_iter().collect();
-        let asked = Asked { endpoint: resource.endpoint(), params: &params, verb: &verb.name };
-        match resource {
-            // A token is its bearer's own.
-            Resource::TokenAuth | Resource::UserAuthToken(_) => {
-                account::check_restrictions(exchange, asked).await?;
-                None
-            }
-            _ => account::authorise(exchange, target.as_deref(), asked).await?,
+        let param = resource.params();
+        let asked = Asked { endpoint: resource.endpoint(), params: param.as_slice(), verb: verb.as_str() };
+        if let Action::Token(_) = action {
+            // A token belongs to the caller, not to an account in the path.
+            account::check_restrictions(exchange, asked).await?;
+            None
+        } else {
+            account::authorise(exchange, target.as_deref(), asked).await?
         }
     };
 
     // What it wants back.
-    let mut format = negotiation::negotiate(incoming.header("accept"))?;
+    let negotiated = negotiation::negotiate(incoming.header("accept"))?;
     exchange.language = Some(language::choose(incoming.header("accept-language")));
-    if incoming.method != "GET" {
-        format = Format::Json;
-    } else if let Some(wanted) = parameters.text("accept") {
-        format = negotiation::format_of_parameter(&wanted);
-    }
+    let format = match incoming.method {
+        Verb::Get => parameters.accept.unwrap_or(negotiated),
+        _ => Format::Json,
+    };
 
     // Doing it.
-    let start_key = parameters.value("start_key");
-    if let Some(data) = envelope.data.as_object_mut() {
-        data.shift_remove("start_key");
-    }
-    let data = envelope.data.clone();
     let call = Call {
-        access,
-        user_id,
-        resource,
-        verb,
+        action,
+        user_id: user_id.as_deref(),
         format,
-        start_key,
-        token: presented.and_then(Presented::into_token),
-        parameters: Parameters { query: &query, envelope: &envelope },
+        token: credentials.and_then(Credentials::into_token),
+        parameters: &parameters,
     };
-    let prepared = handlers::prepare(exchange, &call, data).await?;
+    let prepared = handlers::prepare(exchange, &call, access, data).await?;
     exchange.etag = prepared.etag().map(str::to_owned);
-    preconditions::check(&incoming.headers, exchange.is_read(), prepared.target())?;
-    if matches!(incoming.method.as_str(), "PUT" | "POST" | "PATCH") {
+    preconditions::check(incoming.headers, exchange.is_read(), prepared.target())?;
+    if matches!(incoming.method, Verb::Put | Verb::Post | Verb::Patch) {
         content_type::check_accepted(&content_type)?;
     }
     handlers::carry_out(exchange, &call, prepared).await
 }
 
-/// The header wins over the parameter.
-fn wants_pretty(exchange: &Exchange<'_>, parameters: Parameters<'_>) -> bool {
-    match exchange.incoming.header("x-pretty-print") {
-        Some(header) => header == "true",
-        None => parameters.is_true_or("pretty_print", false),
+/// The route that a path names. `/account` stands for the token's own account.
+fn resolve(exchange: &Exchange<'_>, place: Place) -> Result<Route, Refusal> {
+    match (place, &exchange.caller) {
+        (Place::Route(route), _) => Ok(route),
+        (Place::OwnAccount(rest), Some(caller)) => {
+            Ok(Route::below_account(caller.account_id().as_str(), rest))
+        }
+        (Place::OwnAccount(_), None) => Err(Refusal::TokenExpired),
     }
 }
 
-/// `/account` stands for the token's own account.
-fn resolve_alias(exchange: &Exchange<'_>, parts: Parts) -> Result<Parts, Refusal> {
-    if !parts.is_alias() {
-        return Ok(parts);
-    }
-    match &exchange.caller {
-        Some(caller) => Ok(parts.without_alias(caller.account_id().as_str())),
-        None => Err(Refusal::TokenExpired),
-    }
-}
-
-/// Nobody has proven to have sent the request. Of credentials that are no good, only a token is charged
-/// here, and its absence.
-fn unauthenticated(exchange: &Exchange<'_>, presented: Option<&Presented>) -> Refusal {
-    let is_charged = matches!(presented, None | Some(Presented::Token(_) | Presented::NoToken(_)));
+/// The refusal of a request without good credentials. A bad token or a missing one costs a bucket token;
+/// other bad credentials were charged earlier, or cost nothing.
+fn unauthenticated(exchange: &Exchange<'_>, credentials: Option<&Credentials>) -> Refusal {
+    let is_charged = matches!(credentials, None | Some(Credentials::Token(_) | Credentials::NoToken(_)));
     match is_charged.then(|| rate::charge(exchange)) {
         Some(Err(refusal)) => refusal,
         _ => Refusal::NotAuthenticated,

@@ -34,7 +34,7 @@ async fn what_another_program_wrote_is_seen_at_once() {
     place.groups.fetch(&scope(&access), "g").await.unwrap();
     write_over(&place, &access, "g", ("name", json!("after"))).await;
     let group = place.groups.fetch(&scope(&access), "g").await.unwrap();
-    assert_eq!(group.to_object().unwrap()["name"], "after");
+    assert_eq!(group.document().to_object().unwrap()["name"], "after");
     // A change begins with it, and is no conflict.
     let draft = place.groups.prepare_patch(&scope(&access), "g", json!({"x": 1})).await.unwrap();
     let saved = place.groups.update(&scope(&access), draft).await.unwrap();
@@ -63,7 +63,7 @@ async fn a_deletion_deletes_the_newest_content() {
     let refused = place.groups.remove(&scope(&access), read.clone(), Deletion::Soft, true).await;
     assert!(matches!(refused, Err(GroupsError::Conflict)), "who names a revision means it: {refused:?}");
     let answered = place.groups.remove(&scope(&access), read, Deletion::Soft, false).await.unwrap();
-    assert_eq!(answered.to_object().unwrap()["edited"], true);
+    assert_eq!(answered.document().to_object().unwrap()["edited"], true);
     let left = stored(&place, &access, "g").await;
     assert_eq!((&left["edited"], &left["pvt_deleted"]), (&json!(true), &json!(true)));
 }

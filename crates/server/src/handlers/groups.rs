@@ -1,71 +1,118 @@
 //! One group: create, read, replace, patch, delete.
 
 use auth::AccountAccess;
-use datastore::{Document, random_hex};
-use groups::{Deletion, Draft, GroupsError, NewGroup, Saved, Scope, Stamp, public_text};
+use groups::{Deletion, Draft, GroupsError, NewGroup, Saved, Scope, Stamp, StoredGroup};
 use serde_json::Value;
 
-use super::{Call, location};
-use crate::answer::{self, Answer, Success};
+use super::{Call, csv_file_name, location};
+use crate::answer::{self, Answer, Data, Success, csv};
 use crate::catalogue::Refusal;
-use crate::csv;
-use crate::exchange::Exchange;
-use crate::stage::negotiation::Format;
-use crate::stage::preconditions;
-use crate::stage::route::Resource;
+use crate::request::action::GroupAction;
+use crate::request::exchange::Exchange;
+use crate::request::format::Format;
 
-/// A request about one group, checked.
-pub(crate) enum Prepared {
-    New(NewGroup),
-    Read(Document),
+/// The member that marks a deleted group in the answer to its deletion.
+const DELETED: &str = r#""_read_only":{"deleted":true}"#;
+
+/// A request about one group, checked, with the access that it was checked with.
+pub(crate) struct Prepared {
+    access: AccountAccess,
+    work: Work,
+}
+
+enum Work {
+    Create(NewGroup),
+    Read(StoredGroup),
     Change(Draft),
-    Removal(Document, Deletion),
+    Delete(StoredGroup, Deletion),
 }
 
 impl Prepared {
     pub(super) fn etag(&self) -> Option<&str> {
-        match self {
-            Self::New(_) => None,
-            Self::Read(document) | Self::Removal(document, _) => Some(document.rev().as_str()),
-            Self::Change(draft) => Some(draft.base().as_str()),
+        match &self.work {
+            Work::Create(_) => None,
+            Work::Read(group) | Work::Delete(group, _) => Some(group.rev().as_str()),
+            Work::Change(draft) => Some(draft.base().as_str()),
         }
     }
 
     pub(super) fn is_new(&self) -> bool {
-        matches!(self, Self::New(_))
+        matches!(self.work, Work::Create(_))
     }
 }
 
-pub(super) async fn prepare(
+/// Refuses a user in the path that does not exist.
+pub(super) async fn check_user(
     exchange: &Exchange<'_>,
     call: &Call<'_>,
     access: &AccountAccess,
-    data: Value,
-) -> Result<Prepared, Refusal> {
-    let groups = &exchange.app.groups;
-    let scope = scope(exchange, access);
-    if let Some(user_id) = &call.user_id {
-        groups.check_user(&scope, user_id).await.map_err(while_identifying)?;
-    }
-    let Resource::Group(id) = &call.resource else {
-        return Ok(Prepared::New(groups.prepare_new(data)?));
-    };
-    Ok(match call.verb.name.as_str() {
-        "POST" => Prepared::Change(groups.prepare_replacement(&scope, id, data).await?),
-        "PATCH" => Prepared::Change(groups.prepare_patch(&scope, id, data).await?),
-        "DELETE" => {
-            let is_soft = call.parameters.is_true_or("should_soft_delete", true);
-            let deletion = if is_soft { Deletion::Soft } else { Deletion::Hard };
-            Prepared::Removal(groups.fetch(&scope, id).await?, deletion)
-        }
-        _ => Prepared::Read(groups.fetch(&scope, id).await?),
+) -> Result<(), Refusal> {
+    let Some(user_id) = call.user_id else { return Ok(()) };
+    let checked = exchange.app.groups.check_user(&scope(exchange, access), user_id).await;
+    checked.map_err(|error| match error {
+        // Crossbar words a failed look-up of a user like one of an account.
+        GroupsError::Store(error) => Refusal::StoreWhileIdentifying(error),
+        other => other.into(),
     })
 }
 
-/// Only a superuser comes here without an account. There are no groups without one, but what is wrong
-/// with the data of a new group is told first.
-pub(super) fn refuse_without_account(exchange: &Exchange<'_>, call: &Call<'_>, data: Value) -> Refusal {
-    if call.verb.name == "PUT"
+pub(super) fn prepare_create(
+    exchange: &Exchange<'_>,
+    access: AccountAccess,
+    data: Value,
+) -> Result<Prepared, Refusal> {
+    let work = Work::Create(exchange.app.groups.prepare_new(data)?);
+    Ok(Prepared { access, work })
+}
+
+pub(super) async fn prepare_read(
+    exchange: &Exchange<'_>,
+    access: AccountAccess,
+    id: &str,
+) -> Result<Prepared, Refusal> {
+    let work = Work::Read(exchange.app.groups.fetch(&scope(exchange, &access), id).await?);
+    Ok(Prepared { access, work })
+}
+
+pub(super) async fn prepare_replace(
+    exchange: &Exchange<'_>,
+    access: AccountAccess,
+    id: &str,
+    data: Value,
+) -> Result<Prepared, Refusal> {
+    let draft = exchange.app.groups.prepare_replacement(&scope(exchange, &access), id, data).await?;
+    Ok(Prepared { access, work: Work::Change(draft) })
+}
+
+pub(super) async fn prepare_patch(
+    exchange: &Exchange<'_>,
+    access: AccountAccess,
+    id: &str,
+    data: Value,
+) -> Result<Prepared, Refusal> {
+    let draft = exchange.app.groups.prepare_patch(&scope(exchange, &access), id, data).await?;
+    Ok(Prepared { access, work: Work::Change(draft) })
+}
+
+pub(super) async fn prepare_delete(
+    exchange: &Exchange<'_>,
+    call: &Call<'_>,
+    access: AccountAccess,
+    id: &str,
+) -> Result<Prepared, Refusal> {
+    let deletion = if call.parameters.is_soft_deletion { Deletion::Soft } else { Deletion::Hard };
+    let group = exchange.app.groups.fetch(&scope(exchange, &access), id).await?;
+    Ok(Prepared { access, work: Work::Delete(group, deletion) })
+}
+
+/// The refusal of a superuser's request whose path has no account. Such a path has no groups, but the
+/// faults in the data of a new group are reported first.
+pub(super) fn refuse_without_account(
+    exchange: &Exchange<'_>,
+    action: GroupAction<'_>,
+    data: Value,
+) -> Refusal {
+    if action == GroupAction::Create
         && let Err(error) = exchange.app.groups.prepare_new(data)
     {
         return error.into();
@@ -76,67 +123,46 @@ pub(super) fn refuse_without_account(exchange: &Exchange<'_>, call: &Call<'_>, d
 pub(super) async fn carry_out(
     exchange: &Exchange<'_>,
     call: &Call<'_>,
-    access: &AccountAccess,
     prepared: Prepared,
 ) -> Result<Answer, Refusal> {
     let groups = &exchange.app.groups;
-    let scope = scope(exchange, access);
-    match prepared {
-        Prepared::New(group) => {
+    let Prepared { access, work } = prepared;
+    let scope = scope(exchange, &access);
+    match work {
+        Work::Create(group) => {
             let saved = groups.create(&scope, group).await?;
             let location = location(exchange, saved.id.as_str());
-            Ok(answer::success(exchange, Success { location: Some(location), ..saved_as(201, &saved) }))
+            answer::success(exchange, Success { location: Some(location), ..saved_as(201, saved) })
         }
-        Prepared::Change(draft) => {
+        Work::Change(draft) => {
             let saved = groups.update(&scope, draft).await?;
-            Ok(answer::success(exchange, saved_as(200, &saved)))
+            answer::success(exchange, saved_as(200, saved))
         }
-        Prepared::Removal(document, deletion) => {
-            let insists = preconditions::insists_on_revision(&exchange.incoming.headers);
-            let removed = groups.remove(&scope, document, deletion, insists).await?;
-            Ok(answer::success(exchange, removed_success(&removed)?))
+        Work::Delete(group, deletion) => {
+            // `If-Match` insists on the revision that it names.
+            let insists = exchange.incoming.headers.contains_key("if-match");
+            let removed = groups.remove(&scope, group, deletion, insists).await?;
+            answer::success(exchange, found(removed, Some(DELETED)))
         }
-        Prepared::Read(document) => read(exchange, call, &document),
+        Work::Read(group) if call.format == Format::Csv => {
+            let text = format!("{{{}}}", group.into_public_members());
+            let object = datastore::json::parse_stored_object(&text).unwrap_or_default();
+            Ok(answer::as_csv(exchange, csv::render(&Value::Object(object)), &csv_file_name(call)))
+        }
+        Work::Read(group) => answer::success(exchange, found(group, None)),
     }
 }
 
-fn read(exchange: &Exchange<'_>, call: &Call<'_>, document: &Document) -> Result<Answer, Refusal> {
-    let data = public_text(document).map_err(Refusal::Store)?;
-    if call.format == Format::Csv {
-        let value = datastore::json::parse_stored_object(&data).unwrap_or_default();
-        return Ok(answer::csv(exchange, csv::render(&Value::Object(value)), &csv_file_name(call, exchange)));
-    }
-    let revision = Some(document.rev().to_string());
-    Ok(answer::success(exchange, Success { status: 200, data, revision, ..Success::default() }))
+fn saved_as(status: u16, saved: Saved) -> Success {
+    let data = Data::Value(Value::Object(saved.public));
+    Success { revision: Some(saved.rev.to_string()), ..Success::new(status, data) }
 }
 
-fn saved_as(status: u16, saved: &Saved) -> Success {
-    let data = Value::Object(saved.public.clone()).to_string();
-    Success { status, data, revision: Some(saved.rev.to_string()), ..Success::default() }
-}
-
-/// A deleted group as it last was, and marked; its revision is the one before the deletion.
-fn removed_success(removed: &Document) -> Result<Success, Refusal> {
-    let mut data = public_text(removed).map_err(Refusal::Store)?;
-    data.pop();
-    data.push_str(",\"_read_only\":{\"deleted\":true}}");
-    Ok(Success { status: 200, data, revision: Some(removed.rev().to_string()), ..Success::default() })
-}
-
-/// The name that CSV is to be saved under: the client's, without a path, or a new one.
-pub(super) fn csv_file_name(call: &Call<'_>, exchange: &Exchange<'_>) -> String {
-    let chosen = exchange.incoming.header("x-file-name").map(str::to_owned);
-    let chosen =
-        chosen.or_else(|| call.parameters.text("file_name")).or_else(|| call.parameters.text("filename"));
-    let base_name = chosen.as_deref().and_then(|name| name.rsplit(['/', '\\']).next());
-    // What would end the quotes or the header has no place in it.
-    let safe: String =
-        base_name.unwrap_or_default().chars().filter(|c| !c.is_control() && *c != '"').collect();
-    if safe.is_empty() {
-        format!("json_{}.csv", random_hex().chars().take(22).collect::<String>())
-    } else {
-        safe
-    }
+/// A group as it is stored. A deleted group is shown as it last was, with the revision before the deletion.
+fn found(group: StoredGroup, last: Option<&'static str>) -> Success {
+    let revision = group.rev().to_string();
+    let data = Data::Object { members: group.into_public_members(), last };
+    Success { revision: Some(revision), ..Success::new(200, data) }
 }
 
 pub(super) fn scope<'a>(exchange: &'a Exchange<'_>, access: &'a AccountAccess) -> Scope<'a> {
@@ -152,13 +178,5 @@ impl From<GroupsError> for Refusal {
             GroupsError::Conflict => Self::Conflict,
             GroupsError::Store(error) => Self::Store(error),
         }
-    }
-}
-
-/// A failure while a user is looked for is worded like one of an account.
-pub(super) fn while_identifying(error: GroupsError) -> Refusal {
-    match error {
-        GroupsError::Store(error) => Refusal::StoreWhileIdentifying(error),
-        other => other.into(),
     }
 }

@@ -1,35 +1,53 @@
-//! Listings: a page, all of it, as CSV, or as chunks.
+//! Listings: a page, the whole, as CSV, or in chunks.
 
 use auth::AccountAccess;
 use bytes::Bytes;
 use datastore::random_hex;
-use futures::stream;
-use groups::{Cursor, Filters, ListQuery, start_key};
-use kazoo::term;
+use futures::{StreamExt as _, stream};
+use groups::{Cursor, ListQuery, start_key};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::Call;
-use super::groups::{csv_file_name, scope, while_identifying};
-use crate::answer::{self, Answer, Paging, Success};
+use super::groups::scope;
+use super::{Call, csv_file_name};
+use crate::answer::{self, Answer, ChunkedEnvelope, Data, Paging, Success, csv};
 use crate::catalogue::Refusal;
-use crate::csv;
-use crate::exchange::Exchange;
-use crate::stage::negotiation::Format;
-
-/// The largest `chunk_size` that crossbar takes.
-const MAX_CHUNK_SIZE: i128 = 50;
+use crate::request::exchange::Exchange;
+use crate::request::format::Format;
 
 /// A listing that has been read, or begun.
 pub(crate) struct Prepared {
     rows: Vec<Box<RawValue>>,
-    /// The rest of a listing that is sent as it is read.
-    rest: Option<Cursor>,
+    range: Range,
+    end: End,
+    /// Crossbar's tag is a digest over the request's id too, so no two listings have the same one.
+    etag: Option<String>,
+}
+
+/// What the client asked for.
+struct Range {
     is_paged: bool,
     start_key: Option<String>,
-    next_start_key: Option<String>,
-    /// Crossbar tags a listing with a digest over the request's id too: no two are equal.
-    etag: Option<String>,
+}
+
+/// What is behind the rows that were read.
+enum End {
+    /// The group id that the next page begins with, if there is one.
+    Known(Option<String>),
+    /// The rest of a listing that is sent as it is read.
+    Unread(Box<Cursor>),
+}
+
+impl Range {
+    /// What the envelope says about paging. A listing that does not come in pages says nothing of its next
+    /// page.
+    fn paging(&self, rows: u64, next_start_key: Option<&str>) -> Paging {
+        Paging {
+            next_start_key: next_start_key.map(start_key::encode),
+            page_size: self.is_paged.then_some(rows),
+            start_key: self.start_key.as_deref().filter(|_| self.is_paged).map(start_key::encode),
+        }
+    }
 }
 
 impl Prepared {
@@ -43,32 +61,21 @@ pub(super) async fn prepare(
     call: &Call<'_>,
     access: &AccountAccess,
 ) -> Result<Prepared, Refusal> {
-    let groups = &exchange.app.groups;
-    if let Some(user_id) = &call.user_id {
-        groups.check_user(&scope(exchange, access), user_id).await.map_err(while_identifying)?;
-    }
     let query = list_query(exchange, call)?;
-    let (is_paged, start_key) = (query.page_size.is_some(), query.start_key.clone());
+    let range = Range { is_paged: query.page_size.is_some(), start_key: query.start_key.clone() };
     let patience = exchange.app.settings.store_timeout;
-    let mut cursor = groups.list(&scope(exchange, access), query, patience).await?;
+    let mut cursor = exchange.app.groups.list(&scope(exchange, access), query, patience).await?;
+    let is_chunked = call.parameters.is_chunked && call.format == Format::Json;
     let mut rows = Vec::new();
-    let is_chunked = call.parameters.query.value("is_chunked").is_some_and(|value| term::is_true(&value));
     while let Some(row) = cursor.next().await? {
         rows.push(row);
-        if is_chunked && call.format == Format::Json {
-            return Ok(Prepared {
-                rows,
-                rest: Some(cursor),
-                is_paged,
-                start_key,
-                next_start_key: None,
-                etag: None,
-            });
+        if is_chunked {
+            return Ok(Prepared { rows, range, end: End::Unread(Box::new(cursor)), etag: None });
         }
     }
     let next_start_key = cursor.next_start_key().map(str::to_owned);
     let etag = (!rows.is_empty()).then(random_hex);
-    Ok(Prepared { rows, rest: None, is_paged, start_key, next_start_key, etag })
+    Ok(Prepared { rows, range, end: End::Known(next_start_key), etag })
 }
 
 pub(super) fn carry_out(
@@ -76,153 +83,78 @@ pub(super) fn carry_out(
     call: &Call<'_>,
     listing: Prepared,
 ) -> Result<Answer, Refusal> {
+    let Prepared { rows, range, end, etag } = listing;
     if call.format == Format::Csv {
-        return as_csv(exchange, call, &listing);
+        return as_csv(exchange, call, &rows);
     }
-    if let Some(rest) = listing.rest {
-        return Ok(as_chunks(exchange, listing.rows, rest, listing.is_paged, listing.start_key));
-    }
-    let page_size = u64::try_from(listing.rows.len()).unwrap_or(u64::MAX);
-    let paging = Paging {
-        next_start_key: listing.next_start_key.as_deref().map(start_key::encode),
-        page_size: listing.is_paged.then_some(page_size),
-        start_key: listing.start_key.as_deref().filter(|_| listing.is_paged).map(start_key::encode),
+    let next_start_key = match end {
+        End::Known(next_start_key) => next_start_key,
+        End::Unread(cursor) => return in_chunks(exchange, &rows, *cursor, range),
     };
     let revision = match exchange.is_read() {
-        true => listing.etag,
+        true => etag,
         // Through POST there is no entity tag, and this word stays where its digest would stand.
-        false => listing.etag.map(|_| "automatic".to_owned()),
+        false => etag.map(|_| "automatic".to_owned()),
     };
-    Ok(answer::success(
-        exchange,
-        Success { status: 200, data: join(&listing.rows), revision, paging, ..Success::default() },
-    ))
+    let paging = range.paging(count(&rows), next_start_key.as_deref());
+    answer::success(exchange, Success { revision, paging, ..Success::new(200, Data::Rows(rows)) })
+}
+
+fn count(rows: &[Box<RawValue>]) -> u64 {
+    u64::try_from(rows.len()).unwrap_or(u64::MAX)
 }
 
 fn list_query(exchange: &Exchange<'_>, call: &Call<'_>) -> Result<ListQuery, Refusal> {
-    let query = call.parameters.query;
-    let is_flag_set =
-        |name| query.value(name).is_some_and(|value: Value| value != "false" && value != Value::Bool(false));
-    let is_paged = call.parameters.is_true_or("paginate", true);
-    let page_size = if is_paged {
-        let wanted = call.parameters.value("page_size");
-        Some(wanted.map_or(Ok(exchange.app.settings.page_size), |wanted| page_size(&wanted))?)
-    } else {
-        None
-    };
-    if let Some(wanted) = query.value("chunk_size") {
-        check_chunk_size(&wanted)?;
-    }
+    let parameters = call.parameters;
+    let page_size = parameters.page_size(exchange.app.settings.page_size)?;
+    parameters.check_chunk_size()?;
     Ok(ListQuery {
-        user_id: call.user_id.clone(),
-        ascending: is_flag_set("ascending")
-            && !query.value("descending").is_some_and(|value| term::is_true(&value)),
+        user_id: call.user_id.map(str::to_owned),
+        ascending: parameters.is_ascending,
         page_size,
-        start_key: call.start_key.as_ref().map(|key| start_key::decode(&key_text(key))),
-        end_key: call.parameters.value("end_key").as_ref().map(key_text),
-        filters: Filters::from_query(query.pairs()),
+        start_key: parameters.start_key.as_deref().map(start_key::decode),
+        end_key: parameters.end_key.clone(),
+        filters: parameters.filters(),
     })
 }
 
-fn key_text(key: &Value) -> String {
-    key.as_str().map_or_else(|| key.to_string(), str::to_owned)
-}
-
-fn page_size(wanted: &Value) -> Result<u64, Refusal> {
-    match term::to_integer(wanted) {
-        None => Err(Refusal::Faulty("invalid page size")),
-        Some(..1) => Err(Refusal::Faulty("page size must be at least 1")),
-        Some(size) => Ok(u64::try_from(size).unwrap_or(u64::MAX)),
-    }
-}
-
-fn check_chunk_size(wanted: &Value) -> Result<(), Refusal> {
-    match term::to_integer(wanted) {
-        None => Err(Refusal::Faulty("invalid chunk size")),
-        Some(..1) => Err(Refusal::Faulty("chunk size must be at least 1")),
-        Some(size) if size > MAX_CHUNK_SIZE => Err(Refusal::Faulty("chunk size must be lower than 50")),
-        Some(_) => Ok(()),
-    }
-}
-
-fn join(rows: &[Box<RawValue>]) -> String {
-    let length: usize = rows.iter().map(|row| row.get().len() + 1).sum();
-    let mut data = String::with_capacity(length + 2);
-    data.push('[');
-    for (place, row) in rows.iter().enumerate() {
-        if place > 0 {
-            data.push(',');
-        }
-        data.push_str(row.get());
-    }
-    data.push(']');
-    data
-}
-
-fn as_csv(exchange: &Exchange<'_>, call: &Call<'_>, listing: &Prepared) -> Result<Answer, Refusal> {
-    if listing.rows.is_empty() {
+fn as_csv(exchange: &Exchange<'_>, call: &Call<'_>, rows: &[Box<RawValue>]) -> Result<Answer, Refusal> {
+    if rows.is_empty() {
         return Ok(answer::no_csv());
     }
-    let rows =
-        listing.rows.iter().map(|row| datastore::json::parse_stored_object(row.get()).map(Value::Object));
+    let rows = rows.iter().map(|row| datastore::json::parse_stored_object(row.get()).map(Value::Object));
     let rows =
         rows.collect::<Result<Vec<_>, _>>().map_err(|_| Refusal::Broken("a view's row is no object"))?;
-    Ok(answer::csv(exchange, csv::render(&Value::Array(rows)), &csv_file_name(call, exchange)))
+    Ok(answer::as_csv(exchange, csv::render(&Value::Array(rows)), &csv_file_name(call)))
 }
 
-/// The listing in crossbar's own order of members for chunks: the data first, then what is known only
-/// when it has all been read. All values behind the data are texts.
-fn as_chunks(
+/// A listing whose rows are sent as they are read, one a chunk.
+fn in_chunks(
     exchange: &Exchange<'_>,
-    first: Vec<Box<RawValue>>,
+    first: &[Box<RawValue>],
     rest: Cursor,
-    is_paged: bool,
-    start_key: Option<String>,
-) -> Answer {
-    let sent = u64::try_from(first.len()).unwrap_or(u64::MAX);
-    let head = format!("{{\"data\":{}", join(&first).trim_end_matches(']'));
-    let closing = Closing {
-        is_paged,
-        start_key,
-        members: answer::chunked_members(exchange),
-        request_id: exchange.request_id.clone(),
-    };
-    let rows = stream::unfold(Some((rest, sent, closing)), |state| async move {
-        let (mut cursor, sent, closing) = state?;
+    range: Range,
+) -> Result<Answer, Refusal> {
+    let envelope = ChunkedEnvelope::of(exchange);
+    let head = envelope.head(first).map_err(|_| Refusal::Broken("the answer was not written"))?;
+    let state = Some((rest, count(first), range, envelope));
+    let rows = stream::unfold(state, |state| async move {
+        let (mut cursor, sent, range, envelope) = state?;
         match cursor.next().await {
             Ok(Some(row)) => {
-                Some((Ok(Bytes::from(format!(",{}", row.get()))), Some((cursor, sent + 1, closing))))
+                let chunk = [b",", row.get().as_bytes()].concat();
+                Some((Ok(Bytes::from(chunk)), Some((cursor, sent + 1, range, envelope))))
             }
-            Ok(None) => Some((Ok(Bytes::from(closing.text(sent, cursor.next_start_key()))), None)),
+            Ok(None) => Some((envelope.tail(range.paging(sent, cursor.next_start_key())), None)),
             Err(error) => {
-                // The status is sent already: ending without the closing chunk is all that can tell.
-                log::error!(request_id = closing.request_id.as_str(); "a chunked listing broke off: {}", crate::chain(&error));
+                // The status is sent already. Only an answer that ends without its last chunk tells the
+                // client.
+                let request_id = envelope.request_id();
+                log::error!(request_id; "a chunked listing broke off: {}", crate::chain(&error));
                 Some((Err(std::io::Error::other("the listing broke off")), None))
             }
         }
     });
-    let chunks = futures::StreamExt::chain(stream::once(async move { Ok(Bytes::from(head)) }), rows);
-    answer::chunked(exchange, Box::pin(chunks))
-}
-
-struct Closing {
-    is_paged: bool,
-    start_key: Option<String>,
-    members: Vec<(&'static str, String)>,
-    request_id: String,
-}
-
-impl Closing {
-    fn text(&self, sent: u64, next_start_key: Option<&str>) -> String {
-        let mut members = Vec::new();
-        if self.is_paged {
-            members.extend(next_start_key.map(|key| ("next_start_key", start_key::encode(key))));
-            members.push(("page_size", sent.to_string()));
-            members.extend(self.start_key.as_deref().map(|key| ("start_key", start_key::encode(key))));
-        }
-        members.extend(self.members.iter().cloned());
-        let members =
-            members.iter().map(|(key, value)| format!(", \"{key}\":{}", Value::from(value.as_str())));
-        format!("]{}}}", members.collect::<String>())
-    }
+    let chunks = stream::once(async move { Ok(head) }).chain(rows);
+    Ok(answer::chunked(exchange, Box::pin(chunks)))
 }

@@ -1,14 +1,13 @@
 //! Logging in: `user_auth` and `api_auth`.
 
 use auth::{Login, LoginError};
-use serde_json::Value;
-use validation::Violations;
+use serde_json::{Map, Value};
+use validation::{Schema, Violations};
 
 use super::{Call, Refused, location};
-use crate::answer::{self, Answer, Paging, Success};
+use crate::answer::{self, Answer, Data, Paging, Success};
 use crate::catalogue::Refusal;
-use crate::exchange::Exchange;
-use crate::stage::route::Resource;
+use crate::request::exchange::Exchange;
 
 /// The longest `as` that is taken, in bytes of JSON.
 const MAX_MASQUERADE: usize = 512;
@@ -16,55 +15,64 @@ const MAX_MASQUERADE: usize = 512;
 /// A login that succeeded.
 pub(crate) struct Prepared(Login);
 
-pub(super) async fn prepare(
+pub(super) async fn prepare_user(
     exchange: &Exchange<'_>,
     call: &Call<'_>,
     data: Value,
 ) -> Result<Prepared, Refused> {
-    let Value::Object(mut members) = data else {
-        return Err(Refusal::Validation(Violations::wrong_type("", "object", data)).into());
-    };
-    // Private members are not a client's to send, and an empty id is none.
-    members.retain(|key, value| !kazoo::is_private(key) && (key != "id" || value != ""));
-    let auth = &exchange.app.auth;
-    let deadline = exchange.deadline;
-    let is_user = call.resource == Resource::UserAuth;
-    let app = exchange.app;
-    let schema = if is_user { &app.user_auth_schema } else { &app.api_auth_schema };
-    schema.check(&mut members).map_err(|violations| Refused::from(Refusal::Validation(violations)))?;
-    // It goes into the token as it is, and tokens are remembered.
-    if members.get("as").is_some_and(|wanted| wanted.to_string().len() > MAX_MASQUERADE) {
-        return Err(Refusal::malformed("as", "longer than two ids can be", None).into());
-    }
-    if is_user {
-        let login = auth.user_auth(&members, deadline).await;
-        return login.map(Prepared).map_err(|error| refused(call, error));
-    }
+    let members = checked(&exchange.app.user_auth_schema, data)?;
+    let login = exchange.app.auth.user_auth(&members, exchange.deadline).await;
+    login.map(Prepared).map_err(|error| refused(call, error))
+}
+
+pub(super) async fn prepare_api_key(
+    exchange: &Exchange<'_>,
+    call: &Call<'_>,
+    data: Value,
+) -> Result<Prepared, Refused> {
+    let members = checked(&exchange.app.api_auth_schema, data)?;
     let api_key = members.get("api_key").and_then(Value::as_str).unwrap_or_default();
-    auth.api_auth(api_key, deadline).await.map(Prepared).map_err(|error| match error {
+    let login = exchange.app.auth.api_auth(api_key, exchange.deadline).await;
+    login.map(Prepared).map_err(|error| match error {
         LoginError::UnknownKey => Refusal::UnknownApiKey(api_key.to_owned()).into(),
         other => refused(call, other),
     })
 }
 
-pub(super) fn carry_out(exchange: &Exchange<'_>, call: &Call<'_>, prepared: Prepared) -> Answer {
+/// The public members of a login's data, if they satisfy the schema.
+fn checked(schema: &Schema, data: Value) -> Result<Map<String, Value>, Refusal> {
+    let Value::Object(mut members) = data else {
+        return Err(Refusal::Validation(Violations::wrong_type("", "object", data)));
+    };
+    // Clients cannot send private members, and an empty id counts as none.
+    members.retain(|key, value| !kazoo::is_private(key) && (key != "id" || value != ""));
+    schema.check(&mut members).map_err(Refusal::Validation)?;
+    // It goes into the token as it is, and tokens are remembered.
+    if members.get("as").is_some_and(|wanted| wanted.to_string().len() > MAX_MASQUERADE) {
+        return Err(Refusal::malformed("as", "longer than two ids can be", None));
+    }
+    Ok(members)
+}
+
+pub(super) fn carry_out(
+    exchange: &Exchange<'_>,
+    call: &Call<'_>,
+    prepared: Prepared,
+) -> Result<Answer, Refusal> {
     let Prepared(login) = prepared;
-    answer::success(
-        exchange,
-        Success {
-            status: 201,
-            data: Value::Object(login.data).to_string(),
-            revision: Some("automatic".to_owned()),
-            location: Some(location(exchange, &login.id)),
-            paging: Paging { page_size: found(call, 1), ..Paging::default() },
-            new_token: Some(login.token),
-        },
-    )
+    let success = Success {
+        revision: Some("automatic".to_owned()),
+        location: Some(location(exchange, &login.id)),
+        paging: Paging { page_size: found(call, 1), ..Paging::default() },
+        new_token: Some(login.token),
+        ..Success::new(201, Data::Value(Value::Object(login.data)))
+    };
+    answer::success(exchange, success)
 }
 
 /// How many rows crossbar has found in the view that it looked at last: its envelope still says so.
 fn found(call: &Call<'_>, rows: u64) -> Option<u64> {
-    call.parameters.is_true_or("paginate", true).then_some(rows)
+    call.parameters.is_paged.then_some(rows)
 }
 
 fn refused(call: &Call<'_>, error: LoginError) -> Refused {

@@ -7,36 +7,29 @@ mod login;
 mod session;
 
 use auth::AccountAccess;
+use datastore::random_hex;
 use serde_json::Value;
 
 use crate::answer::Answer;
 use crate::catalogue::Refusal;
-use crate::exchange::Exchange;
-use crate::parameters::Parameters;
-use crate::stage::negotiation::Format;
-use crate::stage::preconditions::Target;
-use crate::stage::route::Resource;
-use crate::stage::verb::Verb;
+use crate::request::action::{Action, GroupAction, LoginKind, TokenAction};
+use crate::request::exchange::Exchange;
+use crate::request::format::Format;
+use crate::request::parameters::Parameters;
+use crate::request::target::Target;
 
 /// What the pipeline has settled about a request.
 pub(crate) struct Call<'a> {
-    /// The proof that the caller may touch the account; a login has none, nor has a path without an
-    /// account.
-    pub(crate) access: Option<AccountAccess>,
+    /// What to do.
+    pub(crate) action: Action<'a>,
     /// The user in the path.
-    pub(crate) user_id: Option<String>,
-    /// The resource.
-    pub(crate) resource: Resource,
-    /// The verb.
-    pub(crate) verb: Verb,
+    pub(crate) user_id: Option<&'a str>,
     /// The form of the answer.
     pub(crate) format: Format,
-    /// The parameter `start_key`, which crossbar takes out of the data.
-    pub(crate) start_key: Option<Value>,
-    /// The token that the request shows, where it shows one.
+    /// The token that the request shows, if it shows one.
     pub(crate) token: Option<String>,
-    /// The other parameters.
-    pub(crate) parameters: Parameters<'a>,
+    /// The parameters.
+    pub(crate) parameters: &'a Parameters,
 }
 
 /// A refusal, and what the answer says beside it.
@@ -44,7 +37,7 @@ pub(crate) struct Call<'a> {
 pub(crate) struct Refused {
     /// Why.
     pub(crate) refusal: Refusal,
-    /// How much a look-up had found by then, where crossbar lets it show.
+    /// How many rows a look-up had found by then, if crossbar shows that.
     pub(crate) page_size: Option<u64>,
 }
 
@@ -76,7 +69,7 @@ impl Prepared {
         }
     }
 
-    /// What preconditions are held against.
+    /// What the preconditions are checked against.
     pub(crate) fn target(&self) -> Target<'_> {
         match self {
             Self::Group(prepared) if prepared.is_new() => Target::New,
@@ -86,26 +79,48 @@ impl Prepared {
     }
 }
 
-/// Checks a request's data and reads what it is about.
+/// Checks a request's data and reads what it is about. `access` is the proof that the caller may touch the
+/// account in the path; a path without an account has none.
 pub(crate) async fn prepare(
     exchange: &Exchange<'_>,
     call: &Call<'_>,
+    access: Option<AccountAccess>,
     data: Value,
 ) -> Result<Prepared, Refused> {
-    match (&call.resource, &call.access) {
-        (Resource::UserAuth | Resource::ApiAuth, _) => {
-            login::prepare(exchange, call, data).await.map(Prepared::Login)
+    let action = match call.action {
+        Action::Groups(action) => action,
+        Action::Login(kind) => {
+            let prepared = match kind {
+                LoginKind::User => login::prepare_user(exchange, call, data).await?,
+                LoginKind::ApiKey => login::prepare_api_key(exchange, call, data).await?,
+            };
+            return Ok(Prepared::Login(prepared));
         }
-        (Resource::TokenAuth | Resource::UserAuthToken(_), _) => {
-            let caller = exchange.caller.as_ref().ok_or(Refusal::NotAuthenticated)?;
-            Ok(Prepared::Session(session::prepare(exchange, call, caller).await?))
+        Action::Token(action) => {
+            let prepared = match action {
+                TokenAction::Show => session::prepare_show(exchange).await?,
+                TokenAction::GiveBack => session::prepare_give_back(call),
+                TokenAction::ShowNamed(token) => return Err(session::refuse_named(call, token).into()),
+            };
+            return Ok(Prepared::Session(prepared));
         }
-        (_, None) => Err(groups::refuse_without_account(exchange, call, data).into()),
-        (Resource::Groups, Some(access)) if call.verb.name == "GET" => {
-            Ok(Prepared::Listing(Box::new(listing::prepare(exchange, call, access).await?)))
+    };
+    let Some(access) = access else {
+        return Err(groups::refuse_without_account(exchange, action, data).into());
+    };
+    groups::check_user(exchange, call, &access).await?;
+    let prepared = match action {
+        GroupAction::List => {
+            let listing = listing::prepare(exchange, call, &access).await?;
+            return Ok(Prepared::Listing(Box::new(listing)));
         }
-        (_, Some(access)) => Ok(Prepared::Group(groups::prepare(exchange, call, access, data).await?)),
-    }
+        GroupAction::Create => groups::prepare_create(exchange, access, data)?,
+        GroupAction::Read(id) => groups::prepare_read(exchange, access, id).await?,
+        GroupAction::Replace(id) => groups::prepare_replace(exchange, access, id, data).await?,
+        GroupAction::Patch(id) => groups::prepare_patch(exchange, access, id, data).await?,
+        GroupAction::Delete(id) => groups::prepare_delete(exchange, call, access, id).await?,
+    };
+    Ok(Prepared::Group(prepared))
 }
 
 /// Does what was prepared, and answers.
@@ -114,17 +129,12 @@ pub(crate) async fn carry_out(
     call: &Call<'_>,
     prepared: Prepared,
 ) -> Result<Answer, Refused> {
-    match (prepared, &call.access) {
-        (Prepared::Login(prepared), _) => Ok(login::carry_out(exchange, call, prepared)),
-        (Prepared::Session(prepared), _) => Ok(session::carry_out(exchange, prepared).await?),
-        (Prepared::Listing(prepared), _) => Ok(listing::carry_out(exchange, call, *prepared)?),
-        (Prepared::Group(prepared), Some(access)) => {
-            Ok(groups::carry_out(exchange, call, access, prepared).await?)
-        }
-        (Prepared::Group(_), None) => {
-            Err(Refusal::Broken("a group was to be changed without access to its account").into())
-        }
-    }
+    Ok(match prepared {
+        Prepared::Login(prepared) => login::carry_out(exchange, call, prepared)?,
+        Prepared::Session(prepared) => session::carry_out(exchange, prepared).await?,
+        Prepared::Listing(prepared) => listing::carry_out(exchange, call, *prepared)?,
+        Prepared::Group(prepared) => groups::carry_out(exchange, call, prepared).await?,
+    })
 }
 
 /// The path of something new below the request's own.
@@ -134,4 +144,18 @@ fn location(exchange: &Exchange<'_>, id: &str) -> String {
         return id.to_owned();
     }
     format!("{}/{id}", exchange.incoming.path.trim_end_matches('/'))
+}
+
+/// The name under which CSV is saved: the client's, without a path, or a new one.
+fn csv_file_name(call: &Call<'_>) -> String {
+    let chosen = call.parameters.file_name.as_deref();
+    let base_name = chosen.and_then(|name| name.rsplit(['/', '\\']).next());
+    // A quote or a control character would end the header's value.
+    let safe: String =
+        base_name.unwrap_or_default().chars().filter(|c| !c.is_control() && *c != '"').collect();
+    if safe.is_empty() {
+        format!("json_{}.csv", random_hex().chars().take(22).collect::<String>())
+    } else {
+        safe
+    }
 }

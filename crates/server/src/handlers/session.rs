@@ -1,14 +1,12 @@
 //! `token_auth`: what a token says of its bearer, and giving it back. Below `user_auth`, crossbar still
 //! looks for tokens in a database that nothing writes any more.
 
-use auth::Caller;
 use serde_json::{Map, Value};
 
 use super::Call;
-use crate::answer::{self, Answer, Success};
+use crate::answer::{self, Answer, Data, Success};
 use crate::catalogue::Refusal;
-use crate::exchange::Exchange;
-use crate::stage::route::Resource;
+use crate::request::exchange::Exchange;
 
 /// A request about the caller's own token, checked.
 pub(crate) enum Prepared {
@@ -18,32 +16,33 @@ pub(crate) enum Prepared {
     GivenBack(Option<String>),
 }
 
-pub(super) async fn prepare(
-    exchange: &Exchange<'_>,
-    call: &Call<'_>,
-    caller: &Caller,
-) -> Result<Prepared, Refusal> {
-    if let Resource::UserAuthToken(token) = &call.resource {
-        // Its own token is its account's, and no account is in the path.
-        let is_own = call.token.as_ref() == Some(token);
-        return Err(if is_own { Refusal::Forbidden } else { Refusal::NotAuthenticated });
-    }
-    if call.verb.name == "DELETE" {
-        return Ok(Prepared::GivenBack(call.token.clone()));
-    }
+pub(super) async fn prepare_show(exchange: &Exchange<'_>) -> Result<Prepared, Refusal> {
+    let caller = exchange.caller.as_ref().ok_or(Refusal::NotAuthenticated)?;
     let shown = exchange.app.auth.describe_caller(caller, exchange.deadline).await;
     shown.map(Prepared::Shown).map_err(Refusal::StoreWhileIdentifying)
 }
 
+pub(super) fn prepare_give_back(call: &Call<'_>) -> Prepared {
+    Prepared::GivenBack(call.token.clone())
+}
+
+/// The refusal of a look at the token in the path: crossbar finds none. The caller's own token belongs to
+/// the caller's account, and the path has no account.
+pub(super) fn refuse_named(call: &Call<'_>, token: &str) -> Refusal {
+    let is_own = call.token.as_deref() == Some(token);
+    if is_own { Refusal::Forbidden } else { Refusal::NotAuthenticated }
+}
+
 pub(super) async fn carry_out(exchange: &Exchange<'_>, prepared: Prepared) -> Result<Answer, Refusal> {
     let data = match prepared {
-        Prepared::Shown(data) => Value::Object(data).to_string(),
-        Prepared::GivenBack(None) => String::new(),
-        Prepared::GivenBack(Some(token)) => {
-            let done = exchange.app.auth.log_out(&token, exchange.deadline).await;
-            done.map_err(Refusal::StoreWhileIdentifying)?;
-            String::new()
+        Prepared::Shown(data) => Data::Value(Value::Object(data)),
+        Prepared::GivenBack(token) => {
+            if let Some(token) = token {
+                let done = exchange.app.auth.log_out(&token, exchange.deadline).await;
+                done.map_err(Refusal::StoreWhileIdentifying)?;
+            }
+            Data::Absent
         }
     };
-    Ok(answer::success(exchange, Success { status: 200, data, ..Success::default() }))
+    answer::success(exchange, Success::new(200, data))
 }

@@ -8,27 +8,26 @@ use datastore::NameError;
 use kazoo::AccountId;
 
 use crate::catalogue::Refusal;
-use crate::exchange::Exchange;
-use crate::stage::route::AccountPart;
-use crate::stage::token::Presented;
+use crate::request::credentials::Credentials;
+use crate::request::exchange::Exchange;
+use crate::request::route::AccountPart;
 
 /// Finds out who sends the request, as far as its credentials tell. What is wrong with them is not yet
 /// refused, but for a token that is good in all but time.
 pub(crate) async fn identify(
     exchange: &mut Exchange<'_>,
-    presented: Option<&Presented>,
+    credentials: Option<&Credentials>,
 ) -> Result<(), Refusal> {
     let auth = &exchange.app.auth;
-    // A header that is no text names no account, but it is there.
-    let wanted_account = exchange.incoming.headers.get("x-auth-account-id");
-    let wanted_account = wanted_account.map(|header| String::from_utf8_lossy(header.as_bytes()));
+    // A header that is not text names no account, but it still counts as given.
+    let wanted_account = exchange.incoming.lossy_header("x-auth-account-id");
     let wanted_account = wanted_account.as_deref();
     let deadline = exchange.deadline;
-    let verdict = match presented {
-        None | Some(Presented::NoToken(_) | Presented::Unknown(_)) => return Ok(()),
-        Some(Presented::Token(token)) => auth.verify(token, wanted_account, deadline).await,
-        Some(Presented::Bearer(id)) => auth.verify_bearer(id, wanted_account, deadline).await,
-        Some(Presented::Basic(encoded)) => auth.verify_basic(encoded, deadline).await,
+    let verdict = match credentials {
+        None | Some(Credentials::NoToken(_) | Credentials::Unknown(_)) => return Ok(()),
+        Some(Credentials::Token(token)) => auth.verify(token, wanted_account, deadline).await,
+        Some(Credentials::Bearer(id)) => auth.verify_bearer(id, wanted_account, deadline).await,
+        Some(Credentials::Basic(encoded)) => auth.verify_basic(encoded, deadline).await,
     };
     match verdict {
         Ok(caller) => exchange.caller = Some(caller),

@@ -8,19 +8,11 @@ use serde_json::{Map, Value};
 use validation::Violations;
 
 use crate::catalogue::Refusal;
-use crate::stage::content_type::{self, ContentType};
-use crate::stage::query::Query;
+use crate::grammar::query::Query;
+use crate::request::content_type::ContentType;
+use crate::request::envelope::Envelope;
 
-/// A request's envelope: `data`, and the other top-level members by their normalised names.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Envelope {
-    /// What the request is about; empty where there is none.
-    pub(crate) data: Value,
-    /// Everything beside `data`.
-    pub(crate) members: Map<String, Value>,
-}
-
-/// Reads the body. `body` is none where it was larger than `max_bytes`.
+/// Reads the body. `body` is `None` if it was larger than `max_bytes`.
 pub(crate) async fn read(
     content_type: &ContentType,
     body: Option<Bytes>,
@@ -43,26 +35,25 @@ pub(crate) async fn read(
     }
 }
 
-impl Envelope {
-    fn empty() -> Self {
-        Self { data: Value::Object(Map::new()), members: Map::new() }
+/// The envelope that a JSON object is: names in lower case with `_` for `-`, without nulls. `data` must be
+/// an object or a list.
+fn envelope_of(object: Map<String, Value>) -> Result<Envelope, Refusal> {
+    let mut members = Map::with_capacity(object.len());
+    for (name, value) in object {
+        if !value.is_null() {
+            members.entry(normalised(name)).or_insert(value);
+        }
     }
+    match members.shift_remove("data") {
+        Some(data @ (Value::Object(_) | Value::Array(_))) => Ok(Envelope { data, members }),
+        Some(other) => Err(Refusal::Validation(Violations::wrong_type("data", "object, array", other))),
+        None => Err(Refusal::Validation(Violations::missing("data", Value::Object(members)))),
+    }
+}
 
-    /// The envelope that a JSON object is: names lower-cased, `-` as `_`, nulls dropped, and with
-    /// `data` that is an object or a list.
-    fn from_object(object: Map<String, Value>) -> Result<Self, Refusal> {
-        let mut members = Map::new();
-        for (name, value) in object {
-            if !value.is_null() {
-                members.entry(name.to_ascii_lowercase().replace('-', "_")).or_insert(value);
-            }
-        }
-        match members.shift_remove("data") {
-            Some(data @ (Value::Object(_) | Value::Array(_))) => Ok(Self { data, members }),
-            Some(other) => Err(Refusal::Validation(Violations::wrong_type("data", "object, array", other))),
-            None => Err(Refusal::Validation(Violations::missing("data", Value::Object(members)))),
-        }
-    }
+fn normalised(mut name: String) -> String {
+    name.make_ascii_lowercase();
+    if name.contains('-') { name.replace('-', "_") } else { name }
 }
 
 fn too_large(max_bytes: u64) -> Refusal {
@@ -79,7 +70,7 @@ fn json_envelope(body: &[u8]) -> Result<Envelope, Refusal> {
         return Ok(Envelope::empty());
     }
     match json::parse(body) {
-        Ok(Value::Object(object)) => Envelope::from_object(object),
+        Ok(Value::Object(object)) => envelope_of(object),
         Ok(_) | Err(JsonError::NotAnObject) => Err(invalid_json("All JSON must be valid")),
         // Whatever is wrong with it, crossbar's decoder words it like this.
         Err(JsonError::Syntax(_)) => Err(invalid_json("decoder_exit around 0")),
@@ -102,7 +93,7 @@ fn invalid_json(message: &str) -> Refusal {
 fn form_envelope(body: &[u8]) -> Result<Envelope, Refusal> {
     match Query::parse(body) {
         Ok(form) if form.is_single_bare_key() => json_envelope(body),
-        Ok(form) => Envelope::from_object(form.to_object()),
+        Ok(form) => envelope_of(form.to_object()),
         Err(_) => json_envelope(body),
     }
 }
@@ -117,7 +108,7 @@ async fn multipart_envelope(body: Bytes, boundary: &str) -> Result<Envelope, Ref
         let header =
             part.headers().get("content-type").and_then(|value| value.to_str().ok()).map(str::to_owned);
         let content = part.bytes().await.map_err(unreadable)?;
-        envelope = match content_type::parse(header.as_deref())? {
+        envelope = match ContentType::parse(header.as_deref())? {
             ContentType::Json => json_envelope(&content)?,
             ContentType::Form => form_envelope(&content)?,
             _ => envelope,

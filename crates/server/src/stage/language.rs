@@ -1,8 +1,8 @@
 //! The `Accept-Language` header. It never refuses: crossbar serves one content and labels it with the
 //! language that the client likes best.
 
-use crate::stage::content_type::is_token;
-use crate::stage::negotiation::{parse_quality, sort_as_cowboy};
+use crate::grammar::quality::{parse_quality, sort_as_cowboy};
+use crate::grammar::token::is_token;
 
 /// The languages that crossbar offers beside the first one that the client lists.
 const OFFERED: [&str; 3] = ["en", "en-us", "en-gb"];

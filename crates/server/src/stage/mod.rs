@@ -1,5 +1,6 @@
-//! The stages of a request, one file each. A stage takes what it needs as arguments, answers what it
-//! found or the refusal that ends the request, and knows no other stage. Their order is in `pipeline`.
+//! The stages of a request, one file each. A stage takes its input as arguments and returns its result or
+//! the refusal that ends the request. It imports `request` and `grammar`, never another stage. `pipeline`
+//! has their order.
 
 pub(crate) mod account;
 pub(crate) mod body;
@@ -10,6 +11,5 @@ pub(crate) mod negotiation;
 pub(crate) mod preconditions;
 pub(crate) mod query;
 pub(crate) mod rate;
-pub(crate) mod route;
 pub(crate) mod token;
 pub(crate) mod verb;

@@ -1,23 +1,16 @@
 //! `If-Match` and `If-None-Match`, in cowboy's order. Refuses a header that cannot be read (bare 400),
-//! a precondition that fails (empty 412); a reader that has the content already gets an empty 304.
+//! a precondition that fails (empty 412), and a read of content that the client already has (empty 304).
 
 use actix_web::http::header::HeaderMap;
 
 use crate::catalogue::{Bare, Refusal};
-
-/// What a request is about to touch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Target<'a> {
-    /// Something new.
-    New,
-    /// Something with this entity tag, without quotes; an empty listing has none.
-    Existing(Option<&'a str>),
-}
+use crate::grammar::entity_tag::Tags;
+use crate::request::target::Target;
 
 /// Checks the preconditions of a request.
 pub(crate) fn check(headers: &HeaderMap, is_read: bool, target: Target<'_>) -> Result<(), Refusal> {
     let Target::Existing(etag) = target else {
-        // What does not exist matches nothing, and whatever is not there may be created.
+        // A new thing matches no tag, and `If-None-Match` always lets it be created.
         return if headers.contains_key("if-match") {
             Err(Refusal::Bare(Bare::PreconditionFailed))
         } else {
@@ -27,7 +20,7 @@ pub(crate) fn check(headers: &HeaderMap, is_read: bool, target: Target<'_>) -> R
     if let Some(wanted) = parse(headers, "if-match")? {
         let matches = match wanted {
             Tags::Any => true,
-            Tags::These(tags) => tags.iter().any(|tag| !tag.is_weak && Some(tag.text.as_str()) == etag),
+            Tags::These(tags) => tags.iter().any(|tag| !tag.is_weak && Some(tag.text) == etag),
         };
         if !matches {
             return Err(Refusal::Bare(Bare::PreconditionFailed));
@@ -38,59 +31,17 @@ pub(crate) fn check(headers: &HeaderMap, is_read: bool, target: Target<'_>) -> R
         || Err(Refusal::Bare(if is_read { Bare::NotModified } else { Bare::PreconditionFailed }));
     match unwanted {
         Tags::Any => not_modified(),
-        // Where there is no tag to compare with, cowboy takes the precondition for failed.
+        // Without a tag to compare with, cowboy fails the precondition.
         Tags::These(_) if etag.is_none() => Err(Refusal::Bare(Bare::PreconditionFailed)),
-        Tags::These(tags) if tags.iter().any(|tag| Some(tag.text.as_str()) == etag) => not_modified(),
+        Tags::These(tags) if tags.iter().any(|tag| Some(tag.text) == etag) => not_modified(),
         Tags::These(_) => Ok(()),
     }
 }
 
-/// Whether the request names the revision that it wants to change.
-pub(crate) fn insists_on_revision(headers: &HeaderMap) -> bool {
-    headers.contains_key("if-match")
-}
-
-#[derive(Debug, PartialEq, Eq)]
-enum Tags {
-    Any,
-    These(Vec<Tag>),
-}
-
-#[derive(Debug, PartialEq, Eq)]
-struct Tag {
-    text: String,
-    is_weak: bool,
-}
-
-fn parse(headers: &HeaderMap, name: &str) -> Result<Option<Tags>, Refusal> {
+fn parse<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<Tags<'a>>, Refusal> {
     let Some(header) = headers.get(name) else { return Ok(None) };
-    let unreadable = Refusal::Bare(Bare::BadPrecondition);
-    let Ok(text) = header.to_str() else { return Err(unreadable) };
-    if text.trim() == "*" {
-        return Ok(Some(Tags::Any));
-    }
-    match parse_tags(text) {
-        Some(tags) => Ok(Some(Tags::These(tags))),
-        None => Err(unreadable),
-    }
-}
-
-fn parse_tags(text: &str) -> Option<Vec<Tag>> {
-    let mut tags = Vec::new();
-    let mut rest = text.trim();
-    loop {
-        let (is_weak, quoted) = match rest.strip_prefix("W/") {
-            Some(rest) => (true, rest),
-            None => (false, rest),
-        };
-        let (tag, behind) = quoted.strip_prefix('"')?.split_once('"')?;
-        tags.push(Tag { text: tag.to_owned(), is_weak });
-        rest = behind.trim_start();
-        if rest.is_empty() {
-            return Some(tags);
-        }
-        rest = rest.strip_prefix(',')?.trim_start();
-    }
+    let tags = header.to_str().ok().and_then(Tags::parse);
+    tags.map(Some).ok_or(Refusal::Bare(Bare::BadPrecondition))
 }
 
 #[cfg(test)]

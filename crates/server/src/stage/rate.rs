@@ -6,7 +6,7 @@ use std::time::Instant;
 use auth::RateLimits;
 
 use crate::catalogue::Refusal;
-use crate::exchange::Exchange;
+use crate::request::exchange::Exchange;
 
 /// How often clients may fail. Where the store cannot be asked, what was known before counts: the request
 /// itself will fail of the same.

@@ -1,34 +1,26 @@
-//! Methods and the `verb` parameter, which tunnels a verb through POST. Refuses an unknown method
-//! (empty 501) and a verb that the resource does not have (405).
+//! Methods and verbs. Refuses a method that crossbar does not know (empty 501), and a verb that the
+//! resource does not have (405).
 
 use crate::catalogue::{Bare, Refusal};
-
-/// The methods that crossbar knows.
-const KNOWN_METHODS: [&str; 7] = ["GET", "POST", "PUT", "DELETE", "HEAD", "PATCH", "OPTIONS"];
-
-/// What a request wants done.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Verb {
-    /// The verb, upper case.
-    pub(crate) name: String,
-    /// Whether it came through a POST that is none.
-    pub(crate) is_tunnelled: bool,
-}
+use crate::request::action::Action;
+use crate::request::route::Resource;
+use crate::request::verb::Verb;
 
 /// Refuses a method that crossbar does not know.
-pub(crate) fn check_known(method: &str) -> Result<(), Refusal> {
-    if KNOWN_METHODS.contains(&method) { Ok(()) } else { Err(Refusal::Bare(Bare::UnknownMethod)) }
+pub(crate) fn check_known(method: &Verb) -> Result<(), Refusal> {
+    match method {
+        Verb::Unknown(_) => Err(Refusal::Bare(Bare::UnknownMethod)),
+        _ => Ok(()),
+    }
 }
 
-/// The verb that counts: the method, or what `verb` says.
-pub(crate) fn effective(method: &str, verb_parameter: Option<&str>) -> Verb {
-    let name = verb_parameter.map_or_else(|| method.to_owned(), str::to_ascii_uppercase);
-    let is_tunnelled = name != method;
-    Verb { name, is_tunnelled }
-}
-
-/// Refuses a verb that the resource does not have, and one that comes through another method than POST.
-pub(crate) fn check_allowed(method: &str, verb: &Verb, methods: &[&str]) -> Result<(), Refusal> {
-    let is_allowed = methods.contains(&verb.name.as_str()) && (!verb.is_tunnelled || method == "POST");
-    if is_allowed { Ok(()) } else { Err(Refusal::InvalidMethod) }
+/// The action that the verb asks for. Refuses a verb that the resource does not have. A verb other than the
+/// method must come through POST.
+pub(crate) fn check_allowed<'a>(
+    method: &Verb,
+    verb: &Verb,
+    resource: &'a Resource,
+) -> Result<Action<'a>, Refusal> {
+    let comes_rightly = verb == method || *method == Verb::Post;
+    Action::of(resource, verb).filter(|_| comes_rightly).ok_or(Refusal::InvalidMethod)
 }

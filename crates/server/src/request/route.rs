@@ -1,8 +1,9 @@
 //! The path: its version, its parts, and the resource that it names. Refuses a bad escape (bare 400),
 //! version 1 (410); a path without a version gets a short page of text.
 
+use super::verb::Verb;
 use crate::catalogue::{Bare, Refusal};
-use crate::stage::query::unescape;
+use crate::grammar::percent::{self, Plus};
 
 /// What a path asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,13 +53,18 @@ pub(crate) enum Resource {
 
 impl Resource {
     /// The methods that crossbar has for it, in the order that its headers list them.
-    pub(crate) fn methods(&self) -> &'static [&'static str] {
+    pub(crate) fn methods(&self) -> &'static [Verb] {
+        const COLLECTION: &[Verb] = &[Verb::Put, Verb::Get];
+        const ITEM: &[Verb] = &[Verb::Patch, Verb::Post, Verb::Get, Verb::Delete];
+        const LOGIN: &[Verb] = &[Verb::Put];
+        const OWN_TOKEN: &[Verb] = &[Verb::Delete, Verb::Get];
+        const OTHER_TOKEN: &[Verb] = &[Verb::Get];
         match self {
-            Self::Groups => &["PUT", "GET"],
-            Self::Group(_) => &["PATCH", "POST", "GET", "DELETE"],
-            Self::UserAuth | Self::ApiAuth => &["PUT"],
-            Self::TokenAuth => &["DELETE", "GET"],
-            Self::UserAuthToken(_) => &["GET"],
+            Self::Groups => COLLECTION,
+            Self::Group(_) => ITEM,
+            Self::UserAuth | Self::ApiAuth => LOGIN,
+            Self::TokenAuth => OWN_TOKEN,
+            Self::UserAuthToken(_) => OTHER_TOKEN,
         }
     }
 
@@ -81,19 +87,24 @@ impl Resource {
     }
 }
 
-/// The decoded parts of a path behind its version; empty parts at the end are gone.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Parts(Vec<String>);
-
 /// A path's beginning.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Versioned {
-    /// A version that is served.
-    Served(Parts),
+    /// A version that is served, and what its path names.
+    Served(Place),
     /// Version 1.
     Gone,
     /// No version at all.
     Unversioned,
+}
+
+/// What a path names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// A route.
+    Route(Route),
+    /// `/account`: the account of the token, and the parts behind it.
+    OwnAccount(Vec<String>),
 }
 
 /// Takes a path apart.
@@ -102,7 +113,7 @@ pub(crate) fn split(path: &str) -> Result<Versioned, Refusal> {
         .strip_prefix('/')
         .unwrap_or(path)
         .split('/')
-        .map(|part| unescape(part.as_bytes(), false))
+        .map(|part| percent::decode(part.as_bytes(), Plus::Itself))
         .collect();
     let decoded = decoded.map_err(|_| Refusal::Bare(Bare::BadPath))?;
     let mut parts = decoded.into_iter().map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
@@ -113,8 +124,8 @@ pub(crate) fn split(path: &str) -> Result<Versioned, Refusal> {
     }
     Ok(match version.strip_prefix('v') {
         Some("1") => Versioned::Gone,
-        Some(number) if is_number(number) => Versioned::Served(Parts(parts)),
-        _ if version == "hooks" => Versioned::Served(Parts(parts)),
+        Some(number) if is_number(number) => Versioned::Served(Place::of(parts)),
+        _ if version == "hooks" => Versioned::Served(Place::of(parts)),
         _ => Versioned::Unversioned,
     })
 }
@@ -123,21 +134,30 @@ fn is_number(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())
 }
 
-impl Parts {
-    /// Whether the path speaks of the token's own account.
-    pub(crate) fn is_alias(&self) -> bool {
-        self.0.first().is_some_and(|first| first == "account")
+impl Place {
+    fn of(mut parts: Vec<String>) -> Self {
+        if parts.first().is_some_and(|first| first == "account") {
+            parts.remove(0);
+            return Self::OwnAccount(parts);
+        }
+        Self::Route(Route::of(&parts))
     }
 
-    /// The path with the token's own account in place of the alias.
-    pub(crate) fn without_alias(self, account_id: &str) -> Self {
-        let rest = self.0.into_iter().skip(1);
-        Self(["accounts".to_owned(), account_id.to_owned()].into_iter().chain(rest).collect())
+    /// Whether the path is one where clients log in.
+    pub(crate) fn is_login(&self) -> bool {
+        matches!(self, Self::Route(Route::Served { resource: Resource::UserAuth | Resource::ApiAuth, .. }))
+    }
+}
+
+impl Route {
+    /// The route of `rest` below an account.
+    pub(crate) fn below_account(account_id: &str, rest: Vec<String>) -> Self {
+        let parts: Vec<_> = ["accounts".to_owned(), account_id.to_owned()].into_iter().chain(rest).collect();
+        Self::of(&parts)
     }
 
-    /// What the path asks for.
-    pub(crate) fn route(&self) -> Route {
-        let parts: Vec<&str> = self.0.iter().map(String::as_str).collect();
+    fn of(parts: &[String]) -> Self {
+        let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
         match parts.as_slice() {
             ["accounts", "groups", rest @ ..] | ["groups", rest @ ..] => {
                 groups(AccountPart::Absent, None, rest)
@@ -183,11 +203,11 @@ fn account_part(text: &str) -> AccountPart {
 
 #[cfg(test)]
 mod tests {
-    use super::{AccountPart, Resource, Route, Versioned, split};
+    use super::{AccountPart, Place, Resource, Route, Versioned, split};
 
     fn route(path: &str) -> Route {
         match split(path).unwrap() {
-            Versioned::Served(parts) => parts.route(),
+            Versioned::Served(Place::Route(route)) => route,
             other => panic!("{path}: {other:?}"),
         }
     }
@@ -251,6 +271,14 @@ mod tests {
         for path in ["/v2", "/v2/", "/v2/nosuch", "/v2//accounts/A/groups"] {
             assert_eq!(route(path), Route::UnknownTop, "{path}");
         }
+    }
+
+    #[test]
+    fn the_tokens_own_account_takes_the_place_of_its_alias() {
+        let Versioned::Served(Place::OwnAccount(rest)) = split("/v2/account/groups").unwrap() else {
+            panic!()
+        };
+        assert_eq!(Route::below_account("A", rest), served("A", None, Resource::Groups));
     }
 
     #[test]

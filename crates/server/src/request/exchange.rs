@@ -8,9 +8,10 @@ use datastore::{Deadline, random_hex};
 use kazoo::{AccountId, Time};
 use serde_json::Value;
 
+use super::incoming::Incoming;
+use super::methods::Methods;
+use super::verb::Verb;
 use crate::app::App;
-use crate::incoming::Incoming;
-use crate::stage::cors::Methods;
 
 /// The longest request id that is taken from a client, in bytes.
 const MAX_REQUEST_ID: usize = 255;
@@ -20,7 +21,7 @@ pub(crate) struct Exchange<'a> {
     /// What requests share.
     pub(crate) app: &'a App,
     /// The request as it came.
-    pub(crate) incoming: &'a Incoming,
+    pub(crate) incoming: &'a Incoming<'a>,
     /// Its id: the client's, or a new one.
     pub(crate) request_id: String,
     /// When it came.
@@ -36,7 +37,7 @@ pub(crate) struct Exchange<'a> {
     /// What it is for, as costs are listed: the resource and the verb.
     pub(crate) endpoint: &'static str,
     /// See `endpoint`.
-    pub(crate) verb: String,
+    pub(crate) verb: Option<Verb>,
     /// How often clients may fail.
     pub(crate) limits: Arc<RateLimits>,
     /// What is known of the methods of its resource.
@@ -53,7 +54,7 @@ pub(crate) struct Exchange<'a> {
 
 impl<'a> Exchange<'a> {
     /// A request of which nothing is known yet.
-    pub(crate) fn new(app: &'a App, incoming: &'a Incoming) -> Self {
+    pub(crate) fn new(app: &'a App, incoming: &'a Incoming<'a>) -> Self {
         let request_id =
             incoming.header("x-request-id").filter(|id| !id.is_empty() && id.len() <= MAX_REQUEST_ID);
         Self {
@@ -66,7 +67,7 @@ impl<'a> Exchange<'a> {
             caller: None,
             account_id: None,
             endpoint: "",
-            verb: String::new(),
+            verb: None,
             limits: app.auth.known_rate_limits(),
             methods: Methods::default(),
             is_cors: false,
@@ -87,11 +88,12 @@ impl<'a> Exchange<'a> {
 
     /// What it is charged as.
     pub(crate) fn charged(&self) -> Charged<'_> {
-        Charged { account_id: self.account_id.as_ref(), endpoint: self.endpoint, verb: &self.verb }
+        let verb = self.verb.as_ref().map_or("", Verb::as_str);
+        Charged { account_id: self.account_id.as_ref(), endpoint: self.endpoint, verb }
     }
 
     /// Whether the request only reads, so that a client may have the content already.
     pub(crate) fn is_read(&self) -> bool {
-        matches!(self.incoming.method.as_str(), "GET" | "HEAD")
+        matches!(self.incoming.method, Verb::Get | Verb::Head)
     }
 }

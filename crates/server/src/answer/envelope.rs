@@ -1,0 +1,298 @@
+//! The envelope around an answer's data: one writer for plain answers and for listings that are sent in
+//! chunks. What differs between them, the order of the members above all, is a value: a [`Form`].
+
+use std::borrow::Cow;
+use std::io::{self, Write};
+
+use jiff::Timestamp;
+use kazoo::Time;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+/// A member of the envelope other than `data`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Member {
+    NextStartKey,
+    PageSize,
+    StartKey,
+    Version,
+    Timestamp,
+    Node,
+    RequestId,
+    Tokens,
+    AuthToken,
+    Error,
+    Message,
+    Revision,
+    Status,
+}
+
+/// How an envelope is written.
+#[derive(Debug)]
+pub(crate) struct Form {
+    /// The members before the data, in order. A member without a value is left out.
+    before_data: &'static [Member],
+    /// The members behind the data.
+    after_data: &'static [Member],
+    /// What stands between two members.
+    separator: &'static str,
+    /// Whether numbers are written as strings.
+    numbers_are_texts: bool,
+}
+
+/// The envelope of Kazoo 5.0.
+pub(crate) const PLAIN: Form = Form {
+    before_data: &[
+        Member::NextStartKey,
+        Member::PageSize,
+        Member::StartKey,
+        Member::Version,
+        Member::Timestamp,
+        Member::Node,
+        Member::RequestId,
+        Member::Tokens,
+        Member::AuthToken,
+    ],
+    after_data: &[Member::Error, Member::Message, Member::Revision, Member::Status],
+    separator: ",",
+    numbers_are_texts: false,
+};
+
+/// The envelope of Kazoo 5.0 for a listing in chunks: the data comes first, and everything behind it is
+/// written when the last row has been read.
+pub(crate) const CHUNKED: Form = Form {
+    before_data: &[],
+    after_data: &[
+        Member::NextStartKey,
+        Member::PageSize,
+        Member::StartKey,
+        Member::Status,
+        Member::RequestId,
+        Member::Node,
+        Member::Version,
+        Member::Timestamp,
+        Member::AuthToken,
+    ],
+    separator: ", ",
+    numbers_are_texts: true,
+};
+
+/// What an envelope says about paging.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Paging {
+    /// The wire form of the key that the next page begins with.
+    pub(crate) next_start_key: Option<String>,
+    /// How many items there are.
+    pub(crate) page_size: Option<u64>,
+    /// The wire form of the key that was asked for.
+    pub(crate) start_key: Option<String>,
+}
+
+/// What is left in a client's bucket.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Tokens {
+    /// What the request would cost if it failed.
+    pub(crate) consumed: u32,
+    /// What the bucket holds.
+    pub(crate) remaining: u32,
+}
+
+/// The values of an envelope's members.
+#[derive(Debug)]
+pub(crate) struct Values<'a> {
+    pub(crate) paging: Paging,
+    pub(crate) version: Option<Cow<'a, str>>,
+    pub(crate) received_at: Time,
+    pub(crate) node: Cow<'a, str>,
+    pub(crate) request_id: Cow<'a, str>,
+    pub(crate) tokens: Option<Tokens>,
+    pub(crate) auth_token: Option<Cow<'a, Value>>,
+    pub(crate) error: Option<u16>,
+    pub(crate) message: Option<&'static str>,
+    pub(crate) revision: Option<Cow<'a, str>>,
+    pub(crate) status: &'static str,
+}
+
+/// The data of an answer.
+#[derive(Debug)]
+pub(crate) enum Data {
+    /// The envelope has no `data`.
+    Absent,
+    /// A value.
+    Value(Value),
+    /// An object, given as the JSON text of its members without the braces, and one more member behind
+    /// them.
+    Object {
+        /// The members.
+        members: String,
+        /// The JSON text of the member behind them.
+        last: Option<&'static str>,
+    },
+    /// Rows of a view, as they are stored.
+    Rows(Vec<Box<RawValue>>),
+}
+
+impl Data {
+    /// About how many bytes it takes.
+    pub(crate) fn size_hint(&self) -> usize {
+        match self {
+            Self::Absent => 0,
+            Self::Value(_) => 1_024,
+            Self::Object { members, .. } => members.len(),
+            Self::Rows(rows) => rows.iter().map(|row| row.get().len() + 1).sum(),
+        }
+    }
+
+    fn write(&self, out: &mut impl Write) -> io::Result<()> {
+        match self {
+            Self::Absent => Ok(()),
+            Self::Value(value) => Ok(serde_json::to_writer(out, value)?),
+            Self::Object { members, last } => {
+                out.write_all(b"{")?;
+                out.write_all(members.as_bytes())?;
+                if let Some(last) = last {
+                    out.write_all(b",")?;
+                    out.write_all(last.as_bytes())?;
+                }
+                out.write_all(b"}")
+            }
+            Self::Rows(rows) => {
+                out.write_all(b"[")?;
+                write_rows(rows, out)?;
+                out.write_all(b"]")
+            }
+        }
+    }
+}
+
+/// Writes rows with commas between them.
+fn write_rows(rows: &[Box<RawValue>], out: &mut impl Write) -> io::Result<()> {
+    for (place, row) in rows.iter().enumerate() {
+        if place > 0 {
+            out.write_all(b",")?;
+        }
+        out.write_all(row.get().as_bytes())?;
+    }
+    Ok(())
+}
+
+/// Writes a whole envelope.
+pub(crate) fn write(form: &Form, values: &Values<'_>, data: &Data, out: &mut impl Write) -> io::Result<()> {
+    let mut writer = Writer::new(form, out);
+    writer.begin(values)?;
+    if !matches!(data, Data::Absent) {
+        writer.key("data")?;
+        data.write(writer.out)?;
+    }
+    writer.end(values)
+}
+
+/// Writes the beginning of an envelope whose rows come one by one, and the first of them.
+pub(crate) fn write_head(
+    form: &Form,
+    values: &Values<'_>,
+    rows: &[Box<RawValue>],
+    out: &mut impl Write,
+) -> io::Result<()> {
+    let mut writer = Writer::new(form, out);
+    writer.begin(values)?;
+    writer.key("data")?;
+    writer.out.write_all(b"[")?;
+    write_rows(rows, writer.out)
+}
+
+/// Writes the end of an envelope whose rows came one by one.
+pub(crate) fn write_tail(form: &Form, values: &Values<'_>, out: &mut impl Write) -> io::Result<()> {
+    out.write_all(b"]")?;
+    let mut writer = Writer::new(form, out);
+    writer.is_first = false;
+    writer.end(values)
+}
+
+struct Writer<'a, W> {
+    form: &'a Form,
+    out: &'a mut W,
+    is_first: bool,
+}
+
+impl<'a, W: Write> Writer<'a, W> {
+    fn new(form: &'a Form, out: &'a mut W) -> Self {
+        Self { form, out, is_first: true }
+    }
+
+    fn begin(&mut self, values: &Values<'_>) -> io::Result<()> {
+        self.out.write_all(b"{")?;
+        self.form.before_data.iter().try_for_each(|member| self.member(*member, values))
+    }
+
+    fn end(&mut self, values: &Values<'_>) -> io::Result<()> {
+        self.form.after_data.iter().try_for_each(|member| self.member(*member, values))?;
+        self.out.write_all(b"}")
+    }
+
+    fn member(&mut self, member: Member, values: &Values<'_>) -> io::Result<()> {
+        let paging = &values.paging;
+        match member {
+            Member::NextStartKey => self.text("next_start_key", paging.next_start_key.as_deref()),
+            Member::PageSize => match paging.page_size {
+                Some(size) if self.form.numbers_are_texts => self.text("page_size", Some(&size.to_string())),
+                Some(size) => {
+                    self.key("page_size")?;
+                    write!(self.out, "{size}")
+                }
+                None => Ok(()),
+            },
+            Member::StartKey => self.text("start_key", paging.start_key.as_deref()),
+            Member::Version => self.text("version", values.version.as_deref()),
+            Member::Timestamp => {
+                self.key("timestamp")?;
+                write!(self.out, "\"{}\"", timestamp(values.received_at))
+            }
+            Member::Node => self.text("node", Some(&values.node)),
+            Member::RequestId => self.text("request_id", Some(&values.request_id)),
+            Member::Tokens => {
+                let Some(Tokens { consumed, remaining }) = values.tokens else { return Ok(()) };
+                self.key("tokens")?;
+                write!(self.out, "{{\"consumed\":{consumed},\"remaining\":{remaining}}}")
+            }
+            Member::AuthToken => {
+                let Some(token) = &values.auth_token else { return Ok(()) };
+                self.key("auth_token")?;
+                Ok(serde_json::to_writer(&mut *self.out, token.as_ref())?)
+            }
+            Member::Error => {
+                let Some(status) = values.error else { return Ok(()) };
+                self.key("error")?;
+                write!(self.out, "\"{status}\"")
+            }
+            Member::Message => self.text("message", values.message),
+            Member::Revision => self.text("revision", values.revision.as_deref()),
+            Member::Status => self.text("status", Some(values.status)),
+        }
+    }
+
+    /// Writes a member whose value is a text, if it has one.
+    fn text(&mut self, key: &str, text: Option<&str>) -> io::Result<()> {
+        let Some(text) = text else { return Ok(()) };
+        self.key(key)?;
+        Ok(serde_json::to_writer(&mut *self.out, text)?)
+    }
+
+    fn key(&mut self, key: &str) -> io::Result<()> {
+        if !std::mem::take(&mut self.is_first) {
+            self.out.write_all(self.form.separator.as_bytes())?;
+        }
+        self.out.write_all(b"\"")?;
+        self.out.write_all(key.as_bytes())?;
+        self.out.write_all(b"\":")
+    }
+}
+
+/// A time whose text is as crossbar writes it, `2026-11-23T14:41:56Z`.
+fn timestamp(time: Time) -> Timestamp {
+    Timestamp::from_second(time.unix_seconds()).unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
+#[cfg(test)]
+#[path = "envelope_tests.rs"]
+mod tests;

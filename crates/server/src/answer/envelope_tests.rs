@@ -1,0 +1,94 @@
+//! The bytes of envelopes, and the order of their members.
+
+use kazoo::Time;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::{CHUNKED, Data, Form, PLAIN, Paging, Tokens, Values, timestamp, write, write_head, write_tail};
+use crate::answer::sink::Sink;
+
+fn values() -> Values<'static> {
+    Values {
+        paging: Paging {
+            next_start_key: Some("n".to_owned()),
+            page_size: Some(2),
+            start_key: Some("s".to_owned()),
+        },
+        version: Some("5".into()),
+        received_at: Time::from_unix_seconds(0),
+        node: "node".into(),
+        request_id: "r\"1".into(),
+        tokens: Some(Tokens { consumed: 1, remaining: 99 }),
+        auth_token: Some(std::borrow::Cow::Owned(Value::from("t"))),
+        error: None,
+        message: None,
+        revision: Some("1-a".into()),
+        status: "success",
+    }
+}
+
+fn rows(texts: &[&str]) -> Vec<Box<RawValue>> {
+    texts.iter().map(|text| RawValue::from_string((*text).to_owned()).unwrap()).collect()
+}
+
+fn text(form: &Form, values: &Values<'_>, data: &Data) -> String {
+    let mut out = Vec::new();
+    write(form, values, data, &mut out).unwrap();
+    String::from_utf8(out).unwrap()
+}
+
+#[test]
+fn a_plain_envelope_has_the_order_of_kazoo_5_0() {
+    assert_eq!(
+        text(&PLAIN, &values(), &Data::Rows(rows(&["{\"a\": 1}", "2"]))),
+        "{\"next_start_key\":\"n\",\"page_size\":2,\"start_key\":\"s\",\"version\":\"5\",\
+         \"timestamp\":\"1970-01-01T00:00:00Z\",\"node\":\"node\",\"request_id\":\"r\\\"1\",\
+         \"tokens\":{\"consumed\":1,\"remaining\":99},\"auth_token\":\"t\",\"data\":[{\"a\": 1},2],\
+         \"revision\":\"1-a\",\"status\":\"success\"}"
+    );
+}
+
+#[test]
+fn a_chunked_envelope_begins_with_its_data_and_says_the_rest_in_texts() {
+    let values = Values { tokens: None, revision: None, ..values() };
+    let mut out = Vec::new();
+    write_head(&CHUNKED, &values, &rows(&["1"]), &mut out).unwrap();
+    write_tail(&CHUNKED, &values, &mut out).unwrap();
+    assert_eq!(
+        String::from_utf8(out).unwrap(),
+        "{\"data\":[1], \"next_start_key\":\"n\", \"page_size\":\"2\", \"start_key\":\"s\", \
+         \"status\":\"success\", \"request_id\":\"r\\\"1\", \"node\":\"node\", \"version\":\"5\", \
+         \"timestamp\":\"1970-01-01T00:00:00Z\", \"auth_token\":\"t\"}"
+    );
+}
+
+#[test]
+fn an_object_can_have_one_more_member() {
+    let with = |last| {
+        let data = Data::Object { members: "\"id\":\"g\"".to_owned(), last };
+        text(&PLAIN, &values(), &data).contains("\"data\":{\"id\":\"g\",\"x\":1}")
+    };
+    assert!(with(Some("\"x\":1")) && !with(None));
+}
+
+#[test]
+fn absent_data_leaves_no_trace() {
+    assert!(!text(&PLAIN, &values(), &Data::Absent).contains("data"));
+}
+
+#[test]
+fn an_envelope_beyond_the_sinks_limit_is_refused() {
+    let mut sink = Sink::new(100, 0);
+    assert!(write(&PLAIN, &values(), &Data::Absent, &mut sink).is_err());
+}
+
+#[test]
+fn times_are_written_in_utc() {
+    for (seconds, expected) in [
+        (0, "1970-01-01T00:00:00Z"),
+        (951_782_400, "2000-02-29T00:00:00Z"),
+        (1_795_444_916, "2026-11-23T14:41:56Z"),
+    ] {
+        assert_eq!(timestamp(Time::from_unix_seconds(seconds)).to_string(), expected);
+    }
+}

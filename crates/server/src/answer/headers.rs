@@ -1,0 +1,111 @@
+//! The headers of answers.
+
+use actix_web::http::header::{self, HeaderName, HeaderValue};
+
+use crate::request::exchange::Exchange;
+
+/// What crossbar says of when a read expires: long ago.
+const EXPIRES: &str = "Fri, 01 Jan 1999 00:00:00 GMT";
+
+const ALLOW_HEADERS: &str = "content-type, depth, user-agent, x-http-method-override, x-file-size, \
+    x-requested-with, if-modified-since, x-file-name, cache-control, x-auth-token, x-kazoo-cluster-id, if-match";
+// `etag` stands twice in crossbar's.
+const EXPOSE_HEADERS: &str =
+    "content-type, x-auth-token, x-request-id, x-kazoo-cluster-id, location, etag, etag";
+
+static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Headers of an answer, in order.
+#[derive(Debug, Default)]
+pub(crate) struct Headers(Vec<(HeaderName, HeaderValue)>);
+
+impl Headers {
+    /// The headers of every answer that crossbar itself gives, and those for other origins where they are
+    /// wanted.
+    pub(crate) fn of_all(exchange: &Exchange<'_>, audience: Audience) -> Self {
+        let mut headers = Self(Vec::with_capacity(8));
+        headers.push_text(X_REQUEST_ID.clone(), exchange.request_id.clone());
+        if let Some(language) = &exchange.language {
+            headers.push_text(header::CONTENT_LANGUAGE, language.clone());
+            headers.push(header::VARY, "accept-language, accept");
+        }
+        if audience == Audience::OtherOrigins {
+            let requested = exchange.incoming.header("access-control-request-method");
+            let methods = exchange.methods.header_value(requested);
+            headers.push(header::ACCESS_CONTROL_ALLOW_ORIGIN, "*");
+            headers.push_text(header::ACCESS_CONTROL_ALLOW_METHODS, methods);
+            headers.push(header::ACCESS_CONTROL_ALLOW_HEADERS, ALLOW_HEADERS);
+            headers.push(header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSE_HEADERS);
+            headers.push(header::ACCESS_CONTROL_MAX_AGE, "86400");
+        }
+        headers
+    }
+
+    /// The headers of an answer with content.
+    pub(crate) fn of_content(exchange: &Exchange<'_>, content_type: &'static str) -> Self {
+        let mut headers = Self::of_all(exchange, Audience::of(exchange));
+        headers.push(header::CONTENT_TYPE, content_type);
+        if exchange.is_read() {
+            headers.push_of_read(exchange);
+        }
+        headers
+    }
+
+    /// Adds the headers of a read.
+    pub(crate) fn push_of_read(&mut self, exchange: &Exchange<'_>) {
+        self.push(header::EXPIRES, EXPIRES);
+        if let Some(etag) = &exchange.etag {
+            self.push_text(header::ETAG, format!("\"{etag}\""));
+        }
+    }
+
+    /// Adds a header with a fixed value.
+    pub(crate) fn push(&mut self, name: HeaderName, value: &'static str) {
+        self.0.push((name, HeaderValue::from_static(value)));
+    }
+
+    /// Adds a header. A value that no header can hold (one with a line break) is left out.
+    pub(crate) fn push_text(&mut self, name: HeaderName, value: String) {
+        if let Ok(value) = HeaderValue::from_maybe_shared(bytes::Bytes::from(value)) {
+            self.0.push((name, value));
+        }
+    }
+}
+
+impl IntoIterator for Headers {
+    type Item = (HeaderName, HeaderValue);
+    type IntoIter = std::vec::IntoIter<Self::Item>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
+/// Who may read an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Audience {
+    /// Pages of the same origin, and programs.
+    SameOrigin,
+    /// Pages of other origins too.
+    OtherOrigins,
+}
+
+impl Audience {
+    /// The audience of an answer to this request.
+    pub(crate) fn of(exchange: &Exchange<'_>) -> Self {
+        if exchange.is_cors { Self::OtherOrigins } else { Self::SameOrigin }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Headers, header};
+
+    #[test]
+    fn a_value_that_no_header_can_hold_is_left_out() {
+        let mut headers = Headers::default();
+        headers.push_text(header::LOCATION, "/a\r\nset-cookie: b".to_owned());
+        headers.push_text(header::LOCATION, "/é".to_owned());
+        assert_eq!(headers.into_iter().count(), 1);
+    }
+}

@@ -1,0 +1,19 @@
+//! The envelope of a request's body.
+
+use serde_json::{Map, Value};
+
+/// What a body holds: `data`, and the other top-level members by their normalised names.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Envelope {
+    /// The data; an empty object if the body has none.
+    pub(crate) data: Value,
+    /// The members beside `data`.
+    pub(crate) members: Map<String, Value>,
+}
+
+impl Envelope {
+    /// The envelope of a request without a usable body.
+    pub(crate) fn empty() -> Self {
+        Self { data: Value::Object(Map::new()), members: Map::new() }
+    }
+}

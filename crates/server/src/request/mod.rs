@@ -1,0 +1,15 @@
+//! A request, and what the stages learn about it: how it came over the wire, its parameters, its verb,
+//! its route, and the exchange that collects what an answer repeats. Nothing here asks the store.
+
+pub(crate) mod action;
+pub(crate) mod content_type;
+pub(crate) mod credentials;
+pub(crate) mod envelope;
+pub(crate) mod exchange;
+pub(crate) mod format;
+pub(crate) mod incoming;
+pub(crate) mod methods;
+pub(crate) mod parameters;
+pub(crate) mod route;
+pub(crate) mod target;
+pub(crate) mod verb;

@@ -1,0 +1,269 @@
+//! The parameters of a request: one table says where crossbar looks for each of them and in which order,
+//! and [`Parameters`] holds what was found, with the defaults filled in.
+//!
+//! Reading never refuses. A value that makes no sense is kept as such and refused where it is used, since
+//! crossbar checks it only there.
+
+use std::borrow::Cow;
+
+use groups::Filters;
+use kazoo::term;
+use serde_json::{Map, Value};
+
+use super::envelope::Envelope;
+use super::format::Format;
+use super::incoming::Incoming;
+use super::verb::Verb;
+use crate::catalogue::Refusal;
+use crate::grammar::query::Query;
+
+/// A place where a parameter can stand.
+#[derive(Clone, Copy, Debug)]
+enum Place {
+    /// A header, if its value is readable text.
+    Header(&'static str),
+    /// A header, whatever bytes its value has.
+    AnyHeader(&'static str),
+    /// A member of the body's `data`.
+    Data,
+    /// The query string.
+    Query,
+    /// A member of the body beside `data`.
+    Envelope,
+}
+
+use Place::{AnyHeader, Data, Envelope as Beside, Header, Query as QueryString};
+
+/// A parameter: its name, and the places that may hold it. The first place that does wins.
+#[derive(Clone, Copy, Debug)]
+struct Parameter(&'static str, &'static [Place]);
+
+// The table. Defaults stand in `Parameters::read`.
+const VERB: Parameter = Parameter("verb", &[Data, QueryString, Beside]);
+const AUTH_TOKEN: Parameter =
+    Parameter("auth_token", &[AnyHeader("x-auth-token"), Data, QueryString, Beside]);
+const AUTHORIZATION: Parameter =
+    Parameter("authorization", &[AnyHeader("authorization"), Data, QueryString, Beside]);
+const PRETTY_PRINT: Parameter =
+    Parameter("pretty_print", &[Header("x-pretty-print"), Data, QueryString, Beside]);
+const ACTION: Parameter = Parameter("action", &[Data, QueryString, Beside]);
+const ACCEPT: Parameter = Parameter("accept", &[Data, QueryString, Beside]);
+const PAGINATE: Parameter = Parameter("paginate", &[Data, QueryString, Beside]);
+const PAGE_SIZE: Parameter = Parameter("page_size", &[Data, QueryString, Beside]);
+const START_KEY: Parameter = Parameter("start_key", &[Data, QueryString, Beside]);
+const END_KEY: Parameter = Parameter("end_key", &[Data, QueryString, Beside]);
+const ASCENDING: Parameter = Parameter("ascending", &[QueryString]);
+const DESCENDING: Parameter = Parameter("descending", &[QueryString]);
+const IS_CHUNKED: Parameter = Parameter("is_chunked", &[QueryString]);
+const CHUNK_SIZE: Parameter = Parameter("chunk_size", &[QueryString]);
+const SHOULD_SOFT_DELETE: Parameter = Parameter("should_soft_delete", &[Data, QueryString, Beside]);
+const FILE_NAME: Parameter = Parameter("file_name", &[Header("x-file-name"), Data, QueryString, Beside]);
+/// Looked for where there is no `file_name`.
+const FILENAME: Parameter = Parameter("filename", &[Data, QueryString, Beside]);
+
+/// The largest `chunk_size` that crossbar takes.
+const MAX_CHUNK_SIZE: i128 = 50;
+
+/// The parameters of a request.
+#[derive(Debug)]
+pub(crate) struct Parameters {
+    /// The verb that counts in place of the method.
+    pub(crate) verb: Option<Verb>,
+    /// The token, of whatever type.
+    pub(crate) auth_token: Option<Value>,
+    /// Other credentials, of whatever type.
+    pub(crate) authorization: Option<Value>,
+    /// Whether JSON is indented; by default it is not.
+    pub(crate) is_pretty: bool,
+    /// Whether one of crossbar's other actions is named.
+    pub(crate) has_action: bool,
+    /// The form of the answer.
+    pub(crate) accept: Option<Format>,
+    /// Whether a listing comes in pages; by default it does.
+    pub(crate) is_paged: bool,
+    /// The wire form of the key that a listing begins with.
+    pub(crate) start_key: Option<String>,
+    /// The key that a listing ends with.
+    pub(crate) end_key: Option<String>,
+    /// Whether a listing goes from the lowest id up; by default it goes down.
+    pub(crate) is_ascending: bool,
+    /// Whether a listing is sent as it is read; by default it is not.
+    pub(crate) is_chunked: bool,
+    /// Whether a deletion only marks the document; by default it does.
+    pub(crate) is_soft_deletion: bool,
+    /// The name under which CSV is saved.
+    pub(crate) file_name: Option<String>,
+    page_size: Option<Integer>,
+    chunk_size: Option<Integer>,
+    query: Query,
+}
+
+/// A parameter that should be an integer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Integer {
+    Is(i128),
+    Invalid,
+}
+
+impl Parameters {
+    /// Reads the parameters, and answers the body's data. `start_key` is taken out of the data, as in
+    /// crossbar; the other members stay.
+    pub(crate) fn read(incoming: &Incoming<'_>, query: Query, envelope: Envelope) -> (Self, Value) {
+        let Envelope { mut data, members } = envelope;
+        let places = Places { incoming, data: &data, query: &query, beside: &members };
+        let mut parameters = Self {
+            verb: places.find(VERB).map(|verb| Verb::of_parameter(&text(verb))),
+            auth_token: places.find(AUTH_TOKEN).map(Cow::into_owned),
+            authorization: places.find(AUTHORIZATION).map(Cow::into_owned),
+            is_pretty: places.is_true_or(PRETTY_PRINT, false),
+            has_action: places.find(ACTION).is_some(),
+            accept: places.find(ACCEPT).map(|name| Format::of_parameter(name.as_str().unwrap_or_default())),
+            is_paged: places.is_true_or(PAGINATE, true),
+            start_key: places.find(START_KEY).map(text),
+            end_key: places.find(END_KEY).map(text),
+            is_ascending: places.find(ASCENDING).is_some_and(|value| !term::is_false(&value))
+                && !places.is_true_or(DESCENDING, false),
+            is_chunked: places.is_true_or(IS_CHUNKED, false),
+            is_soft_deletion: places.is_true_or(SHOULD_SOFT_DELETE, true),
+            file_name: places.find(FILE_NAME).or_else(|| places.find(FILENAME)).map(text),
+            page_size: places.find(PAGE_SIZE).map(integer),
+            chunk_size: places.find(CHUNK_SIZE).map(integer),
+            query: Query::default(),
+        };
+        parameters.query = query;
+        if let Some(data) = data.as_object_mut() {
+            data.shift_remove(START_KEY.0);
+        }
+        (parameters, data)
+    }
+
+    /// How many groups a page has; `None` for a listing that does not come in pages. Refuses a size that
+    /// is not a positive number.
+    pub(crate) fn page_size(&self, default: u64) -> Result<Option<u64>, Refusal> {
+        if !self.is_paged {
+            return Ok(None);
+        }
+        match self.page_size {
+            None => Ok(Some(default)),
+            Some(Integer::Invalid) => Err(Refusal::Faulty("invalid page size")),
+            Some(Integer::Is(..1)) => Err(Refusal::Faulty("page size must be at least 1")),
+            Some(Integer::Is(size)) => Ok(Some(u64::try_from(size).unwrap_or(u64::MAX))),
+        }
+    }
+
+    /// Refuses a `chunk_size` that crossbar does not take. A chunk always has one row, whatever the size.
+    pub(crate) fn check_chunk_size(&self) -> Result<(), Refusal> {
+        match self.chunk_size {
+            Some(Integer::Invalid) => Err(Refusal::Faulty("invalid chunk size")),
+            Some(Integer::Is(..1)) => Err(Refusal::Faulty("chunk size must be at least 1")),
+            Some(Integer::Is(size)) if size > MAX_CHUNK_SIZE => {
+                Err(Refusal::Faulty("chunk size must be lower than 50"))
+            }
+            None | Some(Integer::Is(_)) => Ok(()),
+        }
+    }
+
+    /// The filters of a listing, from the query string only.
+    pub(crate) fn filters(&self) -> Filters {
+        Filters::from_query(self.query.pairs())
+    }
+}
+
+/// Where the parameters of a request stand.
+struct Places<'a> {
+    incoming: &'a Incoming<'a>,
+    data: &'a Value,
+    query: &'a Query,
+    beside: &'a Map<String, Value>,
+}
+
+impl<'a> Places<'a> {
+    fn find(&self, parameter: Parameter) -> Option<Cow<'a, Value>> {
+        let Parameter(name, places) = parameter;
+        places.iter().find_map(|place| match place {
+            Header(header) => self.incoming.header(header).map(Value::from).map(Cow::Owned),
+            AnyHeader(header) => self.incoming.lossy_header(header).map(Value::from).map(Cow::Owned),
+            Data => self.data.get(name).map(Cow::Borrowed),
+            QueryString => self.query.value(name).map(Cow::Owned),
+            Beside => self.beside.get(name).map(Cow::Borrowed),
+        })
+    }
+
+    fn is_true_or(&self, parameter: Parameter, default: bool) -> bool {
+        self.find(parameter).map_or(default, |value| term::is_true(&value))
+    }
+}
+
+/// A value as text; a value that is not text as its JSON.
+fn text(value: Cow<'_, Value>) -> String {
+    match value {
+        Cow::Owned(Value::String(text)) => text,
+        Cow::Borrowed(Value::String(text)) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+fn integer(value: Cow<'_, Value>) -> Integer {
+    term::to_integer(&value).map_or(Integer::Invalid, Integer::Is)
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
+    use serde_json::{Value, json};
+
+    use super::{Envelope, Incoming, Parameters, Query, Verb};
+
+    fn read(header: Option<(&'static str, &'static str)>, query: &str, body: Value) -> (Parameters, Value) {
+        let mut headers = HeaderMap::new();
+        if let Some((name, value)) = header {
+            headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+        }
+        let incoming =
+            Incoming { method: Verb::Get, path: "/", query, headers: &headers, peer: None, body: None };
+        let Value::Object(mut members) = body else { panic!("a body is an object") };
+        let data = members.remove("data").unwrap_or_else(|| json!({}));
+        Parameters::read(&incoming, Query::parse(query.as_bytes()).unwrap(), Envelope { data, members })
+    }
+
+    #[test]
+    fn the_data_wins_over_the_query_and_the_query_over_the_envelope() {
+        let body = json!({"data": {"end_key": "d"}, "end_key": "e", "start_key": "e", "verb": "put"});
+        let (parameters, _) = read(None, "end_key=q&start_key=q", body);
+        assert_eq!(parameters.end_key.as_deref(), Some("d"));
+        assert_eq!(parameters.start_key.as_deref(), Some("q"));
+        assert_eq!(parameters.verb, Some(Verb::Put));
+    }
+
+    #[test]
+    fn a_header_wins_over_everything() {
+        let (parameters, _) = read(Some(("x-pretty-print", "no")), "pretty_print=true", json!({}));
+        assert!(!parameters.is_pretty);
+        let (parameters, _) = read(Some(("x-file-name", "h")), "file_name=q", json!({}));
+        assert_eq!(parameters.file_name.as_deref(), Some("h"));
+    }
+
+    #[test]
+    fn only_the_query_says_how_a_listing_is_sent() {
+        let (parameters, _) = read(None, "", json!({"data": {"is_chunked": true, "ascending": true}}));
+        assert!(!parameters.is_chunked && !parameters.is_ascending);
+        let (parameters, _) = read(None, "is_chunked=true&ascending", json!({}));
+        assert!(parameters.is_chunked && parameters.is_ascending);
+    }
+
+    #[test]
+    fn the_start_key_leaves_the_data_and_the_rest_stays() {
+        let (parameters, data) = read(None, "", json!({"data": {"a": 1, "start_key": 7, "b": 2}}));
+        assert_eq!(parameters.start_key.as_deref(), Some("7"));
+        assert_eq!(data.to_string(), r#"{"a":1,"b":2}"#);
+    }
+
+    #[test]
+    fn a_bad_size_is_refused_only_where_it_is_used() {
+        let (parameters, _) = read(None, "page_size=x&chunk_size=51", json!({}));
+        assert!(parameters.page_size(50).is_err());
+        assert!(parameters.check_chunk_size().is_err());
+        let (parameters, _) = read(None, "page_size=x&paginate=false", json!({}));
+        assert_eq!(parameters.page_size(50).unwrap(), None);
+    }
+}
