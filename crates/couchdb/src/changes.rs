@@ -41,12 +41,8 @@ impl Client {
     /// # }
     /// ```
     #[must_use]
-    pub fn changes<'a>(
-        &'a self,
-        db: &'a DbName,
-        query: ChangesQuery,
-    ) -> BoxStream<'a, Result<Change, Error>> {
-        stream::unfold(Follower::new(self, db, query), |mut follower| async move {
+    pub fn changes(&self, db: &DbName, query: ChangesQuery) -> BoxStream<'static, Result<Change, Error>> {
+        stream::unfold(Follower::new(self.clone(), db.clone(), query), |mut follower| async move {
             follower.next().await.map(|change| (change, follower))
         })
         .fuse()
@@ -54,9 +50,9 @@ impl Client {
     }
 }
 
-struct Follower<'a> {
-    client: &'a Client,
-    db: &'a DbName,
+struct Follower {
+    client: Client,
+    db: DbName,
     query: ChangesQuery,
     connection: Option<Connection>,
     /// In a row, without a change between them.
@@ -66,8 +62,8 @@ struct Follower<'a> {
     is_over: bool,
 }
 
-impl<'a> Follower<'a> {
-    fn new(client: &'a Client, db: &'a DbName, query: ChangesQuery) -> Self {
+impl Follower {
+    fn new(client: Client, db: DbName, query: ChangesQuery) -> Self {
         Self {
             client,
             db,
@@ -209,7 +205,7 @@ impl<'a> Follower<'a> {
     }
 
     fn bare_ask(&self) -> Ask {
-        let mut ask = Ask::read(Method::GET, format!("{}/_changes", db_path(self.db)), About::Database);
+        let mut ask = Ask::read(Method::GET, format!("{}/_changes", db_path(&self.db)), About::Database);
         ask.encoding = Encoding::Identity;
         ask
     }

@@ -85,7 +85,7 @@ impl Attachments for Client {
 }
 
 impl Changes for Client {
-    fn changes<'a>(&'a self, db: &'a DbName, query: ChangesQuery) -> BoxStream<'a, Result<Change>> {
+    fn changes(&self, db: &DbName, query: ChangesQuery) -> BoxStream<'static, Result<Change>> {
         Client::changes(self, db, query).map(|change| Ok(change?)).boxed()
     }
 }

@@ -1,4 +1,4 @@
-//! The traits: [`Store`] is what serving a request needs, the others are what some callers need besides.
+//! The traits: [`Store`] serves requests; the others are further capabilities that some callers need.
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
@@ -19,7 +19,7 @@ pub trait Store: Send + Sync {
     /// The newest revision of a document.
     ///
     /// # Errors
-    /// `Missing`, `Deleted` or `DatabaseMissing` where it is not there.
+    /// `Missing`, `Deleted` or `DatabaseMissing` if it is not there.
     fn fetch<'a>(
         &'a self,
         db: &'a DbName,
@@ -27,10 +27,10 @@ pub trait Store: Send + Sync {
         deadline: Deadline,
     ) -> BoxFuture<'a, Result<Document>>;
 
-    /// Several documents in one round trip, answered in the order asked for.
+    /// Several documents in one round trip, in the order of `ids`.
     ///
     /// # Errors
-    /// Of the whole call; each document has a result of its own.
+    /// An error of the whole call; each document has a result of its own.
     fn fetch_many<'a>(
         &'a self,
         db: &'a DbName,
@@ -38,18 +38,18 @@ pub trait Store: Send + Sync {
         deadline: Deadline,
     ) -> BoxFuture<'a, Result<Vec<Result<Document>>>>;
 
-    /// Writes a document and answers its new revision. Without a base it must not exist; over a
-    /// tombstone it goes on with the tombstone's generation.
+    /// Writes a document and returns its new revision. Without a base the document must not exist; over
+    /// a tombstone it continues with the tombstone's generation.
     ///
     /// # Errors
-    /// `Conflict` where the base is not the newest revision; `TooLarge`, `Forbidden`, `Invalid`.
+    /// `Conflict` if the base is not the newest revision; `TooLarge`, `Forbidden`, `Invalid`.
     fn save<'a>(&'a self, db: &'a DbName, draft: Draft, deadline: Deadline) -> BoxFuture<'a, Result<Rev>>;
 
     /// Writes several documents in one round trip, each by the rules of [`Store::save`] and by itself:
     /// a conflict of one leaves the others written.
     ///
     /// # Errors
-    /// Of the whole call; each document has a result of its own, in the order given.
+    /// An error of the whole call; each document has a result of its own, in the order given.
     fn save_many<'a>(
         &'a self,
         db: &'a DbName,
@@ -57,10 +57,10 @@ pub trait Store: Send + Sync {
         deadline: Deadline,
     ) -> BoxFuture<'a, Result<Vec<Result<Rev>>>>;
 
-    /// Deletes a document for good and answers the revision of its tombstone.
+    /// Deletes a document for good and returns the revision of its tombstone.
     ///
     /// # Errors
-    /// `Conflict` where `base` is not the newest revision, `Missing` or `Deleted` where nothing is there.
+    /// `Conflict` if `base` is not the newest revision, `Missing` or `Deleted` if there is no document.
     fn delete<'a>(
         &'a self,
         db: &'a DbName,
@@ -69,12 +69,12 @@ pub trait Store: Send + Sync {
         deadline: Deadline,
     ) -> BoxFuture<'a, Result<Rev>>;
 
-    /// The rows of a view, or of all documents, as they come: the whole answer is never held.
-    /// `deadline` is for the first row; each further batch has as long again as the backend's settings
-    /// give it. An error may end the stream.
+    /// The rows of a view, or of all documents, as they arrive: the whole answer is never held in memory.
+    /// `deadline` is for the first row; the backend's settings limit the wait for each further batch. An
+    /// error may end the stream.
     ///
     /// # Errors
-    /// `ViewMissing` where there is no such view, `DatabaseMissing`.
+    /// `ViewMissing` if there is no such view, `DatabaseMissing`.
     fn query<'a>(
         &'a self,
         db: &'a DbName,
@@ -89,7 +89,7 @@ pub trait Attachments: Send + Sync {
     /// The bytes of one attachment.
     ///
     /// # Errors
-    /// `Missing` where the document or the attachment is not there.
+    /// `Missing` if the document or the attachment is not there.
     fn fetch_attachment<'a>(
         &'a self,
         db: &'a DbName,
@@ -99,12 +99,14 @@ pub trait Attachments: Send + Sync {
     ) -> BoxFuture<'a, Result<Bytes>>;
 }
 
-/// What has changed in a database.
+/// The feed of changes of a database.
 pub trait Changes: Send + Sync {
-    /// The changes since a sequence. A feed that waits (`Longpoll`, `Continuous`) comes back by itself
-    /// after a failure, from where it was, with capped back-off; it ends with the error where trying
-    /// again cannot help.
-    fn changes<'a>(&'a self, db: &'a DbName, query: ChangesQuery) -> BoxStream<'a, Result<Change>>;
+    /// The changes since a sequence. A feed that waits (`Longpoll`, `Continuous`) reopens itself after a
+    /// failure, after the last change it returned, with capped back-off; it ends with the error when
+    /// another attempt cannot help.
+    ///
+    /// The stream owns what it needs: a background task or a [`Layer`](crate::Layer) can keep it.
+    fn changes(&self, db: &DbName, query: ChangesQuery) -> BoxStream<'static, Result<Change>>;
 }
 
 /// Whether [`Databases::create_db`] had anything to do.
@@ -116,19 +118,19 @@ pub enum Created {
     Before,
 }
 
-/// Databases themselves. None is ever created but by [`Databases::create_db`].
+/// Databases themselves. Only [`Databases::create_db`] creates one.
 pub trait Databases: Send + Sync {
-    /// Creates a database unless it is there.
+    /// Creates a database if it does not exist.
     fn create_db<'a>(&'a self, db: &'a DbName, deadline: Deadline) -> BoxFuture<'a, Result<Created>>;
     /// Whether there is such a database.
     fn db_exists<'a>(&'a self, db: &'a DbName, deadline: Deadline) -> BoxFuture<'a, Result<bool>>;
-    /// Deletes a database with all that is in it. `DatabaseMissing` where it is not there.
+    /// Deletes a database and everything in it. `DatabaseMissing` if there is none.
     fn delete_db<'a>(&'a self, db: &'a DbName, deadline: Deadline) -> BoxFuture<'a, Result<()>>;
-    /// The names of all databases whose name we could have given, sorted.
+    /// The names of all databases, sorted; names that no [`DbName`] can have are left out.
     fn list_dbs(&self, deadline: Deadline) -> BoxFuture<'_, Result<Vec<DbName>>>;
 }
 
-/// A store with all its capabilities, as the backends of this project are.
+/// A store with all capabilities, as this project's backends have them.
 pub trait Backend: Store + Attachments + Changes + Databases {}
 
 impl<T: Store + Attachments + Changes + Databases> Backend for T {}

@@ -22,14 +22,14 @@ use crate::settings::Settings;
 use crate::workers::Workers;
 use crate::writer::{Counters, Writer};
 
-/// A store in one SQLite file, and the only one in the world that has it open.
+/// A store in one SQLite file. This process holds the lock on the file.
 ///
-/// Cloning gives another handle. The last handle that goes, or [`Embedded::close`], ends the store after
-/// everything that was asked before has been committed; the file is free for another process when the
-/// last handle has gone.
+/// Cloning gives another handle. Dropping the last handle, or [`Embedded::close`], ends the store after it
+/// has committed every earlier write. Another process can open the file once the last handle is dropped.
+/// A change feed counts as a handle until it is dropped.
 ///
-/// Its calls must run inside a tokio runtime with timers. Reads by id take microseconds and are done on
-/// the caller's thread; everything else is done on threads of its own.
+/// Its calls must run inside a tokio runtime with timers. Reads by id take microseconds and run on the
+/// caller's thread; everything else runs on the store's own threads.
 #[derive(Clone)]
 pub struct Embedded {
     pub(crate) inner: Arc<Inner>,

@@ -219,7 +219,7 @@ impl Attachments for Embedded {
 }
 
 impl Changes for Embedded {
-    fn changes<'a>(&'a self, db: &'a DbName, query: ChangesQuery) -> BoxStream<'a, Result<Change>> {
+    fn changes(&self, db: &DbName, query: ChangesQuery) -> BoxStream<'static, Result<Change>> {
         let feed = ChangesFeed::new(Arc::clone(&self.inner), db.clone(), query);
         Box::pin(stream::unfold(feed, async |mut feed| {
             let next = feed.next().await?;

@@ -1,15 +1,15 @@
-//! A store inside a store: its databases are those of the other one whose names begin with a prefix.
-//! So that tests, each with a `system_config` of its own, share a CouchDB.
+//! A store before a store: it adds a prefix to the name of every database. Tests that each need their own
+//! `system_config` share one CouchDB this way.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use datastore::{
-    Attachments, Backend, Change, Changes, ChangesQuery, Created, Databases, DbName, Deadline, DocId,
-    Document, Draft, Result, Rev, RowStream, Store, ViewQuery,
+    Backend, Change, ChangesQuery, Created, DbName, Deadline, DocId, Document, Draft, Layer, Result, Rev,
+    RowStream, ViewQuery,
 };
 use futures::future::BoxFuture;
-use futures::stream::{BoxStream, StreamExt as _};
+use futures::stream::BoxStream;
 
 pub(crate) struct Prefixed {
     pub(crate) inner: Arc<dyn Backend>,
@@ -27,7 +27,11 @@ impl Prefixed {
     }
 }
 
-impl Store for Prefixed {
+impl Layer for Prefixed {
+    fn inner(&self) -> &dyn Backend {
+        &*self.inner
+    }
+
     fn fetch<'a>(
         &'a self,
         db: &'a DbName,
@@ -77,9 +81,7 @@ impl Store for Prefixed {
     ) -> BoxFuture<'a, Result<RowStream>> {
         Box::pin(async move { self.inner.query(&self.outside(db), query, deadline).await })
     }
-}
 
-impl Attachments for Prefixed {
     fn fetch_attachment<'a>(
         &'a self,
         db: &'a DbName,
@@ -89,18 +91,11 @@ impl Attachments for Prefixed {
     ) -> BoxFuture<'a, Result<Bytes>> {
         Box::pin(async move { self.inner.fetch_attachment(&self.outside(db), id, name, deadline).await })
     }
-}
 
-impl Changes for Prefixed {
-    /// Of a feed that ends: its changes come all at once.
-    fn changes<'a>(&'a self, db: &'a DbName, query: ChangesQuery) -> BoxStream<'a, Result<Change>> {
-        let (inner, db) = (Arc::clone(&self.inner), self.outside(db));
-        let all = async move { inner.changes(&db, query).collect::<Vec<_>>().await };
-        Box::pin(futures::stream::once(all).flat_map(futures::stream::iter))
+    fn changes(&self, db: &DbName, query: ChangesQuery) -> BoxStream<'static, Result<Change>> {
+        self.inner.changes(&self.outside(db), query)
     }
-}
 
-impl Databases for Prefixed {
     fn create_db<'a>(&'a self, db: &'a DbName, deadline: Deadline) -> BoxFuture<'a, Result<Created>> {
         Box::pin(async move { self.inner.create_db(&self.outside(db), deadline).await })
     }

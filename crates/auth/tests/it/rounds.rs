@@ -10,11 +10,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use datastore::{
-    Attachments, Backend, Change, Changes, ChangesQuery, Created, Databases, DbName, Deadline, DocId,
-    Document, Draft, Result, Rev, RowStream, Store, ViewQuery,
+    Backend, Created, DbName, Deadline, DocId, Document, Draft, Layer, Result, Rev, RowStream, ViewQuery,
 };
 use futures::future::{BoxFuture, poll_fn};
-use futures::stream::BoxStream;
 use serde_json::json;
 use tokio::runtime::{Handle, Runtime};
 
@@ -54,7 +52,11 @@ impl InRounds {
     }
 }
 
-impl Store for InRounds {
+impl Layer for InRounds {
+    fn inner(&self) -> &dyn Backend {
+        &*self.inner
+    }
+
     fn fetch<'a>(
         &'a self,
         db: &'a DbName,
@@ -119,9 +121,7 @@ impl Store for InRounds {
             Ok(rows)
         })
     }
-}
 
-impl Attachments for InRounds {
     fn fetch_attachment<'a>(
         &'a self,
         db: &'a DbName,
@@ -134,29 +134,13 @@ impl Attachments for InRounds {
             self.runtime.block_on(self.inner.fetch_attachment(db, id, name, deadline))
         })
     }
-}
 
-impl Changes for InRounds {
-    fn changes<'a>(&'a self, db: &'a DbName, query: ChangesQuery) -> BoxStream<'a, Result<Change>> {
-        self.inner.changes(db, query)
-    }
-}
-
-impl Databases for InRounds {
     fn create_db<'a>(&'a self, db: &'a DbName, _: Deadline) -> BoxFuture<'a, Result<Created>> {
         panic!("{db}: nothing here creates")
     }
 
-    fn db_exists<'a>(&'a self, db: &'a DbName, deadline: Deadline) -> BoxFuture<'a, Result<bool>> {
-        self.inner.db_exists(db, deadline)
-    }
-
     fn delete_db<'a>(&'a self, db: &'a DbName, _: Deadline) -> BoxFuture<'a, Result<()>> {
         panic!("{db}: nothing here deletes")
-    }
-
-    fn list_dbs(&self, deadline: Deadline) -> BoxFuture<'_, Result<Vec<DbName>>> {
-        self.inner.list_dbs(deadline)
     }
 }
 

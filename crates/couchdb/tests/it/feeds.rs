@@ -166,6 +166,15 @@ async fn heartbeats_keep_a_feed_open() {
     assert_eq!(raw.requests().len(), 1);
 }
 
+/// So a background task can keep it.
+#[tokio::test]
+async fn a_feed_outlives_the_client_it_was_opened_through() {
+    let raw = Raw::start(vec![Script::begin().chunk(&line(1)), Script::begin().chunk(&line(2)).hold()]);
+    let mut feed = raw.client().changes(&db(), continuous());
+    let reader = tokio::spawn(async move { (seq(&mut feed).await, seq(&mut feed).await) });
+    assert_eq!(reader.await.unwrap(), ("1-x".to_owned(), "2-x".to_owned()));
+}
+
 #[tokio::test]
 async fn a_feed_that_the_server_ends_is_opened_again_from_its_last_sequence() {
     let last = "{\"last_seq\":\"9-x\",\"pending\":0}\n";

@@ -7,6 +7,7 @@ mod couch_views;
 mod files;
 mod index;
 mod kill;
+mod layer;
 mod limits;
 mod model;
 mod suite;
