@@ -1,27 +1,28 @@
-//! A group's public and private fields: what clients see, and what Kazoo keeps beside it.
+//! The public and private fields of a group. Clients see the public ones. Kazoo keeps its own data in the
+//! private ones.
 
 use auth::AccountAccess;
 use datastore::Document;
 use kazoo::{Kind, Time, is_deleted, is_private, search_name};
 use serde_json::{Map, Value, json};
 
-/// Whether an id is that of a document by which its account is governed: Kazoo reads the account's token
-/// restrictions and settings by these names. No group may take one, or a client could write its own rules.
+/// Whether Kazoo reads an account's token restrictions or settings from the document with this id. A group
+/// may not have such an id; otherwise a client could write its own rules.
 pub(crate) fn is_policy(id: &str) -> bool {
     id == "token_restrictions" || id.starts_with("configs_")
 }
 
-/// A stored document as its clients see it, as JSON text: without private members, with its id.
-/// Values are copied as they are stored, none is parsed.
+/// The JSON text that clients see for a stored document. It leaves out private members and adds the id.
+/// Values are copied without parsing them.
 ///
 /// # Errors
-/// `Corrupt` where the stored text is no object.
+/// `Corrupt` if the stored text is not a JSON object.
 pub fn public_text(document: &Document) -> datastore::Result<String> {
     let members = document.members()?;
     let mut text = String::with_capacity(document.text().len());
     text.push('{');
     for (key, value) in &members.0 {
-        // `_read_only` is the one private-looking member that crossbar shows.
+        // crossbar shows `_read_only`, although its name looks private.
         if key == "id" || (is_private(key) && key != "_read_only") {
             continue;
         }
@@ -36,35 +37,35 @@ pub fn public_text(document: &Document) -> datastore::Result<String> {
     Ok(text)
 }
 
-/// The public members of what a client sent or of what is stored, without the id.
+/// The public members of a stored document or of a client's data, without the id.
 pub(crate) fn public_members(object: Map<String, Value>) -> Map<String, Value> {
     object.into_iter().filter(|(key, _)| !is_private(key) && key != "id").collect()
 }
 
-/// The private members of what is stored. `_id` and `_rev` are the store's own.
+/// The private members of a stored document, without the store's `_id` and `_rev`.
 pub(crate) fn private_members(object: Map<String, Value>) -> Map<String, Value> {
     object.into_iter().filter(|(key, _)| is_private(key) && key != "_id" && key != "_rev").collect()
 }
 
-/// What a stored document says about itself: its kind, and whether it is deleted.
+/// Whether a stored document is a group, and whether it is deleted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Status {
-    /// Whether it is a group. A document without a kind counts as one, as in crossbar, which then also saves
-    /// it without adding a kind.
+    /// Whether the document is a group. A document without `pvt_type` counts as a group, as in crossbar.
+    /// Saving it does not add a `pvt_type`, also as in crossbar.
     pub(crate) is_group: bool,
-    /// Whether it is soft-deleted.
+    /// Whether the document is soft-deleted.
     pub(crate) is_deleted: bool,
 }
 
 impl Status {
-    /// Reads the two members that say so. The others are not parsed.
+    /// Reads `pvt_type` and `pvt_deleted`. The values of other members are not parsed.
     ///
     /// # Errors
-    /// `Corrupt` if the stored text is no object.
+    /// `Corrupt` if the stored text is not a JSON object.
     pub(crate) fn of(document: &Document) -> datastore::Result<Self> {
         let mut said = Map::new();
         for (key, value) in document.members()?.0 {
-            // Of a key that stands twice the first counts, as Kazoo reads it.
+            // If a key appears twice, the first one counts, as in Kazoo.
             if matches!(&*key, "pvt_type" | "pvt_deleted") && !said.contains_key(&*key) {
                 said.insert(key.into_owned(), serde_json::from_str(value.get()).unwrap_or_default());
             }
@@ -72,20 +73,20 @@ impl Status {
         Ok(Self { is_group: Kind::Group.may_be_kind_of(&said), is_deleted: is_deleted(&said) })
     }
 
-    /// Whether it is a group that is not deleted.
+    /// Whether the document is a group and not deleted.
     pub(crate) fn is_live_group(self) -> bool {
         self.is_group && !self.is_deleted
     }
 }
 
-/// Who saves, when, and by which request: what every save writes into a document's private fields.
+/// The caller, time and request id that a save writes into a document's private fields.
 #[derive(Clone, Copy, Debug)]
 pub struct Stamp<'a> {
-    /// The proof that the caller may, which says who the caller is.
+    /// The proof that the caller may use the account. It also names the caller.
     pub access: &'a AccountAccess,
-    /// The id of the request, `pvt_request_id`.
+    /// The id of the request, written to `pvt_request_id`.
     pub request_id: &'a str,
-    /// When the request came.
+    /// The time of the request.
     pub now: Time,
 }
 
@@ -95,8 +96,8 @@ impl Stamp<'_> {
         kazoo::stamp_created(document, Kind::Group, self.now);
     }
 
-    /// Writes what every save writes. What is unknown is neither written nor does it clear what an
-    /// earlier save has written.
+    /// Writes the private fields that every save updates. A field whose value is unknown is not changed, so
+    /// the value from an earlier save stays.
     pub(crate) fn mark_saved(&self, document: &mut Map<String, Value>) {
         let account_id = self.access.account_id();
         let caller = self.access.caller();
@@ -143,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn a_live_group_is_of_type_group_or_of_none() {
+    fn a_live_group_has_the_type_group_or_no_type() {
         for (doc, expected) in [
             (json!({"pvt_type": "group"}), true),
             (json!({}), true),
