@@ -1,5 +1,5 @@
-//! The databases of a file and their views, as committed: what every call looks at first, without
-//! asking SQLite. Only the writer changes it, after its commit.
+//! An in-memory list of the databases in the file and their views, as last committed. Every call looks a
+//! database up here without asking SQLite. Only the writer changes it, after a commit.
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -7,25 +7,25 @@ use std::sync::{Arc, PoisonError, RwLock};
 use datastore::{Cause, DbName, StoreError};
 use tokio::sync::watch;
 
-/// A map function's source. Equal sources share one.
+/// The source of a map function. Views with the same source share one `MapSource`.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct MapSource {
     pub(crate) hash: [u8; 16],
     pub(crate) text: String,
 }
 
-/// How far a view is.
+/// The state of a view.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
-    /// Documents written before it are still being indexed.
+    /// Documents that are older than the view are still being indexed.
     Building,
-    /// It answers.
+    /// The view is complete and can be queried.
     Ready,
-    /// Its design document says something else by now.
+    /// The view was replaced or deleted.
     Gone,
 }
 
-/// One view of a design document, in one version.
+/// One view of a design document. A changed map function makes a new `View`.
 #[derive(Debug)]
 pub(crate) struct View {
     pub(crate) id: i64,
@@ -35,16 +35,17 @@ pub(crate) struct View {
     pub(crate) phase: watch::Sender<Phase>,
 }
 
-/// How far a database is.
+/// The newest sequence of a database, and whether the database still exists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Progress {
-    /// The sequence of its newest change.
+    /// The sequence of the newest change.
     pub(crate) seq: i64,
-    /// Whether it has been deleted.
+    /// Whether the database has been deleted.
     pub(crate) gone: bool,
 }
 
-/// A database with its views. A change of the views makes another one of it; `progress` stays.
+/// A database with its views. When the views change, a new `Db` replaces this one and takes over its
+/// `progress`.
 #[derive(Debug)]
 pub(crate) struct Db {
     pub(crate) id: i64,
@@ -72,12 +73,15 @@ impl Db {
 pub(crate) struct Catalogue(RwLock<HashMap<DbName, Arc<Db>>>);
 
 impl Catalogue {
-    /// The database of that name.
+    /// The database with this name, if it exists.
     pub(crate) fn find(&self, name: &DbName) -> Option<Arc<Db>> {
         self.0.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
     }
 
-    /// The database of that name, or that it is missing.
+    /// The database with this name.
+    ///
+    /// # Errors
+    /// `DatabaseMissing` if there is none.
     pub(crate) fn load(&self, name: &DbName) -> Result<Arc<Db>, StoreError> {
         self.find(name).ok_or_else(|| database_missing(name))
     }

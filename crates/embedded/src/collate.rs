@@ -1,14 +1,14 @@
-//! View keys as bytes that sort as CouchDB sorts JSON: null, false, true, numbers, strings, arrays,
-//! objects. Strings sort by their bytes, where CouchDB asks ICU; inside arrays and objects an earlier
-//! difference outweighs a later one, and a prefix comes first.
+//! Encodes view keys as bytes that sort in CouchDB's order: null, false, true, numbers, strings, arrays,
+//! objects. Strings sort by their bytes; CouchDB uses ICU instead. Arrays and objects are compared element
+//! by element, and a shorter one comes before a longer one that begins with it.
 //!
-//! No encoding is the prefix of another one, so a key can be followed by more (a document id) and still
-//! sorts by the key first. No encoding begins with 0xFF, so `key ++ 0xFF` is above all that begins with
-//! `key`.
+//! No encoding is a prefix of another. So a document id can be appended to a key, and the result still
+//! sorts by the key first. No encoding begins with 0xFF, so `key ++ 0xFF` sorts after everything that
+//! begins with `key`.
 
 use serde_json::{Number, Value};
 
-/// Above every byte that can follow a key.
+/// A byte that is greater than any byte that can follow a key.
 pub(crate) const ABOVE: u8 = 0xFF;
 
 const END: u8 = 0x00;
@@ -24,7 +24,7 @@ const BELOW_ITS_FLOAT: u8 = 0x01;
 const ITS_FLOAT: u8 = 0x02;
 const ABOVE_ITS_FLOAT: u8 = 0x03;
 
-/// The sortable bytes of a key.
+/// Encodes a key as sortable bytes.
 pub(crate) fn encode(key: &Value) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(48);
     push(key, &mut bytes);
@@ -60,7 +60,8 @@ fn push(value: &Value, bytes: &mut Vec<u8>) {
     }
 }
 
-/// A text that ends below every longer one: a zero byte in it is followed by 0xFF, its end by zero.
+/// Appends a text so that it sorts before every longer text that begins with it. A zero byte is written as
+/// `00 FF`, and the text ends with `00 00`.
 pub(crate) fn push_text(text: &str, bytes: &mut Vec<u8>) {
     for byte in text.bytes() {
         bytes.push(byte);
@@ -71,11 +72,11 @@ pub(crate) fn push_text(text: &str, bytes: &mut Vec<u8>) {
     bytes.extend([0, 0]);
 }
 
-/// Numbers sort as floats; an integer that no float is equal to stands beside the nearest one, on the
-/// side where it belongs. What a map emits is a float always, only a query can name such an integer.
+/// Appends a number. Numbers sort as floats. An integer that no float can represent sorts just below or
+/// above the nearest float. Only a query can contain such an integer, because JavaScript maps emit floats.
 fn push_number(number: &Number, bytes: &mut Vec<u8>) {
     let text = number.to_string();
-    // Zero has one sign here, as in JavaScript's comparison.
+    // -0 and 0 are one key, as in JavaScript.
     let float = match text.parse::<f64>() {
         Ok(0.0) => 0.0,
         Ok(float) => float,
@@ -150,7 +151,7 @@ mod tests {
         })
     }
 
-    /// CouchDB's order, said plainly.
+    /// CouchDB's order, written as a direct comparison of JSON values.
     fn compare(one: &Value, other: &Value) -> Ordering {
         let rank = |value: &Value| match value {
             Value::Null => 0,

@@ -1,4 +1,4 @@
-//! What a design document says of its views.
+//! Reads the views out of a design document.
 
 use std::sync::Arc;
 
@@ -9,11 +9,11 @@ use crate::catalogue::MapSource;
 use crate::error::invalid;
 use crate::maps;
 
-/// The views of a design document with the source of their maps. Reduces, filters, validation functions
-/// and lists are kept in the document and never run; of another language than JavaScript nothing is.
+/// The name and map source of each view in a design document. There are none if the document's language is
+/// not JavaScript. Reduces, filters, validation functions and lists stay in the document and never run.
 ///
 /// # Errors
-/// `Invalid` where the views have another form than CouchDB takes.
+/// `Invalid` if CouchDB would refuse the shape of the views.
 pub(crate) fn views(body: &Map<String, Value>) -> Result<Vec<(String, Arc<MapSource>)>, StoreError> {
     if body.get("language").is_some_and(|language| language != "javascript") {
         return Ok(Vec::new());
@@ -25,7 +25,7 @@ pub(crate) fn views(body: &Map<String, Value>) -> Result<Vec<(String, Arc<MapSou
     };
     let mut sources = Vec::with_capacity(views.len());
     for (name, view) in views {
-        // Modules for `require`, which no map of ours uses.
+        // `lib` holds modules for `require`, which the sandbox does not offer. It is not a view.
         if name == "lib" {
             continue;
         }

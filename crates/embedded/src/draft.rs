@@ -1,5 +1,5 @@
-//! From a draft to what is written: the text, the revision, the attachments. No IO, and no opinion on
-//! whether the write will be let through.
+//! Turns a draft into the text, revision and attachments to be written. No IO happens here. The writer
+//! checks again for conflicts when it commits.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -13,16 +13,16 @@ use serde_json::{Map, Value, json};
 use crate::error::invalid;
 use crate::settings::Settings;
 
-/// What an id stands at: its newest revision, and its text unless that is a tombstone.
+/// The newest stored revision of a document. `text` is `None` if that revision is a tombstone.
 #[derive(Clone, Debug)]
 pub(crate) struct Parent {
     pub(crate) rev: Rev,
     pub(crate) text: Option<Arc<str>>,
 }
 
-/// A document ready to be written over a parent.
+/// A new revision of a document, ready to be written on top of `parent`.
 #[derive(Debug)]
-pub(crate) struct Prepared {
+pub(crate) struct NewRevision {
     pub(crate) id: DocId,
     pub(crate) has_base: bool,
     pub(crate) parent: Option<Rev>,
@@ -34,21 +34,22 @@ pub(crate) struct Prepared {
 /// The attachments of a document after a write.
 #[derive(Debug, Default)]
 pub(crate) struct Attached {
-    /// Those that stay as they are.
+    /// Attachments that stay as they are.
     pub(crate) kept: HashSet<String>,
-    /// Those that the write brings.
+    /// Attachments that this write adds or replaces.
     pub(crate) new: Vec<(String, Vec<u8>)>,
 }
 
-/// Builds what is written for a draft over the parent that is there now.
+/// Builds the new revision for a draft, on top of the revision that is stored now.
 ///
 /// # Errors
-/// `Conflict` where the parent is not the draft's base; `Invalid`, `TooLarge`.
+/// `Conflict` if the stored revision is not the draft's base. `Invalid` or `TooLarge` if the store does not
+/// accept the document.
 pub(crate) fn prepare(
     draft: &Draft,
     parent: Option<&Parent>,
     settings: &Settings,
-) -> Result<Prepared, StoreError> {
+) -> Result<NewRevision, StoreError> {
     check_id(&draft.id)?;
     match (&draft.base, parent) {
         (None, Some(Parent { text: Some(_), .. })) => return Err(conflict(&draft.id)),
@@ -70,7 +71,7 @@ pub(crate) fn prepare(
                 }
             }
             other if other.starts_with('_') => {
-                return Err(invalid(format!("a member {other} is not one that a store takes")));
+                return Err(invalid(format!("the store accepts no member named {other}")));
             }
             _ => push_member(&mut members, key, value)?,
         }
@@ -79,13 +80,13 @@ pub(crate) fn prepare(
     let text = format!(r#"{{"_id":{},"_rev":"{rev}"{members}}}"#, to_json(&Value::from(draft.id.as_str()))?);
     if text.len() > settings.max_document_bytes {
         return Err(StoreError::TooLarge(Cause::new(format!(
-            "document {} has {} bytes, at most {} are taken",
+            "document {} has {} bytes; the limit is {}",
             draft.id,
             text.len(),
             settings.max_document_bytes
         ))));
     }
-    Ok(Prepared {
+    Ok(NewRevision {
         id: draft.id.clone(),
         has_base: draft.base.is_some(),
         parent: parent.map(|parent| parent.rev.clone()),
@@ -95,7 +96,7 @@ pub(crate) fn prepare(
     })
 }
 
-/// The revision of the tombstone over `base`.
+/// The revision of the tombstone that replaces `base`.
 pub(crate) fn tombstone(base: &Rev) -> Result<Rev, StoreError> {
     revision(Some(base), base.generation().saturating_add(1), "deleted", "")
 }
@@ -112,7 +113,8 @@ fn check_id(id: &DocId) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// As in CouchDB a revision depends on nothing but what it replaces and what it says.
+/// Computes a revision from the parent revision and the content alone, as CouchDB does. The same edit on
+/// the same parent always gives the same revision.
 fn revision(parent: Option<&Rev>, generation: u64, kind: &str, members: &str) -> Result<Rev, StoreError> {
     let mut hash = Md5::new();
     for part in [parent.map_or("", Rev::as_str), kind, members] {
@@ -133,10 +135,11 @@ fn push_member(members: &mut String, key: &str, value: &Value) -> Result<(), Sto
 
 fn to_json(value: &Value) -> Result<String, StoreError> {
     serde_json::to_string(value)
-        .map_err(|error| StoreError::Invalid(Cause::with_source("a value is no JSON", error)))
+        .map_err(|error| StoreError::Invalid(Cause::with_source("a value cannot be written as JSON", error)))
 }
 
-/// What the document says of its attachments; their bytes go into `attached`.
+/// Builds the document's `_attachments` member, which holds a stub for each attachment. New bytes and the
+/// names of kept attachments go into `attached`.
 fn stubs(
     value: &Value,
     parent: Option<&Parent>,
@@ -158,7 +161,7 @@ fn stubs(
             if total > settings.max_attachment_bytes {
                 let most = settings.max_attachment_bytes;
                 return Err(StoreError::TooLarge(Cause::new(format!(
-                    "attachments of more than {most} bytes"
+                    "the attachments have more than {most} bytes"
                 ))));
             }
             let stub = new_stub(draft, &bytes, generation);
@@ -171,7 +174,7 @@ fn stubs(
             };
             let stub = stored
                 .get(name)
-                .ok_or_else(|| invalid(format!("a stub names attachment {name}, which is not there")))?;
+                .ok_or_else(|| invalid(format!("a stub names attachment {name}, which does not exist")))?;
             attached.kept.insert(name.clone());
             stub.clone()
         } else {

@@ -1,9 +1,9 @@
-//! SQLite's failures in the boundary's words.
+//! Turns SQLite errors into `StoreError`, and makes the few errors that several modules share.
 
 use datastore::{Cause, Deadline, StoreError};
 use rusqlite::ErrorCode;
 
-/// The meaning of a failure of SQLite while doing `what`.
+/// Turns an SQLite error into a `StoreError`. `what` names the operation that failed.
 pub(crate) fn from_sqlite(what: &str, error: rusqlite::Error) -> StoreError {
     let code = error.sqlite_error_code();
     let cause = Cause::with_source(format!("{what} failed in SQLite"), error);
@@ -13,15 +13,15 @@ pub(crate) fn from_sqlite(what: &str, error: rusqlite::Error) -> StoreError {
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase | ErrorCode::TypeMismatch) => {
             StoreError::Corrupt(cause)
         }
-        // Without a code it is a value that is not of the type that was written.
+        // An error without a code means that a stored value has an unexpected type.
         None => StoreError::Corrupt(cause),
         Some(_) => StoreError::Unavailable(cause),
     }
 }
 
-/// Turns a result of SQLite into one of the boundary.
+/// Turns an SQLite result into a store result.
 pub(crate) trait SqliteResult<T> {
-    /// Says what was being done when it failed.
+    /// Names the operation for the error message.
     fn during(self, what: &str) -> Result<T, StoreError>;
 }
 
@@ -36,14 +36,14 @@ pub(crate) fn invalid(reason: impl Into<String>) -> StoreError {
 }
 
 pub(crate) fn closed() -> StoreError {
-    StoreError::Unavailable(Cause::new("the store is closed, or gave the work up"))
+    StoreError::Unavailable(Cause::new("the store is closed, or it dropped the job"))
 }
 
 pub(crate) fn deadline_exceeded() -> StoreError {
-    StoreError::DeadlineExceeded(Cause::new("it had passed before the work was done"))
+    StoreError::DeadlineExceeded(Cause::new("the deadline passed before the work was done"))
 }
 
-/// Refuses work that nobody waits for any more.
+/// Fails if the deadline has passed, so that nobody works for a caller who has stopped waiting.
 pub(crate) fn in_time(deadline: Deadline) -> Result<(), StoreError> {
     if deadline.is_over() { Err(deadline_exceeded()) } else { Ok(()) }
 }

@@ -1,4 +1,5 @@
-//! The feed of changes: pages of documents by sequence, and a wait for the writer's next commit.
+//! The changes feed. It reads pages of documents in the order of their sequence, and a waiting feed wakes
+//! up after the writer's next commit.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -13,13 +14,13 @@ use crate::embedded::Inner;
 use crate::error::{SqliteResult, closed, invalid};
 use crate::read::stored_rev;
 
-/// Changes that are read at once.
+/// The most changes that one read returns.
 const PAGE: i64 = 500;
 
-/// The longest pause of a waiting feed after failures.
+/// The longest pause between two attempts, when a waiting feed cannot read.
 const MAX_PAUSE: Duration = Duration::from_secs(5);
 
-/// A feed on its way.
+/// A running changes feed.
 pub(crate) struct ChangesFeed {
     inner: Arc<Inner>,
     name: DbName,
@@ -31,7 +32,7 @@ pub(crate) struct ChangesFeed {
     ended: bool,
 }
 
-/// Where in which database a feed is.
+/// The database that a feed reads, and how far it has read.
 struct Position {
     db: Arc<Db>,
     progress: watch::Receiver<Progress>,
@@ -81,14 +82,14 @@ impl ChangesFeed {
             }
             let mut closing = self.inner.closed.subscribe();
             tokio::select! {
-                // The sender lives in the position itself.
+                // This cannot fail: `Position` holds the database, which holds the sender.
                 _ = at.progress.changed() => {}
                 _ = closing.wait_for(|closed| *closed) => return Err(closed()),
             }
         }
     }
 
-    /// The newest sequence; the feed takes its place first if it has none.
+    /// The newest sequence of the database. The first call also finds the position to start from.
     fn head(&mut self) -> Result<i64, StoreError> {
         let at = match &mut self.at {
             Some(at) => at,
@@ -108,7 +109,7 @@ impl ChangesFeed {
         if progress.gone { Err(database_missing(&self.name)) } else { Ok(progress.seq) }
     }
 
-    /// Reads on, with pauses after failures if the feed is one that waits.
+    /// Reads the next page. A longpoll or continuous feed retries after a failure; a normal feed ends.
     async fn read_page(&mut self, head: i64) -> Result<(), StoreError> {
         let Some(at) = &mut self.at else { return Ok(()) };
         let (db, seq, include_docs) = (at.db.id, at.seq, self.query.include_docs);
@@ -125,7 +126,7 @@ impl ChangesFeed {
                         && self.query.feed != Feed::Normal
                         && !*self.inner.closed.borrow() =>
                 {
-                    log::warn!("a feed of {} goes on after {error}", self.name);
+                    log::warn!("a changes feed of {} could not read and will retry: {error}", self.name);
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(MAX_PAUSE);
                 }
@@ -138,8 +139,9 @@ impl ChangesFeed {
     }
 }
 
-/// The place that a sequence of ours names. One of another database of that name, or of a future that a
-/// backup has undone, begins anew: nothing is lost by it.
+/// The position that a client's sequence names. The feed starts from the beginning if the sequence belongs
+/// to an older database with the same name, or if it is newer than the database (after a restored backup).
+/// The client then sees some changes twice but misses none.
 fn start(text: &str, db: &Db, head: i64) -> Result<i64, StoreError> {
     let bad = || invalid(format!("{text:?} is not a sequence of this store"));
     let (seq, id) = text.split_once('-').ok_or_else(bad)?;
@@ -147,7 +149,7 @@ fn start(text: &str, db: &Db, head: i64) -> Result<i64, StoreError> {
     Ok(if id == db.id && (0..=head).contains(&seq) { seq } else { 0 })
 }
 
-/// A page of changes after `from`, up to `head`.
+/// Reads a page of changes after `from`, up to and including `head`.
 fn changes(
     connection: &Connection,
     db: i64,

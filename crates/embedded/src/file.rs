@@ -1,4 +1,4 @@
-//! The file: who may open it, what must be in it, and how connections to it are set up.
+//! The store's file: locking it, checking its contents, and setting up connections to it.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
@@ -9,17 +9,18 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use crate::settings::Durability;
 
-/// «KZGR»: the file is ours.
+/// SQLite's `application_id` in our files: the letters `KZGR`.
 const APPLICATION_ID: i32 = 0x4B5A_4752;
 
-/// The version of the tables below. A change of them is a new version and a step that upgrades.
+/// The version of the tables below. Whoever changes the tables raises the version and adds an upgrade step.
 const VERSION: i32 = 1;
 
-/// Everything else about the tables follows from these lines:
-/// a document is a row that is never removed but with its database (a tombstone has no text); `seq`
-/// counts the writes of a database, so the newest is its greatest; a view's rows are sorted by `sort`,
-/// which holds key, document id and a counter as bytes; what is to be removed in the background is
-/// named in `garbage` by the same commit that makes it so.
+/// The tables.
+/// - `doc`: one row for each document. A deleted document keeps its row with an empty `text` (a tombstone);
+///   rows are removed only with their database. `seq` counts the writes to a database.
+/// - `view_row`: `sort` holds the key, the document id and a counter as bytes, and orders the rows.
+/// - `garbage`: deleted databases and views whose rows the housekeeper still has to remove. The commit that
+///   deletes them adds the entry.
 const TABLES: &str = "
 CREATE TABLE db (
     db INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -71,20 +72,20 @@ CREATE TABLE garbage (
 ) STRICT;
 ";
 
-/// How long a connection waits for an outside process (a backup, `sqlite3`).
+/// How long a connection waits while another process (a backup, `sqlite3`) locks the file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The pages that the writer keeps: it goes over the inner ones of every index with every write.
+/// The writer's page cache. Every write walks the inner pages of every index, so they should stay cached.
 const WRITER_CACHE_KIB: i64 = 32 * 1024;
 
-/// Prepared statements that a connection keeps; all of ours are fewer.
+/// How many prepared statements a connection keeps. We have fewer.
 const STATEMENTS: usize = 64;
 
-/// Why a store could not be opened. Each says what to do.
+/// Why a store could not be opened. The messages tell the operator what to do.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
-    /// Another process has it.
+    /// Another process is using the file.
     #[error(
         "{path} is in use by another process (it holds the lock on {lock}): \
          stop that process, or give this one another file"
@@ -95,50 +96,52 @@ pub enum OpenError {
         /// The file that is locked.
         lock: PathBuf,
     },
-    /// A directory, a device.
+    /// The path names a directory or a device.
     #[error("{path} is not a regular file: name a file that exists or can be created")]
     NotAFile {
-        /// What was named.
+        /// The path.
         path: PathBuf,
     },
-    /// It is not a database, or not one of ours.
-    #[error("{path} is not a store of crossbar-groups ({reason}): it has been left alone, name another file")]
+    /// The file is not an SQLite database, or it belongs to another program.
+    #[error(
+        "{path} is not a store of crossbar-groups ({reason}). The file was not changed. Name another file"
+    )]
     Foreign {
         /// The file.
         path: PathBuf,
-        /// What it is instead.
+        /// What the file is instead.
         reason: String,
     },
-    /// A newer crossbar-groups has written it.
+    /// A newer version of crossbar-groups wrote the file.
     #[error(
-        "{path} was written by a newer crossbar-groups (format {found}, this one knows {known}): \
-         it has been left alone, use the newer program"
+        "{path} was written by a newer version of crossbar-groups (format {found}; this version knows \
+         {known}). The file was not changed. Use the newer version"
     )]
     Newer {
         /// The file.
         path: PathBuf,
-        /// The version in it.
+        /// The format version of the file.
         found: i32,
-        /// The newest version known.
+        /// The newest format version that this program knows.
         known: i32,
     },
-    /// The operating system refuses.
+    /// The operating system does not let us open or create the file.
     #[error("{path} cannot be opened for writing: {source}")]
     Io {
         /// The file, or the folder around it.
         path: PathBuf,
-        /// The refusal.
+        /// The error from the operating system.
         source: io::Error,
     },
-    /// SQLite refuses.
+    /// SQLite cannot open the file.
     #[error("{path} cannot be opened: {source}")]
     Sqlite {
         /// The file.
         path: PathBuf,
-        /// The refusal.
+        /// The error from SQLite.
         source: rusqlite::Error,
     },
-    /// What lies in it contradicts itself.
+    /// The contents of the file make no sense.
     #[error("{path} is damaged: {reason}")]
     Damaged {
         /// The file.
@@ -148,7 +151,7 @@ pub enum OpenError {
     },
 }
 
-/// The file, held against other processes for as long as this lives.
+/// The store's file. It stays locked against other processes until this value is dropped.
 #[derive(Debug)]
 pub(crate) struct StoreFile {
     path: PathBuf,
@@ -157,7 +160,7 @@ pub(crate) struct StoreFile {
 }
 
 impl StoreFile {
-    /// Takes the file for this process, and creates it where it is missing.
+    /// Locks the file for this process. Creates the file and its folder if they are missing.
     pub(crate) fn open(path: &Path, durability: Durability) -> Result<(Self, Connection), OpenError> {
         let io = |source| OpenError::Io { path: path.to_owned(), source };
         if fs::metadata(path).is_ok_and(|data| !data.is_file()) {
@@ -170,7 +173,7 @@ impl StoreFile {
         if fs::metadata(path).is_ok_and(|data| data.len() > 0) {
             check_before_writing(path)?;
         }
-        // SQLite would open for reading alone without a word.
+        // SQLite would silently open a write-protected file as read-only, so open it for writing first.
         for_the_owner().open(path).map_err(io)?;
         let file = Self { path: path.to_owned(), durability, lock };
         let writer = file.writer()?;
@@ -190,7 +193,7 @@ impl StoreFile {
             };
             writer.pragma_update(None, "synchronous", level)?;
             writer.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
-            // After a burst the log gives its space back.
+            // Shrink the write-ahead log again after a burst of writes.
             writer.pragma_update_and_check(None, "journal_size_limit", 64 << 20, |_| Ok(()))?;
             if pragma(&writer, "application_id")? != APPLICATION_ID {
                 writer.execute_batch(&format!(
@@ -201,7 +204,7 @@ impl StoreFile {
             Ok(writer)
         };
         let writer = set_up().map_err(|source| self.refused(source))?;
-        // These two are what durability rests on: never believe that setting them worked.
+        // Durability depends on these two settings, so check that they took effect.
         let wanted = match self.durability {
             Durability::Full => 2,
             Durability::Normal => 1,
@@ -211,13 +214,14 @@ impl StoreFile {
             .pragma_query_value(None, "journal_mode", |row| row.get(0))
             .map_err(|source| self.refused(source))?;
         if (level, journal.as_str()) != (wanted, "wal") {
-            let reason = format!("synchronous is {level} and the journal {journal}, against what was set");
+            let reason =
+                format!("synchronous is {level} and journal_mode is {journal}, although we set other values");
             return Err(OpenError::Damaged { path: self.path.clone(), reason });
         }
         Ok(writer)
     }
 
-    /// A further connection, for reading.
+    /// Opens another connection, for reading.
     pub(crate) fn reader(&self) -> rusqlite::Result<Connection> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let reader = Connection::open_with_flags(&self.path, flags)?;
@@ -238,14 +242,16 @@ impl StoreFile {
 
 impl Drop for StoreFile {
     fn drop(&mut self) {
-        // Closing alone would leave the lock to a child process that is being started just now.
+        // Unlock explicitly: a child process that is just starting may have inherited the file handle, and
+        // closing ours would then leave the file locked.
         if let Err(error) = self.lock.unlock() {
             log::warn!("{} stays locked until this process ends: {error}", self.path.display());
         }
     }
 }
 
-/// A lock beside the file: SQLite's own locks are per connection, and the file itself may be copied.
+/// Locks a separate file next to the store's file. SQLite's own locks are not enough, because each belongs
+/// to one connection. The store's own file stays unlocked, so that it can be copied.
 fn lock(path: &Path) -> Result<File, OpenError> {
     let mut name = path.as_os_str().to_owned();
     name.push(".lock");
@@ -259,8 +265,8 @@ fn lock(path: &Path) -> Result<File, OpenError> {
     }
 }
 
-/// How a file is made that only its owner may read: a store holds keys and digests of passwords.
-/// SQLite gives the files beside it the same mode.
+/// Options that create a file which only its owner may read, because a store holds API keys and password
+/// hashes. SQLite gives its own files next to it the same mode.
 fn for_the_owner() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.create(true).append(true);
@@ -269,7 +275,7 @@ fn for_the_owner() -> OpenOptions {
     options
 }
 
-/// Looks into an existing file without changing it.
+/// Checks that an existing file is ours, without changing it.
 fn check_before_writing(path: &Path) -> Result<(), OpenError> {
     let foreign = |reason: String| OpenError::Foreign { path: path.to_owned(), reason };
     let look = || -> rusqlite::Result<(i32, i32, i64)> {
@@ -284,13 +290,13 @@ fn check_before_writing(path: &Path) -> Result<(), OpenError> {
         Ok((APPLICATION_ID, found, _)) => {
             Err(OpenError::Newer { path: path.to_owned(), found, known: VERSION })
         }
-        // Made, but killed before the tables were in it.
+        // An earlier process created the file and was killed before it created the tables.
         Ok((0, 0, 0)) => Ok(()),
         Ok((id, _, tables)) => {
-            Err(foreign(format!("an SQLite database with {tables} tables and application_id {id}")))
+            Err(foreign(format!("it is an SQLite database with {tables} tables and application_id {id}")))
         }
         Err(error) if error.sqlite_error_code() == Some(ErrorCode::NotADatabase) => {
-            Err(foreign("no SQLite database at all".to_owned()))
+            Err(foreign("it is not an SQLite database".to_owned()))
         }
         Err(source) => Err(OpenError::Sqlite { path: path.to_owned(), source }),
     }

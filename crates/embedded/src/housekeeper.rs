@@ -1,5 +1,5 @@
-//! The thread that fills new views and removes what was deleted. It works in slices and takes its chores
-//! in turn, so that no database waits long for another one's.
+//! The background thread that fills new views and removes the rows of deleted databases and views. It does
+//! a small slice of each chore in turn, so that one database does not wait long for another.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,21 +14,23 @@ use rusqlite::{Connection, params};
 use crate::catalogue::{Phase, View};
 use crate::error::{SqliteResult, closed};
 use crate::file::StoreFile;
-use crate::index::{Build, Chore, Read, fill};
-use crate::maps::{Mapped, Maps, RowsByMap};
+use crate::index::{Build, Chore, DocToIndex, fill};
+use crate::maps::{MapInput, Maps, RowsByMap};
 use crate::writer::{Company, Writer};
 
-/// A slice ends when it has taken so long; the next document may still take the map's whole time.
+/// How long a slice may take. The slice can run over by the map time of one document.
 const SLICE: Duration = Duration::from_millis(200);
 
-/// The most documents that a slice, or one call of the map threads, takes.
+/// The most documents in one slice.
 const SLICE_DOCS: usize = 512;
+
+/// The most documents that one call hands to the map threads.
 const CALL_DOCS: usize = 64;
 
-/// The most bytes of documents that a slice reads.
+/// A slice reads no further document once it has read this many bytes.
 const SLICE_BYTES: usize = 8 << 20;
 
-/// Rows and documents that one commit removes.
+/// The most view rows, or documents, that one commit removes.
 const PURGED_ROWS: i64 = 2_000;
 const PURGED_DOCS: i64 = 200;
 
@@ -57,7 +59,7 @@ impl Housekeeper {
         Ok(Self { chores, thread: Mutex::new(Some(thread)) })
     }
 
-    /// Where chores are handed in.
+    /// The channel that takes new chores.
     pub(crate) fn chores(&self) -> mpsc::Sender<Chore> {
         self.chores.clone()
     }
@@ -110,10 +112,10 @@ impl Keeper {
                 Ok(true) => {}
                 Ok(false) => chores.push_back(chore),
                 Err(error) => {
-                    // A store that closes, or is busy, puts its work off; what is left is done later, at
-                    // the latest when it opens again. Anything else is a fault.
+                    // The store is closing or busy if the error is retryable. The chore is then done
+                    // later, or after the next start. Any other error is a fault.
                     let level = if error.is_retryable() { log::Level::Debug } else { log::Level::Warn };
-                    log::log!(level, "work in the background is put off: {error}");
+                    log::log!(level, "background work failed and will be retried: {error}");
                     pause = PAUSE;
                     chores.push_back(chore);
                 }
@@ -121,7 +123,7 @@ impl Keeper {
         }
     }
 
-    /// Takes a build on by a slice, and says whether it is done.
+    /// Does one slice of a build. Returns whether the build is complete.
     fn build(&mut self, build: &mut Build) -> Result<bool, StoreError> {
         build.views.retain(|view| *view.phase.borrow() != Phase::Gone);
         if build.views.is_empty() {
@@ -144,8 +146,8 @@ impl Keeper {
         Ok(done)
     }
 
-    /// The next documents of a build, and whether they are the last.
-    fn read(&self, build: &Build) -> Result<(Vec<Read>, bool), StoreError> {
+    /// Reads the next documents of a build. The flag says whether they are the last.
+    fn read(&self, build: &Build) -> Result<(Vec<DocToIndex>, bool), StoreError> {
         let mut statement = self
             .connection
             .prepare_cached(
@@ -160,9 +162,13 @@ impl Keeper {
             .during("reading documents for an index")?;
         let (mut docs, mut bytes) = (Vec::new(), 0usize);
         while let Some(row) = rows.next().during("reading documents for an index")? {
-            let read = |row: &rusqlite::Row<'_>| -> rusqlite::Result<Read> {
+            let read = |row: &rusqlite::Row<'_>| -> rusqlite::Result<DocToIndex> {
                 let text = Arc::from(row.get_ref(3)?.as_str()?);
-                Ok(Read { doc: row.get(0)?, seq: row.get(1)?, mapped: Mapped { id: row.get(2)?, text } })
+                Ok(DocToIndex {
+                    doc: row.get(0)?,
+                    seq: row.get(1)?,
+                    mapped: MapInput { id: row.get(2)?, text },
+                })
             };
             let doc = read(row).during("reading documents for an index")?;
             bytes = bytes.saturating_add(doc.mapped.text.len());
@@ -174,8 +180,9 @@ impl Keeper {
         Ok((docs, true))
     }
 
-    /// The rows of as many of the documents as a slice has time for, and whether these are all.
-    fn map(&self, docs: &[Read], views: &[Arc<View>]) -> Result<(Vec<RowsByMap>, bool), StoreError> {
+    /// Computes the rows of the documents until the slice's time is over. The flag says whether every
+    /// document was mapped.
+    fn map(&self, docs: &[DocToIndex], views: &[Arc<View>]) -> Result<(Vec<RowsByMap>, bool), StoreError> {
         let maps: Vec<_> = views.iter().map(|view| Arc::clone(&view.map)).collect();
         let began = Instant::now();
         let mut rows = Vec::with_capacity(docs.len());
@@ -187,22 +194,23 @@ impl Keeper {
             let part: Vec<_> =
                 docs.iter().skip(rows.len()).take(call).map(|doc| doc.mapped.clone()).collect();
             let runs = u32::try_from(part.len().saturating_mul(maps.len())).unwrap_or(u32::MAX);
-            // Each run ends at its own limit; this is only so that nothing waits for ever.
+            // Each map run already has its own time limit. This limit only makes sure that the housekeeper
+            // never waits forever.
             let patience = self.map_time.saturating_mul(runs.saturating_add(1)).saturating_add(PAUSE * 60);
             let started = Instant::now();
             rows.extend(self.maps.rows_blocking(part, maps.clone(), patience)?);
-            // A map that turns out to be slow gets its documents one by one.
+            // If a map is slow, hand its documents over one by one.
             call = if started.elapsed() < SLICE / 4 { (call * 2).min(CALL_DOCS) } else { 1 };
         }
         let all = rows.len() == docs.len();
         Ok((rows, all))
     }
 
-    /// Removes a little of what is not needed any more, and says whether that was all.
+    /// Removes some rows of a deleted database or view. Returns whether nothing is left to remove.
     fn purge(&self) -> Result<bool, StoreError> {
         self.writer.run_blocking(Company::Any, |transaction| {
             let connection = transaction.connection;
-            let what = "removing what was deleted";
+            let what = "removing deleted rows";
             let next = connection
                 .prepare_cached("SELECT rowid, kind, number FROM garbage ORDER BY rowid LIMIT 1")
                 .and_then(|mut s| {

@@ -1,6 +1,7 @@
-//! What the writer does with the views of a design document. They are replaced by the write that changes
-//! it, and filled afterwards. A view answers only once it is whole: whatever is written meanwhile brings
-//! its rows along, so only what was there before must be gone through.
+//! Creates, fills and deletes the views of a design document, inside the writer's transactions. The write
+//! that changes a design document also replaces its views. The housekeeper then fills the new views with
+//! the documents that already exist; later writes bring their own rows. A view can be queried once it is
+//! complete.
 
 use std::sync::{Arc, mpsc};
 
@@ -9,20 +10,20 @@ use rusqlite::params;
 use tokio::sync::watch;
 
 use crate::catalogue::{Db, MapSource, Phase, View};
-use crate::draft::Prepared;
+use crate::draft::NewRevision;
 use crate::error::SqliteResult;
-use crate::maps::{Mapped, RowsByMap};
-use crate::write::{self, Landed, Write, put_rows};
+use crate::maps::{MapInput, RowsByMap};
+use crate::write::{self, SaveOutcome, Write, put_rows};
 use crate::writer::Transaction;
 
-/// Something to be done in the background.
+/// A job for the housekeeper.
 #[derive(Debug)]
 pub(crate) enum Chore {
-    /// Views to be filled with what was there before them.
+    /// Fill new views with the rows of older documents.
     Build(Build),
-    /// Something has been put into `garbage`.
+    /// Remove the rows of the databases and views in the table `garbage`.
     Purge,
-    /// Nothing more.
+    /// End the thread.
     Stop,
 }
 
@@ -31,31 +32,31 @@ pub(crate) enum Chore {
 pub(crate) struct Build {
     pub(crate) db: i64,
     pub(crate) views: Vec<Arc<View>>,
-    /// The changes up to this one have been gone through.
+    /// Changes up to this sequence are indexed.
     pub(crate) built_seq: i64,
-    /// The changes after this one bring their rows along.
+    /// Changes after this sequence brought their own rows when they were written.
     pub(crate) until_seq: i64,
 }
 
-/// Writes a design document, and makes the views of its database what it says.
+/// Writes a design document and replaces its views.
 pub(crate) fn save_design(
     transaction: &mut Transaction<'_>,
     db: &Arc<Db>,
-    doc: Prepared,
+    doc: NewRevision,
     views: &[(String, Arc<MapSource>)],
     chores: &mpsc::Sender<Chore>,
-) -> Result<Landed, StoreError> {
+) -> Result<SaveOutcome, StoreError> {
     transaction.whole(|transaction| {
         let design = doc.id.design_name().unwrap_or_default().to_owned();
-        let landed = write::save(transaction, db, &Write { doc, rows: Vec::new() })?;
-        if matches!(landed, Landed::As(_)) {
+        let outcome = write::save(transaction, db, &Write { doc, rows: Vec::new() })?;
+        if matches!(outcome, SaveOutcome::Saved(_)) {
             replace_views(transaction, db, &design, views, chores)?;
         }
-        Ok(landed)
+        Ok(outcome)
     })
 }
 
-/// Deletes a design document with its views.
+/// Deletes a design document and its views.
 pub(crate) fn delete_design(
     transaction: &mut Transaction<'_>,
     db: &Arc<Db>,
@@ -70,8 +71,8 @@ pub(crate) fn delete_design(
     })
 }
 
-/// Makes `sources` the views of a design document, in the transaction that writes it. Views that say
-/// what they said before stay as they are.
+/// Replaces the views of a design document by `sources`, in the transaction that writes the document. A view
+/// whose name and map have not changed keeps its rows.
 fn replace_views(
     transaction: &mut Transaction<'_>,
     db: &Arc<Db>,
@@ -132,7 +133,7 @@ fn replace_views(
         for view in &gone {
             view.phase.send_replace(Phase::Gone);
         }
-        // The thread that does them ends with the store, which leaves them for the next start.
+        // Sending fails if the store is closing. The chores then run after the next start.
         if !gone.is_empty() {
             let _ = chores.send(Chore::Purge);
         }
@@ -143,25 +144,26 @@ fn replace_views(
     Ok(())
 }
 
-/// A document as it was read for an index.
-pub(crate) struct Read {
+/// A document that a build has read.
+pub(crate) struct DocToIndex {
     pub(crate) doc: i64,
     pub(crate) seq: i64,
-    pub(crate) mapped: Mapped,
+    pub(crate) mapped: MapInput,
 }
 
-/// Writes the rows of documents that have not changed since they were read.
+/// Writes the rows of the documents that have not changed since the build read them. A changed document
+/// has already brought its own rows.
 pub(crate) fn fill(
     transaction: &mut Transaction<'_>,
     views: &[Arc<View>],
-    docs: &[(Read, RowsByMap)],
+    docs: &[(DocToIndex, RowsByMap)],
     built_seq: i64,
     done: bool,
 ) -> Result<(), StoreError> {
     let mut filled = Vec::new();
     transaction.whole(|transaction| {
         let connection = transaction.connection;
-        // A view that has been replaced meanwhile is not there any more, and takes no rows.
+        // Skip views that were replaced while the build was running.
         let mut there = Vec::with_capacity(views.len());
         for view in views {
             let updated = connection

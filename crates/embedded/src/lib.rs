@@ -1,19 +1,20 @@
-//! The store for one machine: one SQLite file holds the documents of many databases, their revisions
-//! and the rows of their views; the map functions of design documents run in QuickJS. It implements the
-//! boundary of [`datastore`] and knows nothing of groups or of HTTP.
+//! The store for one machine. One SQLite file holds the documents of many databases, their revisions
+//! and their view rows. QuickJS runs the map functions of design documents. The crate implements the
+//! `Store` traits of [`datastore`] and knows nothing about groups or HTTP.
 //!
-//! - One thread writes. It takes what is waiting into one transaction, each write whole or not at all,
-//!   and acknowledges after the commit has returned ([`Settings::durability`]).
-//! - The rows of a document are computed before it is queued, by threads that run nothing else, and are
-//!   committed with it: a view shows every acknowledged write, and a slow map holds up its own database.
-//! - Nothing blocks an async caller for long: a read by id, and making the text of a write, are done on
-//!   its own thread, since they take microseconds where a change of threads takes tens of them. Scans,
-//!   bulk writes, attachments and maps are done on threads of their own, and SQLite stops them at their
-//!   deadline.
-//! - Scans go in pages, and nothing is held open for a slow reader. A listing that is longer than a page
-//!   is therefore not one snapshot: a row that moves meanwhile may be met twice or not at all.
-//! - Keys sort by CouchDB's rules, but strings by bytes where CouchDB asks ICU.
-//! - Of a design document the maps run. Reduces, filters and validation functions are kept, not run.
+//! - One thread writes. It puts all waiting writes into one transaction. Each write happens completely or
+//!   not at all, and is acknowledged after the commit has returned ([`Settings::durability`]).
+//! - Map threads compute a document's view rows before the write is queued, and the rows are committed
+//!   together with the document. So a view shows every acknowledged write, and a slow map function delays
+//!   only its own database.
+//! - No call blocks an async caller for long. Reads by id and building a document's text run on the
+//!   caller's thread, because they take microseconds and switching threads would take longer. Scans, bulk
+//!   writes, attachments and maps run on other threads, and SQLite stops them at their deadline.
+//! - Scans read page by page and hold no transaction open for a slow reader. A listing longer than one
+//!   page is therefore not a snapshot: a row that moves during the listing can appear twice or not at all.
+//! - Keys sort by CouchDB's rules, except that strings sort by bytes and not by ICU.
+//! - Only the maps of a design document run. Reduces, filters and validation functions are stored but
+//!   never run.
 
 #![forbid(unsafe_code)]
 

@@ -1,5 +1,5 @@
-//! Rows of documents, computed by a few threads that keep compiled map functions by the hash of their
-//! source, so that all databases with the same view share one.
+//! Computes the view rows of documents on a few threads. Each thread keeps compiled map functions, and
+//! databases whose views have the same source share one.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,13 +13,13 @@ use crate::error::{deadline_exceeded, invalid};
 use crate::sandbox::{Emitted, Limits, MapFailure, Sandbox};
 use crate::workers::Workers;
 
-/// Compiled map functions that a thread keeps: each is a runtime of some 100 kB.
+/// How many compiled map functions a thread keeps. Each is a runtime of about 100 kB.
 const KEPT_SANDBOXES: usize = 64;
 
 /// A row that a document emitted.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Row {
-    /// The key's sortable bytes.
+pub(crate) struct EmittedRow {
+    /// The key as sortable bytes.
     pub(crate) sort: Vec<u8>,
     /// The key as JSON.
     pub(crate) key: String,
@@ -27,15 +27,15 @@ pub(crate) struct Row {
     pub(crate) value: String,
 }
 
-/// A document to map: its id for the log, and its text.
+/// A document to run maps on. The id is used in log messages.
 #[derive(Clone, Debug)]
-pub(crate) struct Mapped {
+pub(crate) struct MapInput {
     pub(crate) id: String,
     pub(crate) text: Arc<str>,
 }
 
-/// Rows by map, as the maps were named.
-pub(crate) type RowsByMap = Vec<Vec<Row>>;
+/// The rows of one document: one list for each map, in the order in which the maps were given.
+pub(crate) type RowsByMap = Vec<Vec<EmittedRow>>;
 
 /// The threads that run map functions.
 pub(crate) struct Maps(Workers<Sandboxes>);
@@ -46,10 +46,10 @@ impl Maps {
             .map(Self)
     }
 
-    /// The rows of each document by each map, in the order given.
+    /// Runs each map on each document. The results have the order of `docs`, then of `maps`.
     pub(crate) async fn rows(
         &self,
-        docs: Vec<Mapped>,
+        docs: Vec<MapInput>,
         maps: Vec<Arc<MapSource>>,
         deadline: Deadline,
     ) -> Result<Vec<RowsByMap>, StoreError> {
@@ -59,10 +59,10 @@ impl Maps {
         self.0.run(deadline, move |sandboxes| sandboxes.rows(&docs, &maps, deadline)).await
     }
 
-    /// As [`Maps::rows`], for a thread that may block.
+    /// Like [`Maps::rows`], but blocks the calling thread.
     pub(crate) fn rows_blocking(
         &self,
-        docs: Vec<Mapped>,
+        docs: Vec<MapInput>,
         maps: Vec<Arc<MapSource>>,
         patience: Duration,
     ) -> Result<Vec<RowsByMap>, StoreError> {
@@ -70,7 +70,10 @@ impl Maps {
         self.0.run_blocking(deadline, move |sandboxes| sandboxes.rows(&docs, &maps, deadline))
     }
 
-    /// The sources, if each is a map function.
+    /// Compiles the sources, and returns them if each is a map function.
+    ///
+    /// # Errors
+    /// `Invalid` names the first view whose map does not compile.
     pub(crate) async fn check(
         &self,
         sources: Vec<(String, Arc<MapSource>)>,
@@ -92,35 +95,35 @@ impl Maps {
     }
 }
 
-/// The source with its hash.
+/// Computes the hash of a source and keeps both together.
 pub(crate) fn source(text: String) -> Arc<MapSource> {
     Arc::new(MapSource { hash: Md5::digest(text.as_bytes()).into(), text })
 }
 
 struct Sandboxes {
     limits: Limits,
-    /// The one used last stands last.
+    /// The most recently used one is last.
     kept: Vec<(Arc<MapSource>, Sandbox)>,
 }
 
 impl Sandboxes {
     fn rows(
         &mut self,
-        docs: &[Mapped],
+        docs: &[MapInput],
         maps: &[Arc<MapSource>],
         deadline: Deadline,
     ) -> Result<Vec<RowsByMap>, StoreError> {
         docs.iter().map(|doc| maps.iter().map(|map| self.rows_of(doc, map, deadline)).collect()).collect()
     }
 
-    /// The rows of one document by one map; none where the map fails on it. Only the caller's deadline
-    /// is an error, for then nobody knows what the map would have said.
+    /// Runs one map on one document. If the map fails, the document has no rows in that view. Running out
+    /// of the caller's time is an error, because the map might have emitted rows.
     fn rows_of(
         &mut self,
-        doc: &Mapped,
+        doc: &MapInput,
         map: &Arc<MapSource>,
         deadline: Deadline,
-    ) -> Result<Vec<Row>, StoreError> {
+    ) -> Result<Vec<EmittedRow>, StoreError> {
         let emitted =
             self.sandbox(map, deadline).and_then(|sandbox| sandbox.map(&doc.text, deadline.instant()));
         match emitted {
@@ -130,13 +133,16 @@ impl Sandboxes {
                 Err(deadline_exceeded())
             }
             Err(MapFailure::Threw(reason)) => {
-                log::debug!("document {} is not in a view: its map threw {reason}", doc.id);
+                log::debug!("document {} has no rows in a view: the map threw {reason}", doc.id);
                 Ok(Vec::new())
             }
             Err(MapFailure::Limit(reason)) => {
                 self.forget(map);
                 let head: String = map.text.chars().take(60).collect();
-                log::error!("document {} is not in a view: {reason}, in the map {head:?}", doc.id);
+                log::error!(
+                    "document {} has no rows in a view: {reason} (the map begins with {head:?})",
+                    doc.id
+                );
                 Ok(Vec::new())
             }
         }
@@ -159,24 +165,24 @@ impl Sandboxes {
         }
     }
 
-    /// A runtime that ran into a limit is not used again: after a memory bomb it cannot be.
+    /// Drops a runtime that ran into a limit. After running out of memory it is unusable.
     fn forget(&mut self, map: &Arc<MapSource>) {
         self.kept.retain(|(source, _)| source != map);
     }
 }
 
-/// The emitted rows with sortable keys. A key nested too deep to be read drops the document's rows, as
-/// if the map had thrown.
-fn rows(id: &str, emitted: Vec<Emitted>) -> Vec<Row> {
-    let rows: Result<Vec<Row>, json::JsonError> = emitted
+/// Adds the sortable bytes to each emitted key. If a key is nested too deep to be parsed, the document has
+/// no rows, as if the map had thrown.
+fn rows(id: &str, emitted: Vec<Emitted>) -> Vec<EmittedRow> {
+    let rows: Result<Vec<EmittedRow>, json::JsonError> = emitted
         .into_iter()
         .map(|(key, value)| {
             let sort = collate::encode(&json::parse(key.as_bytes())?);
-            Ok(Row { sort, key, value })
+            Ok(EmittedRow { sort, key, value })
         })
         .collect();
     rows.unwrap_or_else(|error| {
-        log::debug!("document {id} is not in a view: it emits a key that is {error}");
+        log::debug!("document {id} has no rows in a view: cannot parse an emitted key: {error}");
         Vec::new()
     })
 }

@@ -1,5 +1,5 @@
-//! Which rows a query chooses, as a range of sort bytes, and reading that range page by page. A page is
-//! one read transaction; between pages nothing is held, so a slow reader holds up nobody.
+//! Turns a query into a range of sort bytes and reads the rows in that range, page by page. Each page is
+//! one read transaction. No transaction stays open between pages, so a slow reader blocks nobody.
 
 use std::sync::Arc;
 
@@ -14,15 +14,15 @@ use crate::collate;
 use crate::error::{SqliteResult, invalid};
 use crate::read::stored_rev;
 
-/// What is left to be read of a query's rows.
+/// The part of a query's rows that is still to be read.
 #[derive(Clone, Debug)]
 pub(crate) struct Scan {
     db: Arc<Db>,
-    /// None for all documents.
+    /// `None` for a listing of all documents.
     view: Option<Arc<View>>,
-    /// The first sort value.
+    /// The lowest sort value in the range.
     low: Sql,
-    /// The first sort value that is too high.
+    /// The upper end of the range, which is not part of it.
     high: Sql,
     descending: bool,
     include_docs: bool,
@@ -32,17 +32,17 @@ pub(crate) struct Scan {
     page_bytes: usize,
 }
 
-/// Some rows, and what is left after them.
+/// Some rows, and the rest of the scan if there may be more.
 pub(crate) struct Page {
     pub(crate) rows: Vec<ViewRow>,
     pub(crate) rest: Option<Scan>,
 }
 
 impl Scan {
-    /// The rows that a query asks for.
+    /// Prepares the scan for a query.
     ///
     /// # Errors
-    /// `Invalid` for a range whose ends are the wrong way round.
+    /// `Invalid` if the range ends before it begins.
     pub(crate) fn new(
         db: Arc<Db>,
         view: Option<Arc<View>>,
@@ -90,13 +90,14 @@ impl Scan {
         })
     }
 
-    /// Reads a page.
+    /// Reads the next page.
     ///
     /// # Errors
-    /// `DatabaseMissing`, or `Unavailable` where the view is another one by now.
+    /// `DatabaseMissing`, or `Unavailable` if the view was replaced.
     pub(crate) fn page(self, connection: &Connection) -> Result<Page, StoreError> {
         let page = self.read(connection)?;
-        // What is deleted is removed only after it is marked so: unmarked after reading, it was whole.
+        // Rows are removed only after their database or view is marked as gone. So if it is not marked
+        // now, the page that was just read is complete.
         if page.0.db.is_gone() {
             return Err(database_missing(&page.0.db.name));
         }
@@ -147,7 +148,8 @@ impl Scan {
         Ok((self, rows, all))
     }
 
-    /// `?1` is the view or the database. Equal questions give equal texts, which stay prepared.
+    /// The SQL for a page. `?1` is the id of the view or database. The text holds no other values, so that
+    /// SQLite can reuse the prepared statement.
     fn sql(&self) -> String {
         let order = if self.descending { "DESC" } else { "ASC" };
         let (columns, table, sort) = match (&self.view, self.include_docs) {
@@ -168,7 +170,7 @@ impl Scan {
     }
 }
 
-/// The sort value where the rows of a key (and document id) begin, or the one after they end.
+/// The sort value where the rows of a key (and document id) begin. With `after`, the value where they end.
 fn row_edge(key: &Value, id: Option<&String>, after: bool) -> Sql {
     let mut bytes = collate::encode(key);
     if let Some(id) = id {
@@ -180,8 +182,8 @@ fn row_edge(key: &Value, id: Option<&String>, after: bool) -> Sql {
     Sql::Blob(bytes)
 }
 
-/// The same among document ids. What is no text stands below or above all of them, as in a view; to
-/// SQLite every blob is above every text.
+/// Like [`row_edge`], for a listing of all documents, whose keys are document ids. A key that is not a
+/// string sorts before or after all ids, as in a view. In SQLite every blob sorts after every text.
 fn id_edge(key: &Value, is_after: bool) -> Sql {
     match key {
         Value::String(id) if is_after => after(Sql::Text(id.clone())),
@@ -230,7 +232,7 @@ impl Parts {
 
     fn row(self, of_view: bool) -> Result<ViewRow, StoreError> {
         let id = DocId::from_store(self.id);
-        // Of all documents, these are the bare id and revision.
+        // In a listing of all documents, these columns hold the bare id and revision.
         let (key, value) = if of_view {
             (self.key, self.value)
         } else {
@@ -246,5 +248,5 @@ impl Parts {
 
 fn raw(text: String) -> Result<Box<RawValue>, StoreError> {
     RawValue::from_string(text)
-        .map_err(|error| StoreError::Corrupt(Cause::with_source("a stored row is no JSON", error)))
+        .map_err(|error| StoreError::Corrupt(Cause::with_source("a stored row is not JSON", error)))
 }

@@ -1,5 +1,5 @@
-//! Reading documents: by id on a few connections that any thread may borrow, which takes microseconds
-//! and is done where it is asked for; everything longer on threads of its own.
+//! Reads documents and attachments. A read by id takes microseconds, so it runs on the caller's thread with
+//! a connection borrowed from a pool. Longer reads run on the reader threads, each with its own connection.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,13 +12,13 @@ use crate::error::SqliteResult;
 use crate::file::StoreFile;
 use crate::write::{deleted, missing};
 
-/// Idle connections that are kept; more are opened when more threads read at once.
+/// How many idle connections are kept. When more threads read at once, more are opened.
 const KEPT_CONNECTIONS: usize = 16;
 
-/// SQLite's steps between two looks at the clock.
+/// How many steps SQLite takes between two checks of the deadline.
 const STEPS_PER_LOOK: i32 = 4_000;
 
-/// Connections for point reads.
+/// A pool of connections for reads by id.
 pub(crate) struct Readers {
     file: Arc<StoreFile>,
     idle: Mutex<Vec<Connection>>,
@@ -29,7 +29,7 @@ impl Readers {
         Self { file, idle: Mutex::new(Vec::new()) }
     }
 
-    /// Lends a connection to `work`, on the caller's own thread.
+    /// Runs `work` with a connection, on the caller's thread.
     pub(crate) fn with<R>(
         &self,
         work: impl FnOnce(&Connection) -> Result<R, StoreError>,
@@ -49,7 +49,7 @@ impl Readers {
     }
 }
 
-/// A thread's own connection for reads that may be long.
+/// The connection of a reader thread, for reads that can take long.
 pub(crate) struct Scanner {
     file: Arc<StoreFile>,
     connection: Option<Connection>,
@@ -61,7 +61,7 @@ impl Scanner {
         Self { file, connection: None, closing }
     }
 
-    /// The connection, which stops what it does at the deadline.
+    /// The connection. SQLite interrupts its statements when the deadline passes or the store closes.
     pub(crate) fn until(&mut self, deadline: Deadline) -> Result<&Connection, StoreError> {
         let connection = match &mut self.connection {
             Some(connection) => connection,
@@ -78,7 +78,7 @@ impl Scanner {
     }
 }
 
-/// What an id stands at; `None` where nothing was ever there.
+/// The newest revision of a document, which may be a tombstone. `None` if the id was never used.
 pub(crate) fn newest(connection: &Connection, db: i64, id: &DocId) -> Result<Option<Parent>, StoreError> {
     let found = connection
         .prepare_cached("SELECT rev, text FROM doc WHERE db = ?1 AND id = ?2")
@@ -93,7 +93,10 @@ pub(crate) fn newest(connection: &Connection, db: i64, id: &DocId) -> Result<Opt
     found.map(|(rev, text)| Ok(Parent { rev: stored_rev(&rev)?, text })).transpose()
 }
 
-/// The newest revision of a document that is there.
+/// The newest revision of a document.
+///
+/// # Errors
+/// `Missing` or `Deleted` if there is no such document.
 pub(crate) fn document(connection: &Connection, db: i64, id: &DocId) -> Result<Document, StoreError> {
     match newest(connection, db, id)? {
         None => Err(missing(id)),
@@ -102,7 +105,10 @@ pub(crate) fn document(connection: &Connection, db: i64, id: &DocId) -> Result<D
     }
 }
 
-/// The bytes of an attachment of a document that is there.
+/// The bytes of an attachment.
+///
+/// # Errors
+/// `Missing` or `Deleted` if there is no such document or attachment.
 pub(crate) fn attachment(
     connection: &Connection,
     db: i64,
@@ -129,7 +135,8 @@ pub(crate) fn attachment(
     }
 }
 
-/// A revision that we wrote.
+/// Parses a revision from the file.
 pub(crate) fn stored_rev(text: &str) -> Result<Rev, StoreError> {
-    Rev::parse(text).map_err(|error| StoreError::Corrupt(Cause::with_source("a stored revision", error)))
+    Rev::parse(text)
+        .map_err(|error| StoreError::Corrupt(Cause::with_source("a stored revision is malformed", error)))
 }

@@ -1,5 +1,5 @@
-//! One map function in a QuickJS runtime of its own, with limits on time, memory, stack and on what it
-//! emits. There is nothing in it but the language and CouchDB's helpers.
+//! Runs one map function in its own QuickJS runtime. Its time, memory, stack and output are limited. The
+//! function sees only the JavaScript language and CouchDB's helper functions.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -10,28 +10,28 @@ use std::time::{Duration, Instant};
 use rquickjs::function::Opt;
 use rquickjs::{CatchResultExt, CaughtError, Context, Ctx, Exception, Function, Persistent, Runtime, Value};
 
-/// What a map function may use.
+/// The limits for a map function.
 #[derive(Clone, Debug)]
 pub(crate) struct Limits {
     pub(crate) time: Duration,
     pub(crate) memory_bytes: usize,
     pub(crate) stack_bytes: usize,
-    /// Set when the store closes: nothing runs on then.
+    /// Set when the store closes. Running map functions then stop.
     pub(crate) closing: Arc<AtomicBool>,
 }
 
-/// Why a map function gave no rows.
+/// Why a map function produced no rows.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum MapFailure {
-    /// It is no function, or threw, as functions do: nothing worse than no rows.
+    /// The function threw, or the source is not a function. The runtime can be used again.
     Threw(String),
-    /// It used up a limit: the runtime is of no use any more.
+    /// The function reached a limit. The runtime must be dropped.
     Limit(String),
-    /// The caller's deadline came before the limit did.
+    /// The caller's deadline passed, or the store is closing.
     Deadline,
 }
 
-/// A key and a value as JSON text.
+/// An emitted key and value, as JSON text.
 pub(crate) type Emitted = (String, String);
 
 #[derive(Default)]
@@ -41,16 +41,16 @@ struct Output {
     flooded: bool,
 }
 
-/// What the handler between two steps of the engine looks at.
+/// The state of the interrupt handler, which QuickJS calls regularly while it runs.
 struct Watch {
     stop_at: Cell<Instant>,
     stopped: Cell<bool>,
     closing: Arc<AtomicBool>,
 }
 
-/// A compiled map function. It belongs to the thread that made it.
+/// A compiled map function. It cannot leave the thread that compiled it.
 pub(crate) struct Sandbox {
-    // Dropped before the context that it lives in.
+    // This field comes first, because it must be dropped before its context.
     map: Option<Persistent<Function<'static>>>,
     context: Context,
     output: Rc<RefCell<Output>>,
@@ -58,7 +58,7 @@ pub(crate) struct Sandbox {
     limits: Limits,
 }
 
-/// CouchDB's helpers that need nothing from outside.
+/// The helper functions that CouchDB offers to maps and that need nothing from outside.
 const HELPERS: &str = "
     var isArray = Array.isArray;
     var toJSON = function (value) { return JSON.stringify(value); };
@@ -119,7 +119,7 @@ impl Sandbox {
         Ok(std::mem::take(&mut self.output.borrow_mut().rows))
     }
 
-    /// Runs JavaScript under the limits and says which of them it met.
+    /// Runs JavaScript under the limits. The error tells which limit it reached.
     fn guarded<R>(
         &self,
         deadline: Instant,
@@ -130,7 +130,7 @@ impl Sandbox {
         self.watch.stopped.set(false);
         let outcome = self.context.with(|ctx| {
             run(&ctx, &self.output).catch(&ctx).map_err(|error| {
-                // Where memory is short the engine has none left for a message, and throws null.
+                // When memory runs out, the engine cannot allocate a message and throws null instead.
                 let bare = matches!(&error, CaughtError::Value(value) if value.is_null());
                 (bare, error.to_string().trim().to_owned())
             })
@@ -157,7 +157,8 @@ impl Sandbox {
     }
 }
 
-/// The function that maps call: it keeps JSON text, made here, out of the map's reach.
+/// Builds the `emit` function. It turns keys and values into JSON text at once and stores the text outside
+/// the runtime, where the map cannot change it.
 fn emitter(
     output: Rc<RefCell<Output>>,
     most: usize,
@@ -185,7 +186,7 @@ fn emit<'js>(
     if output.bytes > most {
         output.flooded = true;
         output.rows = Vec::new();
-        return Err(Exception::throw_range(ctx, "too much is emitted"));
+        return Err(Exception::throw_range(ctx, "the map emitted too much"));
     }
     output.rows.push(row);
     Ok(())
@@ -193,11 +194,11 @@ fn emit<'js>(
 
 fn log_line(message: Opt<Value<'_>>) {
     let text = message.0.and_then(|value| value.into_string()).and_then(|text| text.to_string().ok());
-    log::debug!("a map function says: {}", text.unwrap_or_default());
+    log::debug!("a map function logged: {}", text.unwrap_or_default());
 }
 
-/// JavaScript can cut a character in half; what no text can hold becomes U+FFFD. In the engine's output
-/// an escaped surrogate is always a lone one.
+/// Replaces each lone surrogate by U+FFFD. JavaScript can cut a character in half, and no Rust string can
+/// hold the halves. The engine escapes only lone surrogates, so every escaped one is replaced.
 fn without_lone_surrogates(text: String) -> String {
     if !text.contains("\\ud") {
         return text;
@@ -261,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn a_map_cannot_spoil_what_it_emits() {
+    fn a_map_cannot_corrupt_its_output_by_changing_builtins() {
         let source = "(function () {
             JSON.stringify = function () { return 'nonsense'; };
             Array.prototype.push = String.prototype.toString = null;
@@ -280,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn what_throws_gives_no_rows_and_may_go_on() {
+    fn a_map_that_throws_emits_no_rows_and_can_run_again() {
         let source = "function (doc) { emit(1, 1); if (doc.bad) { throw new Error('no'); } }";
         let mut sandbox = Sandbox::compile(source, &limits(), later()).unwrap();
         assert!(
@@ -290,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_function_does_not_compile() {
+    fn a_source_that_is_not_a_function_does_not_compile() {
         for source in ["function (doc) { emit(", "1 + 1", "", "nonsense(", "({})", "throw 1"] {
             assert!(matches!(run(source, "{}"), Err(MapFailure::Threw(_))), "{source}");
         }
@@ -339,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn there_is_nothing_but_the_language() {
+    fn maps_see_only_the_language() {
         let source = "function (doc) {
             emit(null, [typeof require, typeof process, typeof std, typeof os, typeof console,
                 typeof print, typeof setTimeout, typeof fetch, typeof load]);

@@ -1,5 +1,6 @@
-//! The way of a write: what is there is read, the text and the rows are computed, and the writer commits
-//! them if nothing has moved meanwhile. Where something has, it is computed again.
+//! How a document is written. The caller's side reads the stored revision and computes the new text and
+//! view rows. The writer commits them if neither the document nor the views have changed since; otherwise
+//! everything is computed again.
 
 use std::sync::Arc;
 
@@ -9,17 +10,17 @@ use rusqlite::Connection;
 
 use crate::catalogue::Db;
 use crate::design;
-use crate::draft::{self, Prepared};
+use crate::draft::{self, NewRevision};
 use crate::embedded::Inner;
 use crate::error::closed;
 use crate::index;
-use crate::maps::{Mapped, RowsByMap};
+use crate::maps::{MapInput, RowsByMap};
 use crate::read;
 use crate::settings::Settings;
-use crate::write::{self, Landed, Write};
+use crate::write::{self, SaveOutcome, Write};
 use crate::writer::Company;
 
-/// Documents of a bulk write that are computed and committed together.
+/// How many documents of a bulk write are computed and committed together.
 const BULK: usize = 250;
 
 impl Inner {
@@ -29,17 +30,17 @@ impl Inner {
             self.begin(deadline)?;
             let db = self.catalogue.load(name)?;
             let prepared = self.readers.with(|connection| prepare(connection, &db, draft, &self.settings))?;
-            let landed = match draft.id.design_name() {
+            let outcome = match draft.id.design_name() {
                 Some(_) => self.save_design(&db, draft, prepared, deadline).await?,
                 None => self.save_document(&db, prepared, deadline).await?,
             };
-            if let Landed::As(rev) = landed {
+            if let SaveOutcome::Saved(rev) = outcome {
                 return Ok(rev);
             }
         }
     }
 
-    async fn save_document(&self, db: &Arc<Db>, doc: Prepared, deadline: Deadline) -> Result<Landed> {
+    async fn save_document(&self, db: &Arc<Db>, doc: NewRevision, deadline: Deadline) -> Result<SaveOutcome> {
         let mut rows = self.rows(db, std::slice::from_ref(&doc), deadline).await?;
         let write = Write { rows: by_view(db, rows.pop().unwrap_or_default()), doc };
         let db = Arc::clone(db);
@@ -48,7 +49,7 @@ impl Inner {
                 if write::is_current(transaction, &db)? {
                     write::save(transaction, &db, &write)
                 } else {
-                    Ok(Landed::Stale)
+                    Ok(SaveOutcome::Stale)
                 }
             })
             .await
@@ -58,9 +59,9 @@ impl Inner {
         &self,
         db: &Arc<Db>,
         draft: &Draft,
-        doc: Prepared,
+        doc: NewRevision,
         deadline: Deadline,
-    ) -> Result<Landed> {
+    ) -> Result<SaveOutcome> {
         let views = self.maps.check(design::views(&draft.body)?, deadline).await?;
         let (db, chores) = (Arc::clone(db), self.chores.clone());
         self.writer
@@ -68,13 +69,13 @@ impl Inner {
                 if write::is_current(transaction, &db)? {
                     index::save_design(transaction, &db, doc, &views, &chores)
                 } else {
-                    Ok(Landed::Stale)
+                    Ok(SaveOutcome::Stale)
                 }
             })
             .await
     }
 
-    /// Writes several documents, each by itself.
+    /// Writes several documents. One can fail without affecting the others.
     pub(crate) async fn save_many(
         &self,
         name: &DbName,
@@ -110,7 +111,7 @@ impl Inner {
     ) -> Result<Vec<Result<Rev>>> {
         let db = self.catalogue.load(name)?;
         let drafts = Arc::new(drafts);
-        let prepared: Vec<Result<Prepared>> = {
+        let prepared: Vec<Result<NewRevision>> = {
             let (db, drafts, settings) = (Arc::clone(&db), Arc::clone(&drafts), self.settings.clone());
             let prepare_all = move |scanner: &mut read::Scanner| {
                 let connection = scanner.until(deadline)?;
@@ -135,28 +136,30 @@ impl Inner {
             .zip(rows.into_iter().flatten())
             .map(|(doc, rows)| Write { doc, rows: by_view(&db, rows) })
             .collect();
-        let landed: Vec<Result<Landed>> = self
-            .writer
-            .run(deadline, Company::Any, move |transaction| {
-                let current = write::is_current(transaction, &db)?;
-                Ok(writes
-                    .iter()
-                    .map(
-                        |write| {
-                            if current { write::save(transaction, &db, write) } else { Ok(Landed::Stale) }
-                        },
-                    )
-                    .collect())
-            })
-            .await?;
-        let mut landed = landed.into_iter();
+        let saved: Vec<Result<SaveOutcome>> =
+            self.writer
+                .run(deadline, Company::Any, move |transaction| {
+                    let current = write::is_current(transaction, &db)?;
+                    Ok(writes
+                        .iter()
+                        .map(|write| {
+                            if current {
+                                write::save(transaction, &db, write)
+                            } else {
+                                Ok(SaveOutcome::Stale)
+                            }
+                        })
+                        .collect())
+                })
+                .await?;
+        let mut saved = saved.into_iter();
         let mut revs = Vec::with_capacity(outcomes.len());
         for (draft, outcome) in drafts.iter().zip(outcomes) {
             let rev = match outcome {
                 Some(refused) => refused,
-                None => match landed.next().ok_or_else(closed)? {
-                    Ok(Landed::As(rev)) => Ok(rev),
-                    Ok(Landed::Stale) => self.save(name, draft, deadline).await,
+                None => match saved.next().ok_or_else(closed)? {
+                    Ok(SaveOutcome::Saved(rev)) => Ok(rev),
+                    Ok(SaveOutcome::Stale) => self.save(name, draft, deadline).await,
                     Err(error) => Err(error),
                 },
             };
@@ -165,28 +168,30 @@ impl Inner {
         Ok(revs)
     }
 
-    /// The rows of documents by the views of their database. Design documents emit nothing.
-    async fn rows(&self, db: &Db, docs: &[Prepared], deadline: Deadline) -> Result<Vec<RowsByMap>> {
+    /// Computes the rows of the documents for every view of their database. Callers leave out design
+    /// documents, which have no rows.
+    async fn rows(&self, db: &Db, docs: &[NewRevision], deadline: Deadline) -> Result<Vec<RowsByMap>> {
         let maps = db.views.iter().map(|view| Arc::clone(&view.map)).collect();
         let docs = docs
             .iter()
-            .map(|doc| Mapped { id: doc.id.as_str().to_owned(), text: Arc::clone(&doc.text) })
+            .map(|doc| MapInput { id: doc.id.as_str().to_owned(), text: Arc::clone(&doc.text) })
             .collect();
         self.maps.rows(docs, maps, deadline).await
     }
 }
 
-/// What the draft comes to over what is there now.
-fn prepare(connection: &Connection, db: &Db, draft: &Draft, settings: &Settings) -> Result<Prepared> {
+/// Builds the new revision for a draft, on top of the stored one.
+fn prepare(connection: &Connection, db: &Db, draft: &Draft, settings: &Settings) -> Result<NewRevision> {
     let parent = read::newest(connection, db.id, &draft.id)?;
     draft::prepare(draft, parent.as_ref(), settings)
 }
 
-fn by_view(db: &Db, rows: RowsByMap) -> Vec<(i64, Vec<crate::maps::Row>)> {
+fn by_view(db: &Db, rows: RowsByMap) -> Vec<(i64, Vec<crate::maps::EmittedRow>)> {
     db.views.iter().map(|view| view.id).zip(rows).collect()
 }
 
-/// A result of one document of several; what concerns them all is the call's.
+/// Splits errors of a bulk write. An error that affects all documents fails the whole call; any other stays
+/// the result of its own document.
 fn each(rev: Result<Rev>) -> Result<Result<Rev>> {
     match rev {
         Err(

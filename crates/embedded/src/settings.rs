@@ -1,29 +1,29 @@
-//! What can be set about an embedded store, with defaults that suit one machine.
+//! The settings of an embedded store. The defaults suit one machine.
 
 use std::time::Duration;
 
-/// When an acknowledged write is on disk.
+/// When a write reaches the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Durability {
-    /// Every commit is synced before it is acknowledged: it survives a power cut.
+    /// Every commit is synced before it is acknowledged. Acknowledged writes survive a power cut.
     Full,
-    /// Commits are synced at checkpoints: an acknowledged write survives a crash of the process, but a
-    /// power cut may take the last ones. The file stays whole.
+    /// Commits are synced at checkpoints. Acknowledged writes survive a crash of the process, but a power
+    /// cut can lose the last ones. It does not damage the file.
     Normal,
 }
 
 /// The settings of an embedded store.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// When an acknowledged write is on disk.
+    /// When a write reaches the disk.
     pub durability: Durability,
-    /// The largest document in bytes of JSON, attachments not counted; CouchDB's default.
+    /// The largest document, in bytes of JSON without attachments. The default is CouchDB's.
     pub max_document_bytes: usize,
-    /// The most bytes of attachments that one write may bring.
+    /// The most bytes of new attachments in one write.
     pub max_attachment_bytes: usize,
-    /// How many writes may wait for the writer; further ones wait for a place.
+    /// The length of the writer's queue. Further writes wait until there is room in it.
     pub write_queue: usize,
-    /// The most writes that one commit takes together.
+    /// The most writes in one commit.
     pub max_commit_writes: usize,
     /// Threads that scan views and feeds.
     pub reader_threads: usize,
@@ -31,17 +31,17 @@ pub struct Settings {
     pub map_threads: usize,
     /// The most rows that a scan reads at once.
     pub page_rows: usize,
-    /// A scan reads no further row at once when its rows make up so many bytes.
+    /// A scan ends its page when the rows have this many bytes.
     pub page_bytes: usize,
-    /// How long each batch of a stream after the first may take.
+    /// How long a stream may take for each batch after the first.
     pub batch_timeout: Duration,
-    /// How long a map function may take for one document. Less than the deadline that callers usually
-    /// give: then a document that a map hangs on is written and left out of that view, rather than
-    /// refused because nobody could wait for the map.
+    /// How long a map function may run for one document. Set this lower than the usual deadline of a
+    /// request: if a map hangs, the document is then written without rows in that view. With a higher
+    /// limit the deadline passes first and the write fails.
     pub map_time: Duration,
-    /// How much memory a map function may use, and how much it may emit for one document.
+    /// How many bytes of memory a map function may use, and how many bytes it may emit for one document.
     pub map_memory_bytes: usize,
-    /// How much stack a map function may use.
+    /// How many bytes of stack a map function may use.
     pub map_stack_bytes: usize,
 }
 

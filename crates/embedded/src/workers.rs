@@ -1,5 +1,5 @@
-//! A few threads that each own something that must not move between threads (a map's runtime, a
-//! connection), and work on it for whoever asks.
+//! A small thread pool. Each thread owns a value that must stay on its thread, such as a JavaScript runtime
+//! or a database connection, and runs jobs with it.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -11,10 +11,10 @@ use crate::error::{closed, deadline_exceeded, in_time};
 
 type Job<S> = Box<dyn FnOnce(&mut S) + Send>;
 
-/// How many jobs for each thread may wait; further ones wait for a place.
+/// How many jobs may wait for each thread. Further callers wait until there is room.
 const QUEUE_PER_THREAD: usize = 64;
 
-/// Threads that each own an `S`.
+/// A pool of threads that each own an `S`.
 pub(crate) struct Workers<S> {
     jobs: mpsc::UnboundedSender<Job<S>>,
     places: Semaphore,
@@ -22,7 +22,7 @@ pub(crate) struct Workers<S> {
 }
 
 impl<S: 'static> Workers<S> {
-    /// Starts `count` threads, each with a state that it makes itself.
+    /// Starts `count` threads. Each calls `state` to make its own value.
     pub(crate) fn start(
         name: &str,
         count: usize,
@@ -39,7 +39,7 @@ impl<S: 'static> Workers<S> {
         Ok(Self { jobs, places: Semaphore::new(count.max(1) * QUEUE_PER_THREAD), threads })
     }
 
-    /// Has a thread do `work`, until the deadline.
+    /// Runs `work` on one of the threads, and waits for it until the deadline.
     pub(crate) async fn run<R: Send + 'static>(
         &self,
         deadline: Deadline,
@@ -53,7 +53,7 @@ impl<S: 'static> Workers<S> {
         tokio::time::timeout_at(deadline.instant().into(), answer).await.map_err(|_| deadline_exceeded())?
     }
 
-    /// Has a thread do `work`, and blocks the caller's thread until it is done.
+    /// Runs `work` on one of the threads, and blocks the calling thread until it is done.
     pub(crate) fn run_blocking<R: Send + 'static>(
         &self,
         deadline: Deadline,
@@ -69,7 +69,7 @@ impl<S: 'static> Workers<S> {
     ) -> Result<oneshot::Receiver<Result<R, StoreError>>, StoreError> {
         let (reply, answer) = oneshot::channel();
         let job: Job<S> = Box::new(move |state| {
-            // Who gave up is not worked for.
+            // Drop a job whose caller has gone away.
             if !reply.is_closed() {
                 let _ = reply.send(in_time(deadline).and_then(|()| work(state)));
             }

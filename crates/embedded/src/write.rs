@@ -1,4 +1,4 @@
-//! What the writer does with documents: each function runs inside its transaction.
+//! Writes and deletes documents and databases. Each function runs inside the writer's transaction.
 
 use std::sync::Arc;
 
@@ -7,56 +7,58 @@ use rusqlite::{OptionalExtension, named_params, params};
 
 use crate::catalogue::{Db, Phase, database_missing};
 use crate::collate;
-use crate::draft::{self, Attached, Prepared, conflict};
+use crate::draft::{self, Attached, NewRevision, conflict};
 use crate::error::SqliteResult;
-use crate::maps::Row;
+use crate::maps::EmittedRow;
 use crate::writer::Transaction;
 
-/// A document with the rows that it emits.
+/// A new revision of a document, with its view rows.
 #[derive(Debug)]
 pub(crate) struct Write {
-    pub(crate) doc: Prepared,
-    /// The rows by view.
-    pub(crate) rows: Vec<(i64, Vec<Row>)>,
+    pub(crate) doc: NewRevision,
+    /// The id of each view, with the document's rows in it.
+    pub(crate) rows: Vec<(i64, Vec<EmittedRow>)>,
 }
 
-/// What became of a write.
+/// What happened to a write.
 #[derive(Debug)]
-pub(crate) enum Landed {
-    /// It is written.
-    As(Rev),
-    /// What it was computed from is not so any more, though its base may be: compute it again.
+pub(crate) enum SaveOutcome {
+    /// The document was written with this revision.
+    Saved(Rev),
+    /// The database, its views or the stored tombstone changed after the write was computed. This is not a
+    /// conflict for the caller, so the write must be computed again.
     Stale,
 }
 
-/// What an id stands at.
+/// The stored row of a document.
 struct Current {
     doc: i64,
     rev: String,
     deleted: bool,
 }
 
-/// Whether `db` is still the database of its name, with the views that it had.
+/// Whether `db` is still the newest catalogue entry for its name, so that its list of views is current.
 pub(crate) fn is_current(transaction: &Transaction<'_>, db: &Arc<Db>) -> Result<bool, StoreError> {
     Ok(Arc::ptr_eq(&transaction.catalogue.load(&db.name)?, db))
 }
 
-/// Writes a document and its rows, if its parent is still the newest revision.
+/// Writes a document and its view rows, if its parent is still the newest revision.
 pub(crate) fn save(
     transaction: &mut Transaction<'_>,
     db: &Arc<Db>,
     write: &Write,
-) -> Result<Landed, StoreError> {
+) -> Result<SaveOutcome, StoreError> {
     let doc = &write.doc;
     let current = current(transaction, db, &doc.id)?;
     let parent = doc.parent.as_ref().map(Rev::as_str);
-    // A tombstone is no base: over it a document begins anew, as in CouchDB.
+    // A write cannot name a tombstone as its base. As in CouchDB, a deleted document is created again
+    // without a base.
     if doc.has_base && current.as_ref().is_some_and(|current| current.deleted) {
         return Err(conflict(&doc.id));
     }
     if current.as_ref().map(|current| current.rev.as_str()) != parent {
         let taken = current.is_some_and(|current| !current.deleted);
-        return if doc.has_base || taken { Err(conflict(&doc.id)) } else { Ok(Landed::Stale) };
+        return if doc.has_base || taken { Err(conflict(&doc.id)) } else { Ok(SaveOutcome::Stale) };
     }
     transaction.whole(|transaction| {
         let seq = transaction.next_seq(db);
@@ -81,11 +83,11 @@ pub(crate) fn save(
         for (view, rows) in &write.rows {
             put_rows(transaction, *view, doc.id.as_str(), rows, was_live)?;
         }
-        Ok(Landed::As(doc.rev.clone()))
+        Ok(SaveOutcome::Saved(doc.rev.clone()))
     })
 }
 
-/// Puts a tombstone over a document.
+/// Replaces a document by a tombstone.
 pub(crate) fn delete(
     transaction: &mut Transaction<'_>,
     db: &Arc<Db>,
@@ -114,19 +116,20 @@ pub(crate) fn delete(
     })
 }
 
-/// Makes `rows` the rows of a document in a view. Rows that are there already are not written again:
-/// most updates change nothing that a listing shows.
+/// Replaces a document's rows in a view. Nothing is written if the rows are unchanged, because most updates
+/// do not change what a listing shows.
 pub(crate) fn put_rows(
     transaction: &Transaction<'_>,
     view: i64,
     id: &str,
-    rows: &[Row],
+    rows: &[EmittedRow],
     may_have_rows: bool,
 ) -> Result<(), StoreError> {
     let wanted = sorted(id, rows);
     let connection = transaction.connection;
     if may_have_rows {
-        // Left to itself SQLite would rather read the whole view in its order than sort three rows.
+        // Name the index and sort the rows here. With `ORDER BY sort`, SQLite would read the whole view in
+        // order to avoid sorting a few rows.
         let mut there: Vec<(Vec<u8>, String, String)> = connection
             .prepare_cached(
                 "SELECT sort, key, value FROM view_row INDEXED BY view_row_by_id
@@ -158,8 +161,8 @@ pub(crate) fn put_rows(
     Ok(())
 }
 
-/// The rows with the bytes that they are sorted by: key, document id, and the order of emission.
-fn sorted<'a>(id: &str, rows: &'a [Row]) -> Vec<(Vec<u8>, &'a Row)> {
+/// Adds the full sort bytes to each row (key, document id, order of emission) and sorts the rows.
+fn sorted<'a>(id: &str, rows: &'a [EmittedRow]) -> Vec<(Vec<u8>, &'a EmittedRow)> {
     let mut sorted: Vec<_> = (0u32..)
         .zip(rows)
         .map(|(n, row)| {
@@ -173,7 +176,7 @@ fn sorted<'a>(id: &str, rows: &'a [Row]) -> Vec<(Vec<u8>, &'a Row)> {
     sorted
 }
 
-/// Makes a document's attachments what the write says.
+/// Removes attachments that the write does not keep, and adds the new ones.
 fn attach(
     transaction: &Transaction<'_>,
     doc: i64,
@@ -215,7 +218,7 @@ fn current(transaction: &Transaction<'_>, db: &Db, id: &DocId) -> Result<Option<
         .during("looking at a document")
 }
 
-/// Creates a database, unless it is there.
+/// Creates a database, unless it exists.
 pub(crate) fn create_db(transaction: &mut Transaction<'_>, name: &DbName) -> Result<Created, StoreError> {
     if transaction.catalogue.find(name).is_some() {
         return Ok(Created::Before);
@@ -230,7 +233,7 @@ pub(crate) fn create_db(transaction: &mut Transaction<'_>, name: &DbName) -> Res
     Ok(Created::Now)
 }
 
-/// Deletes a database: its name is free at once, what was in it is removed in the background.
+/// Deletes a database. Its name is free at once; the housekeeper removes its documents and rows later.
 pub(crate) fn delete_db(
     transaction: &mut Transaction<'_>,
     name: &DbName,

@@ -1,5 +1,5 @@
-//! The one thread that writes. It takes what is waiting, does it in one transaction, and answers only
-//! after the commit has returned: many writers share one sync, and none is told too early.
+//! The only thread that writes to the file. It runs all waiting jobs in one transaction, so that many
+//! callers share one sync. It answers them after the commit has returned.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,15 +13,16 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use crate::catalogue::{Catalogue, Db};
 use crate::error::{SqliteResult, closed, deadline_exceeded, in_time};
 
-/// What is done once the commit has returned.
+/// A function to call after the commit has returned.
 type AfterCommit = Box<dyn FnOnce() + Send>;
 
 /// Whether a job may share its transaction with others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Company {
-    /// With others.
+    /// The job may share a transaction.
     Any,
-    /// Alone: it changes the catalogue, which all others of a transaction take as it is.
+    /// The job needs its own transaction, because it changes the catalogue. The catalogue must not change
+    /// under the other jobs of a transaction.
     Alone,
 }
 
@@ -36,21 +37,21 @@ enum Message {
     Stop,
 }
 
-/// How often the writer has done what.
+/// Counts of commits and written documents.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     pub(crate) commits: AtomicU64,
     pub(crate) writes: AtomicU64,
 }
 
-/// The writer thread, and the way to it.
+/// A handle to the writer thread.
 pub(crate) struct Writer {
     jobs: mpsc::UnboundedSender<Message>,
     places: Arc<Semaphore>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
-/// The transaction that a job is done in.
+/// The transaction that a job runs in.
 pub(crate) struct Transaction<'a> {
     pub(crate) connection: &'a Connection,
     pub(crate) catalogue: &'a Arc<Catalogue>,
@@ -60,7 +61,7 @@ pub(crate) struct Transaction<'a> {
 }
 
 impl Transaction<'_> {
-    /// Counts a write to the database and answers its sequence.
+    /// Counts a write to the database, and returns the sequence of that write.
     pub(crate) fn next_seq(&mut self, db: &Arc<Db>) -> i64 {
         let entry = self.seqs.entry(db.id).or_insert_with(|| (Arc::clone(db), db.progress.borrow().seq));
         entry.1 = entry.1.saturating_add(1);
@@ -68,12 +69,13 @@ impl Transaction<'_> {
         entry.1
     }
 
-    /// Does `publish` after the commit and before any answer.
+    /// Calls `publish` after the commit, before any caller is answered.
     pub(crate) fn after_commit(&mut self, publish: impl FnOnce() + Send + 'static) {
         self.publish.push(Box::new(publish));
     }
 
-    /// Does `work` wholly or not at all, whatever becomes of the rest of the transaction.
+    /// Runs `work` inside a savepoint. If it fails, its changes are undone, but the other jobs of the
+    /// transaction keep theirs.
     pub(crate) fn whole<R>(
         &mut self,
         work: impl FnOnce(&mut Self) -> Result<R, StoreError>,
@@ -106,8 +108,9 @@ impl Writer {
         Ok(Self { jobs, places: Arc::new(Semaphore::new(queue.max(1))), thread: Mutex::new(Some(thread)) })
     }
 
-    /// Has the writer do `work`, and answers after it is committed. Where the deadline passes while it
-    /// waits, nothing is done; where it passes during the commit, nobody can say.
+    /// Runs `work` on the writer thread, and returns after the commit. If the deadline passes while the job
+    /// waits in the queue, nothing is written. If it passes during the commit, the caller cannot know
+    /// whether the write happened.
     pub(crate) async fn run<R: Send + 'static>(
         &self,
         deadline: Deadline,
@@ -126,7 +129,7 @@ impl Writer {
         tokio::time::timeout_at(deadline.instant().into(), answer).await.map_err(|_| deadline_exceeded())?
     }
 
-    /// As [`Writer::run`], for a thread that may block.
+    /// Like [`Writer::run`], but blocks the calling thread and has no deadline.
     pub(crate) fn run_blocking<R: Send + 'static>(
         &self,
         company: Company,
@@ -143,7 +146,7 @@ impl Writer {
     ) -> Result<oneshot::Receiver<Result<R, StoreError>>, StoreError> {
         let (reply, answer) = oneshot::channel();
         let run = Box::new(move |transaction: &mut Transaction<'_>| -> AfterCommit {
-            // Who gave up waiting is not written for: nobody would know of it.
+            // Drop a job whose caller has gone away. Nobody would learn that it was written.
             if reply.is_closed() {
                 return Box::new(|| {});
             }
@@ -156,7 +159,7 @@ impl Writer {
         Ok(answer)
     }
 
-    /// Ends the thread once it has done what was asked before.
+    /// Ends the thread after it has done all jobs that were queued before.
     pub(crate) fn stop(&self) {
         let _ = self.jobs.send(Message::Stop);
         if let Some(thread) = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take() {
@@ -198,12 +201,12 @@ impl WriterThread {
         }
         self.waiting.close();
         if let Err(error) = self.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)") {
-            log::warn!("the last checkpoint failed; the next start does it: {error}");
+            log::warn!("the last checkpoint failed and will be done at the next start: {error}");
         }
     }
 
-    /// Does the jobs in one transaction. Jobs whose work is not committed are dropped without an answer,
-    /// which their callers take for unavailable.
+    /// Runs the jobs in one transaction. If the commit fails, the jobs are dropped without an answer, and
+    /// their callers get `Unavailable`.
     fn commit(&mut self, jobs: Vec<Job>) -> Result<(), StoreError> {
         let connection = &self.connection;
         connection.prepare_cached("BEGIN IMMEDIATE").and_then(|mut s| s.execute([])).during("a begin")?;

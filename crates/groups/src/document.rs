@@ -1,12 +1,13 @@
-//! A group's public and private fields: what clients see, and what Kazoo keeps beside it.
+//! The public and private fields of a group. Clients see the public ones. Kazoo keeps its own data in the
+//! private ones.
 
 use auth::AccountAccess;
 use datastore::{Document, Members, Rev, json};
 use kazoo::{Kind, Time, is_deleted, is_private, search_name};
 use serde_json::{Map, Value};
 
-/// Whether an id is that of a document by which its account is governed: Kazoo reads the account's token
-/// restrictions and settings by these names. No group may take one, or a client could write its own rules.
+/// Whether Kazoo reads an account's token restrictions or settings from the document with this id. A group
+/// may not have such an id; otherwise a client could write its own rules.
 pub(crate) fn is_policy(id: &str) -> bool {
     id == "token_restrictions" || id.starts_with("configs_")
 }
@@ -36,20 +37,20 @@ impl StoredGroup {
         self.document.rev()
     }
 
-    /// The document, private members and all.
+    /// The document, with its private members.
     #[must_use]
     pub fn document(&self) -> &Document {
         &self.document
     }
 
-    /// The document, private members and all.
+    /// The document, with its private members.
     #[must_use]
     pub fn into_document(self) -> Document {
         self.document
     }
 
     /// The group as its clients see it: the JSON text of its public members with commas between them, the
-    /// id last, without the braces around.
+    /// id last, without the enclosing braces.
     #[must_use]
     pub fn into_public_members(self) -> String {
         self.public
@@ -59,7 +60,7 @@ impl StoredGroup {
 fn public_text(document: &Document, members: &Members<'_>) -> String {
     let mut text = String::with_capacity(document.text().len());
     for (key, value) in &members.0 {
-        // `_read_only` is the one private-looking member that crossbar shows.
+        // crossbar shows `_read_only`, although its name looks private.
         if key == "id" || (is_private(key) && key != "_read_only") {
             continue;
         }
@@ -96,30 +97,30 @@ pub(crate) fn kind_members(members: &Members<'_>) -> Map<String, Value> {
     found
 }
 
-/// The public members of what a client sent or of what is stored, without the id.
+/// The public members of a stored document or of a client's data, without the id.
 pub(crate) fn public_members(object: Map<String, Value>) -> Map<String, Value> {
     object.into_iter().filter(|(key, _)| !is_private(key) && key != "id").collect()
 }
 
-/// The private members of what is stored. `_id` and `_rev` are the store's own.
+/// The private members of a stored document, without the store's `_id` and `_rev`.
 pub(crate) fn private_members(object: Map<String, Value>) -> Map<String, Value> {
     object.into_iter().filter(|(key, _)| is_private(key) && key != "_id" && key != "_rev").collect()
 }
 
-/// Whether a stored document is a group that has not been deleted. One without a type passes, as in
-/// crossbar, which then also saves it without adding one.
+/// Whether a stored document is a group and not deleted. A document without `pvt_type` counts as a group, as
+/// in crossbar. Saving it does not add a `pvt_type`, also as in crossbar.
 pub(crate) fn is_live_group(object: &Map<String, Value>) -> bool {
     Kind::Group.may_be_kind_of(object) && !is_deleted(object)
 }
 
-/// Who saves, when, and by which request: what every save writes into a document's private fields.
+/// The caller, time and request id that a save writes into a document's private fields.
 #[derive(Clone, Copy, Debug)]
 pub struct Stamp<'a> {
-    /// The proof that the caller may, which says who the caller is.
+    /// The proof that the caller may use the account. It also names the caller.
     pub access: &'a AccountAccess,
-    /// The id of the request, `pvt_request_id`.
+    /// The id of the request, written to `pvt_request_id`.
     pub request_id: &'a str,
-    /// When the request came.
+    /// The time of the request.
     pub now: Time,
 }
 
@@ -129,8 +130,8 @@ impl Stamp<'_> {
         kazoo::stamp_created(document, Kind::Group, self.now);
     }
 
-    /// Writes what every save writes. What is unknown is neither written nor does it clear what an
-    /// earlier save has written.
+    /// Writes the private fields that every save updates. A field whose value is unknown is not changed, so
+    /// the value from an earlier save stays.
     pub(crate) fn mark_saved(&self, document: &mut Map<String, Value>) {
         let account_id = self.access.account_id();
         let caller = self.access.caller();
@@ -183,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn a_live_group_is_of_type_group_or_of_none() {
+    fn a_live_group_has_the_type_group_or_no_type() {
         for (doc, expected) in [
             (json!({"pvt_type": "group"}), true),
             (json!({}), true),

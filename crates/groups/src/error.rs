@@ -1,22 +1,22 @@
-//! Why the domain refuses.
+//! The errors of the groups domain.
 
 use datastore::StoreError;
 use validation::Violations;
 
-/// A refusal of the groups domain.
+/// Why an operation on groups failed.
 #[derive(Debug, thiserror::Error)]
 pub enum GroupsError {
-    /// The group's content breaks the schema's rules.
+    /// The group does not match the schema.
     #[error("the group is not valid")]
     Invalid(Violations),
-    /// No live group has this id: there is no such document, it is deleted, or it is something else.
+    /// No live group has this id. There is no such document, or it is deleted, or it is not a group.
     #[error("no group has the id {id:?}")]
     NotFound {
-        /// The id as asked for.
+        /// The requested id.
         id: String,
     },
-    /// Somebody else wrote the document meanwhile, or the id is taken.
-    #[error("the group was written by somebody else meanwhile, or its id is taken")]
+    /// Another request changed the group in the meantime, or the id is already in use.
+    #[error("another request changed the group in the meantime, or its id is already in use")]
     Conflict,
     /// The store failed.
     #[error(transparent)]
@@ -24,7 +24,7 @@ pub enum GroupsError {
 }
 
 impl GroupsError {
-    /// A store's answer about the document `id`.
+    /// Turns a store's error about the document `id` into a domain error.
     pub(crate) fn about(id: &str, error: StoreError) -> Self {
         if error.is_not_found() { Self::NotFound { id: id.to_owned() } } else { Self::from(error) }
     }

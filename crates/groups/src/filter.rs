@@ -1,19 +1,19 @@
-//! Filters of a listing: conditions on the whole stored document, taken from the query string.
-//! A filter never fails: one that makes no sense matches nothing, or is ignored, as in crossbar.
+//! Filters for listings. The query string gives conditions on the whole stored document. As in crossbar, a
+//! filter never causes an error: a senseless one matches nothing or is ignored.
 
 use kazoo::term;
 use serde_json::Value;
 
-/// A value of the query string, as far as filters care: bytes, or a key that stood without `=`.
+/// A value in the query string.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FilterValue {
-    /// What stood behind `=`, decoded; it need not be UTF-8.
+    /// The decoded bytes after `=`. They may be invalid UTF-8.
     Bytes(Vec<u8>),
-    /// The key stood alone: the boolean `true`.
+    /// The key had no `=`. Its value is the boolean `true`.
     True,
 }
 
-/// A listing's filters; a document is kept when all of them hold.
+/// The filters of a listing. A document must satisfy all of them.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Filters(Vec<Filter>);
 
@@ -29,7 +29,8 @@ enum Filter {
     To { stamp: &'static str, seconds: Option<i128> },
 }
 
-/// The text that a value must have, or the texts of which it must have one.
+/// The texts that a filter accepts: the value from the query string, or one of the strings in it if it is
+/// JSON.
 #[derive(Clone, Debug, PartialEq)]
 struct Wanted {
     text: Vec<u8>,
@@ -37,18 +38,18 @@ struct Wanted {
 }
 
 impl Filters {
-    /// The filters among the pairs of a query string, in order. A key that stands twice counts twice.
+    /// Picks the filters out of the pairs of a query string. If a key appears twice, both filters apply.
     pub fn from_query<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a FilterValue)>) -> Self {
         Self(pairs.into_iter().filter_map(|(key, value)| Filter::parse(key, value)).collect())
     }
 
-    /// Whether there is nothing to check, so that no document needs to be read.
+    /// Whether there are no filters. A listing then need not read any documents.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Whether a stored document, private fields and all, satisfies every filter.
+    /// Whether a stored document, including its private fields, satisfies every filter.
     #[must_use]
     pub fn matches(&self, document: &Value) -> bool {
         self.0.iter().all(|filter| filter.holds(document))
@@ -88,8 +89,8 @@ impl Filter {
             Self::KeyMissing(path) => holds_at(path.as_ref(), document, |found| found.is_none()),
             Self::HasValue(path) => holds_at(path.as_ref(), document, has_value),
             Self::ValueMissing(path) => holds_at(path.as_ref(), document, |found| !has_value(found)),
-            // A document without the stamp lies after every beginning and before no end: in Erlang's
-            // order of terms an atom (`undefined`) is greater than any number.
+            // A document without the stamp satisfies every `_from` filter and no `_to` filter. In crossbar
+            // a missing stamp is the atom `undefined`, and Erlang sorts atoms after all numbers.
             Self::From { stamp, seconds } => {
                 seconds.is_some_and(|from| stamp_of(document, stamp).is_none_or(|stamp| stamp >= from))
             }
@@ -118,7 +119,7 @@ impl Wanted {
             FilterValue::True => b"true".to_vec(),
             FilterValue::Bytes(bytes) => bytes.clone(),
         };
-        // The value may also be JSON: a string, or a list of which only the strings count.
+        // The value may also be JSON: a string, or a list. Only the strings in a list count.
         let others = match datastore::json::parse(&text) {
             Ok(Value::String(text)) => vec![text],
             Ok(Value::Array(items)) => items
@@ -136,7 +137,7 @@ impl Wanted {
     fn is(&self, found: Option<&Value>) -> bool {
         let found = match found {
             None => Vec::new(),
-            // An object has no text: it equals nothing.
+            // An object has no text, so it never matches.
             Some(Value::Object(_)) => return false,
             Some(value) => term::to_bytes(value),
         };
@@ -144,12 +145,12 @@ impl Wanted {
     }
 }
 
-/// A dotted path into a document; parts that number an array's items count from 1.
+/// A dotted path into a document. Array indexes start at 1.
 #[derive(Clone, Debug, PartialEq)]
 struct Path(Vec<String>);
 
-/// The path leads through something that has no members: crossbar fails there and drops the document,
-/// whatever the filter asks.
+/// The path goes through a value without members, such as a string. crossbar fails there and leaves the
+/// document out, even for a filter like `key_missing`.
 struct LeadsThroughScalar;
 
 impl Path {
@@ -176,7 +177,7 @@ impl Path {
                         term::integer_of_text(part).and_then(|n| usize::try_from(n.checked_sub(1)?).ok());
                     place.and_then(|place| items.get(place))
                 }
-                // Below an array crossbar catches its own failure: nothing there.
+                // Inside an array crossbar catches the failure and treats the value as missing.
                 _ if inside_array => None,
                 _ => return Err(LeadsThroughScalar),
             };

@@ -1,6 +1,6 @@
-//! The domain: what a group is, and what can be done with one. Merge, filters, start keys and private
-//! fields are plain functions on values; [`Groups`] adds the few calls to a store. Nothing here knows
-//! HTTP, and nothing reaches an account's database without `auth`'s proof that the caller may.
+//! The domain logic of groups. Merging, filters, start keys and private fields are plain functions on
+//! values. [`Groups`] combines them with calls to a store. This crate knows nothing about HTTP. Every access
+//! to an account's database needs the proof from `auth` that the caller may use the account.
 
 #![forbid(unsafe_code)]
 

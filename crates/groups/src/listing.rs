@@ -1,5 +1,5 @@
-//! Listings: rows of the two group views, filtered, a page at a time. Nothing is read that the page
-//! does not need, and pages are filled across rows that a filter leaves out.
+//! Listings of groups: reads rows from one of the two group views, filters them, and returns one page. If a
+//! filter drops rows, the listing reads further batches until the page is full.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,44 +13,45 @@ use crate::design::design_document;
 use crate::error::GroupsError;
 use crate::filter::Filters;
 
-/// How many rows a filtered listing reads at a time, at least: a filter leaves most rows out.
+/// The smallest batch of a filtered listing. Filters usually drop most rows, so a batch should be larger
+/// than the page.
 const FILTERED_BATCH: u64 = 200;
 
-/// How many rows are asked for at once, at most: CouchDB refuses limits beyond any use.
+/// The largest batch. CouchDB refuses very large limits.
 const MAX_BATCH: u64 = 100_000;
 
-/// What to list.
+/// The parameters of a listing.
 #[derive(Clone, Debug, Default)]
 pub struct ListQuery {
     /// Only groups that have this user as a direct endpoint.
     pub user_id: Option<String>,
-    /// From the lowest group id up; crossbar's default is from the highest down.
+    /// Whether to sort by ascending group id. crossbar's default is descending.
     pub ascending: bool,
-    /// At most so many groups; none lists all.
+    /// The most groups on a page. `None` lists all groups.
     pub page_size: Option<u64>,
-    /// The group id to begin with.
+    /// The first group id.
     pub start_key: Option<String>,
-    /// The group id to end with.
+    /// The last group id.
     pub end_key: Option<String>,
     /// Conditions on the stored documents.
     pub filters: Filters,
 }
 
-/// Where a listing comes from.
+/// The database that a listing reads.
 pub(crate) struct Source {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) db: DbName,
-    /// How long each further batch may take.
+    /// How long each batch after the first may take.
     pub(crate) patience: Duration,
 }
 
 impl Source {
-    /// A view's rows. A view that is missing is created and asked again, as Kazoo does.
+    /// Queries a view. If the view is missing, its design document is created first, as in Kazoo.
     async fn rows(&self, query: ViewQuery, deadline: Deadline) -> datastore::Result<RowStream> {
         let Self { store, db, .. } = self;
         match store.query(db, query.clone(), deadline).await {
             Err(StoreError::ViewMissing(cause)) => {
-                log::info!(db = db.as_str(), reason = cause.reason(); "creating the design document of groups");
+                log::info!(db = db.as_str(), reason = cause.reason(); "the group views are missing; creating their design document");
                 ensure_design(&**store, db, &design_document(), deadline).await?;
                 store.query(db, query, deadline).await
             }
@@ -59,13 +60,14 @@ impl Source {
     }
 }
 
-/// A listing in progress: hands out one row after the other.
+/// A running listing. It returns its rows one by one.
 pub struct Cursor {
     source: Source,
     list: ListQuery,
     rows: RowStream,
-    /// How many rows the running query was limited to, and how many of them came.
+    /// The most rows in a batch.
     batch_limit: Option<u64>,
+    /// How many rows of the current batch have arrived.
     batch_rows: u64,
     last_id: Option<String>,
     returned: u64,
@@ -73,7 +75,7 @@ pub struct Cursor {
 }
 
 impl Cursor {
-    /// Begins a listing.
+    /// Starts a listing.
     pub(crate) async fn open(
         source: Source,
         list: ListQuery,
@@ -82,7 +84,7 @@ impl Cursor {
         let batch_limit = first_limit(&list);
         let query = view_query(&list, list.start_key.as_deref(), batch_limit);
         let rows = match source.rows(query, deadline).await {
-            // A range that ends before it begins is refused by every store; there is nothing in it.
+            // Every store refuses a range that ends before it begins. Such a listing is empty.
             Err(StoreError::Invalid(_)) if list.start_key.is_some() && list.end_key.is_some() => {
                 stream::empty().boxed()
             }
@@ -100,14 +102,14 @@ impl Cursor {
         })
     }
 
-    /// The next group's row, or none at the end of the page or listing.
+    /// The row of the next group. `None` at the end of the page.
     ///
     /// # Errors
-    /// What the store answers.
+    /// Errors from the store.
     pub async fn next(&mut self) -> Result<Option<Box<RawValue>>, GroupsError> {
         while let Some(row) = self.next_row().await? {
             if self.list.page_size == Some(self.returned) {
-                // The row behind the page, matching or not, is where the next one begins.
+                // The next page starts with the row after this page, even if the filters drop that row.
                 self.next_start_key = Some(row.id.as_str().to_owned());
                 return Ok(None);
             }
@@ -119,7 +121,8 @@ impl Cursor {
         Ok(None)
     }
 
-    /// Once [`Cursor::next`] has answered none: the group id that the next page begins with, if any.
+    /// The group id that the next page starts with, if there is another page. It is known once
+    /// [`Cursor::next`] has returned `None`.
     #[must_use]
     pub fn next_start_key(&self) -> Option<&str> {
         self.next_start_key.as_deref()
@@ -129,7 +132,7 @@ impl Cursor {
         if self.list.filters.is_empty() {
             return Ok(true);
         }
-        // A document that went between its row and itself matches nothing.
+        // The document was deleted after its row was read.
         let Some(document) = &row.doc else { return Ok(false) };
         Ok(self.list.filters.matches(&Value::Object(document.to_object()?)))
     }
@@ -138,7 +141,7 @@ impl Cursor {
         loop {
             if let Some(row) = self.rows.next().await.transpose()? {
                 self.batch_rows += 1;
-                // A further batch begins with the row that the last one ended with, if it is still there.
+                // Each batch starts with the last row of the one before, unless that row is gone. Skip it.
                 if self.last_id.as_deref() == Some(row.id.as_str()) {
                     continue;
                 }
@@ -170,7 +173,7 @@ fn view_query(list: &ListQuery, from: Option<&str>, limit: Option<u64>) -> ViewQ
             end_key: list.end_key.as_ref().map(|id| json!(id)),
             ..ViewQuery::of("groups", "crossbar_listing")
         },
-        // All rows of a user share one key: the page goes by the group's id behind it.
+        // All rows of a user have the same key, so the page position is the document id.
         Some(user_id) => ViewQuery {
             start_key: Some(json!(user_id)),
             end_key: Some(json!(user_id)),

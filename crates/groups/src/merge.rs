@@ -1,12 +1,14 @@
-//! PATCH: a deep merge of a patch into a stored document, as `kz_json:merge` does it.
+//! The deep merge of a PATCH into a stored document. It follows `kz_json:merge`.
 
 use serde_json::{Map, Value};
 
-/// The document that `patch` makes of `stored`.
+/// Merges `patch` into `stored`.
 ///
-/// Objects merge into each other, at any depth, but an *empty* object in the patch replaces what is
-/// stored. A `null` in the patch removes its key; scalars and arrays replace. Every merge also drops the
-/// `null` members that it meets in objects, on either side, but never those in arrays.
+/// - Objects are merged at any depth. But an *empty* object in the patch replaces the stored value.
+/// - A `null` in the patch removes the key.
+/// - Scalars and arrays in the patch replace the stored value.
+/// - A merge also removes every other `null` member of an object, stored or new. Arrays, and the objects
+///   inside them, keep theirs.
 #[must_use]
 pub fn merge(stored: Map<String, Value>, patch: Map<String, Value>) -> Map<String, Value> {
     let mut merged = stored;
@@ -27,7 +29,7 @@ pub fn merge(stored: Map<String, Value>, patch: Map<String, Value>) -> Map<Strin
     without_nulls(merged)
 }
 
-/// An object without its `null` members, at every depth that only objects lead to.
+/// Removes `null` members from an object and the objects nested in it, but not inside arrays.
 fn without_nulls(object: Map<String, Value>) -> Map<String, Value> {
     object
         .into_iter()
@@ -99,7 +101,8 @@ mod tests {
             .prop_map(|members| members.into_iter().collect())
     }
 
-    /// What the merged document holds at a path, said without building the document: the model.
+    /// A second implementation of the merge, to compare with: the merged value for one stored and one
+    /// patched value.
     fn model(stored: Option<&Value>, patch: Option<&Value>) -> Option<Value> {
         match (stored, patch) {
             (_, Some(Value::Null)) | (None | Some(Value::Null), None) => None,

@@ -1,5 +1,5 @@
-//! What can be done with groups in a store. Each change is prepared (read, merged, validated) and then
-//! carried out in a second step, since preconditions are looked at in between.
+//! The operations on groups in a store. A change has two steps: prepare it (read, merge, validate), then
+//! store it. Callers check preconditions such as `If-Match` between the two.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,15 +15,15 @@ use crate::error::GroupsError;
 use crate::listing::{Cursor, ListQuery, Source};
 use crate::merge::merge;
 
-/// How often a deletion reads again when somebody else was faster.
+/// How often a deletion is tried when other requests keep changing the group.
 const DELETE_ATTEMPTS: usize = 5;
 
-/// What one request brings to the domain: whom it may touch, who it is, how long it waits.
+/// What the domain needs to know about a request: the account, the caller and the deadline.
 #[derive(Clone, Copy, Debug)]
 pub struct Scope<'a> {
-    /// The account, proven to be open to the caller, and what a save writes about the caller.
+    /// The proof that the caller may use the account, and the data about the request that a save writes.
     pub stamp: Stamp<'a>,
-    /// Until when the store must have answered.
+    /// The time by which the store must have answered.
     pub deadline: Deadline,
 }
 
@@ -33,14 +33,14 @@ impl<'a> Scope<'a> {
     }
 }
 
-/// A valid group that is not stored yet.
+/// A new group that is valid but not stored yet.
 #[derive(Clone, Debug)]
 pub struct NewGroup {
     id: DocId,
     public: Map<String, Value>,
 }
 
-/// A valid change of a stored group, not carried out yet.
+/// A change to a stored group that is valid but not stored yet.
 #[derive(Clone, Debug)]
 pub struct Draft {
     stored: Document,
@@ -55,23 +55,23 @@ impl Draft {
     }
 }
 
-/// A group as it was just stored.
+/// A group that was just stored.
 #[derive(Clone, Debug)]
 pub struct Saved {
-    /// Its id.
+    /// The group's id.
     pub id: DocId,
-    /// Its new revision.
+    /// The new revision.
     pub rev: Rev,
-    /// Its public members, the id among them.
+    /// The public members, including the id.
     pub public: Map<String, Value>,
 }
 
 /// How to delete a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Deletion {
-    /// Mark it as deleted; its id stays taken.
+    /// Mark the group as deleted. Its id stays in use.
     Soft,
-    /// Leave only the store's tombstone.
+    /// Delete the document, so that only the store's tombstone remains.
     Hard,
 }
 
@@ -89,7 +89,8 @@ impl Groups {
         Self { store, schema: Arc::new(Schema::groups()) }
     }
 
-    /// Checks what a client sent as a new group, and settles its id: `_id`, then `id`, else a new one.
+    /// Validates a client's data for a new group and chooses the id: the data's `_id` or else its `id`,
+    /// otherwise a random one.
     ///
     /// # Errors
     /// `Invalid` with every violation.
@@ -112,7 +113,7 @@ impl Groups {
     /// Stores a new group.
     ///
     /// # Errors
-    /// `Conflict` where the id is taken, by a soft-deleted group too.
+    /// `Conflict` if the id is in use, even by a soft-deleted group.
     pub async fn create(&self, scope: &Scope<'_>, group: NewGroup) -> Result<Saved, GroupsError> {
         let NewGroup { id, public } = group;
         let mut body = public.clone();
@@ -121,19 +122,19 @@ impl Groups {
         self.save(scope, id, None, body, public).await
     }
 
-    /// A live group.
+    /// Reads a live group.
     ///
     /// # Errors
-    /// `NotFound` where there is none of that id.
+    /// `NotFound` if no live group has this id.
     pub async fn fetch(&self, scope: &Scope<'_>, id: &str) -> Result<StoredGroup, GroupsError> {
         StoredGroup::read(self.fetch_any(scope, id).await?)?.ok_or_else(|| not_found(id))
     }
 
-    /// Checks what a client sent as a group's new public content. Its validity is reported before its
-    /// existence, as in crossbar.
+    /// Validates a client's new content for a group. As in crossbar, invalid content is reported even if the
+    /// group does not exist.
     ///
     /// # Errors
-    /// `Invalid`, then `NotFound`.
+    /// `Invalid` or `NotFound`.
     pub async fn prepare_replacement(
         &self,
         scope: &Scope<'_>,
@@ -145,18 +146,18 @@ impl Groups {
         Ok(Draft { stored, public })
     }
 
-    /// Merges what a client sent into a group and checks the result. Where there is no such group the
-    /// patch by itself is checked, and only a valid one is answered with `NotFound`, as in crossbar.
+    /// Merges a client's patch into a group and validates the result. If the group does not exist, the patch
+    /// alone is validated, as in crossbar: an invalid patch gives `Invalid`, a valid one gives `NotFound`.
     ///
     /// # Errors
-    /// `Invalid`, `NotFound`.
+    /// `Invalid` or `NotFound`.
     pub async fn prepare_patch(
         &self,
         scope: &Scope<'_>,
         id: &str,
         data: Value,
     ) -> Result<Draft, GroupsError> {
-        // crossbar merges into whatever has the id, and looks at its type after validation.
+        // crossbar merges into any document with this id. It checks the type only after validation.
         let found = match self.fetch_any(scope, id).await {
             Ok(stored) => {
                 let object = stored.to_object()?;
@@ -180,10 +181,10 @@ impl Groups {
         if is_group { Ok(Draft { stored, public }) } else { Err(not_found(id)) }
     }
 
-    /// Stores a prepared change on the revision that it was prepared on.
+    /// Stores a prepared change.
     ///
     /// # Errors
-    /// `Conflict` where somebody else wrote the group meanwhile.
+    /// `Conflict` if the group has changed since the change was prepared.
     pub async fn update(&self, scope: &Scope<'_>, draft: Draft) -> Result<Saved, GroupsError> {
         let Draft { stored, public } = draft;
         let mut body = public.clone();
@@ -192,11 +193,11 @@ impl Groups {
         self.save(scope, stored.id().clone(), Some(stored.rev().clone()), body, public).await
     }
 
-    /// Deletes a group and answers it as it last was. Its newest content is what is deleted: when
-    /// somebody else is faster it is read again, unless the caller insists on the revision it names.
+    /// Deletes a group and returns its last content. If another request changes the group first, the new
+    /// content is read and deleted, unless the caller insists on the revision of `group`.
     ///
     /// # Errors
-    /// `NotFound`, `Conflict`.
+    /// `NotFound` or `Conflict`.
     pub async fn remove(
         &self,
         scope: &Scope<'_>,
@@ -237,11 +238,11 @@ impl Groups {
         answer.map(drop).map_err(|error| GroupsError::about(id.as_str(), error))
     }
 
-    /// Begins a listing. The first batch must be there by the scope's deadline, each further one within
-    /// `patience`.
+    /// Starts a listing. The first batch must arrive by the scope's deadline. Each further batch may take
+    /// as long as `patience`.
     ///
     /// # Errors
-    /// What the store answers.
+    /// Errors from the store.
     pub async fn list(
         &self,
         scope: &Scope<'_>,
@@ -252,8 +253,8 @@ impl Groups {
         Cursor::open(source, list, scope.deadline).await
     }
 
-    /// Sees to it that a user is there. Any document that is not deleted will do, as in crossbar: a
-    /// device's id passes, and simply has no groups.
+    /// Checks that a user exists. As in crossbar, any document that is not deleted counts: the id of a device
+    /// is accepted, and its listing is empty.
     ///
     /// # Errors
     /// `NotFound` with the user's id.
@@ -264,7 +265,7 @@ impl Groups {
     }
 
     async fn fetch_any(&self, scope: &Scope<'_>, id: &str) -> Result<Document, GroupsError> {
-        // An id that could not name a document names none.
+        // An id that is not a valid document id cannot exist.
         let doc_id = DocId::parse(id).map_err(|_| not_found(id))?;
         if document::is_policy(id) {
             return Err(not_found(id));
@@ -287,7 +288,7 @@ impl Groups {
         Ok(Saved { id, rev, public })
     }
 
-    /// The public members of a client's data, defaults filled in, if they satisfy the schema.
+    /// Fills in defaults, validates a client's data, and returns its public members.
     fn validated(&self, data: Value) -> Result<Map<String, Value>, Violations> {
         match data {
             Value::Object(members) => {
@@ -315,7 +316,7 @@ fn chosen_id(data: &Value) -> Result<Option<DocId>, Violations> {
     match candidates.next() {
         None => Ok(None),
         Some(Value::String(text)) if document::is_policy(text) => {
-            let message = "Value can not be a group's id: the account is governed by a document of that name";
+            let message = "Value can not be a group's id: this id is reserved for settings of the account";
             Err(Violations::one("id", "invalid", [("message", json!(message)), ("value", json!(text))]))
         }
         Some(Value::String(text)) => DocId::parse(text).map(Some).map_err(|error| {

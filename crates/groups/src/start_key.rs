@@ -1,12 +1,13 @@
-//! Start keys on the wire: base64url of a key in Erlang's external term format, or the key as it stands.
+//! The form of start keys in URLs and answers: the key in Erlang's external term format, encoded as
+//! base64url. A client may also send a plain key.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{URL_SAFE, URL_SAFE_NO_PAD};
 
-/// Erlang's version byte, and its tag for a binary with a length of four bytes.
+/// The version byte of Erlang's format, and the tag of a binary whose length has four bytes.
 const BINARY_TERM: [u8; 2] = [131, 109];
 
-/// The wire form of a key: `"g3"` is `g20AAAACZzM`.
+/// Encodes a key. For example, `"g3"` becomes `g20AAAACZzM`.
 #[must_use]
 pub fn encode(key: &str) -> String {
     // A key is a document id or comes from a request, so its length fits four bytes.
@@ -18,7 +19,7 @@ pub fn encode(key: &str) -> String {
     URL_SAFE_NO_PAD.encode(term)
 }
 
-/// The key that a client sent. What is no wire form is the key itself.
+/// Decodes a key that a client sent. A text that is not an encoded key is taken as a plain key.
 #[must_use]
 pub fn decode(wire: &str) -> String {
     decode_term(wire).unwrap_or_else(|| wire.to_owned())
@@ -50,7 +51,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_term_is_the_key_itself() {
+    fn a_text_that_is_not_encoded_is_a_plain_key() {
         for raw in ["g2", "", "f5e6de4b30a3e69be97307e38c1fdbaa", "\"quoted\"", "g20AAAACZz", "g20AAAADZzM"] {
             assert_eq!(decode(raw), raw);
         }
@@ -58,7 +59,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_key_survives_the_wire(key in any::<String>()) {
+        fn decoding_an_encoded_key_gives_the_key(key in any::<String>()) {
             assert_eq!(decode(&encode(&key)), key);
         }
     }

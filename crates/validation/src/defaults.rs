@@ -1,8 +1,9 @@
-//! Defaults, filled in before anything is checked, in the order of the schema.
+//! Fills in defaults before a document is checked.
 
 use serde_json::{Map, Value};
 
-/// Gives a document the defaults of the members that it lacks; a `null` is no lack.
+/// Adds the default of each member that is missing, in the order of the schema. A member that is `null` is
+/// not missing.
 pub(crate) fn fill(document: &mut Map<String, Value>, schema: &Value) {
     let Some(Value::Object(properties)) = schema.get("properties") else { return };
     for (name, below) in properties {

@@ -4,18 +4,18 @@
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SchemaError {
-    /// It is not JSON, or no schema.
-    #[error("the schema is broken: {reason}")]
+    /// The text is not JSON or not a valid schema.
+    #[error("the schema is not valid: {reason}")]
     Invalid {
         /// What is wrong.
         reason: String,
     },
-    /// It uses what the validator gets wrong, or what violations have no words for.
+    /// The schema uses a feature that the validator gets wrong, or one whose violations we cannot describe.
     #[error("the schema uses {keyword} at {path:?}, which is not supported")]
     Unsupported {
-        /// What.
+        /// The keyword or feature.
         keyword: String,
-        /// Where, as a JSON pointer.
+        /// The place in the schema, as a JSON pointer.
         path: String,
     },
 }

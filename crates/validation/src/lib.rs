@@ -1,5 +1,6 @@
-//! Kazoo's JSON schemas (`schemas/*.json`, draft 4): defaults filled in, every violation at once, each
-//! in the words that Kazoo's clients show to people. Nothing here does IO or knows HTTP.
+//! Checks documents against Kazoo's JSON schemas (`schemas/*.json`, draft 4). A check fills in defaults and
+//! reports every violation at once, with the messages that Kazoo's clients show to people. This crate does
+//! no IO and knows nothing about HTTP.
 
 #![forbid(unsafe_code)]
 

@@ -1,4 +1,4 @@
-//! The schemas that are shipped with this project, compiled.
+//! A compiled schema, and the schemas that are part of this program.
 
 use serde_json::{Map, Value};
 
@@ -8,27 +8,27 @@ use crate::valico_validator::ValicoValidator;
 use crate::validator::Validator;
 use crate::violations::Violations;
 
-/// A schema that documents can be checked against. Make one and keep it: each thread that checks with it
-/// keeps a compiled form of its own for as long as the thread lives.
+/// A schema to check documents against. Create it once and keep it: every thread that uses it keeps its own
+/// compiled form until the thread ends.
 pub struct Schema {
     schema: Value,
     validator: Box<dyn Validator>,
 }
 
 impl Schema {
-    /// What a group must be.
+    /// The schema of a group.
     #[must_use]
     pub fn groups() -> Self {
         Self::shipped(include_str!("../../../schemas/groups.json"))
     }
 
-    /// What logging in with a user's credentials takes.
+    /// The schema of a login with a user's credentials.
     #[must_use]
     pub fn user_auth() -> Self {
         Self::shipped(include_str!("../../../schemas/user_auth.json"))
     }
 
-    /// What logging in with an account's key takes.
+    /// The schema of a login with an account's API key.
     #[must_use]
     pub fn api_auth() -> Self {
         Self::shipped(include_str!("../../../schemas/api_auth.json"))
@@ -39,10 +39,10 @@ impl Schema {
         Self::parse(text).expect("a shipped schema can be used")
     }
 
-    /// Compiles a schema of draft 4.
+    /// Compiles a schema (draft 4).
     ///
     /// # Errors
-    /// [`SchemaError`] where it is broken, or where its violations could not be told rightly.
+    /// [`SchemaError`] if the schema is not valid or uses an unsupported feature.
     pub fn parse(text: &str) -> Result<Self, SchemaError> {
         let schema: Value =
             serde_json::from_str(text).map_err(|error| SchemaError::Invalid { reason: error.to_string() })?;
@@ -50,10 +50,10 @@ impl Schema {
         Ok(Self { schema, validator })
     }
 
-    /// Fills in the defaults that a document lacks, then checks it.
+    /// Fills in defaults for missing members, then checks the document.
     ///
     /// # Errors
-    /// Every violation at once.
+    /// All violations in the document.
     pub fn check(&self, document: &mut Map<String, Value>) -> Result<(), Violations> {
         defaults::fill(document, &self.schema);
         let whole = Value::Object(std::mem::take(document));

@@ -1,8 +1,9 @@
-//! Valico as the validator, kept to what it gets right of draft 4.
+//! Checks documents with the crate `valico`. Schemas may only use the features of draft 4 that valico gets
+//! right.
 //!
-//! It takes `"exclusiveMinimum": true` for a broken schema, finds whatever a `$ref` points to valid
-//! where it cannot resolve it, does not know anchors (`"id": "#…"`), and calls `1.0` an integer. So a
-//! schema that uses any of these is refused when it is loaded.
+//! Valico has these faults: it refuses a schema with `"exclusiveMinimum": true`, it accepts any value for a
+//! `$ref` that it cannot resolve, it does not know anchors (`"id": "#…"`), and it treats `1.0` as an
+//! integer. So a schema that uses any of these features is refused when it is loaded.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -16,7 +17,7 @@ use valico::json_schema::{SchemaVersion, Scope};
 use crate::error::SchemaError;
 use crate::validator::{Keyword, Problem, Validator};
 
-/// What valico calls a problem, and what a schema does.
+/// Valico's error codes, and the schema keywords that they stand for.
 const CODES: [(&str, Keyword); 6] = [
     ("required", Keyword::Required),
     ("wrong_type", Keyword::Type),
@@ -26,13 +27,13 @@ const CODES: [(&str, Keyword); 6] = [
     ("pattern", Keyword::Pattern),
 ];
 
-/// How many surplus members are told: each is told with all of the document around it.
+/// The most unknown members that are reported. Each report repeats the whole object around the member.
 const MOST_SURPLUS: usize = 16;
 
-/// Keywords that say nothing about documents, or that are handled beside valico.
+/// Keywords that do not restrict documents, and `default`, which is handled without valico.
 const SILENT: [&str; 4] = ["$schema", "description", "default", "title"];
 
-/// Keywords whose violations have words here.
+/// Keywords whose violations we can describe to clients.
 const SPOKEN: [&str; 9] = [
     "type",
     "required",
@@ -45,17 +46,18 @@ const SPOKEN: [&str; 9] = [
     "pattern",
 ];
 
-/// A schema for valico. Its compiled form may not cross threads, so each thread compiles its own once.
+/// A schema, checked with valico. A compiled schema cannot move between threads, so each thread compiles its
+/// own on first use.
 pub(crate) struct ValicoValidator {
     key: usize,
     schema: Value,
-    /// The members that the root allows, where it allows no others.
+    /// The members that the root object may have, if the schema allows no others.
     allowed: Option<Vec<String>>,
 }
 
 struct Compiled {
     scope: Scope,
-    /// Where the scope keeps the schema.
+    /// The key of the schema in the scope.
     id: Url,
 }
 
@@ -107,24 +109,25 @@ impl Validator for ValicoValidator {
     }
 }
 
-/// A problem as valico reports it; surplus members, which it does not name, are found otherwise.
+/// Translates an error from valico. Unknown members are not translated, because valico does not name them;
+/// `problems` finds them itself.
 fn problem(error: &dyn ValicoError) -> Option<Problem> {
     let keyword = CODES.iter().find(|(code, _)| *code == error.get_code())?.1;
     let path = error.get_path().split('/').skip(1).map(str::to_owned).collect();
     Some(Problem { path, keyword })
 }
 
-/// Refuses what valico gets wrong, and keywords that nothing here has words for: a document that
-/// breaks one of them would be turned away without a reason.
+/// Refuses a schema with features that valico gets wrong, or with keywords whose violations we cannot
+/// describe. Otherwise a client could be refused without a reason.
 fn refuse_unsupported(path: &str, schema: &Value) -> Result<(), SchemaError> {
     let unsupported =
         |keyword: &str| SchemaError::Unsupported { keyword: keyword.to_owned(), path: path.to_owned() };
-    let Value::Object(keywords) = schema else { return Err(unsupported("a schema that is no object")) };
+    let Value::Object(keywords) = schema else { return Err(unsupported("a schema that is not an object")) };
     for (keyword, value) in keywords {
         match keyword.as_str() {
             "properties" => {
                 for (name, below) in value.as_object().into_iter().flatten() {
-                    // Valico joins paths without escaping.
+                    // Valico does not escape slashes in paths.
                     if name.contains('/') {
                         return Err(unsupported("a property whose name has a slash"));
                     }
@@ -132,7 +135,7 @@ fn refuse_unsupported(path: &str, schema: &Value) -> Result<(), SchemaError> {
                 }
             }
             "pattern" if value.as_str().and_then(with_ascii_words).is_none() => {
-                return Err(unsupported("a pattern with other escapes than \\w inside of brackets"));
+                return Err(unsupported("a pattern with an escape other than \\w in brackets"));
             }
             "items" => refuse_unsupported(&format!("{path}/items"), value)?,
             "type" if value == "integer" => return Err(unsupported("type integer")),
@@ -147,8 +150,8 @@ fn refuse_unsupported(path: &str, schema: &Value) -> Result<(), SchemaError> {
     Ok(())
 }
 
-/// A pattern in which `\w` stands for what it does in Erlang: ASCII's letters and digits, and `_`. Inside
-/// of brackets only, where it can be written out; none where anything else is escaped.
+/// Replaces `\w` in a pattern by `0-9A-Za-z_`, because Erlang's `\w` matches only ASCII. This works inside
+/// brackets only. Returns `None` if the pattern has any other escape.
 fn with_ascii_words(pattern: &str) -> Option<String> {
     let mut written_out = String::with_capacity(pattern.len());
     let mut is_in_brackets = false;
@@ -166,8 +169,8 @@ fn with_ascii_words(pattern: &str) -> Option<String> {
     Some(written_out)
 }
 
-/// The schema without the keywords that do not concern valico: `$schema` names a draft that it refuses.
-/// Patterns are as Erlang reads them.
+/// The schema as valico needs it: without the keywords in [`SILENT`] (valico refuses the draft that
+/// `$schema` names), and with patterns that match as in Erlang.
 fn for_valico(schema: Value) -> Value {
     let Value::Object(mut keywords) = schema else { return schema };
     for silent in SILENT {

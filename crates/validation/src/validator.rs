@@ -1,28 +1,29 @@
-//! The boundary to whatever checks documents: problems by path and keyword, nothing of their words.
+//! The trait that separates us from the validation library. It reports problems by path and keyword. The
+//! messages are written elsewhere.
 
 use serde_json::Value;
 
-/// A keyword of JSON schema that a value can violate, as far as Kazoo has words for it.
+/// A JSON schema keyword that a value can violate. These are the ones that Kazoo has messages for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Keyword {
-    /// A member that must be there is not; the path names the member.
+    /// A required member is missing. The path names the member.
     Required,
-    /// The value is of another type.
+    /// The value has the wrong type.
     Type,
-    /// A text is shorter than allowed, in characters.
+    /// A text has too few characters.
     MinLength,
-    /// A text is longer than allowed, in characters.
+    /// A text has too many characters.
     MaxLength,
-    /// The value is none of those listed.
+    /// The value is not in the list of allowed values.
     Enum,
-    /// A text does not have the form that a regular expression gives.
+    /// A text does not match the regular expression.
     Pattern,
-    /// A member that the schema does not know; the path names the member.
+    /// The schema does not allow this member. The path names the member.
     AdditionalProperties,
 }
 
 impl Keyword {
-    /// The keyword as schemas and Kazoo's answers write it.
+    /// The name of the keyword in schemas and in Kazoo's answers.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -37,17 +38,17 @@ impl Keyword {
     }
 }
 
-/// One way in which a document breaks its schema.
+/// One violation of a schema by a document.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Problem {
-    /// The keys, or indexes from 0, that lead to it.
+    /// The keys and array indexes (from 0) that lead to the value.
     pub path: Vec<String>,
-    /// The keyword that is broken there.
+    /// The keyword that the value violates.
     pub keyword: Keyword,
 }
 
-/// Something that checks documents against one schema.
+/// Checks documents against one schema.
 pub trait Validator: Send + Sync {
-    /// Every problem of a document; none where it is valid.
+    /// Every problem in a document. The list is empty if the document is valid.
     fn problems(&self, document: &Value) -> Vec<Problem>;
 }

@@ -1,16 +1,16 @@
-//! Violations in Kazoo's shape: `{path: {rule: details}}`, with the words that people are shown.
+//! Violations in Kazoo's form: `{path: {rule: details}}`, with the messages that clients show to people.
 
 use serde_json::map::Entry;
 use serde_json::{Map, Value, json};
 
 use crate::validator::{Keyword, Problem};
 
-/// What is wrong with a document or request, field by field.
+/// The errors in a document or request, by field.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Violations(Map<String, Value>);
 
 impl Violations {
-    /// One violation of `rule` at a path that is already in Kazoo's form.
+    /// A single violation of `rule`. `path` must already be in Kazoo's form.
     #[must_use]
     pub fn one<'a>(path: &str, rule: &str, details: impl IntoIterator<Item = (&'a str, Value)>) -> Self {
         let details = details.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
@@ -19,19 +19,19 @@ impl Violations {
         violations
     }
 
-    /// A value of another type than `target`, which may list several.
+    /// A value with the wrong type. `target` names the allowed type or types.
     #[must_use]
     pub fn wrong_type(path: &str, target: &str, value: Value) -> Self {
         Self::one(path, Keyword::Type.name(), wrong_type_details(target, value))
     }
 
-    /// A member that must be there; `value` is what Kazoo shows with it.
+    /// A required member that is missing. `value` is what Kazoo shows in the violation.
     #[must_use]
     pub fn missing(path: &str, value: Value) -> Self {
         Self::one(path, Keyword::Required.name(), missing_details(value))
     }
 
-    /// Whether nothing is wrong.
+    /// Whether there are no violations.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -46,13 +46,13 @@ impl Violations {
         }
     }
 
-    /// The violations as an answer's `data`.
+    /// The violations as JSON, for the `data` member of an answer.
     #[must_use]
     pub fn to_value(&self) -> Value {
         Value::Object(self.0.clone())
     }
 
-    /// The problems of a document, in words that need its schema's limits and its own values.
+    /// Turns problems into violations. The messages show limits from the schema and values from the document.
     pub(crate) fn describe(problems: &[Problem], schema: &Value, document: &Value) -> Self {
         let mut violations = Self::default();
         for problem in problems {
@@ -90,7 +90,7 @@ fn details(problem: &Problem, schema: &Value, document: &Value) -> Vec<(&'static
         Keyword::MaxLength => {
             with_target(format!("String must not be more than {target} characters"), target, value)
         }
-        // Of these two Kazoo names no cause.
+        // Kazoo gives no `cause` for the next two rules.
         Keyword::Enum => {
             without_cause("Value not found in enumerated list of values".to_owned(), target, value)
         }
@@ -137,7 +137,7 @@ fn value_at(document: &Value, path: &[String]) -> Option<Value> {
     Some(here.clone())
 }
 
-/// What a schema says by a keyword about the place that a path leads to.
+/// The value of a keyword in the part of the schema that describes `path`.
 fn rule_at(schema: &Value, path: &[String], keyword: Keyword) -> Value {
     let mut here = Some(schema);
     for part in path {

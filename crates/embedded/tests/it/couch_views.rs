@@ -1,8 +1,8 @@
-//! The map functions of `couch-views/`, run as they stand.
+//! Runs the map functions in `couch-views/` on sample documents.
 
 use serde_json::{Value, json};
 
-use crate::support::Place;
+use crate::support::TestStore;
 
 macro_rules! map {
     ($path:literal) => {
@@ -10,9 +10,9 @@ macro_rules! map {
     };
 }
 
-/// What a map emits for one document, as `key value`.
+/// The rows that a map emits for one document, as `key value`.
 async fn emitted(map: &str, id: &str, doc: Value) -> Vec<String> {
-    let place = Place::new().await;
+    let place = TestStore::new().await;
     place.design("d", &[("v", map)]).await;
     place.create(id, doc).await;
     let rows = place.rows("d", "v").await;
@@ -53,7 +53,7 @@ async fn a_group_is_listed_once_for_each_of_its_users() {
 }
 
 #[tokio::test]
-async fn what_is_no_live_group_is_not_listed() {
+async fn other_documents_and_deleted_groups_are_not_listed() {
     for map in [LISTING, BY_USER] {
         for (key, value) in [("pvt_type", json!("user")), ("pvt_deleted", json!(true))] {
             let mut doc = group();
@@ -66,7 +66,7 @@ async fn what_is_no_live_group_is_not_listed() {
     assert_eq!(emitted(LISTING, "g1", doc).await.len(), 1);
 }
 
-/// In Kazoo's own views a null hides the group.
+/// Kazoo's own views fail on a null member and leave the group out.
 #[tokio::test]
 async fn a_null_hides_no_group() {
     let mut doc = group();

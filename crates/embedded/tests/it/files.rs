@@ -1,4 +1,4 @@
-//! Which files are opened, which are refused, and what is in them afterwards.
+//! Opening files: which files a store accepts, which it refuses, and what they contain afterwards.
 
 use std::fs;
 use std::path::Path;
@@ -7,7 +7,7 @@ use datastore::{Attachments, Databases, DbName, Feed, Store, StoreError, ViewQue
 use embedded::{Embedded, OpenError, Settings};
 use serde_json::json;
 
-use crate::support::{Place, doc_id, draft, soon};
+use crate::support::{TestStore, doc_id, draft, soon};
 
 #[track_caller]
 fn refused(path: &Path) -> OpenError {
@@ -16,7 +16,7 @@ fn refused(path: &Path) -> OpenError {
 
 #[tokio::test]
 async fn everything_is_there_after_opening_again() {
-    let place = Place::new().await;
+    let place = TestStore::new().await;
     place.design("d", &[("v", "function (doc) { emit(doc.n, doc._rev); }")]).await;
     let body = json!({"n": 1, "_attachments": {"x": {"content_type": "text/plain", "data": "aGVsbG8="}}});
     let rev = place.create("a", body).await;
@@ -40,7 +40,7 @@ async fn everything_is_there_after_opening_again() {
 
 #[tokio::test]
 async fn databases_deleted_before_closing_do_not_come_back() {
-    let place = Place::new().await;
+    let place = TestStore::new().await;
     let other = DbName::parse("other").unwrap();
     place.store.create_db(&other, soon()).await.unwrap();
     place.create("a", json!({})).await;
@@ -52,8 +52,8 @@ async fn databases_deleted_before_closing_do_not_come_back() {
 }
 
 #[tokio::test]
-async fn a_second_opener_is_refused_until_the_first_has_gone() {
-    let place = Place::new().await;
+async fn a_file_cannot_be_opened_twice_at_once() {
+    let place = TestStore::new().await;
     let error = refused(&place.file);
     assert!(matches!(error, OpenError::InUse { .. }), "{error}");
     let text = error.to_string();
@@ -66,8 +66,8 @@ async fn a_second_opener_is_refused_until_the_first_has_gone() {
 }
 
 #[tokio::test]
-async fn a_closed_store_says_so() {
-    let place = Place::new().await;
+async fn a_closed_store_is_unavailable() {
+    let place = TestStore::new().await;
     let mut feed = {
         use datastore::Changes;
         let query = datastore::ChangesQuery { feed: Feed::Continuous, ..Default::default() };
@@ -84,7 +84,7 @@ async fn a_closed_store_says_so() {
 }
 
 #[test]
-fn what_is_no_store_is_refused_and_left_alone() {
+fn a_file_of_another_program_is_refused_and_not_changed() {
     let folder = tempfile::tempdir().unwrap();
     let text = folder.path().join("text");
     fs::write(&text, "these are notes, and rather long ones, of somebody who needs them".repeat(100))
@@ -95,7 +95,7 @@ fn what_is_no_store_is_refused_and_left_alone() {
         .execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE theirs (x); INSERT INTO theirs VALUES (1)")
         .unwrap();
     drop(other);
-    for (path, words) in [(text, "no SQLite database"), (foreign, "with 1 tables")] {
+    for (path, words) in [(text, "not an SQLite database"), (foreign, "with 1 tables")] {
         let before = fs::read(&path).unwrap();
         let error = refused(&path);
         assert!(matches!(error, OpenError::Foreign { .. }), "{error}");
@@ -105,14 +105,14 @@ fn what_is_no_store_is_refused_and_left_alone() {
 }
 
 #[tokio::test]
-async fn a_newer_file_is_refused_and_left_alone() {
-    let place = Place::new().await;
+async fn a_file_with_a_newer_format_is_refused_and_not_changed() {
+    let place = TestStore::new().await;
     let file = place.file.clone();
     place.store.close();
     let connection = rusqlite::Connection::open(&file).unwrap();
     connection.execute_batch("PRAGMA user_version = 2").unwrap();
     drop(connection);
-    let Place { store, _folder: folder, .. } = place;
+    let TestStore { store, _folder: folder, .. } = place;
     drop(store);
     let before = fs::read(&file).unwrap();
     let error = refused(&file);
@@ -122,7 +122,7 @@ async fn a_newer_file_is_refused_and_left_alone() {
 }
 
 #[test]
-fn what_cannot_be_a_file_is_refused() {
+fn a_path_that_cannot_be_a_regular_file_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let error = refused(folder.path());
     assert!(matches!(error, OpenError::NotAFile { .. }), "{error}");
@@ -135,7 +135,7 @@ fn what_cannot_be_a_file_is_refused() {
 }
 
 #[tokio::test]
-async fn folders_and_empty_files_become_stores() {
+async fn missing_folders_are_created_and_an_empty_file_becomes_a_store() {
     let folder = tempfile::tempdir().unwrap();
     let deep = folder.path().join("a/b/store.db");
     drop(Embedded::open(&deep, Settings::default()).unwrap());
@@ -147,10 +147,10 @@ async fn folders_and_empty_files_become_stores() {
     store.save(&db, draft("a", None, json!({})), soon()).await.unwrap();
 }
 
-/// One commit takes what many wait for.
+/// Writes that wait at the same time are committed together.
 #[tokio::test(flavor = "multi_thread")]
 async fn waiting_writes_share_a_commit() {
-    let place = Place::new().await;
+    let place = TestStore::new().await;
     let before = place.store.stats();
     let drafts: Vec<_> = (0..200).map(|n| draft(&format!("d{n:03}"), None, json!({ "n": n }))).collect();
     let saves = drafts.into_iter().map(|draft| place.store.save(&place.db, draft, soon()));
@@ -173,7 +173,7 @@ async fn only_its_owner_may_read_a_new_store() {
     let db = DbName::parse("a").unwrap();
     store.create_db(&db, soon()).await.unwrap();
     let files: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap()).collect();
-    assert!(files.len() > 1, "the log and the lock stand beside it");
+    assert!(files.len() > 1, "the log and the lock are next to the store's file");
     for file in files {
         let mode = file.metadata().unwrap().permissions().mode();
         assert_eq!(mode & 0o077, 0, "{:?} has the mode {mode:o}", file.path());

@@ -1,4 +1,4 @@
-//! Views that are built while others write, query and change their minds.
+//! Building views while other tasks write, query and replace the design document.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use embedded::{Durability, Settings};
 use futures::{StreamExt, TryStreamExt};
 use serde_json::json;
 
-use crate::support::{Place, draft, in_ms, soon};
+use crate::support::{TestStore, draft, in_ms, soon};
 
 const BY_N: &str = "function (doc) { emit(doc.n, doc._rev); }";
 const TWICE: &str = "function (doc) { emit(doc.n, 1); emit(doc.n, 2); }";
@@ -16,8 +16,8 @@ fn quick() -> Settings {
     Settings { durability: Durability::Normal, ..Settings::default() }
 }
 
-async fn filled(count: usize) -> Place {
-    let place = Place::with(quick()).await;
+async fn filled(count: usize) -> TestStore {
+    let place = TestStore::with(quick()).await;
     let drafts = (0..count).map(|n| draft(&format!("d{n:05}"), None, json!({ "n": n }))).collect();
     for rev in place.store.save_many(&place.db, drafts, soon()).await.unwrap() {
         rev.unwrap();
@@ -25,8 +25,8 @@ async fn filled(count: usize) -> Place {
     place
 }
 
-/// What the view shows is what its documents say, nothing less and nothing else.
-async fn check_view(place: &Place) {
+/// Checks that the view holds exactly one row for each document.
+async fn check_view(place: &TestStore) {
     let mut wanted: Vec<_> = place
         .everything()
         .await
@@ -66,7 +66,7 @@ async fn writes_during_a_build_are_in_the_view() {
     });
     let writers: Vec<_> = writers.collect();
     place.design("d", &[("v", BY_N)]).await;
-    // The first answer there is, is whole.
+    // A query waits until the view is complete.
     assert!(place.rows("d", "v").await.len() > 3_000);
     for writer in writers {
         writer.await.unwrap();
@@ -75,7 +75,7 @@ async fn writes_during_a_build_are_in_the_view() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_build_goes_on_after_opening_again() {
+async fn an_unfinished_build_continues_after_reopening() {
     let place = filled(3_000).await;
     place.design("d", &[("v", BY_N)]).await;
     let place = place.reopen(quick());
@@ -86,7 +86,7 @@ async fn a_build_goes_on_after_opening_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_changed_mind_replaces_a_build_that_is_under_way() {
+async fn a_new_map_replaces_a_running_build() {
     let place = filled(2_000).await;
     place.design("d", &[("v", TWICE)]).await;
     for map in [BY_N, TWICE, BY_N] {
@@ -97,7 +97,7 @@ async fn a_changed_mind_replaces_a_build_that_is_under_way() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_unchanged_view_of_a_changed_design_document_stays() {
+async fn a_changed_design_document_keeps_its_unchanged_views() {
     let place = filled(500).await;
     place.design("d", &[("v", BY_N)]).await;
     check_view(&place).await;
@@ -110,9 +110,9 @@ async fn an_unchanged_view_of_a_changed_design_document_stays() {
     assert!(matches!(late, Err(StoreError::DeadlineExceeded(_))), "{late:?}");
 }
 
-/// A reader in the middle of a listing is told, rather than given half of it.
+/// A reader gets an error, not half of the listing.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_listing_ends_with_an_error_when_its_ground_goes() {
+async fn a_listing_fails_when_its_database_or_view_is_deleted() {
     for delete_db in [true, false] {
         let place = filled(2_500).await;
         place.design("d", &[("v", BY_N)]).await;
@@ -134,11 +134,11 @@ async fn a_listing_ends_with_an_error_when_its_ground_goes() {
     }
 }
 
-/// The rows of pages follow each other, whatever their size and direction.
+/// The joined pages are the whole listing, for any page size and either direction.
 #[tokio::test(flavor = "multi_thread")]
 async fn pages_of_any_size_make_the_same_listing() {
     for (page_rows, page_bytes) in [(1, 1 << 20), (7, 1 << 20), (1_000, 100), (1_000, 1)] {
-        let place = Place::with(Settings { page_rows, page_bytes, ..quick() }).await;
+        let place = TestStore::with(Settings { page_rows, page_bytes, ..quick() }).await;
         place.design("d", &[("v", TWICE)]).await;
         let drafts = (0..40).map(|n| draft(&format!("d{n:02}"), None, json!({"n": n / 10}))).collect();
         place.store.save_many(&place.db, drafts, soon()).await.unwrap();
@@ -155,9 +155,9 @@ async fn pages_of_any_size_make_the_same_listing() {
     }
 }
 
-/// Databases and views that were deleted leave nothing behind in the file, what lives is left alone.
+/// Deleted databases and views leave no rows in the file. Everything else stays.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_deleted_is_removed_from_the_file() {
+async fn rows_of_deleted_databases_and_views_are_removed_from_the_file() {
     let place = filled(3_000).await;
     place.design("d", &[("v", TWICE)]).await;
     assert_eq!(place.rows("d", "v").await.len(), 6_000);

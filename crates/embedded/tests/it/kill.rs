@@ -1,4 +1,4 @@
-//! A process that is killed in the middle of writing has lost nothing that it acknowledged.
+//! Kills a writing process again and again, and checks that no acknowledged write is lost.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
@@ -6,13 +6,13 @@ use std::io::{BufRead, BufReader};
 use datastore::{DbName, Rev};
 use embedded::{Embedded, Settings};
 
-use crate::support::Place;
+use crate::support::TestStore;
 use crate::writer;
 
 const ROUNDS: usize = 100;
 const TASKS: usize = 16;
 
-/// A generator good enough to choose moments.
+/// A simple random number generator that chooses when to kill.
 struct Moments(u64);
 
 impl Moments {
@@ -36,7 +36,7 @@ async fn nothing_acknowledged_is_lost() {
         let mut said = BufReader::new(child.stdout.take().unwrap());
         let mut kill_after = 1 + moments.below(300);
         let mut line = String::new();
-        // What the kill cut off in the middle of a line was not said.
+        // A line that the kill cut off is not an acknowledgement.
         while said.read_line(&mut line).unwrap() > 0 && line.ends_with('\n') {
             if let Some((id, rev)) = writer::acknowledged(line.trim_end()) {
                 acknowledgements += 1;
@@ -44,7 +44,7 @@ async fn nothing_acknowledged_is_lost() {
                 kill_after -= 1;
                 if kill_after == 0 {
                     child.kill().unwrap();
-                    // What it said before is read to the end.
+                    // Keep reading: the pipe still holds earlier acknowledgements.
                     kill_after = u64::MAX;
                 }
             }
@@ -53,7 +53,7 @@ async fn nothing_acknowledged_is_lost() {
         assert!(!child.wait().unwrap().success(), "the writer ended by itself in round {round}");
         place = Some(
             check(
-                Place {
+                TestStore {
                     store: Embedded::open(&file, Settings::default()).unwrap(),
                     db: DbName::parse(writer::DB).unwrap(),
                     file: file.clone(),
@@ -68,9 +68,9 @@ async fn nothing_acknowledged_is_lost() {
     assert!(acknowledgements > ROUNDS);
 }
 
-/// Every acknowledged revision is there, or the one that was on its way when the kill came; and the view
-/// shows what the documents say.
-async fn check(place: Place, known: &mut BTreeMap<String, Rev>) -> Place {
+/// Checks that each document has its acknowledged revision, or the next one, which was being written during
+/// the kill. Also checks that the view matches the documents.
+async fn check(place: TestStore, known: &mut BTreeMap<String, Rev>) -> TestStore {
     let everything = place.everything().await;
     let found: BTreeMap<&str, &Rev> = everything.iter().map(|(id, rev, _)| (id.as_str(), rev)).collect();
     for (id, rev) in known.iter() {

@@ -1,4 +1,4 @@
-//! Maps that want too much harm nobody but themselves.
+//! A map that exceeds its limits fails alone: other documents, views and databases are not affected.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use datastore::{Databases, DbName, Store, StoreError, ViewQuery};
 use embedded::Settings;
 use serde_json::json;
 
-use crate::support::{Place, draft, in_ms, soon};
+use crate::support::{TestStore, draft, in_ms, soon};
 
 fn tight() -> Settings {
     Settings {
@@ -19,9 +19,9 @@ fn tight() -> Settings {
 
 const GOOD: &str = "function (doc) { emit(doc._id, null); }";
 
-/// The document that the map fails on is in no row of that map; everything else goes on.
+/// Checks that a document on which a map fails has no rows in that view, and that everything else works.
 async fn check_survives(bomb: &str) {
-    let place = Place::with(tight()).await;
+    let place = TestStore::with(tight()).await;
     let bomb = format!("function (doc) {{ if (doc.bad) {{ {bomb} }} emit(doc._id, null); }}");
     place.design("d", &[("bomb", &bomb), ("good", GOOD)]).await;
     place.create("a", json!({})).await;
@@ -34,30 +34,30 @@ async fn check_survives(bomb: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_endless_loop_ends() {
+async fn a_map_that_never_ends_is_stopped() {
     check_survives("while (true) {}").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_memory_bomb_is_defused() {
+async fn a_map_that_runs_out_of_memory_is_stopped() {
     check_survives("var a = []; while (true) { a.push('x'.repeat(99999)); }").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stack_bomb_is_defused() {
+async fn a_map_that_recurses_forever_is_stopped() {
     check_survives("var f = function () { return f() + 1; }; f();").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_flood_of_rows_is_dammed() {
+async fn a_map_that_emits_too_much_is_stopped() {
     check_survives("while (true) { emit('x', null); }").await;
 }
 
-/// Nobody knows what the map would have said, so nothing is written.
+/// The map's rows are unknown at the deadline, so the document is not written.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_deadline_before_the_maps_limit_stops_the_write() {
+async fn a_write_fails_if_the_deadline_passes_before_the_map_ends() {
     let settings = Settings { map_time: Duration::from_secs(600), ..Settings::default() };
-    let place = Place::with(settings).await;
+    let place = TestStore::with(settings).await;
     place.design("d", &[("v", "function (doc) { while (doc.bad) {} }")]).await;
     let late = place.store.save(&place.db, draft("a", None, json!({"bad": true})), in_ms(100)).await;
     assert!(matches!(late, Err(StoreError::DeadlineExceeded(_))), "{late:?}");
@@ -65,11 +65,11 @@ async fn a_deadline_before_the_maps_limit_stops_the_write() {
     assert!(matches!(place.fetch("a").await, Err(StoreError::Missing(_))));
 }
 
-/// A build that hangs in one database waits behind nobody else's work, and closing does not wait for it.
+/// A build that hangs in one database does not delay other databases, and closing does not wait for it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_view_being_built_is_waited_for_no_longer_than_the_deadline() {
     let settings = Settings { map_time: Duration::from_secs(600), ..Settings::default() };
-    let place = Place::with(settings).await;
+    let place = TestStore::with(settings).await;
     place.create("a", json!({"bad": true})).await;
     place.design("d", &[("v", "function (doc) { while (doc.bad) {} }")]).await;
     let late = place.try_rows(ViewQuery::of("d", "v"), in_ms(100)).await;
@@ -87,7 +87,7 @@ async fn a_view_being_built_is_waited_for_no_longer_than_the_deadline() {
 #[tokio::test(flavor = "multi_thread")]
 async fn documents_and_attachments_have_a_largest_size() {
     let settings = Settings { max_document_bytes: 10_000, max_attachment_bytes: 10, ..Settings::default() };
-    let place = Place::with(settings).await;
+    let place = TestStore::with(settings).await;
     place.create("a", json!({"text": "x".repeat(9_000)})).await;
     let error = place.save("b", None, json!({"text": "x".repeat(10_001)})).await.unwrap_err();
     assert!(matches!(error, StoreError::TooLarge(_)), "{error:?}");
@@ -98,8 +98,8 @@ async fn documents_and_attachments_have_a_largest_size() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_no_store_takes_is_invalid() {
-    let place = Place::new().await;
+async fn malformed_documents_and_ids_are_invalid() {
+    let place = TestStore::new().await;
     for body in [
         json!({"_attachments": {"x": {"data": "no base64!"}}}),
         json!({"_attachments": {"x": {"content_type": "text/plain"}}}),
@@ -122,6 +122,6 @@ async fn what_no_store_takes_is_invalid() {
         let error = place.store.save(&place.db, draft, soon()).await.unwrap_err();
         assert!(matches!(error, StoreError::Invalid(_)), "{id}: {error:?}");
     }
-    // What another language says is kept, and not run.
+    // A design document in another language is stored, but its maps do not run.
     place.create("_design/q", json!({"language": "query", "views": {"v": {"map": {"fields": {}}}}})).await;
 }

@@ -1,4 +1,4 @@
-//! The embedded store, seen from outside.
+//! Tests of the embedded store through its public API.
 
 // These are tests: a panic is how they report.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]

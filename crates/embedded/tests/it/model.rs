@@ -1,4 +1,4 @@
-//! Random operations against a model that is simple enough to be right.
+//! Runs random operations on the store and on a simple model, and compares the two.
 
 use std::collections::BTreeMap;
 
@@ -8,14 +8,14 @@ use proptest::prelude::{Strategy, any, prop_oneof};
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::{Value, json};
 
-use crate::support::{Place, doc_id, soon};
+use crate::support::{TestStore, doc_id, soon};
 
 /// Which revision a write names.
 #[derive(Clone, Copy, Debug)]
 enum Base {
     None,
     Newest,
-    /// The one before, where there is one.
+    /// The revision before the newest, if there is one.
     Stale,
 }
 
@@ -30,7 +30,7 @@ enum Step {
         id: u8,
         base: Base,
     },
-    /// Another map for the view.
+    /// Replace the map of the view.
     Design {
         map: usize,
     },
@@ -57,7 +57,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     )
 }
 
-/// The maps, and below what they emit for a document.
+/// The maps of the view. `emitted` computes their rows without JavaScript.
 const MAPS: [&str; 3] = [
     "function (doc) { for (var i = 0; i < doc.tags.length; i++) { emit(doc.tags[i], i); } }",
     "function (doc) { if (doc.tags.length > 1) { emit([doc.tags[0], doc.tags[1]], doc._rev); } }",
@@ -71,13 +71,13 @@ fn emitted(map: usize, id: &str, rev: &Rev, tags: &[u8]) -> Vec<(Value, String)>
             let key = json!([tags[0], tags[1]]);
             vec![(key.clone(), format!("{id} {key} \"{rev}\""))]
         }
-        // Without a first tag it throws.
+        // This map throws if there is no first tag.
         2 if !tags.is_empty() => vec![(json!(id), format!("{id} \"{id}\" {}", json!(tags)))],
         _ => Vec::new(),
     }
 }
 
-/// What an id stands at, and stood at before.
+/// The revisions that a document has had, and its tags unless it is deleted.
 #[derive(Clone, Debug, Default)]
 struct Known {
     revs: Vec<Rev>,
@@ -106,7 +106,7 @@ fn settings() -> Settings {
 }
 
 async fn check(steps: Vec<Step>) {
-    let mut place = Place::with(settings()).await;
+    let mut place = TestStore::with(settings()).await;
     let mut known: BTreeMap<String, Known> = BTreeMap::new();
     let mut map = 0;
     place.design("d", &[("v", MAPS[map])]).await;
@@ -123,7 +123,7 @@ async fn check(steps: Vec<Step>) {
                 match place.save(&id, base.as_ref(), json!({ "tags": tags })).await {
                     Ok(rev) if fits => entry.wrote(rev, Some(tags)),
                     Err(StoreError::Conflict(_)) if !fits => {}
-                    other => panic!("{other:?}, and it {} fit", if fits { "does" } else { "does not" }),
+                    other => panic!("{other:?}, but the base is {}", if fits { "current" } else { "stale" }),
                 }
             }
             Step::Delete { id, base } => {
@@ -153,12 +153,12 @@ async fn check(steps: Vec<Step>) {
     compare(&place, &known, map).await;
 }
 
-async fn compare(place: &Place, known: &BTreeMap<String, Known>, map: usize) {
+async fn compare(place: &TestStore, known: &BTreeMap<String, Known>, map: usize) {
     let mut changed = BTreeMap::new();
     for (id, rev, doc) in place.everything().await {
         if !id.starts_with('_') {
             let tags = doc.map(|doc| doc.to_object().unwrap()["tags"].clone());
-            assert!(changed.insert(id, (rev, tags)).is_none(), "a change is told twice");
+            assert!(changed.insert(id, (rev, tags)).is_none(), "the feed lists a document twice");
         }
     }
     let written = known.iter().filter(|(_, known)| !known.revs.is_empty());
@@ -187,7 +187,7 @@ async fn compare(place: &Place, known: &BTreeMap<String, Known>, map: usize) {
                 .map(move |((key, row), n)| (key.to_string(), id, n, row))
         })
         .collect();
-    // All keys are one-digit numbers, pairs of them, or ids: their texts sort as they do.
+    // The keys are one-digit numbers, pairs of such numbers, or ids. Their JSON texts sort as the keys do.
     rows.sort();
     let rows: Vec<_> = rows.into_iter().map(|(.., row)| row).collect();
     assert_eq!(place.rows("d", "v").await, rows);

@@ -1,4 +1,4 @@
-//! The behaviours that every backend must show, on a file of their own each.
+//! Runs the test suite that every store backend must pass. Each test gets its own file.
 
 use std::sync::Arc;
 

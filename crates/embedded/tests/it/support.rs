@@ -1,4 +1,4 @@
-//! A store in a temporary file, and verbs that make tests read as sentences.
+//! A store in a temporary file, with short methods for the tests.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 use tempfile::TempDir;
 
 /// A store with one database.
-pub(crate) struct Place {
+pub(crate) struct TestStore {
     pub(crate) store: Embedded,
     pub(crate) db: DbName,
     pub(crate) file: PathBuf,
@@ -38,7 +38,7 @@ pub(crate) fn doc_id(id: &str) -> DocId {
 pub(crate) fn object(value: Value) -> Map<String, Value> {
     match value {
         Value::Object(object) => object,
-        other => panic!("{other} is no object"),
+        other => panic!("{other} is not an object"),
     }
 }
 
@@ -46,7 +46,7 @@ pub(crate) fn draft(id: &str, base: Option<&Rev>, body: Value) -> Draft {
     Draft { id: doc_id(id), base: base.cloned(), body: object(body) }
 }
 
-impl Place {
+impl TestStore {
     pub(crate) async fn new() -> Self {
         Self::with(Settings::default()).await
     }
@@ -95,7 +95,8 @@ impl Place {
         rows.map_ok(|row| format!("{} {} {}", row.id, row.key.get(), row.value.get())).try_collect().await
     }
 
-    /// Every document by its newest change: id, revision, content unless deleted.
+    /// The newest revision of every document, in the order of the changes feed. The content is `None` if the
+    /// document is deleted.
     pub(crate) async fn everything(&self) -> Vec<(String, Rev, Option<Document>)> {
         use datastore::Changes;
         let query = ChangesQuery { include_docs: true, ..ChangesQuery::default() };

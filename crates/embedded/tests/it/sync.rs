@@ -1,17 +1,18 @@
-//! An acknowledgement comes after the sync: seen in the system calls of the writing process, since the
-//! page cache hides it from every test that only kills.
+//! Checks that a write is acknowledged only after it was synced to disk. A test that only kills the process
+//! cannot see this, because the page cache survives. So this test traces the writer's system calls.
 
 use std::collections::{BTreeMap, HashMap};
 use std::process::Command;
 
 use crate::writer;
 
-/// An acknowledgement, and where in the trace it was written.
+/// The interesting lines of a trace, by line number.
 struct Trace {
+    /// The lines that print an acknowledgement, with its text.
     acknowledged: Vec<(usize, String)>,
-    /// Where the document's text was first written to the log.
+    /// The first line that writes each document's text to the log.
     logged: HashMap<String, usize>,
-    /// Where each sync of the log began and ended.
+    /// The lines where each sync of the log began and ended.
     syncs: Vec<(usize, usize)>,
 }
 
@@ -58,7 +59,7 @@ fn check(tasks: usize, writes: usize) {
     let found = Command::new("strace").arg("-V").output();
     assert!(
         found.is_ok_and(|output| output.status.success()),
-        "this test needs strace and there is none: install it (apt-get install strace)"
+        "this test needs strace; install it with `apt-get install strace`"
     );
     let strace = [
         "strace",
@@ -81,24 +82,27 @@ fn check(tasks: usize, writes: usize) {
     assert_eq!(trace.acknowledged.len(), tasks * writes);
     let mut checked = 0;
     for (at, said) in &trace.acknowledged {
-        // A tombstone has no text to be found by.
+        // A tombstone has no text, so the trace does not show its write.
         let Some(logged) = trace.logged.get(said) else {
-            assert!(said.starts_with("flip-"), "{said} was acknowledged and never logged");
+            assert!(said.starts_with("flip-"), "{said} was acknowledged but never logged");
             continue;
         };
         let synced = trace.syncs.iter().any(|(began, ended)| logged < began && ended < at);
-        assert!(synced, "{said}: logged at {logged}, acknowledged at {at}, no sync in between");
+        assert!(
+            synced,
+            "{said} was logged at line {logged} and acknowledged at line {at} without a sync in between"
+        );
         checked += 1;
     }
     assert!(checked * 8 >= tasks * writes * 6, "{checked} of {} checked", tasks * writes);
 }
 
 #[test]
-fn one_writers_acknowledgement_comes_after_the_sync() {
+fn a_single_writer_is_acknowledged_after_the_sync() {
     check(1, 40);
 }
 
 #[test]
-fn an_acknowledgement_of_a_shared_commit_comes_after_the_sync() {
+fn writers_that_share_a_commit_are_acknowledged_after_the_sync() {
     check(16, 12);
 }

@@ -1,5 +1,5 @@
-//! A process that writes and says so on its standard output. Other tests start it, by running this
-//! binary again with [`FILE`] set, and kill or trace it.
+//! A process that writes documents and prints each acknowledgement to its standard output. Other tests
+//! start it by running this test binary again with [`FILE`] set, and then kill or trace it.
 
 use std::io::Write;
 use std::path::Path;
@@ -17,14 +17,14 @@ use crate::support::{doc_id, draft, soon};
 const FILE: &str = "EMBEDDED_TEST_WRITER_FILE";
 /// How many tasks write.
 const TASKS: &str = "EMBEDDED_TEST_WRITER_TASKS";
-/// What new ids begin with.
+/// The prefix of new ids.
 const PREFIX: &str = "EMBEDDED_TEST_WRITER_PREFIX";
-/// How many writes each task does; without it they go on until they are killed.
+/// How many writes each task does. If it is not set, the tasks write until the process is killed.
 const WRITES: &str = "EMBEDDED_TEST_WRITER_WRITES";
 
 pub(crate) const DB: &str = "kill/me";
 
-/// The map that the writer's documents are listed by.
+/// The map function of the view over the writer's documents.
 pub(crate) const MAP: &str =
     "function (doc) { emit([doc.task, doc.n], doc._rev); if (doc.n % 3 === 0) { emit('third', doc.n); } }";
 
@@ -69,13 +69,13 @@ pub(crate) fn command(
     command
 }
 
-/// What a line of the writer acknowledges: the id and its revision.
+/// The id and revision in a line that acknowledges a write.
 pub(crate) fn acknowledged(line: &str) -> Option<(String, Rev)> {
     let (id, rev) = line.strip_prefix("ack ")?.split_once(' ')?;
     Some((id.to_owned(), Rev::parse(rev).unwrap()))
 }
 
-/// As a child it does what it is told; alone it checks itself on a small scale.
+/// With [`FILE`] set, this is the writing process. Otherwise it is a short test of the writer itself.
 #[tokio::test(flavor = "multi_thread")]
 async fn it_writes_and_acknowledges() {
     let told = |name: &str| std::env::var(name).ok();
@@ -83,7 +83,7 @@ async fn it_writes_and_acknowledges() {
         let store = Embedded::open(Path::new(&file), Settings::default()).unwrap();
         let tasks = told(TASKS).unwrap().parse().unwrap();
         let writes = told(WRITES).map_or(usize::MAX, |writes| writes.parse().unwrap());
-        // Not `println!`: what the harness captures is not written when it is said.
+        // Not `println!`: the test harness may capture and delay it.
         let say = |line: String| std::io::stdout().write_all(line.as_bytes()).unwrap();
         write(store, tasks, &told(PREFIX).unwrap(), writes, say).await;
         return;
@@ -142,7 +142,7 @@ async fn write(
     }
 }
 
-/// A document that one task alone writes.
+/// A document that only one task writes.
 struct Own {
     id: String,
     rev: Option<Rev>,
@@ -160,7 +160,7 @@ impl Own {
         (self.id.clone(), rev)
     }
 
-    /// There now, gone the next time.
+    /// Creates the document if it is deleted, and deletes it otherwise.
     async fn flip(&mut self, store: &Embedded, db: &DbName, body: Value) -> (String, Rev) {
         match self.rev.take() {
             None => self.update(store, db, body).await,

@@ -1,4 +1,5 @@
-//! Changes that meet other changes: what another program wrote meanwhile is neither hidden nor lost.
+//! Changes to groups while another program changes them too. Its writes must be visible and must not get
+//! lost.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Place, object, scope, soon};
 
-/// Writes a document on its newest revision, past the domain.
+/// Sets a member of a stored document directly in the store, as another program would.
 async fn write_over(place: &Place, access: &AccountAccess, id: &str, member: (&str, Value)) {
     let id = DocId::parse(id).unwrap();
     let stored = place.store.fetch(access.db(), &id, soon()).await.unwrap();
@@ -35,7 +36,7 @@ async fn what_another_program_wrote_is_seen_at_once() {
     write_over(&place, &access, "g", ("name", json!("after"))).await;
     let group = place.groups.fetch(&scope(&access), "g").await.unwrap();
     assert_eq!(group.document().to_object().unwrap()["name"], "after");
-    // A change begins with it, and is no conflict.
+    // A patch starts from the new content, so it does not conflict.
     let draft = place.groups.prepare_patch(&scope(&access), "g", json!({"x": 1})).await.unwrap();
     let saved = place.groups.update(&scope(&access), draft).await.unwrap();
     assert_eq!((&saved.public["name"], &saved.public["x"]), (&json!("after"), &json!(1)));
@@ -61,7 +62,10 @@ async fn a_deletion_deletes_the_newest_content() {
     let read = place.groups.fetch(&scope(&access), "g").await.unwrap();
     write_over(&place, &access, "g", ("edited", json!(true))).await;
     let refused = place.groups.remove(&scope(&access), read.clone(), Deletion::Soft, true).await;
-    assert!(matches!(refused, Err(GroupsError::Conflict)), "who names a revision means it: {refused:?}");
+    assert!(
+        matches!(refused, Err(GroupsError::Conflict)),
+        "the caller insisted on the old revision: {refused:?}"
+    );
     let answered = place.groups.remove(&scope(&access), read, Deletion::Soft, false).await.unwrap();
     assert_eq!(answered.document().to_object().unwrap()["edited"], true);
     let left = stored(&place, &access, "g").await;

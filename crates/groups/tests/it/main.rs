@@ -1,4 +1,4 @@
-//! Groups on an embedded store: listings against a model, and changes that meet other changes.
+//! Tests of groups on an embedded store: listings compared with a model, and concurrent changes.
 
 #![allow(
     clippy::unwrap_used,

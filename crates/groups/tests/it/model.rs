@@ -1,5 +1,5 @@
-//! What a listing must answer, by the simplest means: all documents in a map, filters spelled out one
-//! by one. It shares no code with the filters and cursors that it judges.
+//! A simple model of listings. It keeps all documents in a map and implements each filter directly. It shares
+//! no code with the filters and cursors that the tests check.
 
 use std::collections::BTreeMap;
 
@@ -14,10 +14,10 @@ use crate::support::object;
 /// The user whose groups are listed.
 pub(crate) const USER: &str = "user1";
 
-/// Documents by their ids. Strings sort by bytes, as the embedded store does it.
+/// Documents by id. Strings sort by bytes, as in the embedded store.
 pub(crate) type Docs = BTreeMap<String, Map<String, Value>>;
 
-/// A condition of the model.
+/// A filter in the model.
 #[derive(Clone, Debug)]
 pub(crate) enum Condition {
     Is(&'static str, String),
@@ -31,7 +31,7 @@ pub(crate) enum Condition {
 }
 
 impl Condition {
-    /// The pair in the query string that asks for it.
+    /// The pair in the query string for this filter.
     fn pair(&self) -> (String, String) {
         let (key, value) = match self {
             Self::Is(member, value) => (format!("filter_{member}"), value.clone()),
@@ -61,7 +61,7 @@ impl Condition {
     }
 }
 
-/// A value's text; an object has none.
+/// The text of a value. An object has none.
 fn text(value: Option<&Value>) -> Option<String> {
     match value {
         None => Some(String::new()),
@@ -85,7 +85,7 @@ fn is_something(value: Option<&Value>) -> bool {
     value.is_some_and(|value| !empty.contains(value))
 }
 
-/// A listing to ask for.
+/// The parameters of a random listing.
 #[derive(Clone, Debug)]
 pub(crate) struct Asked {
     pub(crate) of_user: bool,
@@ -97,7 +97,7 @@ pub(crate) struct Asked {
 }
 
 impl Asked {
-    /// The same in the domain's terms.
+    /// The same listing as a `ListQuery`.
     pub(crate) fn query(&self) -> ListQuery {
         let pairs: Vec<_> = self.conditions.iter().map(Condition::pair).collect();
         let pairs: Vec<_> =
@@ -112,7 +112,7 @@ impl Asked {
         }
     }
 
-    /// The pages that it must have: ids, and where the next begins.
+    /// The expected pages: the ids, and the start key of the next page.
     pub(crate) fn pages(&self, docs: &Docs) -> Vec<(Vec<String>, Option<String>)> {
         let page_size = usize::try_from(self.page_size).unwrap();
         let mut pages = vec![(Vec::new(), None)];
@@ -129,7 +129,7 @@ impl Asked {
         pages
     }
 
-    /// The rows of the view in range and order, and whether the filters keep them.
+    /// The rows of the view, in order. The flag says whether the row passes the filters.
     fn rows(&self, docs: &Docs) -> Vec<(String, bool)> {
         let is_listed = |doc: &Map<String, Value>| {
             let is_group = doc.get("pvt_type") == Some(&json!("group")) && !doc.contains_key("pvt_deleted");
@@ -150,13 +150,14 @@ impl Asked {
     }
 }
 
-/// Ids that sort close to each other, with letters that other orders than bytes' would mix. None is
-/// `0`, which would mean none.
+/// Similar ids, with letters that other orderings than bytes would sort differently. The id `0` is not among
+/// them, because it would mean that no id was given.
 pub(crate) fn id() -> impl Strategy<Value = String> {
     "[a-cB~é1][a-b0]{0,3}"
 }
 
-/// Documents of an account: groups mostly, of the user or not, with members that filters ask for.
+/// The documents of an account. Most are groups, some of them with the user, and they have members to filter
+/// by.
 pub(crate) fn docs(most: usize) -> impl Strategy<Value = Docs> {
     btree_map(id(), doc(), 0..most)
 }
@@ -200,7 +201,7 @@ fn member() -> impl Strategy<Value = Value> {
     ]
 }
 
-/// A condition that a random document satisfies often enough.
+/// A filter that random documents match often enough.
 fn condition() -> impl Strategy<Value = Condition> {
     let member = || prop_oneof![Just("kind"), Just("note")];
     let value =
@@ -217,7 +218,7 @@ fn condition() -> impl Strategy<Value = Condition> {
     ]
 }
 
-/// Any listing.
+/// A random listing.
 pub(crate) fn asked() -> impl Strategy<Value = Asked> {
     let page_size = prop_oneof![4 => 1_u64..6, 1 => 6_u64..60, 1 => Just(u64::MAX)];
     (any::<bool>(), any::<bool>(), page_size, option::of(id()), option::of(id()), vec(condition(), 0..3))

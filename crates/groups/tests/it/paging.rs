@@ -1,5 +1,5 @@
-//! Pages, joined, are the listing: nothing twice, nothing missing, whatever is asked for and whatever
-//! is created and deleted in between.
+//! The joined pages must be the whole listing, without gaps or duplicates. This must hold for any query, and
+//! while groups are created and deleted between pages.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,21 +13,21 @@ use serde_json::json;
 use crate::model::{Asked, Docs, USER, asked, docs, id};
 use crate::support::{Place, object, runtime, scope};
 
-/// Enough pages for any listing here.
+/// More pages than any listing in these tests has.
 const MOST_PAGES: usize = 500;
 
 fn runner(cases: u32) -> TestRunner {
     TestRunner::new(ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() })
 }
 
-/// All pages of a listing, following the keys that it answers.
+/// All pages of a listing. Each page is requested with the start key from the one before.
 async fn pages(place: &Place, access: &AccountAccess, asked: &Asked) -> Vec<(Vec<String>, Option<String>)> {
     let mut query = asked.query();
     let mut pages = Vec::new();
     loop {
         let (ids, next) = place.page(access, query.clone()).await;
         pages.push((ids, next.clone()));
-        assert!(pages.len() < MOST_PAGES, "it ends: {asked:?}");
+        assert!(pages.len() < MOST_PAGES, "the listing never ends: {asked:?}");
         match next {
             Some(next) => query.start_key = Some(next),
             None => return pages,
@@ -71,7 +71,7 @@ fn a_listing_without_pages_is_the_pages_joined() {
     runner(32).run(&(docs(40), asked()), property).unwrap();
 }
 
-/// A filter that keeps little makes the cursor read several batches for one page.
+/// Few groups match the filter, so the cursor must read several batches for one page.
 #[test]
 fn a_page_is_filled_across_many_rows_that_a_filter_leaves_out() {
     let runtime = runtime();
@@ -98,7 +98,7 @@ fn a_page_is_filled_across_many_rows_that_a_filter_leaves_out() {
     });
 }
 
-/// What somebody else does between two pages.
+/// What another client does between two pages: each id with `true` to delete it or `false` to create it.
 type Steps = Vec<(String, bool)>;
 
 #[test]
@@ -120,9 +120,9 @@ fn groups_that_are_there_all_along_appear_once_whatever_comes_and_goes() {
                 if !ascending {
                     wanted.reverse();
                 }
-                assert_eq!(order, wanted, "those that were there all along: {steps:?}");
+                assert_eq!(order, wanted, "every kept group appears, in order: {steps:?}");
                 let distinct: BTreeSet<_> = seen.iter().collect();
-                assert_eq!(distinct.len(), seen.len(), "nothing twice: {seen:?}");
+                assert_eq!(distinct.len(), seen.len(), "no group appears twice: {seen:?}");
             });
             Ok(())
         };
@@ -155,10 +155,10 @@ async fn pages_while_others_work(
                 let Ok(group) = place.groups.fetch(&scope(access), id).await else { continue };
                 place.groups.remove(&scope(access), group, Deletion::Hard, false).await.unwrap();
             } else {
-                // It may be there already.
+                // The group may exist already.
                 let _ = place.create(access, group(id)).await;
             }
         }
     }
-    panic!("it ends: {asked:?}")
+    panic!("the listing never ends: {asked:?}")
 }

@@ -1,4 +1,4 @@
-//! An embedded store with a caller who may touch every account in it, and accounts made on the way.
+//! An embedded store, and a caller who may use every account in it. Tests create their own accounts.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,15 +11,15 @@ use embedded::{Durability, Embedded, Settings};
 use groups::{Cursor, Groups, GroupsError, ListQuery, Scope, Stamp};
 use serde_json::{Map, Value};
 
-/// Nothing here takes so long.
+/// Longer than any call in these tests takes.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The deadline of a call that will be answered.
+/// A deadline that no call in these tests should reach.
 pub(crate) fn soon() -> Deadline {
     Deadline::after(PATIENCE)
 }
 
-/// A store, and the caller who is its master.
+/// A store, and a caller from its master account.
 pub(crate) struct Place {
     _folder: tempfile::TempDir,
     pub(crate) store: Arc<Embedded>,
@@ -29,7 +29,7 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// Sets up a store, and proves who is asking with a token of its own.
+    /// Creates a store with a master account, and authenticates as that account.
     pub(crate) async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let settings = Settings { durability: Durability::Normal, ..Settings::default() };
@@ -42,7 +42,7 @@ impl Place {
         Self { _folder: folder, store, groups, authenticator, master }
     }
 
-    /// A new account, open to the caller.
+    /// Creates an account and returns the proof that the caller may use it.
     pub(crate) async fn account(&self) -> AccountAccess {
         let id = create_account(&*self.store, &named("alpha"), soon()).await.unwrap();
         let account = self.authenticator.load_account(&id, soon()).await.unwrap().unwrap();
@@ -50,7 +50,7 @@ impl Place {
         self.authenticator.authorise(&self.master, &account, asked, soon()).await.unwrap()
     }
 
-    /// Writes documents past the domain, as another program would.
+    /// Writes documents directly to the store, as another program would.
     pub(crate) async fn write(&self, access: &AccountAccess, docs: &BTreeMap<String, Map<String, Value>>) {
         let draft = |(id, body): (&String, &Map<String, Value>)| Draft {
             id: DocId::parse(id).unwrap(),
@@ -73,12 +73,12 @@ impl Place {
         self.groups.create(&scope(access), new).await
     }
 
-    /// Begins a listing.
+    /// Starts a listing.
     pub(crate) async fn list(&self, access: &AccountAccess, list: ListQuery) -> Result<Cursor, GroupsError> {
         self.groups.list(&scope(access), list, PATIENCE).await
     }
 
-    /// One page: the ids on it, and where the next begins.
+    /// Reads one page. Returns its ids and the start key of the next page.
     pub(crate) async fn page(
         &self,
         access: &AccountAccess,
@@ -98,13 +98,13 @@ fn named(name: &str) -> NewAccount<'_> {
     NewAccount { name, realm: None, parent: None }
 }
 
-/// What a request brings to the domain.
+/// The scope of a request that uses `access`.
 pub(crate) fn scope(access: &AccountAccess) -> Scope<'_> {
     let stamp = Stamp { access, request_id: "r", now: kazoo::Time::now() };
     Scope { stamp, deadline: soon() }
 }
 
-/// A runtime for the async calls of a property.
+/// A runtime for the async calls in property tests.
 pub(crate) fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
 }
@@ -113,6 +113,6 @@ pub(crate) fn runtime() -> tokio::runtime::Runtime {
 pub(crate) fn object(value: Value) -> Map<String, Value> {
     match value {
         Value::Object(object) => object,
-        other => panic!("{other} is no object"),
+        other => panic!("{other} is not an object"),
     }
 }

@@ -1,4 +1,5 @@
-//! The same verdict as the `jsonschema` crate, on documents near the schema.
+//! Compares our results with those of the crate `jsonschema`, on random documents that almost match the
+//! schema.
 
 use std::collections::BTreeSet;
 
@@ -36,7 +37,7 @@ fn object(
     proptest::collection::btree_map(keys, value, 0..6).prop_map(|members| members.into_iter().collect())
 }
 
-/// The places and keywords that the reference finds broken.
+/// The paths and keywords of the violations that `jsonschema` finds.
 fn reference(schema: &str, document: &Value) -> BTreeSet<(String, String)> {
     let schema: Value = serde_json::from_str(schema).unwrap();
     let validator = jsonschema::options().with_draft(Draft::Draft4).build(&schema).unwrap();
@@ -65,7 +66,7 @@ fn ours(schema: &str, document: &Map<String, Value>) -> (BTreeSet<(String, Strin
     for (path, rules) in violations.as_object().unwrap() {
         found.extend(rules.as_object().unwrap().keys().map(|rule| (path.clone(), rule.clone())));
     }
-    // The reference sees the document with the same defaults.
+    // `jsonschema` fills in no defaults, so it checks the document with ours filled in.
     (found, Value::Object(members))
 }
 
@@ -76,19 +77,19 @@ fn check(schema: &str, document: &Map<String, Value>) {
 
 proptest! {
     #[test]
-    fn groups_are_judged_alike(document in object("name|endpoints|flags|music_on_hold|x", value())) {
+    fn groups_give_the_same_violations(document in object("name|endpoints|flags|music_on_hold|x", value())) {
         check(include_str!("../../../../schemas/groups.json"), &document);
     }
 
     #[test]
-    fn logins_with_credentials_are_judged_alike(
+    fn logins_with_credentials_give_the_same_violations(
         document in object("credentials|method|account_realm|account_name|phone_number|x", value()),
     ) {
         check(include_str!("../../../../schemas/user_auth.json"), &document);
     }
 
     #[test]
-    fn logins_with_a_key_are_judged_alike(document in object("api_key|x|y", value())) {
+    fn logins_with_a_key_give_the_same_violations(document in object("api_key|x|y", value())) {
         check(include_str!("../../../../schemas/api_auth.json"), &document);
     }
 }

@@ -1,4 +1,4 @@
-//! Validation from outside: Kazoo's words, and the same verdicts as another validator.
+//! Tests of Kazoo's messages, and comparisons with another validator.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on must stop, and says why")]
 

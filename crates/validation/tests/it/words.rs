@@ -1,4 +1,4 @@
-//! Each rule in Kazoo's words.
+//! Checks Kazoo's message for each rule.
 
 use serde_json::{Value, json};
 use validation::Schema;
@@ -47,7 +47,7 @@ fn lengths_are_counted_in_characters() {
 }
 
 #[test]
-fn types_are_named_and_a_null_is_of_none() {
+fn a_wrong_type_is_reported_and_null_matches_no_type() {
     let groups = Schema::groups();
     for value in [json!(5), json!(null), json!(true), json!(["a"]), json!({"a": 1})] {
         check(&groups, json!({"name": value}), json!({"name": wrong_type("string", value)}));
@@ -91,7 +91,7 @@ fn all_violations_come_at_once() {
 }
 
 #[test]
-fn defaults_are_filled_in_and_unknown_members_are_left_alone() {
+fn defaults_are_filled_in_and_unknown_members_stay() {
     let Value::Object(mut members) = json!({"zeta": null, "name": "x", "n": [1.0, {}]}) else {
         unreachable!()
     };
@@ -111,7 +111,7 @@ fn a_login_with_credentials_is_checked() {
     check(&schema, json!({"credentials": "x", "method": "sha1"}), json!({"method": {"enum": other}}));
     let pattern = r"^[.\w_-]+$";
     let message = format!("Failed to match pattern '{pattern}'");
-    // Erlang's classes know ASCII alone.
+    // Erlang's `\w` matches only ASCII.
     for realm in ["a b c", "müller"] {
         let form = json!({"message": message, "target": pattern, "value": realm});
         check(
@@ -124,7 +124,7 @@ fn a_login_with_credentials_is_checked() {
 }
 
 #[test]
-fn a_login_with_a_key_takes_nothing_else() {
+fn a_login_with_a_key_allows_no_other_members() {
     let key = "k".repeat(64);
     let surplus = json!({
         "message": "Strict checking of data is enabled; only include schema-defined properties",
