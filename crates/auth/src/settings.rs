@@ -1,4 +1,4 @@
-//! What authentication is told by whoever runs it.
+//! The settings of authentication.
 
 use std::time::Duration;
 

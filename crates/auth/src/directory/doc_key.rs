@@ -1,4 +1,4 @@
-//! What the memory of documents is keyed by.
+//! The keys of the memory of documents.
 
 use std::sync::{Arc, LazyLock};
 

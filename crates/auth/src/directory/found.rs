@@ -2,7 +2,7 @@
 
 use datastore::Result;
 
-/// What is absent is no failure.
+/// Turns the errors that say that something is absent into `None`.
 pub(crate) fn if_found<T>(answer: Result<T>) -> Result<Option<T>> {
     match answer {
         Ok(found) => Ok(Some(found)),

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use crate::secret::Secret;
 
-/// What a user, device or account that is not deleted says about tokens in its name.
+/// The members of a user, device or account that tokens in its name depend on.
 pub(crate) struct Identity {
     pub(crate) secret: Option<Secret>,
     pub(crate) priv_level: Option<String>,

@@ -23,7 +23,7 @@ const MAX_BUCKETS: u64 = 65_536;
 #[error("too many requests")]
 pub struct Empty;
 
-/// Whose bucket it is: that of a client at one account.
+/// The key of a bucket: a client at one account.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Client {
     /// The client's address, if the connection has one.

@@ -121,7 +121,7 @@ impl RateLimits {
         of_account.or_else(|| at(of_all, &[verb])).or_else(|| at(of_all, &[])).unwrap_or(default)
     }
 
-    /// Who the client is: the peer, or the address that a believed proxy names. `forwarded_for` holds the
+    /// The client's address: the peer's, or the one that a believed proxy names. `forwarded_for` holds the
     /// lines of `X-Forwarded-For`. Each proxy appends the address that it got the request from, so the last
     /// address that is not a proxy's is the client. A client can invent everything before it. Of an IPv6
     /// address only the network (/64) counts, since a client usually owns all addresses in it.

@@ -1,4 +1,4 @@
-//! What clients are told about the account that they are logged in to.
+//! The description of an account for the clients that are logged in to it.
 
 use datastore::{Deadline, Result};
 use futures::future;
@@ -16,7 +16,7 @@ pub(super) struct ClusterSettings {
     cluster_id: String,
 }
 
-/// What a description is made from.
+/// The parts of a description.
 pub(super) struct Described<'a> {
     pub(super) account_id: &'a AccountId,
     pub(super) owner_id: Option<&'a str>,

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use crate::directory::{Directory, Identity};
 use crate::verify::{SYSTEM_SECRET, mint, sign_identity};
 
-/// What a new token is to say.
+/// The content of a new token.
 pub(super) struct NewToken<'a> {
     pub(super) account_id: &'a AccountId,
     pub(super) owner_id: Option<&'a str>,
@@ -21,7 +21,7 @@ pub(super) struct NewToken<'a> {
     pub(super) expires_at: Option<Time>,
 }
 
-/// What a token is signed with.
+/// The secrets that sign a token.
 pub(super) struct Signing {
     config: Config,
     /// The user, or for an account's own token the account; none if it is not there.
