@@ -1,4 +1,4 @@
-//! A document as stored text, and a draft of one to be written.
+//! Documents: one as the store holds it, and a draft of one that is about to be written.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -13,8 +13,8 @@ use crate::{Cause, DocId, Result, Rev, StoreError};
 
 /// A document: its id, its revision, and the JSON text that the store holds.
 ///
-/// The text is the whole object, `_id` and `_rev` in it. Who needs values asks for them; who only
-/// forwards copies slices. Cloning copies no text.
+/// The text is the whole object, with `_id` and `_rev`. It is parsed only when a caller asks for values, so
+/// forwarding a document copies bytes. A clone shares the text.
 #[derive(Clone, Debug)]
 pub struct Document {
     id: DocId,
@@ -29,10 +29,10 @@ impl Document {
         Self { id, rev, text: text.into() }
     }
 
-    /// The document that a JSON object with `_id` and `_rev` is.
+    /// Reads a document from the text of a JSON object with `_id` and `_rev`.
     ///
     /// # Errors
-    /// `Corrupt` where it is no such object.
+    /// `Corrupt` if the text is not such an object.
     pub fn from_text(text: impl Into<Arc<str>>) -> Result<Self> {
         let text = text.into();
         let (mut id, mut rev) = (None, None);
@@ -70,17 +70,25 @@ impl Document {
     /// The top-level members in stored order, each value as its JSON text.
     ///
     /// # Errors
-    /// `Corrupt` where the text is no JSON object.
+    /// `Corrupt` if the text is not a JSON object.
     pub fn members(&self) -> Result<Members<'_>> {
         members_of(&self.text)
     }
 
-    /// The whole document as a value; of a key that stands twice the first counts, as Kazoo reads it.
+    /// Parses the whole document. If a key occurs twice, its first value counts, as in Kazoo.
     ///
     /// # Errors
-    /// `Corrupt` where the text is no JSON object.
+    /// `Corrupt` if the text is not a JSON object.
     pub fn to_object(&self) -> Result<Map<String, Value>> {
         json::parse_stored_object(&self.text).map_err(|error| corrupt_text(&self.id, error))
+    }
+
+    /// Parses the value of one of the document's [members](Self::members).
+    ///
+    /// # Errors
+    /// `Corrupt` if the value cannot be read, for instance because it is nested too deep.
+    pub fn parse_member(&self, value: &RawValue) -> Result<Value> {
+        json::parse_stored(value.get()).map_err(|error| corrupt_text(&self.id, error))
     }
 }
 
@@ -93,7 +101,7 @@ fn members_of(text: &str) -> Result<Members<'_>> {
         .map_err(|error| StoreError::Corrupt(Cause::with_source("a document is not a JSON object", error)))
 }
 
-/// The top-level members of an object, in order, values unparsed.
+/// The top-level members of an object in their order. The values are not parsed.
 #[derive(Debug)]
 pub struct Members<'a>(pub Vec<(Cow<'a, str>, &'a RawValue)>);
 
@@ -121,7 +129,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
     }
 }
 
-/// A key that is borrowed where it holds no escapes: `Cow` itself would always be copied.
+/// A key that is borrowed if it has no escapes. Serde's own `Cow` would always copy it.
 struct Key<'a>(Cow<'a, str>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Key<'a> {
@@ -148,15 +156,15 @@ impl<'de: 'a, 'a> Deserialize<'de> for Key<'a> {
     }
 }
 
-/// A document to be written.
+/// A document that is about to be written.
 #[derive(Clone, Debug)]
 pub struct Draft {
-    /// Its id.
+    /// The document's id.
     pub id: DocId,
-    /// The revision that it replaces; none for a document that must not exist yet.
+    /// The revision to replace. `None` means that the document must not exist yet.
     pub base: Option<Rev>,
-    /// Its members. `_id` and `_rev` in it are ignored in favour of `id` and `base`; of the other
-    /// members that begin with `_`, a store takes `_attachments` alone and finds any other `Invalid`.
+    /// The members. `_id` and `_rev` are ignored: `id` and `base` count. A store accepts `_attachments`,
+    /// and refuses every other member whose name begins with `_` as `Invalid`.
     pub body: Map<String, Value>,
 }
 

@@ -44,12 +44,21 @@ pub fn parse(text: &[u8]) -> Result<Value, JsonError> {
     Reader::new(text, Duplicates::Refuse).read()
 }
 
-/// Reads an object that is stored already: of a key that stands twice the first counts, as Kazoo reads it.
+/// Reads a value from a stored document. If a key occurs twice in an object, its first value counts, as in
+/// Kazoo.
+///
+/// # Errors
+/// [`JsonError`], the first that is met.
+pub fn parse_stored(text: &str) -> Result<Value, JsonError> {
+    Reader::new(text.as_bytes(), Duplicates::FirstWins).read()
+}
+
+/// Reads a stored object, with the rule of [`parse_stored`] for keys that occur twice.
 ///
 /// # Errors
 /// [`JsonError`], the first that is met.
 pub fn parse_stored_object(text: &str) -> Result<Map<String, Value>, JsonError> {
-    match Reader::new(text.as_bytes(), Duplicates::FirstWins).read()? {
+    match parse_stored(text)? {
         Value::Object(object) => Ok(object),
         _ => Err(JsonError::NotAnObject),
     }

@@ -2,7 +2,7 @@
 //! private ones.
 
 use auth::AccountAccess;
-use datastore::{Document, Members, Rev, json};
+use datastore::{DocId, Document, Members, Rev, json};
 use kazoo::{Kind, Time, is_deleted, is_private, search_name};
 use serde_json::{Map, Value};
 
@@ -43,12 +43,6 @@ impl StoredGroup {
         &self.document
     }
 
-    /// The document, with its private members.
-    #[must_use]
-    pub fn into_document(self) -> Document {
-        self.document
-    }
-
     /// The group as its clients see it: the JSON text of its public members with commas between them, the
     /// id last, without the enclosing braces.
     #[must_use]
@@ -64,13 +58,30 @@ fn public_text(document: &Document, members: &Members<'_>) -> String {
         if key == "id" || (is_private(key) && key != "_read_only") {
             continue;
         }
-        push_json(&mut text, key);
-        text.push(':');
-        text.push_str(value.get());
-        text.push(',');
+        push_member(&mut text, key, value.get());
     }
+    finish_with_id(text, document.id())
+}
+
+/// The same text for public members that are about to be stored. `public` has no id.
+pub(crate) fn text_of_public(public: &Map<String, Value>, id: &DocId) -> String {
+    let mut text = String::new();
+    for (key, value) in public {
+        push_member(&mut text, key, &value.to_string());
+    }
+    finish_with_id(text, id)
+}
+
+fn push_member(text: &mut String, key: &str, value: &str) {
+    push_json(text, key);
+    text.push(':');
+    text.push_str(value);
+    text.push(',');
+}
+
+fn finish_with_id(mut text: String, id: &DocId) -> String {
     text.push_str("\"id\":");
-    push_json(&mut text, document.id().as_str());
+    push_json(&mut text, id.as_str());
     text
 }
 
@@ -102,9 +113,28 @@ pub(crate) fn public_members(object: Map<String, Value>) -> Map<String, Value> {
     object.into_iter().filter(|(key, _)| !is_private(key) && key != "id").collect()
 }
 
-/// The private members of a stored document, without the store's `_id` and `_rev`.
-pub(crate) fn private_members(object: Map<String, Value>) -> Map<String, Value> {
-    object.into_iter().filter(|(key, _)| is_private(key) && key != "_id" && key != "_rev").collect()
+/// The private members of a stored document, without the store's `_id` and `_rev`. Public values are not
+/// parsed.
+pub(crate) fn private_members(document: &Document) -> datastore::Result<Map<String, Value>> {
+    let mut private = Map::new();
+    for (key, value) in document.members()?.0 {
+        if is_kept_private(&key) && !private.contains_key(&*key) {
+            let value = document.parse_member(value)?;
+            private.insert(key.into_owned(), value);
+        }
+    }
+    Ok(private)
+}
+
+/// Splits a stored document into its public members, without the id, and its private ones, without the
+/// store's `_id` and `_rev`.
+pub(crate) fn split(object: Map<String, Value>) -> (Map<String, Value>, Map<String, Value>) {
+    let (private, public): (Map<_, _>, Map<_, _>) = object.into_iter().partition(|(key, _)| is_private(key));
+    (public_members(public), private.into_iter().filter(|(key, _)| is_kept_private(key)).collect())
+}
+
+fn is_kept_private(key: &str) -> bool {
+    is_private(key) && key != "_id" && key != "_rev"
 }
 
 /// Whether a stored document is a group and not deleted. A document without `pvt_type` counts as a group, as

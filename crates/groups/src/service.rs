@@ -42,16 +42,19 @@ pub struct NewGroup {
 
 /// A change to a stored group that is valid but not stored yet.
 #[derive(Clone, Debug)]
-pub struct Draft {
-    stored: Document,
+pub struct Change {
+    id: DocId,
+    base: Rev,
     public: Map<String, Value>,
+    /// The private members as they are stored.
+    private: Map<String, Value>,
 }
 
-impl Draft {
+impl Change {
     /// The revision that the change is based on.
     #[must_use]
     pub fn base(&self) -> &Rev {
-        self.stored.rev()
+        &self.base
     }
 }
 
@@ -62,8 +65,8 @@ pub struct Saved {
     pub id: DocId,
     /// The new revision.
     pub rev: Rev,
-    /// The public members, including the id.
-    pub public: Map<String, Value>,
+    /// The group as its clients see it, in the form of [`StoredGroup::into_public_members`].
+    pub public_members: String,
 }
 
 /// How to delete a group.
@@ -73,6 +76,15 @@ pub enum Deletion {
     Soft,
     /// Delete the document, so that only the store's tombstone remains.
     Hard,
+}
+
+/// What a deletion does if the group has changed since it was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IfChanged {
+    /// Read the new content and delete that.
+    DeleteNewest,
+    /// Refuse with `Conflict`.
+    Refuse,
 }
 
 /// The groups of the accounts in a store.
@@ -115,11 +127,10 @@ impl Groups {
     /// # Errors
     /// `Conflict` if the id is in use, even by a soft-deleted group.
     pub async fn create(&self, scope: &Scope<'_>, group: NewGroup) -> Result<Saved, GroupsError> {
-        let NewGroup { id, public } = group;
-        let mut body = public.clone();
+        let NewGroup { id, public: mut body } = group;
+        let public_members = document::text_of_public(&body, &id);
         scope.stamp.mark_new(&mut body);
-        scope.stamp.mark_saved(&mut body);
-        self.save(scope, id, None, body, public).await
+        self.save(scope, datastore::Draft { id, base: None, body }, public_members).await
     }
 
     /// Reads a live group.
@@ -140,10 +151,14 @@ impl Groups {
         scope: &Scope<'_>,
         id: &str,
         data: Value,
-    ) -> Result<Draft, GroupsError> {
+    ) -> Result<Change, GroupsError> {
         let public = self.validated(data).map_err(GroupsError::Invalid)?;
-        let stored = self.fetch(scope, id).await?.into_document();
-        Ok(Draft { stored, public })
+        let stored = self.fetch_any(scope, id).await?;
+        if !document::is_live_group(&document::kind_members(&stored.members()?)) {
+            return Err(not_found(id));
+        }
+        let private = document::private_members(&stored)?;
+        Ok(Change { id: stored.id().clone(), base: stored.rev().clone(), public, private })
     }
 
     /// Merges a client's patch into a group and validates the result. If the group does not exist, the patch
@@ -156,7 +171,7 @@ impl Groups {
         scope: &Scope<'_>,
         id: &str,
         data: Value,
-    ) -> Result<Draft, GroupsError> {
+    ) -> Result<Change, GroupsError> {
         // crossbar merges into any document with this id. It checks the type only after validation.
         let found = match self.fetch_any(scope, id).await {
             Ok(stored) => {
@@ -171,30 +186,30 @@ impl Groups {
             return Err(not_found(id));
         };
         let is_group = document::is_live_group(&object);
+        let (public, private) = document::split(object);
         let merged = match data {
-            Value::Object(patch) => {
-                Value::Object(merge(document::public_members(object), document::public_members(patch)))
-            }
+            Value::Object(patch) => Value::Object(merge(public, document::public_members(patch))),
             other => other,
         };
         let public = self.validated(merged).map_err(GroupsError::Invalid)?;
-        if is_group { Ok(Draft { stored, public }) } else { Err(not_found(id)) }
+        if !is_group {
+            return Err(not_found(id));
+        }
+        Ok(Change { id: stored.id().clone(), base: stored.rev().clone(), public, private })
     }
 
     /// Stores a prepared change.
     ///
     /// # Errors
     /// `Conflict` if the group has changed since the change was prepared.
-    pub async fn update(&self, scope: &Scope<'_>, draft: Draft) -> Result<Saved, GroupsError> {
-        let Draft { stored, public } = draft;
-        let mut body = public.clone();
-        body.extend(document::private_members(stored.to_object()?));
-        scope.stamp.mark_saved(&mut body);
-        self.save(scope, stored.id().clone(), Some(stored.rev().clone()), body, public).await
+    pub async fn update(&self, scope: &Scope<'_>, change: Change) -> Result<Saved, GroupsError> {
+        let Change { id, base, public: mut body, private } = change;
+        let public_members = document::text_of_public(&body, &id);
+        body.extend(private);
+        self.save(scope, datastore::Draft { id, base: Some(base), body }, public_members).await
     }
 
-    /// Deletes a group and returns its last content. If another request changes the group first, the new
-    /// content is read and deleted, unless the caller insists on the revision of `group`.
+    /// Deletes a group and returns its last content.
     ///
     /// # Errors
     /// `NotFound` or `Conflict`.
@@ -203,12 +218,12 @@ impl Groups {
         scope: &Scope<'_>,
         group: StoredGroup,
         deletion: Deletion,
-        insists_on_revision: bool,
+        if_changed: IfChanged,
     ) -> Result<StoredGroup, GroupsError> {
         let mut group = group;
         for _ in 0..DELETE_ATTEMPTS {
             match self.remove_once(scope, group.document(), deletion).await {
-                Err(GroupsError::Conflict) if !insists_on_revision => {
+                Err(GroupsError::Conflict) if if_changed == IfChanged::DeleteNewest => {
                     group = self.fetch(scope, group.document().id().as_str()).await?;
                 }
                 Err(error) => return Err(error),
@@ -274,18 +289,17 @@ impl Groups {
         document.map_err(|error| GroupsError::about(id, error))
     }
 
+    /// Stamps and stores a document. `public_members` is what its clients will see of it.
     async fn save(
         &self,
         scope: &Scope<'_>,
-        id: DocId,
-        base: Option<Rev>,
-        body: Map<String, Value>,
-        mut public: Map<String, Value>,
+        mut draft: datastore::Draft,
+        public_members: String,
     ) -> Result<Saved, GroupsError> {
-        let draft = datastore::Draft { id: id.clone(), base, body };
+        scope.stamp.mark_saved(&mut draft.body);
+        let id = draft.id.clone();
         let rev = self.store.save(scope.access().db(), draft, scope.deadline).await?;
-        public.insert("id".to_owned(), json!(id.as_str()));
-        Ok(Saved { id, rev, public })
+        Ok(Saved { id, rev, public_members })
     }
 
     /// Fills in defaults, validates a client's data, and returns its public members.

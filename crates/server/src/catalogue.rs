@@ -51,6 +51,8 @@ pub(crate) enum Refusal {
     Store(StoreError),
     /// The store failed while it looked for an account, or for what tokens are checked with.
     StoreWhileIdentifying(StoreError),
+    /// The answer to a read would be larger than this many bytes.
+    AnswerTooLarge { limit: usize },
     /// Something here is broken.
     Broken(&'static str),
 }
@@ -187,6 +189,13 @@ impl Refusal {
                 row(500, "datastore_fault", json!({"cause": fault_word(error), "message": "unknown failure"}))
             }
             Self::StoreWhileIdentifying(_) => row(503, "datastore fatal error", nothing()),
+            Self::AnswerTooLarge { limit } => named(
+                503,
+                "answer_too_large",
+                &format!(
+                    "the answer has more than {limit} bytes: ask for it in pages, or with is_chunked=true"
+                ),
+            ),
             Self::Broken(_) => row(500, "init failed", nothing()),
         }
     }
@@ -218,5 +227,12 @@ mod tests {
         let refused = Refusal::Bare(Bare::TunnelledPreflight);
         assert_eq!(refused.headers(), [(header::ALLOW, "OPTIONS".to_owned())]);
         assert!(Refusal::Forbidden.headers().is_empty());
+    }
+
+    #[test]
+    fn an_answer_that_is_too_large_says_its_limit() {
+        let row = Refusal::AnswerTooLarge { limit: 5 }.row().unwrap();
+        let message = "the answer has more than 5 bytes: ask for it in pages, or with is_chunked=true";
+        assert_eq!((row.status, &row.data["message"]), (503, &message.into()));
     }
 }

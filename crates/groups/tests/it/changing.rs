@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use auth::AccountAccess;
 use datastore::{DocId, Store};
-use groups::{Deletion, GroupsError, ListQuery};
+use groups::{Deletion, GroupsError, IfChanged, ListQuery};
 use serde_json::{Value, json};
 
 use crate::support::{Place, object, scope, soon};
@@ -39,7 +39,8 @@ async fn what_another_program_wrote_is_seen_at_once() {
     // A patch starts from the new content, so it does not conflict.
     let draft = place.groups.prepare_patch(&scope(&access), "g", json!({"x": 1})).await.unwrap();
     let saved = place.groups.update(&scope(&access), draft).await.unwrap();
-    assert_eq!((&saved.public["name"], &saved.public["x"]), (&json!("after"), &json!(1)));
+    let shown: Value = serde_json::from_str(&format!("{{{}}}", saved.public_members)).unwrap();
+    assert_eq!((&shown["name"], &shown["x"], &shown["id"]), (&json!("after"), &json!(1), &json!("g")));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -61,12 +62,13 @@ async fn a_deletion_deletes_the_newest_content() {
     place.create(&access, json!({"id": "g", "name": "n"})).await.unwrap();
     let read = place.groups.fetch(&scope(&access), "g").await.unwrap();
     write_over(&place, &access, "g", ("edited", json!(true))).await;
-    let refused = place.groups.remove(&scope(&access), read.clone(), Deletion::Soft, true).await;
+    let refused = place.groups.remove(&scope(&access), read.clone(), Deletion::Soft, IfChanged::Refuse).await;
     assert!(
         matches!(refused, Err(GroupsError::Conflict)),
         "the caller insisted on the old revision: {refused:?}"
     );
-    let answered = place.groups.remove(&scope(&access), read, Deletion::Soft, false).await.unwrap();
+    let answered =
+        place.groups.remove(&scope(&access), read, Deletion::Soft, IfChanged::DeleteNewest).await.unwrap();
     assert_eq!(answered.document().to_object().unwrap()["edited"], true);
     let left = stored(&place, &access, "g").await;
     assert_eq!((&left["edited"], &left["pvt_deleted"]), (&json!(true), &json!(true)));
@@ -79,7 +81,7 @@ async fn an_id_stays_taken_after_a_soft_deletion_and_goes_on_after_a_hard_one() 
     for (id, deletion) in [("soft", Deletion::Soft), ("hard", Deletion::Hard)] {
         place.create(&access, json!({"id": id, "name": "n"})).await.unwrap();
         let group = place.groups.fetch(&scope(&access), id).await.unwrap();
-        place.groups.remove(&scope(&access), group, deletion, false).await.unwrap();
+        place.groups.remove(&scope(&access), group, deletion, IfChanged::DeleteNewest).await.unwrap();
         let gone = place.groups.fetch(&scope(&access), id).await;
         assert!(matches!(gone, Err(GroupsError::NotFound { .. })), "{gone:?}");
     }

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use auth::AccountAccess;
-use groups::{Deletion, ListQuery};
+use groups::{Deletion, IfChanged, ListQuery};
 use proptest::collection::vec;
 use proptest::prelude::{ProptestConfig, any};
 use proptest::test_runner::TestRunner;
@@ -153,7 +153,11 @@ async fn pages_while_others_work(
         for (id, is_deletion) in steps.next().into_iter().flatten().filter(|(id, _)| !kept.contains(id)) {
             if *is_deletion {
                 let Ok(group) = place.groups.fetch(&scope(access), id).await else { continue };
-                place.groups.remove(&scope(access), group, Deletion::Hard, false).await.unwrap();
+                place
+                    .groups
+                    .remove(&scope(access), group, Deletion::Hard, IfChanged::DeleteNewest)
+                    .await
+                    .unwrap();
             } else {
                 // The group may exist already.
                 let _ = place.create(access, group(id)).await;

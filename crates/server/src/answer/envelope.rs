@@ -137,6 +137,7 @@ impl Data {
     pub(crate) fn size_hint(&self) -> usize {
         match self {
             Self::Absent => 0,
+            // Values are small: they are the data of refusals and logins.
             Self::Value(_) => 1_024,
             Self::Object { members, .. } => members.len(),
             Self::Rows(rows) => rows.iter().map(|row| row.get().len() + 1).sum(),

@@ -20,6 +20,7 @@ use serde_json::value::RawValue;
 use self::envelope::{CHUNKED, PLAIN, Tokens, Values};
 pub(crate) use self::envelope::{Data, Paging};
 use self::headers::{Audience, Headers};
+use self::pretty::Indenter;
 use self::sink::Sink;
 use crate::catalogue::{Bare, Refusal, Row};
 use crate::request::exchange::Exchange;
@@ -29,6 +30,10 @@ const GZIP_ABOVE: usize = 300;
 
 /// About how many bytes an envelope takes without its data.
 const ENVELOPE_SIZE: usize = 1_024;
+
+/// The largest answer to a read, in bytes before compression. An answer to a write is not refused, because
+/// the write has happened; the size of the document bounds it.
+const MAX_READ_ANSWER: usize = 256_000_000;
 
 /// An answer, ready for the wire.
 pub(crate) struct Answer {
@@ -83,7 +88,8 @@ pub(crate) fn success(exchange: &Exchange<'_>, success: Success) -> Result<Answe
         values.auth_token = Some(Cow::Owned(Value::from(token)));
     }
     values.revision = revision.map(Cow::Owned);
-    let body = body(exchange, &values, &data).map_err(|_| Refusal::Broken("the answer was not written"))?;
+    let limit = if exchange.is_read() { MAX_READ_ANSWER } else { usize::MAX };
+    let body = body(exchange, &values, &data, limit).map_err(|_| Refusal::AnswerTooLarge { limit })?;
     let mut headers = Headers::of_content(exchange, "application/json");
     if let Some(location) = location {
         headers.push_text(header::LOCATION, location);
@@ -179,7 +185,7 @@ pub(crate) fn refusal(exchange: &Exchange<'_>, refusal: &Refusal, page_size: Opt
     let mut headers = Headers::of_all(exchange, Audience::OtherOrigins);
     push_own_headers(&mut headers, refusal);
     headers.push(header::CONTENT_TYPE, "application/json");
-    match body(exchange, &values, &Data::Value(data)) {
+    match body(exchange, &values, &Data::Value(data), usize::MAX) {
         Ok(body) => finish(exchange, status, headers, body),
         Err(_) => Answer { status, headers, body: Body::Empty },
     }
@@ -227,12 +233,19 @@ fn values<'a>(exchange: &'a Exchange<'_>, paging: Paging) -> Values<'a> {
     }
 }
 
-/// The bytes of a plain envelope, indented if the client wants that.
-fn body(exchange: &Exchange<'_>, values: &Values<'_>, data: &Data) -> io::Result<Vec<u8>> {
-    let mut sink = Sink::new(usize::MAX, ENVELOPE_SIZE.saturating_add(data.size_hint()));
+/// The bytes of a plain envelope. They are indented if the client asks for that, unless indenting would make
+/// them grow too much. Fails only if they are more than `limit`.
+fn body(exchange: &Exchange<'_>, values: &Values<'_>, data: &Data, limit: usize) -> io::Result<Vec<u8>> {
+    if exchange.is_pretty
+        && let Some(size) = pretty::indented_size(|out| envelope::write(&PLAIN, values, data, out))?
+    {
+        let mut sink = Sink::new(limit, size);
+        envelope::write(&PLAIN, values, data, &mut Indenter::new(&mut sink))?;
+        return Ok(sink.into_bytes());
+    }
+    let mut sink = Sink::new(limit, ENVELOPE_SIZE.saturating_add(data.size_hint()));
     envelope::write(&PLAIN, values, data, &mut sink)?;
-    let body = sink.into_bytes();
-    Ok(if exchange.is_pretty { pretty::indent(body) } else { body })
+    Ok(sink.into_bytes())
 }
 
 fn finish(exchange: &Exchange<'_>, status: u16, mut headers: Headers, body: Vec<u8>) -> Answer {

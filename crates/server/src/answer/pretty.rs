@@ -1,7 +1,7 @@
 //! JSON indented as crossbar does it for `pretty_print`: two spaces a level, and a space on either side of
-//! a colon. Works on JSON text as it is written; no value is parsed.
+//! a colon. It works on the JSON text while that is written, and parses no value.
 
-use super::sink::{Sink, TooLarge};
+use std::io::{self, Write};
 
 /// Indented JSON may be at most this many times the size of the compact text. Deeply nested JSON would
 /// grow with the square of its depth.
@@ -10,13 +10,15 @@ const MAX_GROWTH: usize = 16;
 /// The spaces of one level.
 const LEVEL: &[u8] = b"  ";
 
-/// Indents the JSON text that is written to it.
-struct Indenter {
-    sink: Sink,
+/// Indents the JSON text that is written to it, and passes it on.
+pub(crate) struct Indenter<W> {
+    out: W,
     depth: usize,
     /// Whether the last byte opened an object or array.
     has_just_opened: bool,
     text: Text,
+    /// The size of the compact text so far.
+    compact_size: usize,
 }
 
 /// Where in a JSON string the last byte was.
@@ -28,38 +30,27 @@ enum Text {
     Escaped,
 }
 
-impl Indenter {
-    fn new(sink: Sink) -> Self {
-        Self { sink, depth: 0, has_just_opened: false, text: Text::Outside }
+impl<W: Write> Indenter<W> {
+    pub(crate) fn new(out: W) -> Self {
+        Self { out, depth: 0, has_just_opened: false, text: Text::Outside, compact_size: 0 }
     }
 
-    fn push(&mut self, json: &[u8]) -> Result<(), TooLarge> {
-        for byte in json {
-            match self.text {
-                Text::Outside => self.push_outside(*byte)?,
-                Text::Inside => {
-                    self.text = match byte {
-                        b'\\' => Text::Escaped,
-                        b'"' => Text::Outside,
-                        _ => Text::Inside,
-                    };
-                    self.sink.push(&[*byte])?;
-                }
-                Text::Escaped => {
-                    self.text = Text::Inside;
-                    self.sink.push(&[*byte])?;
-                }
-            }
-        }
-        Ok(())
+    fn push(&mut self, byte: u8) -> io::Result<()> {
+        self.text = match (self.text, byte) {
+            (Text::Outside, _) => return self.push_outside(byte),
+            (Text::Inside, b'\\') => Text::Escaped,
+            (Text::Inside, b'"') => Text::Outside,
+            (Text::Inside | Text::Escaped, _) => Text::Inside,
+        };
+        self.out.write_all(&[byte])
     }
 
-    fn push_outside(&mut self, byte: u8) -> Result<(), TooLarge> {
+    fn push_outside(&mut self, byte: u8) -> io::Result<()> {
         match byte {
             b' ' | b'\n' | b'\r' | b'\t' => return Ok(()),
-            b':' => return self.sink.push(b" : "),
+            b':' => return self.out.write_all(b" : "),
             b',' => {
-                self.sink.push(b",")?;
+                self.out.write_all(b",")?;
                 return self.break_line();
             }
             b'}' | b']' => {
@@ -67,7 +58,7 @@ impl Indenter {
                 if !std::mem::take(&mut self.has_just_opened) {
                     self.break_line()?;
                 }
-                return self.sink.push(&[byte]);
+                return self.out.write_all(&[byte]);
             }
             _ => {}
         }
@@ -82,32 +73,77 @@ impl Indenter {
             b'"' => self.text = Text::Inside,
             _ => {}
         }
-        self.sink.push(&[byte])
+        self.out.write_all(&[byte])
     }
 
-    fn break_line(&mut self) -> Result<(), TooLarge> {
-        self.sink.push(b"\n")?;
-        (0..self.depth).try_for_each(|_| self.sink.push(LEVEL))
+    fn break_line(&mut self) -> io::Result<()> {
+        self.out.write_all(b"\n")?;
+        (0..self.depth).try_for_each(|_| self.out.write_all(LEVEL))
     }
 }
 
-/// JSON text, indented; unchanged if it would grow too much.
-pub(crate) fn indent(compact: Vec<u8>) -> Vec<u8> {
-    let limit = compact.len().saturating_mul(MAX_GROWTH);
-    let mut indenter = Indenter::new(Sink::new(limit, compact.len().saturating_mul(2)));
-    match indenter.push(&compact) {
-        Ok(()) => indenter.sink.into_bytes(),
-        Err(TooLarge { .. }) => compact,
+impl<W: Write> Write for Indenter<W> {
+    fn write(&mut self, json: &[u8]) -> io::Result<usize> {
+        json.iter().try_for_each(|byte| self.push(*byte))?;
+        self.compact_size += json.len();
+        Ok(json.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+/// The size that JSON will have once it is indented; `None` if it would grow too much. `write` writes the
+/// compact text.
+pub(crate) fn indented_size(
+    write: impl FnOnce(&mut Indenter<Counter>) -> io::Result<()>,
+) -> io::Result<Option<usize>> {
+    let mut indenter = Indenter::new(Counter::default());
+    write(&mut indenter)?;
+    let size = indenter.out.size;
+    Ok(Some(size).filter(|size| *size <= indenter.compact_size.saturating_mul(MAX_GROWTH)))
+}
+
+/// Counts the bytes that are written to it.
+#[derive(Default)]
+pub(crate) struct Counter {
+    size: usize,
+}
+
+impl Write for Counter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.size = self.size.saturating_add(bytes.len());
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
+
     use proptest::prelude::{any, prop_assert_eq, proptest};
     use serde_json::{Value, json};
 
+    use super::{Indenter, indented_size};
+
+    fn indent(compact: &str) -> String {
+        let mut indenter = Indenter::new(Vec::new());
+        indenter.write_all(compact.as_bytes()).unwrap();
+        String::from_utf8(indenter.out).unwrap()
+    }
+
+    fn size(compact: &str) -> Option<usize> {
+        indented_size(|out| out.write_all(compact.as_bytes())).unwrap()
+    }
+
     fn check(compact: &str, expected: &str) {
-        assert_eq!(String::from_utf8(super::indent(compact.as_bytes().to_vec())).unwrap(), expected);
+        assert_eq!(indent(compact), expected);
+        assert_eq!(size(compact), Some(expected.len()));
     }
 
     #[test]
@@ -127,17 +163,17 @@ mod tests {
     }
 
     #[test]
-    fn json_that_would_grow_too_much_stays_compact() {
+    fn json_that_would_grow_too_much_has_no_size() {
         let deep = format!("{}{}0{}", "[".repeat(100), "0,".repeat(1_000), "]".repeat(100));
-        check(&deep, &deep);
+        assert_eq!(size(&deep), None);
     }
 
     proptest! {
         #[test]
         fn the_value_stays(texts in proptest::collection::vec(any::<String>(), 0..5), number in any::<i64>()) {
             let value = json!({"texts": texts, "inner": {"n": number, "empty": {}, "list": [[], null, true]}});
-            let indented = super::indent(value.to_string().into_bytes());
-            prop_assert_eq!(serde_json::from_slice::<Value>(&indented).unwrap(), value);
+            let indented = indent(&value.to_string());
+            prop_assert_eq!(serde_json::from_str::<Value>(&indented).unwrap(), value);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! One group: create, read, replace, patch, delete.
 
 use auth::AccountAccess;
-use groups::{Deletion, Draft, GroupsError, NewGroup, Saved, Scope, Stamp, StoredGroup};
+use groups::{Change, Deletion, GroupsError, IfChanged, NewGroup, Saved, Scope, Stamp, StoredGroup};
 use serde_json::Value;
 
 use super::{Call, csv_file_name, location};
@@ -23,7 +23,7 @@ pub(crate) struct Prepared {
 enum Work {
     Create(NewGroup),
     Read(StoredGroup),
-    Change(Draft),
+    Change(Change),
     Delete(StoredGroup, Deletion),
 }
 
@@ -32,7 +32,7 @@ impl Prepared {
         match &self.work {
             Work::Create(_) => None,
             Work::Read(group) | Work::Delete(group, _) => Some(group.rev().as_str()),
-            Work::Change(draft) => Some(draft.base().as_str()),
+            Work::Change(change) => Some(change.base().as_str()),
         }
     }
 
@@ -80,8 +80,9 @@ pub(super) async fn prepare_replace(
     id: &str,
     data: Value,
 ) -> Result<Prepared, Refusal> {
-    let draft = exchange.app.groups.prepare_replacement(&scope(exchange, &access), id, data).await?;
-    Ok(Prepared { access, work: Work::Change(draft) })
+    let work =
+        Work::Change(exchange.app.groups.prepare_replacement(&scope(exchange, &access), id, data).await?);
+    Ok(Prepared { access, work })
 }
 
 pub(super) async fn prepare_patch(
@@ -90,8 +91,8 @@ pub(super) async fn prepare_patch(
     id: &str,
     data: Value,
 ) -> Result<Prepared, Refusal> {
-    let draft = exchange.app.groups.prepare_patch(&scope(exchange, &access), id, data).await?;
-    Ok(Prepared { access, work: Work::Change(draft) })
+    let work = Work::Change(exchange.app.groups.prepare_patch(&scope(exchange, &access), id, data).await?);
+    Ok(Prepared { access, work })
 }
 
 pub(super) async fn prepare_delete(
@@ -134,14 +135,15 @@ pub(super) async fn carry_out(
             let location = location(exchange, saved.id.as_str());
             answer::success(exchange, Success { location: Some(location), ..saved_as(201, saved) })
         }
-        Work::Change(draft) => {
-            let saved = groups.update(&scope, draft).await?;
+        Work::Change(change) => {
+            let saved = groups.update(&scope, change).await?;
             answer::success(exchange, saved_as(200, saved))
         }
         Work::Delete(group, deletion) => {
-            // `If-Match` insists on the revision that it names.
-            let insists = exchange.incoming.headers.contains_key("if-match");
-            let removed = groups.remove(&scope, group, deletion, insists).await?;
+            // `If-Match` names the only revision that the client wants to delete.
+            let has_if_match = exchange.incoming.headers.contains_key("if-match");
+            let if_changed = if has_if_match { IfChanged::Refuse } else { IfChanged::DeleteNewest };
+            let removed = groups.remove(&scope, group, deletion, if_changed).await?;
             answer::success(exchange, found(removed, Some(DELETED)))
         }
         Work::Read(group) if call.format == Format::Csv => {
@@ -154,7 +156,7 @@ pub(super) async fn carry_out(
 }
 
 fn saved_as(status: u16, saved: Saved) -> Success {
-    let data = Data::Value(Value::Object(saved.public));
+    let data = Data::Object { members: saved.public_members, last: None };
     Success { revision: Some(saved.rev.to_string()), ..Success::new(status, data) }
 }
 

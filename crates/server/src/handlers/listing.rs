@@ -1,14 +1,17 @@
 //! Listings: a page, the whole, as CSV, or in chunks.
 
+use std::pin::pin;
+
+use ::groups::{Cursor, ListQuery, start_key};
 use auth::AccountAccess;
 use bytes::Bytes;
 use datastore::random_hex;
+use futures::future::{self, Either};
 use futures::{StreamExt as _, stream};
-use groups::{Cursor, ListQuery, start_key};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::groups::scope;
+use super::groups::{self, scope};
 use super::{Call, csv_file_name};
 use crate::answer::{self, Answer, ChunkedEnvelope, Data, Paging, Success, csv};
 use crate::catalogue::Refusal;
@@ -56,11 +59,28 @@ impl Prepared {
     }
 }
 
+/// Reads a listing. The user in the path, if there is one, is checked at the same time. If that user does
+/// not exist, the refusal says so, whatever became of the listing.
 pub(super) async fn prepare(
     exchange: &Exchange<'_>,
     call: &Call<'_>,
     access: &AccountAccess,
 ) -> Result<Prepared, Refusal> {
+    let checked = pin!(groups::check_user(exchange, call, access));
+    let listing = pin!(read(exchange, call, access));
+    match future::select(checked, listing).await {
+        Either::Left((checked, listing)) => {
+            checked?;
+            listing.await
+        }
+        Either::Right((listing, checked)) => {
+            checked.await?;
+            listing
+        }
+    }
+}
+
+async fn read(exchange: &Exchange<'_>, call: &Call<'_>, access: &AccountAccess) -> Result<Prepared, Refusal> {
     let query = list_query(exchange, call)?;
     let range = Range { is_paged: query.page_size.is_some(), start_key: query.start_key.clone() };
     let patience = exchange.app.settings.store_timeout;

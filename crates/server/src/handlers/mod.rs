@@ -108,7 +108,9 @@ pub(crate) async fn prepare(
     let Some(access) = access else {
         return Err(groups::refuse_without_account(exchange, action, data).into());
     };
-    groups::check_user(exchange, call, &access).await?;
+    if action != GroupAction::List {
+        groups::check_user(exchange, call, &access).await?;
+    }
     let prepared = match action {
         GroupAction::List => {
             let listing = listing::prepare(exchange, call, &access).await?;
