@@ -1,4 +1,4 @@
-//! The store with its two accounts, and the server over it.
+//! Accounts in a store, and a server that serves them.
 
 use std::io::{BufRead as _, BufReader, BufWriter, Write as _};
 use std::net::SocketAddr;
@@ -6,11 +6,10 @@ use std::process::{Child, Command, Stdio};
 
 use crate::id;
 
-/// An account, with a user whose groups are all of them.
+/// An account, and a user who is in all of its groups.
 pub struct Account {
-    /// Its id.
     pub id: String,
-    user_id: String,
+    pub user_id: String,
     pub token: String,
 }
 
@@ -22,6 +21,32 @@ impl Account {
             "/by-user" => format!("/v2/accounts/{id}/users/{user_id}/groups"),
             query => format!("/v2/accounts/{id}/groups{query}"),
         }
+    }
+
+    /// Creates an account with a user, and imports groups that all have the user in them.
+    pub fn fill(binary: &str, store: &str, name: &str, groups: usize) -> Self {
+        let name = format!("{name} {}", std::process::id());
+        let id = run(binary, store, &["account", "create", "--name", &name], None);
+        let user = ["user", "create", "--account", &id, "--username", "admin", "--password-stdin", "--admin"];
+        let user_id = run(binary, store, &user, Some(b"secret\n"));
+        let token = run(binary, store, &["token", "--account", &id, "--user", &user_id], None);
+        let account = Self { id, user_id, token };
+        import(binary, store, &account, groups);
+        account
+    }
+
+    /// Deletes the account's database if the store is a CouchDB.
+    pub fn remove(&self, store: &str) {
+        if store.starts_with("http") {
+            let url = format!("{}{}", store.trim_end_matches('/'), self.db_path());
+            let status = Command::new("curl").args(["-sf", "-X", "DELETE", "-o", "/dev/null", &url]).status();
+            assert!(status.is_ok_and(|status| status.success()), "{} is still there", self.db());
+        }
+    }
+
+    /// The path of the account's database in a CouchDB.
+    pub fn db_path(&self) -> String {
+        format!("/{}", self.db().replace('/', "%2F"))
     }
 
     fn db(&self) -> String {
@@ -36,32 +61,18 @@ pub struct Accounts {
 }
 
 impl Accounts {
-    /// Makes both and imports their groups.
+    /// Creates both and imports their groups.
     pub fn fill(binary: &str, store: &str, groups: usize) -> Self {
-        let made = |name: &str, groups: usize| {
-            let name = format!("{name} {}", std::process::id());
-            let id = run(binary, store, &["account", "create", "--name", &name], None);
-            let user =
-                ["user", "create", "--account", &id, "--username", "admin", "--password-stdin", "--admin"];
-            let user_id = run(binary, store, &user, Some(b"secret\n"));
-            let token = run(binary, store, &["token", "--account", &id, "--user", &user_id], None);
-            let account = Account { id, user_id, token };
-            import(binary, store, &account, groups);
-            account
-        };
-        Self { small: made("small", 100), large: made("large", groups) }
+        Self {
+            small: Account::fill(binary, store, "small", 100),
+            large: Account::fill(binary, store, "large", groups),
+        }
     }
 
-    /// Deletes what was made, where it is a CouchDB's.
+    /// Deletes the accounts' databases if the store is a CouchDB.
     pub fn remove(&self, store: &str) {
-        if store.starts_with("http") {
-            for account in [&self.small, &self.large] {
-                let url = format!("{}/{}", store.trim_end_matches('/'), account.db().replace('/', "%2F"));
-                let status =
-                    Command::new("curl").args(["-sf", "-X", "DELETE", "-o", "/dev/null", &url]).status();
-                assert!(status.is_ok_and(|status| status.success()), "{} is still there", account.db());
-            }
-        }
+        self.small.remove(store);
+        self.large.remove(store);
     }
 }
 
