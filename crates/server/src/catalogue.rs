@@ -1,5 +1,5 @@
-//! The error catalogue: every way in which a request can be refused, and the one table that gives each
-//! its status, `message` and `data`. Nothing else builds the body of an error.
+//! The error catalogue: every reason to refuse a request, and one table with the status, `message` and
+//! `data` of each. Nothing else builds the body of an error.
 
 use actix_web::http::header::{self, HeaderName};
 use datastore::StoreError;
@@ -9,78 +9,78 @@ use validation::Violations;
 /// Why a request is refused.
 #[derive(Debug)]
 pub(crate) enum Refusal {
-    /// Without a body.
+    /// A refusal without a body.
     Bare(Bare),
-    /// The request or its data breaks rules, each named.
+    /// The request or its data breaks rules. All of them are named.
     Validation(Violations),
-    /// The token's trial account expired, at this time in gregorian seconds.
+    /// The trial of the token's account expired at this time, in gregorian seconds.
     AccountExpired { cause: i64 },
     /// The account is disabled, so nobody can log in to it.
     AccountDisabled,
-    /// The API's version 1.
+    /// Version 1 of the API was asked for.
     Gone,
-    /// A token that was good once; also `/account` without a token.
+    /// The token has expired, or `/account` was asked for without a token.
     TokenExpired,
-    /// No token, or none that is good.
+    /// There is no token, or the token is bad.
     NotAuthenticated,
-    /// The account wants a second factor of who logs in.
+    /// The account requires a second factor for logins.
     SecondFactor,
     /// The client's bucket of failed requests is empty.
     TooManyRequests,
-    /// The token's account has nothing to do with this one.
+    /// The token's account has no rights over this account.
     Forbidden,
     /// The account's token restrictions forbid this.
     Restricted,
-    /// A path that names nothing.
+    /// Nothing has this path.
     UnknownPath,
-    /// A verb that the resource does not have.
+    /// The resource does not have this verb.
     InvalidMethod,
-    /// An account id of another length than account ids have.
+    /// The account id has the wrong length.
     InvalidAccountId(String),
-    /// The place of an account id in the path is empty.
+    /// The path has no account id.
     MissingAccountId,
     /// Nothing has this id.
     BadIdentifier(String),
     /// No account has this key.
     UnknownApiKey(String),
-    /// A parameter of a listing makes no sense.
+    /// A parameter of a listing is senseless.
     Faulty(&'static str),
-    /// Somebody else wrote the document first, or the id is taken.
+    /// Another request has changed the document, or the id is taken.
     Conflict,
-    /// The store failed while it looked for a group.
+    /// The store failed in a request about groups.
     Store(StoreError),
-    /// The store failed while it looked for an account, or for what tokens are checked with.
+    /// The store failed while it was asked about the account, the user, or the token.
     StoreWhileIdentifying(StoreError),
     /// The answer to a read would be larger than this many bytes.
     AnswerTooLarge { limit: usize },
-    /// Something here is broken.
+    /// A fault in this server.
     Broken(&'static str),
 }
 
 /// A refusal without a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Bare {
-    /// The client has this content already.
+    /// The client already has this content.
     NotModified,
-    /// A bad escape in the path.
+    /// The path has a bad escape.
     BadPath,
-    /// An `If-Match` or `If-None-Match` that cannot be read.
+    /// `If-Match` or `If-None-Match` cannot be read.
     BadPrecondition,
-    /// An `Accept` that cannot be read.
+    /// `Accept` cannot be read.
     BadAccept,
-    /// A superuser asks for a path that names nothing.
+    /// A superuser asked for a path that does not exist.
     NoSuchPath,
-    /// A preflight through POST.
+    /// A preflight was tunnelled through POST.
     TunnelledPreflight,
-    /// Nothing that the client accepts is served.
+    /// The client accepts no type that is served.
     NotAcceptable,
     /// The body did not arrive in time.
     BodyTimeout,
     /// A precondition failed.
     PreconditionFailed,
-    /// A body of this type is not taken.
+    /// Bodies of this type are not accepted.
     UnsupportedMediaType,
-    /// A method that nobody knows.
+    /// The method is unknown.
     UnknownMethod,
 }
 
@@ -100,16 +100,16 @@ impl Bare {
         }
     }
 
-    /// Whether not even the request's id comes with it: cowboy's own answers.
+    /// Whether the answer has no headers, not even the request's id. cowboy gives these answers itself.
     pub(crate) fn is_without_headers(self) -> bool {
         matches!(self, Self::BadPath | Self::BadPrecondition)
     }
 }
 
-/// What the catalogue says of a refusal with a body.
+/// The catalogue's row for a refusal with a body.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Row {
-    /// The status, which the body repeats as text in `error`.
+    /// The status. The body repeats it as text in `error`.
     pub(crate) status: u16,
     /// `message`.
     pub(crate) message: &'static str,
@@ -118,7 +118,7 @@ pub(crate) struct Row {
 }
 
 impl Refusal {
-    /// A part of the request that cannot be read: `part` is where, `message` what is wrong.
+    /// A part of the request cannot be read. `part` names the part, and `message` says what is wrong.
     pub(crate) fn malformed(part: &str, message: &str, target: Option<&str>) -> Self {
         let target = target.unwrap_or(part);
         Self::Validation(Violations::one(
@@ -128,7 +128,7 @@ impl Refusal {
         ))
     }
 
-    /// The headers that this refusal has beside those of every answer.
+    /// The headers that this refusal has in addition to those of every answer.
     pub(crate) fn headers(&self) -> Vec<(HeaderName, String)> {
         match self {
             Self::Bare(Bare::TunnelledPreflight) => vec![(header::ALLOW, "OPTIONS".to_owned())],
@@ -136,11 +136,11 @@ impl Refusal {
         }
     }
 
-    /// The catalogue's row; none for a refusal without a body.
+    /// The catalogue's row, or the refusal without a body.
     pub(crate) fn row(&self) -> Result<Row, Bare> {
         let row = |status, message, data| Ok(Row { status, message, data });
-        // crossbar says a thing either by its name in `message` and its text in `data`, or by its text
-        // in `message` with no data; both styles occur, and clients know them apart.
+        // crossbar has two styles: a name in `message` and a text in `data`, or a text in `message` and no
+        // data. Clients know both.
         let named = |status, name, text: &str| row(status, name, json!({ "message": text }));
         match self {
             Self::Bare(bare) => Err(*bare),
@@ -205,7 +205,7 @@ fn nothing() -> Value {
     Value::Object(Map::new())
 }
 
-/// The one word about a store's failure that goes outside.
+/// The one word about a store's failure that clients are told.
 fn fault_word(error: &StoreError) -> &'static str {
     match error {
         StoreError::Unauthorized(_) => "unauthorized",
@@ -223,7 +223,7 @@ mod tests {
     use super::{Bare, Refusal, header};
 
     #[test]
-    fn a_refusal_can_have_headers_of_its_own() {
+    fn a_refusal_can_have_its_own_headers() {
         let refused = Refusal::Bare(Bare::TunnelledPreflight);
         assert_eq!(refused.headers(), [(header::ALLOW, "OPTIONS".to_owned())]);
         assert!(Refusal::Forbidden.headers().is_empty());

@@ -1,5 +1,5 @@
-//! The edge: actix-web's requests become [`Incoming`] ones, answers become responses. Nothing here
-//! knows what a request means.
+//! The edge. It turns actix-web's requests into [`Incoming`] ones, and answers into responses. It does not
+//! know what a request means.
 
 use std::time::Instant;
 
@@ -17,14 +17,14 @@ use crate::request::exchange::Exchange;
 use crate::request::incoming::Incoming;
 use crate::request::verb::Verb;
 
-/// Every request to the API comes here.
+/// Serves every request to the API.
 pub(crate) async fn serve(request: HttpRequest, payload: Payload, app: Data<App>) -> HttpResponse {
     let begun = Instant::now();
     let settings = &app.settings;
     let body = tokio::time::timeout(settings.body_timeout, read_body(payload, settings.max_body_bytes)).await;
     let body = match body {
         Ok(Ok(body)) => body,
-        // The client went away or was too slow, so it does not wait for this answer.
+        // The client went away or was too slow, so it does not wait for an answer.
         Ok(Err(_)) | Err(_) => return response_of_status(Bare::BodyTimeout.status()).force_close().finish(),
     };
     let was_read = body.is_some();
@@ -48,7 +48,7 @@ pub(crate) async fn serve(request: HttpRequest, payload: Payload, app: Data<App>
     into_response(answer, was_read)
 }
 
-/// The body; `None` if it is larger than `max_bytes`. Reading stops there.
+/// Reads the body. `None` if it is larger than `max_bytes`; the rest is not read then.
 async fn read_body(
     mut payload: Payload,
     max_bytes: u64,
@@ -75,7 +75,7 @@ fn into_response(answer: Answer, body_was_read: bool) -> HttpResponse {
         response.append_header(header);
     }
     if !body_was_read {
-        // The unread rest of the body would be taken for the next request.
+        // Otherwise the unread rest of the body would count as the next request.
         response.force_close();
     }
     match answer.body {

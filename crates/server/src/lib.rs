@@ -1,8 +1,8 @@
 //! crossbar-groups: Kazoo crossbar's groups API over HTTP, and its command line.
 //!
-//! A request goes through `pipeline`, which calls the `stage`s in crossbar's order and then a handler;
-//! `catalogue` words every refusal and `answer` puts everything into its envelope. `commands` are what
-//! the binary can do besides serving.
+//! A request goes through `pipeline`, which calls the `stage`s in crossbar's order and then a handler.
+//! `catalogue` has the text of every refusal, and `answer` writes the envelopes. `commands` has the
+//! subcommands of the binary.
 
 #![forbid(unsafe_code)]
 
@@ -25,7 +25,7 @@ mod supervisor;
 
 use std::error::Error;
 
-/// An error with the errors below it, in one line.
+/// An error and its sources in one line.
 fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut below = error.source();

@@ -1,5 +1,5 @@
-//! The order in which crossbar checks a request, in one place. Each step calls one stage; the first
-//! refusal ends the request.
+//! The order in which crossbar checks a request. Each step calls one stage, and the first refusal ends the
+//! request.
 
 use auth::Asked;
 use futures::future;
@@ -35,7 +35,7 @@ async fn stages(exchange: &mut Exchange<'_>) -> Result<Answer, Refused> {
     let incoming = exchange.incoming;
     let app = exchange.app;
 
-    // What the request says, before it matters who sends it.
+    // Read the request.
     let place = match route::split(incoming.path)? {
         Versioned::Unversioned => return Ok(answer::unversioned()),
         Versioned::Gone => return Err(Refusal::Gone.into()),
@@ -51,8 +51,8 @@ async fn stages(exchange: &mut Exchange<'_>) -> Result<Answer, Refused> {
     exchange.is_cors = cors::is_cors(incoming.headers);
     verb::check_known(&incoming.method)?;
 
-    // Who sends it, as far as the credentials tell at once. Bad credentials count as none for now.
-    // A login may still carry an old token, which nobody looks at.
+    // Identify the caller. Bad credentials count as none for now. A login may carry an old token, which is
+    // ignored.
     let verb = parameters.verb.take().unwrap_or_else(|| incoming.method.clone());
     let is_login = place.is_login() && verb == Verb::Put;
     if !is_login {
@@ -63,7 +63,7 @@ async fn stages(exchange: &mut Exchange<'_>) -> Result<Answer, Refused> {
         account::identify(exchange, credentials.as_ref()).await?;
     }
 
-    // What it asks for.
+    // Find the resource and the action.
     let route = resolve(exchange, place)?;
     exchange.methods = match &route {
         Route::Served { resource, .. } => Methods::of(resource.methods(), &incoming.method, &verb),
@@ -84,7 +84,7 @@ async fn stages(exchange: &mut Exchange<'_>) -> Result<Answer, Refused> {
             if exchange.caller.is_none() {
                 return Err(unauthenticated(exchange, credentials.as_ref()).into());
             }
-            // To crossbar, the module of such a path is `404`.
+            // In crossbar, the module of such a path is called `404`.
             let asked = Asked { endpoint: "404", params: &[], verb: verb.as_str() };
             account::check_restrictions(exchange, asked).await?;
             return Err(unknown_top(exchange).into());
@@ -94,13 +94,13 @@ async fn stages(exchange: &mut Exchange<'_>) -> Result<Answer, Refused> {
     exchange.verb = Some(verb.clone());
     let action = verb::check_allowed(&incoming.method, &verb, &resource)?;
 
-    // Whether it may.
+    // Load the account and check the caller's permission.
     let (target, limits) = future::join(account::load(exchange, &account), rate::load_limits(exchange)).await;
     exchange.limits = limits;
     let target = target?;
     exchange.account_id = target.as_ref().map(|account| account.id().clone());
     let access = if is_login {
-        // Crossbar's other actions (acting as somebody else, for one) need a token.
+        // crossbar's other actions, such as impersonation, need a token.
         if resource == Resource::UserAuth && parameters.has_action {
             rate::charge(exchange)?;
             return Err(Refusal::Forbidden.into());
@@ -121,7 +121,7 @@ async fn stages(exchange: &mut Exchange<'_>) -> Result<Answer, Refused> {
         }
     };
 
-    // What it wants back.
+    // Choose the form of the answer.
     let negotiated = negotiation::negotiate(incoming.header("accept"))?;
     exchange.language = Some(language::choose(incoming.header("accept-language")));
     let format = match incoming.method {
@@ -129,7 +129,7 @@ async fn stages(exchange: &mut Exchange<'_>) -> Result<Answer, Refused> {
         _ => Format::Json,
     };
 
-    // Doing it.
+    // Prepare the action, check the preconditions, and carry it out.
     let call = Call {
         action,
         user_id: user_id.as_deref(),
@@ -146,7 +146,7 @@ async fn stages(exchange: &mut Exchange<'_>) -> Result<Answer, Refused> {
     handlers::carry_out(exchange, &call, prepared).await
 }
 
-/// The route that a path names. `/account` stands for the token's own account.
+/// The route of a path. `/account` stands for the token's account.
 fn resolve(exchange: &Exchange<'_>, place: Place) -> Result<Route, Refusal> {
     match (place, &exchange.caller) {
         (Place::Route(route), _) => Ok(route),
@@ -157,8 +157,8 @@ fn resolve(exchange: &Exchange<'_>, place: Place) -> Result<Route, Refusal> {
     }
 }
 
-/// The refusal of a request without good credentials. A bad token or a missing one costs a bucket token;
-/// other bad credentials were charged earlier, or cost nothing.
+/// Refuses a request without good credentials. A bad token or a missing one costs a bucket token. Other bad
+/// credentials were charged earlier or cost nothing.
 fn unauthenticated(exchange: &Exchange<'_>, credentials: Option<&Credentials>) -> Refusal {
     let is_charged = matches!(credentials, None | Some(Credentials::Token(_) | Credentials::NoToken(_)));
     match is_charged.then(|| rate::charge(exchange)) {
@@ -167,7 +167,7 @@ fn unauthenticated(exchange: &Exchange<'_>, credentials: Option<&Credentials>) -
     }
 }
 
-/// A path that begins with nothing known: a superuser learns less.
+/// The refusal for a path whose first part is unknown. As in crossbar, a superuser is told less.
 fn unknown_top(exchange: &Exchange<'_>) -> Refusal {
     match &exchange.caller {
         Some(caller) if caller.is_superduper() => Refusal::Bare(Bare::NoSuchPath),
@@ -175,7 +175,7 @@ fn unknown_top(exchange: &Exchange<'_>) -> Refusal {
     }
 }
 
-/// Faults of ours and of the store go into the log, once, with the id that the client was told.
+/// Logs a fault of the server or the store, once, with the request's id.
 fn log_fault(exchange: &Exchange<'_>, refusal: &Refusal) {
     let request_id = exchange.request_id.as_str();
     match refusal {

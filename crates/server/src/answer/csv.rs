@@ -1,8 +1,8 @@
-//! Data as comma-separated values, flattened and quoted as crossbar does it.
+//! Data as comma-separated values, flattened and quoted as in crossbar.
 
 use serde_json::{Map, Value};
 
-/// The column names that crossbar writes otherwise than they stand in the data.
+/// The columns whose headings differ from their names in the data, as in crossbar.
 const HEADINGS: [(&str, &str); 5] = [
     ("id", "ID"),
     ("description", "Description"),
@@ -11,10 +11,10 @@ const HEADINGS: [(&str, &str); 5] = [
     ("account_name", "Account Name"),
 ];
 
-/// The CSV of a listing's rows or of one document: a line of headings, then a line an object.
+/// The CSV of a listing's rows or of one document: a line of headings, then one line for each object.
 ///
-/// Columns come in the order in which they are first met; a row ends with the last column that was
-/// known when it was written.
+/// Columns are ordered by their first appearance. A line ends with the last column that was known when the
+/// line was written.
 pub(crate) fn render(data: &Value) -> String {
     let objects: Vec<&Value> = match data {
         Value::Array(items) => items.iter().collect(),
@@ -47,7 +47,7 @@ fn heading(column: &str) -> &str {
     HEADINGS.iter().find(|(name, _)| *name == column).map_or(column, |(_, heading)| heading)
 }
 
-/// The leaves of an object by their path, joined by `_`. An empty object has none.
+/// The leaves of an object. The key of a leaf is its path, joined by `_`. An empty object has no leaves.
 fn flatten(value: &Value) -> Map<String, Value> {
     let mut cells = Map::new();
     if let Value::Object(members) = value {
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn a_listing_has_a_line_a_group() {
+    fn a_listing_has_a_line_for_each_group() {
         let row = json!({"id": "gc", "name": "n,\"c\"", "features": [], "endpoints": 0, "flags": ["x", "y"]});
         check(
             &json!([row]),
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn nested_members_are_columns_and_empty_objects_are_none() {
+    fn nested_members_are_columns_and_empty_objects_are_not() {
         check(
             &json!({"name": "Sales", "endpoints": {"d": {"type": "device"}}, "music_on_hold": {}, "id": "g"}),
             "\"name\",\"endpoints_d_type\",\"ID\"\n\"Sales\",\"device\",\"g\"\n",

@@ -1,4 +1,4 @@
-//! What is written as CSV is read back by a reader that knows nothing of the writer.
+//! A second, independent reader reads the CSV back.
 
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::{Just, Strategy, any, prop_assert_eq, prop_oneof, proptest};
@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::{heading, render};
 
-/// Lines of cells; a cell that is not quoted is none.
+/// Reads lines of cells. A cell without quotes is `None`.
 fn read(text: &str) -> Vec<Vec<Option<String>>> {
     let mut lines = Vec::new();
     let mut line = Vec::new();
@@ -35,7 +35,7 @@ fn read(text: &str) -> Vec<Vec<Option<String>>> {
     lines
 }
 
-/// A scalar, with the characters that quoting is about.
+/// A scalar. Texts have characters that need quoting.
 fn scalar() -> impl Strategy<Value = Value> {
     let text = prop_oneof![any::<String>(), "[\",\n\r a;é]{0,8}"];
     prop_oneof![4 => text.prop_map(Value::from), 1 => any::<i64>().prop_map(Value::from), 1 => Just(json!(true))]
@@ -54,7 +54,7 @@ fn text_of(value: &Value) -> String {
 
 proptest! {
     #[test]
-    fn what_is_written_is_read_back(rows in rows()) {
+    fn written_csv_is_read_back(rows in rows()) {
         let mut columns: Vec<String> = Vec::new();
         let mut expected = Vec::new();
         for row in &rows {

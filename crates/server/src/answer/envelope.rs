@@ -1,5 +1,5 @@
-//! The envelope around an answer's data: one writer for plain answers and for listings that are sent in
-//! chunks. What differs between them, the order of the members above all, is a value: a [`Form`].
+//! The envelope around an answer's data. One writer serves plain answers and listings in chunks. A [`Form`]
+//! holds the differences between them, above all the order of the members.
 
 use std::borrow::Cow;
 use std::io::{self, Write};
@@ -32,9 +32,9 @@ enum Member {
 pub(crate) struct Form {
     /// The members before the data, in order. A member without a value is left out.
     before_data: &'static [Member],
-    /// The members behind the data.
+    /// The members after the data.
     after_data: &'static [Member],
-    /// What stands between two members.
+    /// The text between two members.
     separator: &'static str,
     /// Whether numbers are written as strings.
     numbers_are_texts: bool,
@@ -58,8 +58,8 @@ pub(crate) const PLAIN: Form = Form {
     numbers_are_texts: false,
 };
 
-/// The envelope of Kazoo 5.0 for a listing in chunks: the data comes first, and everything behind it is
-/// written when the last row has been read.
+/// The envelope of Kazoo 5.0 for a listing in chunks. The data comes first. The other members are written
+/// after the last row has been read.
 pub(crate) const CHUNKED: Form = Form {
     before_data: &[],
     after_data: &[
@@ -77,23 +77,23 @@ pub(crate) const CHUNKED: Form = Form {
     numbers_are_texts: true,
 };
 
-/// What an envelope says about paging.
+/// The members of an envelope that are about paging.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Paging {
-    /// The wire form of the key that the next page begins with.
+    /// The key that the next page begins with, in its wire form.
     pub(crate) next_start_key: Option<String>,
-    /// How many items there are.
+    /// The number of rows.
     pub(crate) page_size: Option<u64>,
-    /// The wire form of the key that was asked for.
+    /// The key that the client asked for, in its wire form.
     pub(crate) start_key: Option<String>,
 }
 
-/// What is left in a client's bucket.
+/// A client's bucket.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Tokens {
-    /// What the request would cost if it failed.
+    /// The cost of the request if it fails.
     pub(crate) consumed: u32,
-    /// What the bucket holds.
+    /// The number of tokens in the bucket.
     pub(crate) remaining: u32,
 }
 
@@ -120,15 +120,14 @@ pub(crate) enum Data {
     Absent,
     /// A value.
     Value(Value),
-    /// An object, given as the JSON text of its members without the braces, and one more member behind
-    /// them.
+    /// An object as JSON text.
     Object {
-        /// The members.
+        /// The members with commas between them, without braces.
         members: String,
-        /// The JSON text of the member behind them.
+        /// One more member, which is written last.
         last: Option<&'static str>,
     },
-    /// Rows of a view, as they are stored.
+    /// Rows of a view as they are stored.
     Rows(Vec<Box<RawValue>>),
 }
 
@@ -188,7 +187,7 @@ pub(crate) fn write(form: &Form, values: &Values<'_>, data: &Data, out: &mut imp
     writer.end(values)
 }
 
-/// Writes the beginning of an envelope whose rows come one by one, and the first of them.
+/// Writes the start of an envelope in chunks, with the first rows.
 pub(crate) fn write_head(
     form: &Form,
     values: &Values<'_>,
@@ -202,7 +201,7 @@ pub(crate) fn write_head(
     write_rows(rows, writer.out)
 }
 
-/// Writes the end of an envelope whose rows came one by one.
+/// Writes the end of an envelope in chunks.
 pub(crate) fn write_tail(form: &Form, values: &Values<'_>, out: &mut impl Write) -> io::Result<()> {
     out.write_all(b"]")?;
     let mut writer = Writer::new(form, out);
@@ -272,7 +271,7 @@ impl<'a, W: Write> Writer<'a, W> {
         }
     }
 
-    /// Writes a member whose value is a text, if it has one.
+    /// Writes a member whose value is a text. Without a value, writes nothing.
     fn text(&mut self, key: &str, text: Option<&str>) -> io::Result<()> {
         let Some(text) = text else { return Ok(()) };
         self.key(key)?;
@@ -289,7 +288,7 @@ impl<'a, W: Write> Writer<'a, W> {
     }
 }
 
-/// A time whose text is as crossbar writes it, `2026-11-23T14:41:56Z`.
+/// A time that is written in crossbar's form, `2026-11-23T14:41:56Z`.
 fn timestamp(time: Time) -> Timestamp {
     Timestamp::from_second(time.unix_seconds()).unwrap_or(Timestamp::UNIX_EPOCH)
 }

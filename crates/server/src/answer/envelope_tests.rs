@@ -49,7 +49,7 @@ fn a_plain_envelope_has_the_order_of_kazoo_5_0() {
 }
 
 #[test]
-fn a_chunked_envelope_begins_with_its_data_and_says_the_rest_in_texts() {
+fn a_chunked_envelope_begins_with_its_data_and_writes_numbers_as_texts() {
     let values = Values { tokens: None, revision: None, ..values() };
     let mut out = Vec::new();
     write_head(&CHUNKED, &values, &rows(&["1"]), &mut out).unwrap();
@@ -72,7 +72,7 @@ fn an_object_can_have_one_more_member() {
 }
 
 #[test]
-fn absent_data_leaves_no_trace() {
+fn an_envelope_without_data_has_no_member_data() {
     assert!(!text(&PLAIN, &values(), &Data::Absent).contains("data"));
 }
 

@@ -1,4 +1,4 @@
-//! Compressed bodies: whether a client takes them, and compressing.
+//! Compression of bodies, and whether a client accepts it.
 
 use std::io::{self, Write as _};
 
@@ -7,7 +7,7 @@ use flate2::write::GzEncoder;
 
 use crate::grammar::quality::parse_quality;
 
-/// Whether a client takes gzip: `Accept-Encoding` names it with a weight above zero.
+/// Whether a client accepts gzip: `Accept-Encoding` names it with a weight above zero.
 pub(crate) fn takes_gzip(accept_encoding: Option<&str>) -> bool {
     let Some(header) = accept_encoding else { return false };
     header.split(',').any(|part| {
@@ -29,7 +29,7 @@ mod tests {
     use super::takes_gzip;
 
     #[test]
-    fn gzip_is_used_where_it_is_named() {
+    fn gzip_is_used_only_if_the_header_names_it() {
         assert!(takes_gzip(Some("gzip, deflate")));
         assert!(takes_gzip(Some("br, gzip;q=0.5")));
         for header in [None, Some(""), Some("br"), Some("*"), Some("gzip;q=0"), Some("identity")] {

@@ -4,24 +4,23 @@ use actix_web::http::header::{self, HeaderName, HeaderValue};
 
 use crate::request::exchange::Exchange;
 
-/// What crossbar says of when a read expires: long ago.
+/// The date in the past that crossbar gives every read.
 const EXPIRES: &str = "Fri, 01 Jan 1999 00:00:00 GMT";
 
 const ALLOW_HEADERS: &str = "content-type, depth, user-agent, x-http-method-override, x-file-size, \
     x-requested-with, if-modified-since, x-file-name, cache-control, x-auth-token, x-kazoo-cluster-id, if-match";
-// `etag` stands twice in crossbar's.
+// crossbar lists `etag` twice.
 const EXPOSE_HEADERS: &str =
     "content-type, x-auth-token, x-request-id, x-kazoo-cluster-id, location, etag, etag";
 
 static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Headers of an answer, in order.
+/// The headers of an answer in their order.
 #[derive(Debug, Default)]
 pub(crate) struct Headers(Vec<(HeaderName, HeaderValue)>);
 
 impl Headers {
-    /// The headers of every answer that crossbar itself gives, and those for other origins where they are
-    /// wanted.
+    /// The headers of every answer that crossbar itself gives, and those for the audience.
     pub(crate) fn of_all(exchange: &Exchange<'_>, audience: Audience) -> Self {
         let mut headers = Self(Vec::with_capacity(8));
         headers.push_text(X_REQUEST_ID.clone(), exchange.request_id.clone());
@@ -81,7 +80,7 @@ impl IntoIterator for Headers {
     }
 }
 
-/// Who may read an answer.
+/// The audience of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Audience {
     /// Pages of the same origin, and programs.

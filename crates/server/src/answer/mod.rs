@@ -1,4 +1,4 @@
-//! Answers: the envelope around data or a refusal, and the headers that go with it.
+//! Answers: envelopes around data and refusals, CSV, and their headers.
 
 pub(crate) mod csv;
 mod envelope;
@@ -25,7 +25,7 @@ use self::sink::Sink;
 use crate::catalogue::{Bare, Refusal, Row};
 use crate::request::exchange::Exchange;
 
-/// Bodies up to this size, in bytes, are not worth compressing.
+/// Only bodies above this size, in bytes, are compressed.
 const GZIP_ABOVE: usize = 300;
 
 /// About how many bytes an envelope takes without its data.
@@ -47,11 +47,11 @@ pub(crate) struct Answer {
 
 /// The body of an answer.
 pub(crate) enum Body {
-    /// None.
+    /// No body.
     Empty,
-    /// All of it.
+    /// The whole body.
     Full(Vec<u8>),
-    /// Chunks, until the stream ends or fails.
+    /// Chunks until the stream ends or fails.
     Stream(BoxStream<'static, io::Result<Bytes>>),
 }
 
@@ -62,18 +62,18 @@ pub(crate) struct Success {
     pub(crate) status: u16,
     /// The data.
     pub(crate) data: Data,
-    /// The stored revision, or what crossbar says in its place.
+    /// The stored revision, or the word that crossbar has in its place.
     pub(crate) revision: Option<String>,
-    /// The path of what was created.
+    /// The path of the new group.
     pub(crate) location: Option<String>,
-    /// What the envelope says about paging.
+    /// The members about paging.
     pub(crate) paging: Paging,
-    /// The token that a login gives. Other answers repeat the one that the request shows.
+    /// The token that a login returns. Other answers repeat the request's token.
     pub(crate) new_token: Option<String>,
 }
 
 impl Success {
-    /// A success with nothing but its status and data.
+    /// A success that has only a status and data.
     pub(crate) fn new(status: u16, data: Data) -> Self {
         Self { status, data, revision: None, location: None, paging: Paging::default(), new_token: None }
     }
@@ -97,29 +97,29 @@ pub(crate) fn success(exchange: &Exchange<'_>, success: Success) -> Result<Answe
     Ok(finish(exchange, status, headers, body))
 }
 
-/// Data as CSV, to be saved as a file of that name.
+/// An answer with CSV, which the client saves as a file with this name.
 pub(crate) fn as_csv(exchange: &Exchange<'_>, text: String, file_name: &str) -> Answer {
     let mut headers = Headers::of_content(exchange, "text/csv");
     headers.push_text(header::CONTENT_DISPOSITION, format!("attachment; filename=\"{file_name}\""));
     Answer { status: 200, headers, body: Body::Full(text.into_bytes()) }
 }
 
-/// An empty listing as CSV: there is nothing to save.
+/// The answer for an empty listing as CSV.
 pub(crate) fn no_csv() -> Answer {
     Answer { status: 204, headers: Headers::default(), body: Body::Empty }
 }
 
-/// A listing whose rows are sent as they come.
+/// A listing whose rows are sent as they arrive.
 pub(crate) fn chunked(exchange: &Exchange<'_>, chunks: BoxStream<'static, io::Result<Bytes>>) -> Answer {
     let headers = Headers::of_content(exchange, "application/json");
     Answer { status: 200, headers, body: Body::Stream(chunks) }
 }
 
-/// The envelope of a chunked listing, which outlives its request.
+/// The envelope of a listing in chunks. It outlives its request.
 pub(crate) struct ChunkedEnvelope(Values<'static>);
 
 impl ChunkedEnvelope {
-    /// The envelope of this request's answer. It says of the token only what is text.
+    /// The envelope of this request's answer. It repeats the token only if that is text.
     pub(crate) fn of(exchange: &Exchange<'_>) -> Self {
         let token = exchange.presented.clone().filter(Value::is_string);
         Self(Values {
@@ -142,14 +142,14 @@ impl ChunkedEnvelope {
         &self.0.request_id
     }
 
-    /// What stands before the second row.
+    /// The bytes up to the end of the first rows.
     pub(crate) fn head(&self, rows: &[Box<RawValue>]) -> io::Result<Bytes> {
         let mut head = Vec::new();
         envelope::write_head(&CHUNKED, &self.0, rows, &mut head)?;
         Ok(head.into())
     }
 
-    /// What stands behind the last row.
+    /// The bytes after the last row.
     pub(crate) fn tail(mut self, paging: Paging) -> io::Result<Bytes> {
         let mut tail = Vec::new();
         self.0.paging = paging;
@@ -164,7 +164,7 @@ pub(crate) fn preflight(exchange: &Exchange<'_>) -> Answer {
     Answer { status: 200, headers, body: Body::Empty }
 }
 
-/// The page at paths that have no version.
+/// The page at paths without a version.
 pub(crate) fn unversioned() -> Answer {
     let text = "This is crossbar-groups: Kazoo's groups API. It begins at /v2/accounts/{ACCOUNT_ID}/groups\n";
     let mut headers = Headers::default();
@@ -172,7 +172,7 @@ pub(crate) fn unversioned() -> Answer {
     Answer { status: 200, headers, body: Body::Full(text.as_bytes().to_vec()) }
 }
 
-/// A refusal as the catalogue words it. `page_size` is the number of rows that a look-up had found.
+/// A refusal with the catalogue's text. `page_size` is the number of rows that a look-up has found.
 pub(crate) fn refusal(exchange: &Exchange<'_>, refusal: &Refusal, page_size: Option<u64>) -> Answer {
     let Row { status, message, data } = match refusal.row() {
         Err(bare) => return without_body(exchange, refusal, bare),
@@ -210,7 +210,7 @@ fn push_own_headers(headers: &mut Headers, refusal: &Refusal) {
     }
 }
 
-/// The values that every envelope has.
+/// The values of every envelope.
 fn values<'a>(exchange: &'a Exchange<'_>, paging: Paging) -> Values<'a> {
     let app = exchange.app;
     let tokens = Tokens {

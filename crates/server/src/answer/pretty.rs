@@ -1,5 +1,5 @@
-//! JSON indented as crossbar does it for `pretty_print`: two spaces a level, and a space on either side of
-//! a colon. It works on the JSON text while that is written, and parses no value.
+//! Indented JSON for `pretty_print`, in crossbar's form: two spaces a level, and a space on both sides of a
+//! colon. It indents JSON text while the text is written, and parses no value.
 
 use std::io::{self, Write};
 
@@ -21,12 +21,13 @@ pub(crate) struct Indenter<W> {
     compact_size: usize,
 }
 
-/// Where in a JSON string the last byte was.
+/// Where the last byte was.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Text {
     Outside,
+    /// Inside a string.
     Inside,
-    /// Behind a backslash.
+    /// After a backslash in a string.
     Escaped,
 }
 

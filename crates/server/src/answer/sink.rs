@@ -1,4 +1,4 @@
-//! Memory that an answer is written into, up to a bound.
+//! A buffer with a limit. Answers are written into it.
 
 use std::io;
 
@@ -31,7 +31,7 @@ impl Sink {
         Ok(())
     }
 
-    /// What was written.
+    /// The bytes that were written.
     pub(crate) fn into_bytes(self) -> Vec<u8> {
         self.bytes
     }

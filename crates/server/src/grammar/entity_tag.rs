@@ -1,4 +1,4 @@
-//! Entity tags, as `If-Match` and `If-None-Match` list them.
+//! The entity tags in `If-Match` and `If-None-Match`.
 
 /// The value of a header that lists entity tags.
 #[derive(Debug, PartialEq, Eq)]
@@ -14,7 +14,7 @@ pub(crate) enum Tags<'a> {
 pub(crate) struct Tag<'a> {
     /// The text between the quotes.
     pub(crate) text: &'a str,
-    /// Whether `W/` stands before it.
+    /// Whether the tag is weak: it begins with `W/`.
     pub(crate) is_weak: bool,
 }
 

@@ -1,4 +1,4 @@
-//! Media types, as `Content-Type` and `Accept` have them: `type/subtype; name=value`.
+//! The media types in `Content-Type` and `Accept`: `type/subtype; name=value`.
 
 use super::token::{is_token, split_outside_quotes};
 

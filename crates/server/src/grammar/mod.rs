@@ -1,6 +1,6 @@
-//! The small grammars that several stages read: tokens, quality values, media types, entity tags,
-//! percent-encoding, query strings. Plain functions on text. Nothing here refuses a request: the caller
-//! decides what an unreadable text means.
+//! The small grammars that several stages share: tokens, quality values, media types, entity tags,
+//! percent-encoding, query strings. They are plain functions on text. Nothing here refuses a request: the
+//! caller decides what an unreadable text means.
 
 pub(crate) mod entity_tag;
 pub(crate) mod media_type;

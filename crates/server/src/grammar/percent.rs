@@ -1,19 +1,19 @@
-//! Percent-encoding, as paths, query strings and forms use it.
+//! The percent-encoding of paths, query strings and forms.
 
-/// A `%` without two hex digits behind it.
+/// A `%` that is not followed by two hex digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct BadEscape;
 
-/// What a `+` stands for.
+/// The meaning of a `+`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Plus {
-    /// A space, as in query strings and forms.
+    /// A space: in query strings and forms.
     Space,
-    /// Itself, as in paths.
+    /// A plus sign: in paths.
     Itself,
 }
 
-/// Decodes `%XX` to a byte, and `+` as `plus` says.
+/// Decodes `%XX` to a byte, and `+` according to `plus`.
 pub(crate) fn decode(raw: &[u8], plus: Plus) -> Result<Vec<u8>, BadEscape> {
     let mut decoded = Vec::with_capacity(raw.len());
     let mut rest = raw.iter();

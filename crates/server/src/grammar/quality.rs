@@ -1,6 +1,6 @@
 //! Quality values (`q=0.5`), and the order in which cowboy sorts the entries that have them.
 
-/// How many entries of a header are looked at.
+/// The most entries of a header that are read.
 const MOST_ENTRIES: usize = 64;
 
 /// A weight between 0 and 1 with at most three decimals, in thousandths.

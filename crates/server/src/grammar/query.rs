@@ -1,17 +1,17 @@
-//! Query strings and forms, as cowboy reads them: `+` is a space, `%XX` a byte, and a key without `=`
-//! has the value `true`.
+//! Query strings and forms, read as in cowboy: `+` is a space, `%XX` is a byte, and a key without `=` has
+//! the value `true`.
 
 use groups::FilterValue;
 use serde_json::Value;
 
 use super::percent::{BadEscape, Plus, decode};
 
-/// The pairs of a query string, decoded, in order.
+/// The decoded pairs of a query string in their order.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Query(Vec<(String, FilterValue)>);
 
 impl Query {
-    /// Reads pairs in the form of a query string or of a form body.
+    /// Reads the pairs of a query string or a form body.
     pub(crate) fn parse(raw: &[u8]) -> Result<Self, BadEscape> {
         if raw.is_empty() {
             return Ok(Self::default());
@@ -21,18 +21,18 @@ impl Query {
             let key = decode(halves.next().unwrap_or_default(), Plus::Space)?;
             let value = halves.next().map(|half| decode(half, Plus::Space)).transpose()?;
             let value = value.map_or(FilterValue::True, FilterValue::Bytes);
-            // No parameter has a name that is not UTF-8, so a lossy key matches nothing.
+            // Every parameter's name is UTF-8, so a lossy key matches no parameter.
             Ok((text_of(key), value))
         });
         Ok(Self(pairs.collect::<Result<_, _>>()?))
     }
 
-    /// The pairs, in order.
+    /// The pairs in their order.
     pub(crate) fn pairs(&self) -> impl Iterator<Item = (&str, &FilterValue)> {
         self.0.iter().map(|(key, value)| (key.as_str(), value))
     }
 
-    /// The first value of a key as JSON: a string, or `true` where the key stands alone.
+    /// The first value of a key as JSON: a string, or `true` for a key without `=`.
     pub(crate) fn value(&self, key: &str) -> Option<Value> {
         self.pairs().find(|(name, _)| *name == key).map(|(_, value)| to_json(value))
     }
@@ -46,7 +46,7 @@ impl Query {
         object
     }
 
-    /// Whether the whole text is one key without a value.
+    /// Whether the whole text is a single key without a value.
     pub(crate) fn is_single_bare_key(&self) -> bool {
         matches!(self.0.as_slice(), [(_, FilterValue::True)])
     }

@@ -14,7 +14,7 @@ use crate::request::format::Format;
 /// The member that marks a deleted group in the answer to its deletion.
 const DELETED: &str = r#""_read_only":{"deleted":true}"#;
 
-/// A request about one group, checked, with the access that it was checked with.
+/// A checked request about one group, with the access that it was checked with.
 pub(crate) struct Prepared {
     access: AccountAccess,
     work: Work,
@@ -41,7 +41,7 @@ impl Prepared {
     }
 }
 
-/// Refuses a user in the path that does not exist.
+/// Refuses the request if the user in the path does not exist.
 pub(super) async fn check_user(
     exchange: &Exchange<'_>,
     call: &Call<'_>,
@@ -50,7 +50,7 @@ pub(super) async fn check_user(
     let Some(user_id) = call.user_id else { return Ok(()) };
     let checked = exchange.app.groups.check_user(&scope(exchange, access), user_id).await;
     checked.map_err(|error| match error {
-        // Crossbar words a failed look-up of a user like one of an account.
+        // crossbar has the same text for a failed look-up of a user and of an account.
         GroupsError::Store(error) => Refusal::StoreWhileIdentifying(error),
         other => other.into(),
     })
@@ -106,8 +106,8 @@ pub(super) async fn prepare_delete(
     Ok(Prepared { access, work: Work::Delete(group, deletion) })
 }
 
-/// The refusal of a superuser's request whose path has no account. Such a path has no groups, but the
-/// faults in the data of a new group are reported first.
+/// Refuses a superuser's request whose path has no account. If the request is to create a group, faults in
+/// its data are reported first.
 pub(super) fn refuse_without_account(
     exchange: &Exchange<'_>,
     action: GroupAction<'_>,
@@ -160,7 +160,7 @@ fn saved_as(status: u16, saved: Saved) -> Success {
     Success { revision: Some(saved.rev.to_string()), ..Success::new(status, data) }
 }
 
-/// A group as it is stored. A deleted group is shown as it last was, with the revision before the deletion.
+/// A stored group. A deleted group is shown with its last content and the revision before the deletion.
 fn found(group: StoredGroup, last: Option<&'static str>) -> Success {
     let revision = group.rev().to_string();
     let data = Data::Object { members: group.into_public_members(), last };

@@ -1,4 +1,4 @@
-//! Listings: a page, the whole, as CSV, or in chunks.
+//! Listings: a page, all groups, CSV, or chunks.
 
 use std::pin::pin;
 
@@ -18,32 +18,31 @@ use crate::catalogue::Refusal;
 use crate::request::exchange::Exchange;
 use crate::request::format::Format;
 
-/// A listing that has been read, or begun.
+/// A listing. Either all rows are read, or only the first.
 pub(crate) struct Prepared {
     rows: Vec<Box<RawValue>>,
     range: Range,
     end: End,
-    /// Crossbar's tag is a digest over the request's id too, so no two listings have the same one.
+    /// crossbar's tag covers the request's id, so no two listings have the same tag.
     etag: Option<String>,
 }
 
-/// What the client asked for.
+/// The range that the client asked for.
 struct Range {
     is_paged: bool,
     start_key: Option<String>,
 }
 
-/// What is behind the rows that were read.
+/// The rest of the listing after the rows that were read.
 enum End {
-    /// The group id that the next page begins with, if there is one.
+    /// There are no more rows on this page. The group id is the first of the next page.
     Known(Option<String>),
-    /// The rest of a listing that is sent as it is read.
+    /// The other rows are sent while they are read.
     Unread(Box<Cursor>),
 }
 
 impl Range {
-    /// What the envelope says about paging. A listing that does not come in pages says nothing of its next
-    /// page.
+    /// The envelope's members about paging. A listing that does not come in pages has none.
     fn paging(&self, rows: u64, next_start_key: Option<&str>) -> Paging {
         Paging {
             next_start_key: next_start_key.map(start_key::encode),
@@ -113,7 +112,7 @@ pub(super) fn carry_out(
     };
     let revision = match exchange.is_read() {
         true => etag,
-        // Through POST there is no entity tag, and this word stays where its digest would stand.
+        // A listing through POST has no entity tag. crossbar writes this word in its place.
         false => etag.map(|_| "automatic".to_owned()),
     };
     let paging = range.paging(count(&rows), next_start_key.as_deref());
@@ -148,7 +147,7 @@ fn as_csv(exchange: &Exchange<'_>, call: &Call<'_>, rows: &[Box<RawValue>]) -> R
     Ok(answer::as_csv(exchange, csv::render(&Value::Array(rows)), &csv_file_name(call)))
 }
 
-/// A listing whose rows are sent as they are read, one a chunk.
+/// A listing whose rows are sent while they are read, one in each chunk.
 fn in_chunks(
     exchange: &Exchange<'_>,
     first: &[Box<RawValue>],
@@ -167,8 +166,7 @@ fn in_chunks(
             }
             Ok(None) => Some((envelope.tail(range.paging(sent, cursor.next_start_key())), None)),
             Err(error) => {
-                // The status is sent already. Only an answer that ends without its last chunk tells the
-                // client.
+                // The status has been sent, so the missing last chunk must tell the client.
                 let request_id = envelope.request_id();
                 log::error!(request_id; "a chunked listing broke off: {}", crate::chain(&error));
                 Some((Err(std::io::Error::other("the listing broke off")), None))

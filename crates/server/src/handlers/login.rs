@@ -1,4 +1,4 @@
-//! Logging in: `user_auth` and `api_auth`.
+//! Logins: `user_auth` and `api_auth`.
 
 use auth::{Login, LoginError};
 use serde_json::{Map, Value};
@@ -9,7 +9,7 @@ use crate::answer::{self, Answer, Data, Paging, Success};
 use crate::catalogue::Refusal;
 use crate::request::exchange::Exchange;
 
-/// The longest `as` that is taken, in bytes of JSON.
+/// The longest `as` that is accepted, in bytes of JSON.
 const MAX_MASQUERADE: usize = 512;
 
 /// A login that succeeded.
@@ -39,15 +39,15 @@ pub(super) async fn prepare_api_key(
     })
 }
 
-/// The public members of a login's data, if they satisfy the schema.
+/// Checks a login's data against the schema, and returns its public members.
 fn checked(schema: &Schema, data: Value) -> Result<Map<String, Value>, Refusal> {
     let Value::Object(mut members) = data else {
         return Err(Refusal::Validation(Violations::wrong_type("", "object", data)));
     };
-    // Clients cannot send private members, and an empty id counts as none.
+    // Private members from clients are dropped, and an empty id counts as none.
     members.retain(|key, value| !kazoo::is_private(key) && (key != "id" || value != ""));
     schema.check(&mut members).map_err(Refusal::Validation)?;
-    // It goes into the token as it is, and tokens are remembered.
+    // The token contains it unchanged, and the server remembers tokens.
     if members.get("as").is_some_and(|wanted| wanted.to_string().len() > MAX_MASQUERADE) {
         return Err(Refusal::malformed("as", "longer than two ids can be", None));
     }
@@ -70,14 +70,14 @@ pub(super) fn carry_out(
     answer::success(exchange, success)
 }
 
-/// How many rows crossbar has found in the view that it looked at last: its envelope still says so.
+/// The number of rows in the view that crossbar read last. crossbar's envelope repeats it.
 fn found(call: &Call<'_>, rows: u64) -> Option<u64> {
     call.parameters.is_paged.then_some(rows)
 }
 
 fn refused(call: &Call<'_>, error: LoginError) -> Refused {
     match error {
-        // The users of one account were looked at, and nobody was found.
+        // crossbar has read the view of one account's users and found nobody.
         LoginError::BadCredentials { accounts: 1 } => {
             Refused { refusal: Refusal::NotAuthenticated, page_size: found(call, 0) }
         }

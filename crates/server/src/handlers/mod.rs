@@ -1,5 +1,5 @@
-//! The handlers: what the resources do. Each request is prepared (checked, read, merged) and, once its
-//! preconditions hold, carried out.
+//! The handlers, one for each action of a resource. A request is prepared first: its data is checked, read
+//! and merged. If its preconditions hold, it is carried out.
 
 mod groups;
 mod listing;
@@ -18,26 +18,26 @@ use crate::request::format::Format;
 use crate::request::parameters::Parameters;
 use crate::request::target::Target;
 
-/// What the pipeline has settled about a request.
+/// What the handlers need to know about a request.
 pub(crate) struct Call<'a> {
-    /// What to do.
+    /// The action.
     pub(crate) action: Action<'a>,
     /// The user in the path.
     pub(crate) user_id: Option<&'a str>,
     /// The form of the answer.
     pub(crate) format: Format,
-    /// The token that the request shows, if it shows one.
+    /// The request's token.
     pub(crate) token: Option<String>,
     /// The parameters.
     pub(crate) parameters: &'a Parameters,
 }
 
-/// A refusal, and what the answer says beside it.
+/// A refusal, and the number of rows that its answer tells.
 #[derive(Debug)]
 pub(crate) struct Refused {
-    /// Why.
+    /// The refusal.
     pub(crate) refusal: Refusal,
-    /// How many rows a look-up had found by then, if crossbar shows that.
+    /// The number of rows that a look-up has found, if crossbar shows it.
     pub(crate) page_size: Option<u64>,
 }
 
@@ -49,18 +49,18 @@ impl From<Refusal> for Refused {
 
 /// A request that has been checked and is ready to be carried out.
 pub(crate) enum Prepared {
-    /// Something about one group.
+    /// An action on one group.
     Group(groups::Prepared),
     /// A listing.
     Listing(Box<listing::Prepared>),
     /// A login.
     Login(login::Prepared),
-    /// Something about the caller's own token.
+    /// An action on the caller's token.
     Session(session::Prepared),
 }
 
 impl Prepared {
-    /// The entity tag of what was found, without quotes.
+    /// The entity tag of the group or listing that was found, without quotes.
     pub(crate) fn etag(&self) -> Option<&str> {
         match self {
             Self::Group(prepared) => prepared.etag(),
@@ -69,7 +69,7 @@ impl Prepared {
         }
     }
 
-    /// What the preconditions are checked against.
+    /// The target of the preconditions.
     pub(crate) fn target(&self) -> Target<'_> {
         match self {
             Self::Group(prepared) if prepared.is_new() => Target::New,
@@ -79,8 +79,8 @@ impl Prepared {
     }
 }
 
-/// Checks a request's data and reads what it is about. `access` is the proof that the caller may touch the
-/// account in the path; a path without an account has none.
+/// Checks a request's data and reads the documents that it needs. `access` is the proof that the caller may
+/// use the account in the path. It is `None` if the path has no account.
 pub(crate) async fn prepare(
     exchange: &Exchange<'_>,
     call: &Call<'_>,
@@ -99,7 +99,7 @@ pub(crate) async fn prepare(
         Action::Token(action) => {
             let prepared = match action {
                 TokenAction::Show => session::prepare_show(exchange).await?,
-                TokenAction::GiveBack => session::prepare_give_back(call),
+                TokenAction::LogOut => session::prepare_log_out(call),
                 TokenAction::ShowNamed(token) => return Err(session::refuse_named(call, token).into()),
             };
             return Ok(Prepared::Session(prepared));
@@ -125,7 +125,7 @@ pub(crate) async fn prepare(
     Ok(Prepared::Group(prepared))
 }
 
-/// Does what was prepared, and answers.
+/// Carries out a prepared request.
 pub(crate) async fn carry_out(
     exchange: &Exchange<'_>,
     call: &Call<'_>,
@@ -139,16 +139,16 @@ pub(crate) async fn carry_out(
     })
 }
 
-/// The path of something new below the request's own.
+/// The path of a new group, below the request's path.
 fn location(exchange: &Exchange<'_>, id: &str) -> String {
-    // An id that looks like a URL comes out alone: crossbar resolves it against the path.
+    // crossbar resolves the id against the path, so an id that looks like a URL replaces the path.
     if id.starts_with("http") {
         return id.to_owned();
     }
     format!("{}/{id}", exchange.incoming.path.trim_end_matches('/'))
 }
 
-/// The name under which CSV is saved: the client's, without a path, or a new one.
+/// The file name for CSV: the client's without its path, or a random one.
 fn csv_file_name(call: &Call<'_>) -> String {
     let chosen = call.parameters.file_name.as_deref();
     let base_name = chosen.and_then(|name| name.rsplit(['/', '\\']).next());

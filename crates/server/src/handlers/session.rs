@@ -1,5 +1,5 @@
-//! `token_auth`: what a token says of its bearer, and giving it back. Below `user_auth`, crossbar still
-//! looks for tokens in a database that nothing writes any more.
+//! `token_auth`: shows the caller's token, and logs the caller out. Below `user_auth`, crossbar looks for
+//! tokens in a database that no program writes any more.
 
 use serde_json::{Map, Value};
 
@@ -8,12 +8,12 @@ use crate::answer::{self, Answer, Data, Success};
 use crate::catalogue::Refusal;
 use crate::request::exchange::Exchange;
 
-/// A request about the caller's own token, checked.
+/// A checked request about the caller's token.
 pub(crate) enum Prepared {
-    /// What it says.
+    /// The token's content.
     Shown(Map<String, Value>),
-    /// It is to count no more. Credentials that are no token cannot be given back.
-    GivenBack(Option<String>),
+    /// The token to invalidate. `None` for credentials that are not a token; these stay valid.
+    LogOut(Option<String>),
 }
 
 pub(super) async fn prepare_show(exchange: &Exchange<'_>) -> Result<Prepared, Refusal> {
@@ -22,11 +22,11 @@ pub(super) async fn prepare_show(exchange: &Exchange<'_>) -> Result<Prepared, Re
     shown.map(Prepared::Shown).map_err(Refusal::StoreWhileIdentifying)
 }
 
-pub(super) fn prepare_give_back(call: &Call<'_>) -> Prepared {
-    Prepared::GivenBack(call.token.clone())
+pub(super) fn prepare_log_out(call: &Call<'_>) -> Prepared {
+    Prepared::LogOut(call.token.clone())
 }
 
-/// The refusal of a look at the token in the path: crossbar finds none. The caller's own token belongs to
+/// Refuses to show the token in the path, as crossbar never finds one there. The caller's token belongs to
 /// the caller's account, and the path has no account.
 pub(super) fn refuse_named(call: &Call<'_>, token: &str) -> Refusal {
     let is_own = call.token.as_deref() == Some(token);
@@ -36,7 +36,7 @@ pub(super) fn refuse_named(call: &Call<'_>, token: &str) -> Refusal {
 pub(super) async fn carry_out(exchange: &Exchange<'_>, prepared: Prepared) -> Result<Answer, Refusal> {
     let data = match prepared {
         Prepared::Shown(data) => Data::Value(Value::Object(data)),
-        Prepared::GivenBack(token) => {
+        Prepared::LogOut(token) => {
             if let Some(token) = token {
                 let done = exchange.app.auth.log_out(&token, exchange.deadline).await;
                 done.map_err(Refusal::StoreWhileIdentifying)?;

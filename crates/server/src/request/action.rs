@@ -1,4 +1,4 @@
-//! What can be done here: every resource with each verb that it has.
+//! The actions that are served: every resource with each of its verbs.
 
 use super::route::Resource;
 use super::verb::Verb;
@@ -6,15 +6,15 @@ use super::verb::Verb;
 /// A resource and one of its verbs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Action<'a> {
-    /// Something with an account's groups.
+    /// An action on an account's groups.
     Groups(GroupAction<'a>),
     /// A login.
     Login(LoginKind),
-    /// Something with a token.
+    /// An action on a token.
     Token(TokenAction<'a>),
 }
 
-/// Something with an account's groups. The texts are group ids.
+/// An action on an account's groups. The texts are group ids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum GroupAction<'a> {
     /// List the groups of the account or of a user.
@@ -40,13 +40,13 @@ pub(crate) enum LoginKind {
     ApiKey,
 }
 
-/// Something with a token.
+/// An action on a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TokenAction<'a> {
     /// Show what the caller's token says.
     Show,
     /// Log the caller out.
-    GiveBack,
+    LogOut,
     /// Show the token that the path names.
     ShowNamed(&'a str),
 }
@@ -64,7 +64,7 @@ impl<'a> Action<'a> {
             (Resource::UserAuth, Verb::Put) => Self::Login(LoginKind::User),
             (Resource::ApiAuth, Verb::Put) => Self::Login(LoginKind::ApiKey),
             (Resource::TokenAuth, Verb::Get) => Self::Token(TokenAction::Show),
-            (Resource::TokenAuth, Verb::Delete) => Self::Token(TokenAction::GiveBack),
+            (Resource::TokenAuth, Verb::Delete) => Self::Token(TokenAction::LogOut),
             (Resource::UserAuthToken(token), Verb::Get) => Self::Token(TokenAction::ShowNamed(token)),
             _ => return None,
         })

@@ -1,4 +1,4 @@
-//! The `Content-Type` of a body, which says how the body is read.
+//! The `Content-Type` of a body. It decides how the body is read.
 
 use crate::catalogue::Refusal;
 use crate::grammar::media_type::MediaType;
@@ -6,20 +6,20 @@ use crate::grammar::media_type::MediaType;
 /// How a request's body is to be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum ContentType {
-    /// The JSON envelope; also if there is no header.
+    /// The JSON envelope. A request without the header counts as one.
     Json,
-    /// A form, or JSON that curl calls one.
+    /// A form, or JSON that curl has labelled as a form.
     Form,
-    /// Parts, divided by this boundary.
+    /// Parts with this boundary between them.
     Multipart { boundary: String },
     /// A file in base64.
     Base64,
-    /// A file whose content is not read. A write with it is refused in the end unless `accepted`.
+    /// A file. Its content is not read. A write with it is refused later unless `accepted` is true.
     File { accepted: bool },
 }
 
 impl ContentType {
-    /// Reads the header, if there is one. Refuses one that is not a media type (400).
+    /// Reads the header. Refuses a value that is not a media type (400).
     pub(crate) fn parse(header: Option<&str>) -> Result<Self, Refusal> {
         let Some(header) = header else { return Ok(Self::Json) };
         let unreadable = |message| Refusal::malformed("content_type", message, Some(header));
@@ -49,7 +49,7 @@ mod tests {
     use super::ContentType;
 
     #[test]
-    fn content_types_are_told_apart() {
+    fn each_content_type_has_its_kind() {
         for (header, expected) in [
             ("application/json", ContentType::Json),
             ("APPLICATION/JSON; charset=utf-8", ContentType::Json),
@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_content_type_is_refused() {
+    fn a_value_that_is_no_media_type_is_refused() {
         for header in
             ["", "garbage", "a/", "/b", "a/b;", "a/b;c", "a b/c", "multipart/form-data", "a/b;c=\"d"]
         {

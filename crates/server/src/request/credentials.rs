@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-/// The longest value that is repeated in an answer although it is not text, in bytes of JSON.
+/// The longest token that an answer repeats if the token is not text, in bytes of JSON.
 const MAX_ODD_ECHO: usize = 1_024;
 
 /// Credentials as a client presents them.
@@ -10,18 +10,18 @@ const MAX_ODD_ECHO: usize = 1_024;
 pub(crate) enum Credentials {
     /// A token.
     Token(String),
-    /// A value in the place of a token that is not text.
+    /// A token that is not text.
     NoToken(Value),
-    /// `Basic`: the text behind that word.
+    /// The text after `Basic`.
     Basic(String),
-    /// `Bearer`: the text behind that word.
+    /// The text after `Bearer`.
     Bearer(String),
-    /// An `Authorization` of another scheme, or one that is not text.
+    /// An `Authorization` with another scheme, or a value that is not text.
     Unknown(Value),
 }
 
 impl Credentials {
-    /// The token, if that is what they are.
+    /// The token, if the credentials are a token.
     pub(crate) fn into_token(self) -> Option<String> {
         match self {
             Self::Token(token) => Some(token),
@@ -29,7 +29,8 @@ impl Credentials {
         }
     }
 
-    /// What the answer's envelope repeats. A null is not repeated, nor a large value that is not text.
+    /// The value that the answer's envelope repeats. A null is not repeated, and neither is a large value
+    /// that is not text.
     pub(crate) fn echo(&self) -> Option<Value> {
         match self {
             Self::Token(text) | Self::Basic(text) | Self::Bearer(text) => Some(Value::from(text.as_str())),

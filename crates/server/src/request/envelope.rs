@@ -2,10 +2,10 @@
 
 use serde_json::{Map, Value};
 
-/// What a body holds: `data`, and the other top-level members by their normalised names.
+/// The content of a body: `data`, and the other top-level members under their normalised names.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Envelope {
-    /// The data; an empty object if the body has none.
+    /// The data. It is an empty object if the body has none.
     pub(crate) data: Value,
     /// The members beside `data`.
     pub(crate) members: Map<String, Value>,

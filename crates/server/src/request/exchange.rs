@@ -1,5 +1,5 @@
-//! What is known of a request so far. The pipeline notes here what an answer repeats, so that a refusal
-//! at any stage says just what crossbar's would at that point.
+//! Everything that is known about a request so far. The pipeline fills it in step by step, so that a
+//! refusal at any stage repeats what crossbar would repeat at that point.
 
 use std::sync::Arc;
 
@@ -13,47 +13,47 @@ use super::methods::Methods;
 use super::verb::Verb;
 use crate::app::App;
 
-/// The longest request id that is taken from a client, in bytes.
+/// The longest request id that a client may choose, in bytes.
 const MAX_REQUEST_ID: usize = 255;
 
-/// A request and what has been found out about it.
+/// A request and everything that is known about it so far.
 pub(crate) struct Exchange<'a> {
-    /// What requests share.
+    /// The state that all requests share.
     pub(crate) app: &'a App,
-    /// The request as it came.
+    /// The request as it arrived.
     pub(crate) incoming: &'a Incoming<'a>,
-    /// Its id: the client's, or a new one.
+    /// The request's id: the client's or a new one.
     pub(crate) request_id: String,
-    /// When it came.
+    /// The time when the request arrived.
     pub(crate) received_at: Time,
-    /// Until when the store must have answered whatever this request asks of it.
+    /// The time by which the store must have answered.
     pub(crate) deadline: Deadline,
-    /// The credentials that it shows, as its answer repeats them.
+    /// The request's credentials in the form in which the answer repeats them.
     pub(crate) presented: Option<Value>,
-    /// Who sent it, once that is proven.
+    /// The caller, once the credentials are proven good.
     pub(crate) caller: Option<Caller>,
     /// The account that the path names, once it is known to exist.
     pub(crate) account_id: Option<AccountId>,
-    /// What it is for, as costs are listed: the resource and the verb.
+    /// The resource's name in the list of costs.
     pub(crate) endpoint: &'static str,
-    /// See `endpoint`.
+    /// The verb, for the list of costs. `None` until the route is known.
     pub(crate) verb: Option<Verb>,
-    /// How often clients may fail.
+    /// The limits on how often clients may fail.
     pub(crate) limits: Arc<RateLimits>,
-    /// What is known of the methods of its resource.
+    /// The methods of the resource, as far as they are known.
     pub(crate) methods: Methods,
-    /// Whether the answer goes to another origin, and so must say what is allowed.
+    /// Whether the request is a cross-origin one, so that the answer must list what is allowed.
     pub(crate) is_cors: bool,
-    /// The language that the content is labelled with, once it has been negotiated.
+    /// The answer's `content-language`, once it has been negotiated.
     pub(crate) language: Option<String>,
     /// Whether JSON is to be indented.
     pub(crate) is_pretty: bool,
-    /// The entity tag of what was found, without quotes.
+    /// The entity tag of the group or listing that was found, without quotes.
     pub(crate) etag: Option<String>,
 }
 
 impl<'a> Exchange<'a> {
-    /// A request of which nothing is known yet.
+    /// A request that no stage has looked at yet.
     pub(crate) fn new(app: &'a App, incoming: &'a Incoming<'a>) -> Self {
         let request_id =
             incoming.header("x-request-id").filter(|id| !id.is_empty() && id.len() <= MAX_REQUEST_ID);
@@ -77,22 +77,22 @@ impl<'a> Exchange<'a> {
         }
     }
 
-    /// Who sends it, as far as failures are counted.
+    /// The client whose failures are counted.
     pub(crate) fn client(&self) -> Client {
-        // A proxy may add a line of its own below the client's.
+        // A proxy may add its own line after the client's.
         let lines = self.incoming.headers.get_all("x-forwarded-for");
         let forwarded_for: Vec<_> = lines.map(|line| String::from_utf8_lossy(line.as_bytes())).collect();
         let address = self.incoming.peer.map(|peer| self.limits.client(peer, &forwarded_for));
         Client { address, account_id: self.account_id.clone() }
     }
 
-    /// What it is charged as.
+    /// The resource and verb that a failure is charged for.
     pub(crate) fn charged(&self) -> Charged<'_> {
         let verb = self.verb.as_ref().map_or("", Verb::as_str);
         Charged { account_id: self.account_id.as_ref(), endpoint: self.endpoint, verb }
     }
 
-    /// Whether the request only reads, so that a client may have the content already.
+    /// Whether the method only reads.
     pub(crate) fn is_read(&self) -> bool {
         matches!(self.incoming.method, Verb::Get | Verb::Head)
     }

@@ -10,7 +10,7 @@ pub(crate) enum Format {
 }
 
 impl Format {
-    /// The form that the parameter `accept` names. Any name that is not one of CSV's means JSON.
+    /// The form that the parameter `accept` names. Every name but those of CSV means JSON.
     pub(crate) fn of_parameter(name: &str) -> Self {
         match name {
             "csv" | "text/csv" | "text/comma-separated-values" | "application/octet-stream" => Self::Csv,

@@ -1,5 +1,5 @@
-//! A request as it came over the wire, before anything is made of it. It borrows the text from the HTTP
-//! server; only the body is its own.
+//! A request as it arrived, before any stage has looked at it. It borrows its texts from the HTTP server
+//! and owns only the body.
 
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -16,13 +16,13 @@ pub(crate) struct Incoming<'a> {
     pub(crate) method: Verb,
     /// The path, still escaped.
     pub(crate) path: &'a str,
-    /// The query string, still escaped; empty if there is none.
+    /// The query string, still escaped. Empty if there is none.
     pub(crate) query: &'a str,
     /// The headers.
     pub(crate) headers: &'a HeaderMap,
     /// The address at the other end of the connection.
     pub(crate) peer: Option<IpAddr>,
-    /// The body; `None` if it was larger than the limit.
+    /// The body. `None` if it was larger than the limit.
     pub(crate) body: Option<Bytes>,
 }
 
@@ -32,7 +32,7 @@ impl<'a> Incoming<'a> {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// The first value of a header; bytes that are not UTF-8 are replaced.
+    /// The first value of a header. Bytes that are not UTF-8 are replaced.
     pub(crate) fn lossy_header(&self, name: &str) -> Option<Cow<'a, str>> {
         Some(String::from_utf8_lossy(self.headers.get(name)?.as_bytes()))
     }

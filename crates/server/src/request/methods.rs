@@ -1,11 +1,11 @@
-//! The methods that an answer to another origin lists.
+//! The methods that an answer to a cross-origin request lists.
 
 use super::verb::Verb;
 
-/// What an answer lists while the resource is not known.
+/// The list while the resource is not known.
 const UNKNOWN_RESOURCE: &str = "GET, POST, PUT, DELETE, HEAD, PATCH, OPTIONS";
 
-/// What an answer to another origin says about methods.
+/// The methods that an answer to a cross-origin request lists.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Methods {
     /// The resource is not known yet.
@@ -13,11 +13,11 @@ pub(crate) enum Methods {
     Unknown,
     /// The resource does not exist.
     None,
-    /// The resource has these, and POST if a verb is tunnelled through it.
+    /// The resource has these methods, and POST too if POST carries one of its verbs.
     Of {
         /// The methods of the resource.
         methods: &'static [Verb],
-        /// Whether POST carries a verb that the resource has.
+        /// Whether POST carries one of the resource's verbs.
         through_post: bool,
     },
 }
@@ -29,7 +29,7 @@ impl Methods {
         Self::Of { methods, through_post }
     }
 
-    /// The value of `access-control-allow-methods`. A requested method that the list lacks is put first.
+    /// The value of `access-control-allow-methods`. If the list lacks the requested method, that comes first.
     pub(crate) fn header_value(&self, requested: Option<&str>) -> String {
         let list = match self {
             Self::Unknown => format!("OPTIONS, {UNKNOWN_RESOURCE}"),

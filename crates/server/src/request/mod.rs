@@ -1,5 +1,5 @@
-//! A request, and what the stages learn about it: how it came over the wire, its parameters, its verb,
-//! its route, and the exchange that collects what an answer repeats. Nothing here asks the store.
+//! A request and its parts: the request as it arrived, its parameters, its verb, its route, and the
+//! exchange that collects what the stages learn. Nothing here reads the store.
 
 pub(crate) mod action;
 pub(crate) mod content_type;

@@ -1,8 +1,7 @@
-//! The parameters of a request: one table says where crossbar looks for each of them and in which order,
-//! and [`Parameters`] holds what was found, with the defaults filled in.
+//! The parameters of a request. One table says where crossbar looks for each parameter, and in which order.
+//! [`Parameters`] holds the values, with the defaults filled in.
 //!
-//! Reading never refuses. A value that makes no sense is kept as such and refused where it is used, since
-//! crossbar checks it only there.
+//! Reading never refuses. A senseless value is refused only where it is used, as in crossbar.
 
 use std::borrow::Cow;
 
@@ -17,12 +16,12 @@ use super::verb::Verb;
 use crate::catalogue::Refusal;
 use crate::grammar::query::Query;
 
-/// A place where a parameter can stand.
+/// A place that can hold a parameter.
 #[derive(Clone, Copy, Debug)]
-enum Place {
-    /// A header, if its value is readable text.
+enum Source {
+    /// A header whose value is readable text.
     Header(&'static str),
-    /// A header, whatever bytes its value has.
+    /// A header with any bytes in its value.
     AnyHeader(&'static str),
     /// A member of the body's `data`.
     Data,
@@ -32,13 +31,13 @@ enum Place {
     Envelope,
 }
 
-use Place::{AnyHeader, Data, Envelope as Beside, Header, Query as QueryString};
+use Source::{AnyHeader, Data, Envelope as Beside, Header, Query as QueryString};
 
-/// A parameter: its name, and the places that may hold it. The first place that does wins.
+/// A parameter: its name, and the places that can hold it. The first one with a value wins.
 #[derive(Clone, Copy, Debug)]
-struct Parameter(&'static str, &'static [Place]);
+struct Parameter(&'static str, &'static [Source]);
 
-// The table. Defaults stand in `Parameters::read`.
+// The table. `Parameters::read` has the defaults.
 const VERB: Parameter = Parameter("verb", &[Data, QueryString, Beside]);
 const AUTH_TOKEN: Parameter =
     Parameter("auth_token", &[AnyHeader("x-auth-token"), Data, QueryString, Beside]);
@@ -58,47 +57,47 @@ const IS_CHUNKED: Parameter = Parameter("is_chunked", &[QueryString]);
 const CHUNK_SIZE: Parameter = Parameter("chunk_size", &[QueryString]);
 const SHOULD_SOFT_DELETE: Parameter = Parameter("should_soft_delete", &[Data, QueryString, Beside]);
 const FILE_NAME: Parameter = Parameter("file_name", &[Header("x-file-name"), Data, QueryString, Beside]);
-/// Looked for where there is no `file_name`.
+/// Used if there is no `file_name`.
 const FILENAME: Parameter = Parameter("filename", &[Data, QueryString, Beside]);
 
-/// The largest `chunk_size` that crossbar takes.
+/// The largest `chunk_size` that crossbar accepts.
 const MAX_CHUNK_SIZE: i128 = 50;
 
 /// The parameters of a request.
 #[derive(Debug)]
 pub(crate) struct Parameters {
-    /// The verb that counts in place of the method.
+    /// The verb that replaces the method.
     pub(crate) verb: Option<Verb>,
-    /// The token, of whatever type.
+    /// The token. It can be a value of any type.
     pub(crate) auth_token: Option<Value>,
-    /// Other credentials, of whatever type.
+    /// Other credentials. They can be a value of any type.
     pub(crate) authorization: Option<Value>,
-    /// Whether JSON is indented; by default it is not.
+    /// Whether JSON is indented. The default is no.
     pub(crate) is_pretty: bool,
     /// Whether one of crossbar's other actions is named.
     pub(crate) has_action: bool,
     /// The form of the answer.
     pub(crate) accept: Option<Format>,
-    /// Whether a listing comes in pages; by default it does.
+    /// Whether a listing comes in pages. The default is yes.
     pub(crate) is_paged: bool,
-    /// The wire form of the key that a listing begins with.
+    /// The key that a listing begins with, in its wire form.
     pub(crate) start_key: Option<String>,
     /// The key that a listing ends with.
     pub(crate) end_key: Option<String>,
-    /// Whether a listing goes from the lowest id up; by default it goes down.
+    /// Whether a listing starts at the lowest id. The default is the highest.
     pub(crate) is_ascending: bool,
-    /// Whether a listing is sent as it is read; by default it is not.
+    /// Whether each row of a listing is sent as soon as it is read. The default is no.
     pub(crate) is_chunked: bool,
-    /// Whether a deletion only marks the document; by default it does.
+    /// Whether a deletion only marks the document as deleted. The default is yes.
     pub(crate) is_soft_deletion: bool,
-    /// The name under which CSV is saved.
+    /// The file name for CSV.
     pub(crate) file_name: Option<String>,
     page_size: Option<Integer>,
     chunk_size: Option<Integer>,
     query: Query,
 }
 
-/// A parameter that should be an integer.
+/// The value of a parameter that should be an integer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Integer {
     Is(i128),
@@ -106,28 +105,28 @@ enum Integer {
 }
 
 impl Parameters {
-    /// Reads the parameters, and answers the body's data. `start_key` is taken out of the data, as in
-    /// crossbar; the other members stay.
+    /// Reads the parameters, and returns them with the body's data. As in crossbar, `start_key` is removed
+    /// from the data, and every other parameter stays in it.
     pub(crate) fn read(incoming: &Incoming<'_>, query: Query, envelope: Envelope) -> (Self, Value) {
         let Envelope { mut data, members } = envelope;
-        let places = Places { incoming, data: &data, query: &query, beside: &members };
+        let sources = Sources { incoming, data: &data, query: &query, beside: &members };
         let mut parameters = Self {
-            verb: places.find(VERB).map(|verb| Verb::of_parameter(&text(verb))),
-            auth_token: places.find(AUTH_TOKEN).map(Cow::into_owned),
-            authorization: places.find(AUTHORIZATION).map(Cow::into_owned),
-            is_pretty: places.is_true_or(PRETTY_PRINT, false),
-            has_action: places.find(ACTION).is_some(),
-            accept: places.find(ACCEPT).map(|name| Format::of_parameter(name.as_str().unwrap_or_default())),
-            is_paged: places.is_true_or(PAGINATE, true),
-            start_key: places.find(START_KEY).map(text),
-            end_key: places.find(END_KEY).map(text),
-            is_ascending: places.find(ASCENDING).is_some_and(|value| !term::is_false(&value))
-                && !places.is_true_or(DESCENDING, false),
-            is_chunked: places.is_true_or(IS_CHUNKED, false),
-            is_soft_deletion: places.is_true_or(SHOULD_SOFT_DELETE, true),
-            file_name: places.find(FILE_NAME).or_else(|| places.find(FILENAME)).map(text),
-            page_size: places.find(PAGE_SIZE).map(integer),
-            chunk_size: places.find(CHUNK_SIZE).map(integer),
+            verb: sources.find(VERB).map(|verb| Verb::of_parameter(&text(verb))),
+            auth_token: sources.find(AUTH_TOKEN).map(Cow::into_owned),
+            authorization: sources.find(AUTHORIZATION).map(Cow::into_owned),
+            is_pretty: sources.is_true_or(PRETTY_PRINT, false),
+            has_action: sources.find(ACTION).is_some(),
+            accept: sources.find(ACCEPT).map(|name| Format::of_parameter(name.as_str().unwrap_or_default())),
+            is_paged: sources.is_true_or(PAGINATE, true),
+            start_key: sources.find(START_KEY).map(text),
+            end_key: sources.find(END_KEY).map(text),
+            is_ascending: sources.find(ASCENDING).is_some_and(|value| !term::is_false(&value))
+                && !sources.is_true_or(DESCENDING, false),
+            is_chunked: sources.is_true_or(IS_CHUNKED, false),
+            is_soft_deletion: sources.is_true_or(SHOULD_SOFT_DELETE, true),
+            file_name: sources.find(FILE_NAME).or_else(|| sources.find(FILENAME)).map(text),
+            page_size: sources.find(PAGE_SIZE).map(integer),
+            chunk_size: sources.find(CHUNK_SIZE).map(integer),
             query: Query::default(),
         };
         parameters.query = query;
@@ -137,7 +136,7 @@ impl Parameters {
         (parameters, data)
     }
 
-    /// How many groups a page has; `None` for a listing that does not come in pages. Refuses a size that
+    /// The number of groups on a page. `None` for a listing that does not come in pages. Refuses a size that
     /// is not a positive number.
     pub(crate) fn page_size(&self, default: u64) -> Result<Option<u64>, Refusal> {
         if !self.is_paged {
@@ -151,7 +150,8 @@ impl Parameters {
         }
     }
 
-    /// Refuses a `chunk_size` that crossbar does not take. A chunk always has one row, whatever the size.
+    /// Refuses a `chunk_size` that crossbar does not accept. The size has no other effect: a chunk always has
+    /// one row.
     pub(crate) fn check_chunk_size(&self) -> Result<(), Refusal> {
         match self.chunk_size {
             Some(Integer::Invalid) => Err(Refusal::Faulty("invalid chunk size")),
@@ -163,24 +163,24 @@ impl Parameters {
         }
     }
 
-    /// The filters of a listing, from the query string only.
+    /// The filters of a listing. Only the query string can hold them.
     pub(crate) fn filters(&self) -> Filters {
         Filters::from_query(self.query.pairs())
     }
 }
 
-/// Where the parameters of a request stand.
-struct Places<'a> {
+/// The places in a request that can hold parameters.
+struct Sources<'a> {
     incoming: &'a Incoming<'a>,
     data: &'a Value,
     query: &'a Query,
     beside: &'a Map<String, Value>,
 }
 
-impl<'a> Places<'a> {
+impl<'a> Sources<'a> {
     fn find(&self, parameter: Parameter) -> Option<Cow<'a, Value>> {
-        let Parameter(name, places) = parameter;
-        places.iter().find_map(|place| match place {
+        let Parameter(name, sources) = parameter;
+        sources.iter().find_map(|source| match source {
             Header(header) => self.incoming.header(header).map(Value::from).map(Cow::Owned),
             AnyHeader(header) => self.incoming.lossy_header(header).map(Value::from).map(Cow::Owned),
             Data => self.data.get(name).map(Cow::Borrowed),
@@ -194,7 +194,7 @@ impl<'a> Places<'a> {
     }
 }
 
-/// A value as text; a value that is not text as its JSON.
+/// A text as it is, and any other value as its JSON.
 fn text(value: Cow<'_, Value>) -> String {
     match value {
         Cow::Owned(Value::String(text)) => text,

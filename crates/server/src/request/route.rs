@@ -1,49 +1,49 @@
-//! The path: its version, its parts, and the resource that it names. Refuses a bad escape (bare 400),
-//! version 1 (410); a path without a version gets a short page of text.
+//! The path: its version, its parts, and the resource that it names. Refuses a bad escape (bare 400) and
+//! version 1 (410). A path without a version gets a short page of text.
 
 use super::verb::Verb;
 use crate::catalogue::{Bare, Refusal};
 use crate::grammar::percent::{self, Plus};
 
-/// What a path asks for.
+/// The meaning of a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Route {
-    /// Something that is served here.
+    /// A resource that is served here.
     Served {
-        /// The account that the path names, if it has a place for one.
+        /// The account that the path names.
         account: AccountPart,
         /// The user that the path names.
         user_id: Option<String>,
-        /// The thing itself.
+        /// The resource.
         resource: Resource,
     },
-    /// A path below an account (or a login) that names nothing served here.
+    /// A path below an account or a login that is not served here.
     UnknownBelow,
-    /// A path that begins with nothing known.
+    /// A path whose first part is unknown.
     UnknownTop,
 }
 
-/// The place of an account in a path.
+/// The part of a path that names the account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum AccountPart {
-    /// The path has no such place (`/v2/groups`), or leaves it out (`/v2/accounts/groups`).
+    /// The path has no such part: `/v2/groups`, `/v2/accounts/groups`.
     Absent,
-    /// The place is there and empty (`/v2/accounts//groups`).
+    /// The part is empty: `/v2/accounts//groups`.
     Empty,
-    /// This id, of whatever form.
+    /// This id. Its form is not checked yet.
     Id(String),
 }
 
 /// A resource, with the methods that it has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Resource {
-    /// The groups of an account or user.
+    /// The groups of an account or of a user.
     Groups,
     /// One group, by its id.
     Group(String),
-    /// Logging in with a user's credentials.
+    /// A login with a user's credentials.
     UserAuth,
-    /// Logging in with an account's key.
+    /// A login with an account's API key.
     ApiAuth,
     /// The caller's own token.
     TokenAuth,
@@ -52,7 +52,7 @@ pub(crate) enum Resource {
 }
 
 impl Resource {
-    /// The methods that crossbar has for it, in the order that its headers list them.
+    /// crossbar's methods for the resource, in the order in which crossbar's headers list them.
     pub(crate) fn methods(&self) -> &'static [Verb] {
         const COLLECTION: &[Verb] = &[Verb::Put, Verb::Get];
         const ITEM: &[Verb] = &[Verb::Patch, Verb::Post, Verb::Get, Verb::Delete];
@@ -68,7 +68,7 @@ impl Resource {
         }
     }
 
-    /// Its name in lists of what requests cost: the last module of its path.
+    /// The name of the resource's last module in the path. Costs and restrictions are listed by it.
     pub(crate) fn endpoint(&self) -> &'static str {
         match self {
             Self::Groups | Self::Group(_) => "groups",
@@ -78,7 +78,7 @@ impl Resource {
         }
     }
 
-    /// What of its path stands behind that module.
+    /// The part of the path after that module.
     pub(crate) fn params(&self) -> Option<&str> {
         match self {
             Self::Group(id) | Self::UserAuthToken(id) => Some(id),
@@ -87,27 +87,27 @@ impl Resource {
     }
 }
 
-/// A path's beginning.
+/// The version at the start of a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Versioned {
-    /// A version that is served, and what its path names.
+    /// A version that is served, and the rest of the path.
     Served(Place),
     /// Version 1.
     Gone,
-    /// No version at all.
+    /// The path has no version.
     Unversioned,
 }
 
-/// What a path names.
+/// The rest of a path, after the version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
-    /// A route.
+    /// A complete route.
     Route(Route),
-    /// `/account`: the account of the token, and the parts behind it.
+    /// `/account`, which stands for the token's account, and the parts after it.
     OwnAccount(Vec<String>),
 }
 
-/// Takes a path apart.
+/// Splits a path.
 pub(crate) fn split(path: &str) -> Result<Versioned, Refusal> {
     let decoded: Result<Vec<_>, _> = path
         .strip_prefix('/')
@@ -143,7 +143,7 @@ impl Place {
         Self::Route(Route::of(&parts))
     }
 
-    /// Whether the path is one where clients log in.
+    /// Whether clients log in at this path.
     pub(crate) fn is_login(&self) -> bool {
         matches!(self, Self::Route(Route::Served { resource: Resource::UserAuth | Resource::ApiAuth, .. }))
     }
@@ -172,7 +172,7 @@ impl Route {
                 groups(AccountPart::Absent, Some(user), rest)
             }
             ["user_auth"] => without_account(Resource::UserAuth),
-            // Recovering a password is not served.
+            // Password recovery is not served.
             ["user_auth", token] if *token != "recovery" => {
                 without_account(Resource::UserAuthToken((*token).to_owned()))
             }

@@ -1,4 +1,4 @@
-//! What a request is about to touch, as preconditions see it.
+//! The thing that a request is about, as preconditions see it.
 
 /// The target of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

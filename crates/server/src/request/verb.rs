@@ -1,9 +1,8 @@
-//! What a request wants done: its method, or the verb that the parameter `verb` puts in the method's
-//! place.
+//! The verb of a request: its method, or the value of the parameter `verb`.
 
 use std::fmt;
 
-/// A method or verb. Verbs are in upper case; methods keep the case in which they were sent.
+/// A method or verb. Verbs are in upper case. Methods keep the client's case.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Verb {
     /// `GET`.

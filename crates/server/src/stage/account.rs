@@ -1,5 +1,5 @@
-//! The account of a request and the caller's right to it. Refuses tokens that have expired (401),
-//! accounts whose trial has (400), unknown accounts (404), and callers who may not (403).
+//! The account of a request and the caller's right to it. Refuses expired tokens (401), accounts whose
+//! trial has expired (400), unknown accounts (404), and callers without permission (403).
 
 use std::sync::Arc;
 
@@ -12,8 +12,8 @@ use crate::request::credentials::Credentials;
 use crate::request::exchange::Exchange;
 use crate::request::route::AccountPart;
 
-/// Finds out who sends the request, as far as its credentials tell. What is wrong with them is not yet
-/// refused, but for a token that is good in all but time.
+/// Finds out who sends the request. Bad credentials are not refused yet; only an expired token with a good
+/// signature is.
 pub(crate) async fn identify(
     exchange: &mut Exchange<'_>,
     credentials: Option<&Credentials>,
@@ -39,7 +39,7 @@ pub(crate) async fn identify(
     Ok(())
 }
 
-/// Loads the account that the path names; a path without a place for one has none.
+/// Loads the account that the path names. Some paths name none.
 pub(crate) async fn load(
     exchange: &Exchange<'_>,
     part: &AccountPart,
@@ -61,8 +61,8 @@ pub(crate) async fn load(
     }
 }
 
-/// Grants access to the account, or refuses. Where the path names none, nobody has access; a superuser
-/// learns so later, from the handler.
+/// Grants access to the account, or refuses. If the path names no account, nobody has access, and the
+/// handler tells a superuser so later.
 pub(crate) async fn authorise(
     exchange: &Exchange<'_>,
     target: Option<&Account>,
@@ -77,7 +77,7 @@ pub(crate) async fn authorise(
     granted.map(Some).map_err(refusal)
 }
 
-/// Refuses what the caller's token restrictions forbid, where the path names no account.
+/// Refuses what the caller's token restrictions forbid. For paths without an account.
 pub(crate) async fn check_restrictions(exchange: &Exchange<'_>, asked: Asked<'_>) -> Result<(), Refusal> {
     let caller: &Caller = exchange.caller.as_ref().ok_or(Refusal::NotAuthenticated)?;
     let checked = exchange.app.auth.check_restrictions(caller, None, asked, exchange.deadline).await;
@@ -88,7 +88,7 @@ fn refusal(denied: Denied) -> Refusal {
     match denied {
         Denied::Restricted => Refusal::Restricted,
         Denied::Store(error) => Refusal::StoreWhileIdentifying(error),
-        // Out of reach, and whatever else there may be.
+        // The store is out of reach or failed.
         _ => Refusal::Forbidden,
     }
 }

@@ -1,5 +1,5 @@
-//! The body: an envelope with `data`, in any of the wrappings that crossbar takes. Refuses what is too
-//! large, malformed, no envelope, or without usable `data` (400).
+//! The body: an envelope with `data`, in every encoding that crossbar accepts. Refuses a body that is too
+//! large, malformed, not an envelope, or without usable `data` (400).
 
 use base64::Engine as _;
 use bytes::Bytes;
@@ -35,8 +35,8 @@ pub(crate) async fn read(
     }
 }
 
-/// The envelope that a JSON object is: names in lower case with `_` for `-`, without nulls. `data` must be
-/// an object or a list.
+/// Makes an envelope of a JSON object. Names are put in lower case with `_` for `-`, and nulls are dropped.
+/// `data` must be an object or a list.
 fn envelope_of(object: Map<String, Value>) -> Result<Envelope, Refusal> {
     let mut members = Map::with_capacity(object.len());
     for (name, value) in object {
@@ -72,7 +72,7 @@ fn json_envelope(body: &[u8]) -> Result<Envelope, Refusal> {
     match json::parse(body) {
         Ok(Value::Object(object)) => envelope_of(object),
         Ok(_) | Err(JsonError::NotAnObject) => Err(invalid_json("All JSON must be valid")),
-        // Whatever is wrong with it, crossbar's decoder words it like this.
+        // crossbar's decoder has one message for every fault.
         Err(JsonError::Syntax(_)) => Err(invalid_json("decoder_exit around 0")),
         Err(own @ (JsonError::DuplicateKey(_) | JsonError::TooDeep | JsonError::TooMany)) => {
             Err(invalid_json(&own.to_string()))
@@ -88,8 +88,8 @@ fn invalid_json(message: &str) -> Refusal {
     ))
 }
 
-/// A form is an envelope of texts, which therefore has no usable `data`; but what curl sends as one
-/// without being told otherwise is JSON.
+/// The values of a form are texts, so its `data` is never usable. But curl labels JSON as a form unless it
+/// is given a content type, so JSON is tried too.
 fn form_envelope(body: &[u8]) -> Result<Envelope, Refusal> {
     match Query::parse(body) {
         Ok(form) if form.is_single_bare_key() => json_envelope(body),
@@ -98,7 +98,7 @@ fn form_envelope(body: &[u8]) -> Result<Envelope, Refusal> {
     }
 }
 
-/// The last part that is JSON is the envelope.
+/// The envelope is the last part that is JSON.
 async fn multipart_envelope(body: Bytes, boundary: &str) -> Result<Envelope, Refusal> {
     let unreadable = |error: multer::Error| Refusal::malformed("body", &error.to_string(), None);
     let whole = futures::stream::once(async move { Ok::<_, std::convert::Infallible>(body) });

@@ -1,4 +1,4 @@
-//! Cross-origin requests: whether a request is one.
+//! Finds out whether a request is a cross-origin one.
 
 use actix_web::http::header::HeaderMap;
 

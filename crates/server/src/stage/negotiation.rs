@@ -1,5 +1,5 @@
-//! The `Accept` header, sorted and matched as cowboy does it. Refuses one that cannot be read (bare
-//! 400) and one that nothing served here satisfies (empty 406).
+//! The `Accept` header, sorted and matched as in cowboy. Refuses a header that cannot be read (bare 400)
+//! and a header that matches nothing served here (empty 406).
 
 use crate::catalogue::{Bare, Refusal};
 use crate::grammar::media_type::MediaType;
@@ -7,7 +7,7 @@ use crate::grammar::quality::{parse_quality, sort_as_cowboy};
 use crate::grammar::token::split_outside_quotes;
 use crate::request::format::Format;
 
-/// What is served, in crossbar's order.
+/// The media types that are served, in crossbar's order.
 const PROVIDED: [(&str, &str, Format); 5] = [
     ("application", "json", Format::Json),
     ("application", "x-json", Format::Json),
@@ -16,7 +16,7 @@ const PROVIDED: [(&str, &str, Format); 5] = [
     ("text", "comma-separated-values", Format::Csv),
 ];
 
-/// The form to answer in.
+/// Chooses the form of the answer.
 pub(crate) fn negotiate(accept: Option<&str>) -> Result<Format, Refusal> {
     let Some(accept) = accept else { return Ok(Format::Json) };
     let ranges = parse(accept).ok_or(Refusal::Bare(Bare::BadAccept))?;
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_or_served_is_refused() {
+    fn an_unreadable_header_and_an_unserved_type_are_refused() {
         for accept in
             [";;;", "text", "a/b;q=2", "a/b;q=0.1234", "*/json", "text/html", "image/png", "application/pdf"]
         {

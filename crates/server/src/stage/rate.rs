@@ -1,4 +1,4 @@
-//! What a client pays for failing. Refuses (429) who has failed too often.
+//! Charges clients for failed requests. Refuses a client that has failed too often (429).
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -8,8 +8,8 @@ use auth::RateLimits;
 use crate::catalogue::Refusal;
 use crate::request::exchange::Exchange;
 
-/// How often clients may fail. Where the store cannot be asked, what was known before counts: the request
-/// itself will fail of the same.
+/// Loads how often clients may fail. If the store cannot be read, the limits that were known before count:
+/// the request itself will fail for the same reason.
 pub(crate) async fn load_limits(exchange: &Exchange<'_>) -> Arc<RateLimits> {
     exchange.app.auth.rate_limits(exchange.deadline).await.unwrap_or_else(|error| {
         let request_id = exchange.request_id.as_str();
@@ -18,7 +18,7 @@ pub(crate) async fn load_limits(exchange: &Exchange<'_>) -> Arc<RateLimits> {
     })
 }
 
-/// Charges a failure.
+/// Charges a failed request.
 pub(crate) fn charge(exchange: &Exchange<'_>) -> Result<(), Refusal> {
     let cost = exchange.limits.cost(exchange.charged());
     let charged = exchange.app.buckets.charge(&exchange.client(), cost, &exchange.limits, Instant::now());

@@ -1,4 +1,4 @@
-//! The credentials of a request. The first place that has any decides, whether they are good or bad.
+//! The credentials of a request. The first place that has credentials decides, even if they are bad.
 
 use serde_json::Value;
 

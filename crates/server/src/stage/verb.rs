@@ -14,8 +14,8 @@ pub(crate) fn check_known(method: &Verb) -> Result<(), Refusal> {
     }
 }
 
-/// The action that the verb asks for. Refuses a verb that the resource does not have. A verb other than the
-/// method must come through POST.
+/// The action that the verb asks for. Refuses a verb that the resource does not have. If the verb differs
+/// from the method, the method must be POST.
 pub(crate) fn check_allowed<'a>(
     method: &Verb,
     verb: &Verb,
