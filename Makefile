@@ -8,9 +8,9 @@
 #   make lint    check the formatting, run clippy with warnings as errors, find unused dependencies
 #   make fmt     format the code
 #   make fuzz    send random requests from a new seed to the release build, for FUZZ_SECONDS (600)
-#   make bench   measure three things: the authentication of a warm request; listings of 100,000
-#                groups against listings of 100 (time of a page, memory of a whole listing); clients
-#                with valid tokens during a flood of garbage tokens
+#   make bench   measure four things: the authentication of a warm request; requests a second against the
+#                server's limit; listings of 100,000 groups against listings of 100 (time of a page, memory
+#                of a whole listing); clients with valid tokens during a flood of garbage tokens
 #   make audit   check licences, sources and bans, and advisories if their database can be reached
 #   make up      start CouchDB and this server with docker compose; make down stops them
 
@@ -19,6 +19,10 @@ CARGO := cargo
 DEMO_STORE ?= sqlite:data/demo.db
 FUZZ_SECONDS ?= 600
 ACCEPTANCE_FUZZ_SECONDS ?= 120
+
+# $(call install,PACKAGES) installs Debian packages.
+install = as_root=$$([ "$$(id -u)" = 0 ] || echo sudo); \
+  $$as_root apt-get update -qq && $$as_root apt-get install -y -qq $(1)
 
 .DEFAULT_GOAL := help
 .PHONY: help run test acceptance lint fmt fuzz bench audit up down release
@@ -46,18 +50,14 @@ $(STANDIN)/node_modules/.package-lock.json: $(STANDIN)/package-lock.json
 # A test uses strace to prove that the store syncs a write before it acknowledges it.
 .PHONY: strace
 strace:
-	@command -v strace >/dev/null || { \
-	  as_root=$$([ "$$(id -u)" = 0 ] || echo sudo); \
-	  $$as_root apt-get update -qq && $$as_root apt-get install -y -qq strace; }
+	@command -v strace >/dev/null || { $(call install,strace); }
 
 # The tests run the examples of docs/api.md with curl, and third-party clients in Python virtualenvs.
 .PHONY: client-tools
 client-tools:
 	@missing=$$(command -v curl >/dev/null || echo curl; \
 	  python3 -c 'import ensurepip, venv' 2>/dev/null || echo python3-venv); \
-	[ -z "$$missing" ] || { \
-	  as_root=$$([ "$$(id -u)" = 0 ] || echo sudo); \
-	  $$as_root apt-get update -qq && $$as_root apt-get install -y -qq $$missing; }
+	[ -z "$$missing" ] || { $(call install,$$missing); }
 
 # Tests that need RabbitMQ, haproxy, Chromium or packages, and long runs for reliability, belong here and
 # not in `test`, which a newcomer runs first and which must stay quick. What they need is installed here.
@@ -80,12 +80,17 @@ fuzz:
 	  fuzz::what_is_made_from_a_seed_is_answered --nocapture
 
 # With COUCHDB_URL, it also measures on that CouchDB. Use an empty one: it creates accounts there.
-bench: release
+bench: release wrk
 	$(CARGO) bench --locked -p auth --bench warm
-	built=$${CARGO_TARGET_DIR:-target}; CROSSBAR_GROUPS_BINARY=$$built/release/crossbar-groups \
-	  $(CARGO) run --release --locked --quiet --manifest-path bench/Cargo.toml --bin listing --target-dir $$built/bench && \
-	  CROSSBAR_GROUPS_BINARY=$$built/release/crossbar-groups \
-	  $(CARGO) run --release --locked --quiet --manifest-path bench/Cargo.toml --bin flood --target-dir $$built/bench
+	built=$${CARGO_TARGET_DIR:-target}; export CROSSBAR_GROUPS_BINARY=$$built/release/crossbar-groups; \
+	for program in throughput listing flood; do \
+	  $(CARGO) run --release --locked --quiet --manifest-path bench/Cargo.toml --bin $$program \
+	    --target-dir $$built/bench || exit 1; \
+	done
+
+.PHONY: wrk
+wrk:
+	@command -v wrk >/dev/null || { $(call install,wrk); }
 
 audit:
 	@command -v cargo-deny >/dev/null || $(CARGO) install --locked cargo-deny

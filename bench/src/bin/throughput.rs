@@ -1,37 +1,36 @@
 //! How many requests a second the server answers, against a limit that is measured in the same run: the
-//! banner of the same server, or the same CouchDB asked directly. See `README.md` for the bounds.
+//! banner of the same server, or the same CouchDB asked directly. `wrk` sends the requests. See `README.md`
+//! for the bounds.
 
-use std::net::{SocketAddr, ToSocketAddrs as _};
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use bench::client::{Connection, get};
+use bench::client::get;
 use bench::server::{Account, Served};
 use bench::{binary, id, report};
 
 /// How many rounds are measured. Each round measures every request once, so that all of them meet the same
 /// machine.
-const ROUNDS: usize = 7;
-/// How long each request is measured in a round.
-const SLICE: Duration = Duration::from_millis(1_500);
+const ROUNDS: usize = 5;
+/// How many seconds each request is measured in a round.
+const SECONDS: u32 = 2;
 /// The account has as many groups as a page.
 const GROUPS: usize = 50;
+
+/// A GET request.
+struct Request {
+    url: String,
+    header: String,
+}
 
 /// A request that is measured, and the least share of the limit that it must reach.
 struct Measured {
     name: &'static str,
-    request: String,
-    address: SocketAddr,
-    limit: Limit,
+    request: Request,
+    limit: Request,
     least: f64,
-}
-
-/// What a request is compared with.
-struct Limit {
-    request: String,
-    address: SocketAddr,
 }
 
 fn main() -> ExitCode {
@@ -50,12 +49,10 @@ fn on_embedded(binary: &str, store: &str) -> bool {
     println!("embedded, 16 connections: requests a second, and their share of the banner's");
     let account = Account::fill(binary, store, "throughput", GROUPS);
     let served = Served::start(binary, store);
-    let limit = || Limit { request: request("/", None), address: served.address };
     let measured = paths(&account).map(|(name, path)| Measured {
         name,
-        request: request(&path, Some(&account.token)),
-        address: served.address,
-        limit: limit(),
+        request: request(&served, &account, &path),
+        limit: request(&served, &account, "/"),
         least: match name {
             "GET one" => 0.32,
             "list of 50" => 0.16,
@@ -71,7 +68,7 @@ fn on_couchdb(binary: &str, url: &str) -> bool {
     println!("CouchDB, 1 connection: requests a second, and their share of CouchDB asked directly");
     let account = Account::fill(binary, url, "throughput", GROUPS);
     let served = Served::start(binary, url);
-    let couchdb = CouchDb::of(url);
+    let (couchdb, authorization) = couchdb(url);
     let (db, user_id) = (account.db_path(), &account.user_id);
     let view = format!("{db}/_design/groups/_view");
     let measured = paths(&account).map(|(name, path)| {
@@ -84,9 +81,8 @@ fn on_couchdb(binary: &str, url: &str) -> bool {
                 (format!("{view}/crossbar_listing_by_user?{key}&descending=true&limit=51"), 0.8)
             }
         };
-        let limit = Limit { request: couchdb.request(&direct), address: couchdb.address };
-        let request = request(&path, Some(&account.token));
-        Measured { name, request, address: served.address, limit, least }
+        let limit = Request { url: format!("{couchdb}{direct}"), header: authorization.clone() };
+        Measured { name, request: request(&served, &account, &path), limit, least }
     });
     // The first query builds the view.
     for (_, path) in paths(&account) {
@@ -109,33 +105,16 @@ fn paths(account: &Account) -> [(&'static str, String); 3] {
     ]
 }
 
-fn request(path: &str, token: Option<&str>) -> String {
-    let token = token.map(|token| format!("X-Auth-Token: {token}\r\n")).unwrap_or_default();
-    format!("GET {path} HTTP/1.1\r\nHost: x\r\n{token}\r\n")
+fn request(served: &Served, account: &Account, path: &str) -> Request {
+    let header = format!("X-Auth-Token: {}", account.token);
+    Request { url: format!("http://{}{path}", served.address), header }
 }
 
-/// A CouchDB, and the header with its credentials.
-struct CouchDb {
-    address: SocketAddr,
-    authorization: String,
-}
-
-impl CouchDb {
-    /// Reads `http://USER:PASSWORD@HOST:PORT`.
-    fn of(url: &str) -> Self {
-        let rest = url.strip_prefix("http://").expect("an http URL").trim_end_matches('/');
-        let (credentials, host) = rest.rsplit_once('@').unwrap_or(("", rest));
-        let encoded = STANDARD.encode(credentials);
-        let address = host.to_socket_addrs().ok().and_then(|mut found| found.next());
-        Self {
-            address: address.expect("the URL has a host and a port"),
-            authorization: format!("Authorization: Basic {encoded}\r\n"),
-        }
-    }
-
-    fn request(&self, path: &str) -> String {
-        format!("GET {path} HTTP/1.1\r\nHost: x\r\n{}\r\n", self.authorization)
-    }
+/// The URL of a CouchDB without the credentials, and the header with them.
+fn couchdb(url: &str) -> (String, String) {
+    let rest = url.strip_prefix("http://").expect("an http URL").trim_end_matches('/');
+    let (credentials, host) = rest.rsplit_once('@').unwrap_or(("", rest));
+    (format!("http://{host}"), format!("Authorization: Basic {}", STANDARD.encode(credentials)))
 }
 
 /// Measures the requests and their limits in turn, and compares the medians.
@@ -144,8 +123,8 @@ fn measure(measured: &[Measured], connections: usize) -> bool {
     for _ in 0..ROUNDS {
         for (one, rates) in measured.iter().zip(&mut rates) {
             let [own, limit] = rates;
-            limit.push(rate(one.limit.address, &one.limit.request, connections));
-            own.push(rate(one.address, &one.request, connections));
+            limit.push(rate(&one.limit, connections));
+            own.push(rate(&one.request, connections));
         }
     }
     let mut is_good = true;
@@ -160,23 +139,15 @@ fn measure(measured: &[Measured], connections: usize) -> bool {
 }
 
 /// How many requests a second are answered on so many connections.
-fn rate(address: SocketAddr, request: &str, connections: usize) -> f64 {
-    let begun = Instant::now();
-    let clients = (0..connections).map(|_| {
-        let request = request.to_owned();
-        std::thread::spawn(move || {
-            let mut connection = Connection::open(address);
-            let mut answered = 0_u32;
-            while begun.elapsed() < SLICE {
-                connection.skim(&request);
-                answered += 1;
-            }
-            answered
-        })
-    });
-    let clients: Vec<_> = clients.collect();
-    let answered: u32 = clients.into_iter().map(|client| client.join().expect("a client")).sum();
-    f64::from(answered) / begun.elapsed().as_secs_f64()
+fn rate(Request { url, header }: &Request, connections: usize) -> f64 {
+    let mut wrk = Command::new("wrk");
+    wrk.args(["--threads", "1", "--connections", &connections.to_string()]);
+    wrk.args(["--duration", &format!("{SECONDS}s"), "--header", header, url]);
+    let output = wrk.output().expect("wrk is installed");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && !text.contains("Non-2xx"), "{text}");
+    let rate = text.lines().find_map(|line| line.trim().strip_prefix("Requests/sec:"));
+    rate.and_then(|rate| rate.trim().parse().ok()).expect("wrk tells the rate")
 }
 
 fn median(mut rates: Vec<f64>) -> f64 {
