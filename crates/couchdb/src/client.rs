@@ -1,5 +1,5 @@
-//! The client: it owns the connections, sends requests, and repeats reads that failed. The files above it
-//! know the requests and what their answers mean.
+//! The client. It owns the connections, sends requests, and sends a failed read again. It does not know what
+//! a request asks for or what the answer means; the files above it do.
 
 use std::fmt;
 use std::future::Future;
@@ -83,7 +83,7 @@ impl Client {
         // environment: that one is for the web, not for a database nearby.
         let builder = || {
             let builder = reqwest::Client::builder();
-            // Plain HTTP needs no certificates. To read them takes time, and a bare container has none.
+            // Plain HTTP needs no certificates. Reading them takes time, and a bare container has none.
             let builder = if settings.url.is_https() { builder } else { builder.tls_certs_only([]) };
             builder
                 .default_headers(headers.clone())

@@ -36,7 +36,7 @@ impl TimeLimit {
         Self::Deadline(Deadline::after(wait.min(LONGEST_WAIT)))
     }
 
-    /// Does `work`, and stops it when the time is over.
+    /// Runs `work` and stops it when the time is over.
     pub(crate) async fn apply<T>(
         self,
         call: &Call,
@@ -66,8 +66,8 @@ pub(crate) struct Reply {
 }
 
 impl Reply {
-    /// Takes a successful answer. Any other answer becomes an error with CouchDB's words. If the words do
-    /// not come soon, the status alone has to do.
+    /// Accepts a successful answer. Any other answer becomes an error with CouchDB's words. If the words do
+    /// not arrive soon, the error has only the status.
     pub(crate) async fn accept(
         call: Call,
         response: Response,

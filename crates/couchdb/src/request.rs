@@ -1,7 +1,5 @@
-//! One request: its method, its path, its query and its body. It knows CouchDB's paths, and neither
-//! connections nor answers.
-
-use std::fmt;
+//! One request: its method, path, query and body. It knows CouchDB's paths. It does not know connections or
+//! answers.
 
 use bytes::Bytes;
 use datastore::{DbName, DocId};
@@ -16,7 +14,7 @@ use crate::server_url::ServerUrl;
 /// These characters stay as they are in a name; all others are escaped.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
-/// A path on the server, made segment by segment. Names in it are escaped.
+/// A path on the server, made of segments. Names in it are escaped.
 #[derive(Debug)]
 pub(crate) struct Path(String);
 
@@ -52,12 +50,6 @@ impl Path {
             return Err(Error::UnusableName(name.to_owned()));
         }
         Ok(Self(format!("{}/{}", self.0, utf8_percent_encode(name, SEGMENT))))
-    }
-}
-
-impl fmt::Display for Path {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
     }
 }
 

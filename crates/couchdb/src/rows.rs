@@ -1,6 +1,6 @@
 //! Reads an answer made of rows while it arrives: a view, all documents, or a change feed. It never holds
-//! the whole answer. An error inside the answer is an error of the reader, and so is an end before its end.
-//! The files above it say what a row means and what happens after the end.
+//! the whole answer. It returns an error if the answer contains one or ends too early. The files above it
+//! say what a row means and what happens after the end.
 
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ impl Wait {
     }
 }
 
-/// Reads the rows of one answer. `T` is a row as the caller wants it.
+/// Reads the rows of one answer. `T` is the type that the caller gets for each row.
 #[derive(Debug)]
 pub(crate) struct RowReader<T> {
     reply: Reply,
@@ -56,7 +56,7 @@ struct Tail {
 }
 
 impl<T> RowReader<T> {
-    /// A row may have at most `max_row_bytes`. `read_row` turns its members into what the caller wants.
+    /// A row may have at most `max_row_bytes`. `read_row` turns its members into a `T`.
     pub(crate) fn new(
         reply: Reply,
         shape: Shape,

@@ -50,7 +50,13 @@ async fn a_closed_port_is_a_transport_failure_with_its_cause() {
     assert!(matches!(error, Error::Transport { .. }) && error.status().is_none(), "{error:?}");
     let text = error.to_string();
     assert!(text.contains("refused") && text.contains("GET http://127.0.0.1"), "{text}");
-    assert!(matches!(StoreError::from(error), StoreError::Transport(_)));
+    assert!(error.call().is_some_and(|call| call.method.as_str() == "GET"), "{error:?}");
+    let below = error.source().expect("the error below is kept").to_string();
+    let error = StoreError::from(error);
+    assert!(matches!(error, StoreError::Transport(_)), "{error:?}");
+    // The store's error, its cause, the client's error, the error of the HTTP library.
+    let kept = error.source().and_then(|cause| cause.source()?.source()).unwrap();
+    assert_eq!(kept.to_string(), below);
     assert!(client.db_exists(&db(), soon()).await.is_err());
 }
 
@@ -165,6 +171,8 @@ async fn names_that_would_change_the_path_are_refused() {
         );
     }
     for name in ["", ".", ".."] {
+        let query = ViewQuery::of(name, "v");
+        assert!(matches!(client.query(&db(), &query, soon()).await, Err(Error::UnusableName(_))), "{name}");
         assert!(matches!(
             client.fetch_attachment(&db(), &id("a"), name, soon()).await,
             Err(Error::UnusableName(_))
