@@ -1,19 +1,30 @@
-//! Attachments. New ones travel inline in the document they belong to, as CouchDB takes them.
+//! Reads attachments. New ones are saved with their document, in its `_attachments` member.
 
 use bytes::Bytes;
 use datastore::{DbName, Deadline, DocId};
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::Method;
 
-use crate::client::{Ask, Encoding, doc_path};
-use crate::error::About;
-use crate::{Client, Error};
+use crate::client::Client;
+use crate::error::{Error, Target};
+use crate::request::{Path, Request};
 
 impl Client {
     /// The bytes of one attachment, at most [`Settings::max_answer_bytes`](crate::Settings).
     ///
+    /// ```no_run
+    /// # async fn example(
+    /// #     client: couchdb::Client, db: datastore::DbName, by: datastore::Deadline,
+    /// # ) -> Result<(), Box<dyn std::error::Error>> {
+    /// use datastore::DocId;
+    ///
+    /// let key = client.fetch_attachment(&db, &DocId::parse("system_key")?, "private_key.pem", by).await?;
+    /// println!("{} bytes", key.len());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
-    /// `Missing` where the document or the attachment is not there.
+    /// `Missing` if the document or the attachment does not exist.
     pub async fn fetch_attachment(
         &self,
         db: &DbName,
@@ -21,14 +32,9 @@ impl Client {
         name: &str,
         deadline: Deadline,
     ) -> Result<Bytes, Error> {
-        // To a URL library the dots are steps through the path, escaped or not.
-        if matches!(name, "" | "." | "..") {
-            return Err(Error::Name(format!("{id}/{name}")));
-        }
-        let path = format!("{}/{}", doc_path(db, id)?, utf8_percent_encode(name, NON_ALPHANUMERIC));
-        let mut ask = Ask::read(Method::GET, path, About::Document);
-        // CouchDB keeps text compressed; asked so it sends what was attached, with its length.
-        ask.encoding = Encoding::Identity;
-        Ok(self.send_whole(&ask, deadline).await?.1)
+        // CouchDB stores text compressed. Uncompressed it sends the original bytes and their length.
+        let path = Path::doc(db, id)?.name(name)?;
+        let request = Request::read(Method::GET, path, Target::Document).uncompressed();
+        Ok(self.send_whole(&request, deadline).await?.into_bytes())
     }
 }

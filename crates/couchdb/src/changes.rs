@@ -1,29 +1,30 @@
-//! Change feeds that survive: opened again from the last sequence seen, with a capped back-off, until
-//! trying again cannot help.
+//! Change feeds that survive failures. A feed that breaks is opened again after the last change, with growing
+//! pauses, until another attempt cannot help.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use datastore::{Change, ChangesQuery, DbName, Feed, Since};
+use datastore::{Change, ChangesQuery, DbName, Feed, Rev, Since};
 use futures::stream::{self, BoxStream, StreamExt};
 use reqwest::Method;
+use serde_json::value::RawValue;
 use tokio::time::sleep;
 
-use crate::client::{Ask, Encoding, db_path};
-use crate::error::About;
-use crate::feed_rows::{Connection, Limits, Said};
+use crate::client::Client;
+use crate::error::{Error, Target};
+use crate::request::{Path, Request};
+use crate::rows::{Row, RowReader, Wait, parsed};
 use crate::splitter::Shape;
-use crate::{Client, Error};
 
-/// So often in a row a feed may answer with something unreadable before that is taken for its nature.
+/// After this many unreadable answers in a row the feed ends: the address is probably wrong.
 const MAX_UNREADABLE: u32 = 5;
 
 impl Client {
     /// The changes of a database since a sequence.
     ///
-    /// A feed that waits (`Longpoll`, `Continuous`) comes back by itself after a failure, after the last
-    /// change that it handed out; half of a change is none. It ends with the error where CouchDB refuses
-    /// (401, 403, 404…), but not for 408, 429, 5xx or where no answer comes. A feed that is silent for
-    /// three heartbeats is taken for dead. `Since::Now` is the moment of the first poll.
+    /// A feed that waits (`Longpoll`, `Continuous`) opens itself again after a failure and goes on after the
+    /// last change that it returned. It never returns half a change. It ends with the error if CouchDB
+    /// refuses the request (401, 403, 404…). It does not end for 408, 429 or 5xx, or if no answer comes. A
+    /// feed that is silent for three heartbeats is opened again. `Since::Now` is the moment of the first poll.
     ///
     /// ```no_run
     /// # async fn example(client: couchdb::Client) -> Result<(), Box<dyn std::error::Error>> {
@@ -50,46 +51,43 @@ impl Client {
     }
 }
 
+/// An open feed.
+struct Connection {
+    rows: RowReader<Change>,
+    opened: Instant,
+}
+
 struct Follower {
     client: Client,
     db: DbName,
     query: ChangesQuery,
     connection: Option<Connection>,
-    /// In a row, without a change between them.
+    /// Failures since the last change.
     failures: u32,
+    /// Unreadable answers since the last change.
     unreadable: u32,
-    handed_out: u64,
+    returned: u64,
     is_over: bool,
 }
 
 impl Follower {
     fn new(client: Client, db: DbName, query: ChangesQuery) -> Self {
-        Self {
-            client,
-            db,
-            query,
-            connection: None,
-            failures: 0,
-            unreadable: 0,
-            handed_out: 0,
-            is_over: false,
-        }
+        Self { client, db, query, connection: None, failures: 0, unreadable: 0, returned: 0, is_over: false }
     }
 
     async fn next(&mut self) -> Option<Result<Change, Error>> {
         loop {
-            if self.is_over || self.query.limit.is_some_and(|limit| self.handed_out >= limit) {
+            if self.is_over || self.query.limit.is_some_and(|limit| self.returned >= limit) {
                 return None;
             }
             match self.step().await {
-                Ok(Some(Said::Change(change))) => {
+                Ok(Some(change)) => {
                     self.query.since = Since::Seq(change.seq.clone());
                     self.failures = 0;
                     self.unreadable = 0;
-                    self.handed_out += 1;
+                    self.returned += 1;
                     return Some(Ok(change));
                 }
-                Ok(Some(Said::End(last_seq))) => self.ended(last_seq).await,
                 Ok(None) => {}
                 Err(error) => {
                     if let Some(error) = self.failed(error).await {
@@ -101,27 +99,30 @@ impl Follower {
         }
     }
 
-    /// Opens the feed, or reads on in it.
-    async fn step(&mut self) -> Result<Option<Said>, Error> {
-        if let Some(connection) = &mut self.connection {
-            return connection.next().await.map(Some);
-        }
-        if self.waits() && self.query.since == Since::Now {
-            // As a sequence it stays the same moment when the connection breaks.
-            self.query.since = Since::Seq(self.current_seq().await?);
-        }
-        let ask = self.ask();
-        let limits = self.limits();
-        let answer = self.client.open_feed(&ask, limits.silence).await?;
-        let shape = match self.mode() {
-            Feed::Continuous => Shape::Sequence,
-            Feed::Normal | Feed::Longpoll => Shape::ArrayIn("results"),
+    /// Opens the feed, or reads on in it. `None` if that gave no change.
+    async fn step(&mut self) -> Result<Option<Change>, Error> {
+        let Some(connection) = &mut self.connection else {
+            if self.waits() && self.query.since == Since::Now {
+                // A sequence stays the same moment if the connection breaks.
+                self.query.since = Since::Seq(self.current_seq().await?);
+            }
+            let shape = match self.mode() {
+                Feed::Continuous => Shape::Sequence,
+                Feed::Normal | Feed::Longpoll => Shape::ArrayIn("results"),
+            };
+            let rows = self.open(&self.request(), shape).await?;
+            self.connection = Some(Connection { rows, opened: Instant::now() });
+            return Ok(None);
         };
-        self.connection = Some(Connection::new(answer, shape, limits));
-        Ok(None)
+        let change = connection.rows.next().await?;
+        if change.is_none() {
+            let last_seq = connection.rows.last_seq();
+            self.ended(last_seq).await;
+        }
+        Ok(change)
     }
 
-    /// The server has ended the feed in good order.
+    /// The server ended the feed without an error.
     async fn ended(&mut self, last_seq: Option<String>) {
         let connection = self.connection.take();
         if let Some(seq) = last_seq {
@@ -129,49 +130,49 @@ impl Follower {
         }
         if self.mode() == Feed::Normal {
             self.is_over = true;
-        } else if self.query.limit.is_none_or(|limit| self.handed_out < limit) {
+        } else if self.query.limit.is_none_or(|limit| self.returned < limit) {
             self.pause(connection.as_ref()).await;
         }
     }
 
-    /// Waits before the next attempt, or gives the error back where there shall be none.
+    /// Waits before the next attempt, or returns the error if there will be none.
     async fn failed(&mut self, error: Error) -> Option<Error> {
         let connection = self.connection.take();
-        let may_pass = match &error {
-            Error::Transport(_) | Error::Unavailable(_) => true,
+        let may_recover = match &error {
+            Error::Transport { .. } | Error::Unavailable(_) => true,
             Error::Unreadable { .. } => {
                 self.unreadable += 1;
                 self.unreadable < MAX_UNREADABLE
             }
             _ => false,
         };
-        if !self.waits() || !may_pass {
+        if !self.waits() || !may_recover {
             return Some(error);
         }
-        log::warn!(db = self.db.as_str(), failures_before = self.failures; "change feed broke off: {error}");
+        log::warn!(db = self.db.as_str(), failures_before = self.failures; "a change feed failed and is opened again: {error}");
         self.pause(connection.as_ref()).await;
         None
     }
 
     async fn pause(&mut self, connection: Option<&Connection>) {
         let backoff = self.client.settings().feed_backoff;
-        // One that has lived for long was a good one, even if there was nothing to say.
-        if connection.is_some_and(|connection| connection.age() > backoff.cap) {
+        // A connection that lived long counts as a success, even without a change.
+        if connection.is_some_and(|connection| connection.opened.elapsed() > backoff.cap) {
             self.failures = 0;
         }
         self.failures = self.failures.saturating_add(1);
         sleep(backoff.delay(self.failures)).await;
     }
 
-    /// Whether the feed comes back after a failure.
+    /// Whether the feed is opened again after a failure.
     fn waits(&self) -> bool {
         self.query.feed != Feed::Normal
     }
 
-    /// What to ask for now: a longpoll that has told of something waits no more.
+    /// The kind of feed to ask for now. A longpoll that returned a change does not wait again.
     fn mode(&self) -> Feed {
         match self.query.feed {
-            Feed::Longpoll if self.handed_out > 0 => Feed::Normal,
+            Feed::Longpoll if self.returned > 0 => Feed::Normal,
             feed => feed,
         }
     }
@@ -180,59 +181,69 @@ impl Follower {
         self.query.heartbeat.unwrap_or(self.client.settings().heartbeat).max(Duration::from_millis(1))
     }
 
-    /// A feed that does not wait has no heartbeat; its first change may be long in coming.
-    fn limits(&self) -> Limits {
-        let settings = self.client.settings();
-        let silence = match self.mode() {
-            Feed::Normal => settings.request_timeout,
+    /// How long the server may be silent. A feed that does not wait has no heartbeats, and its first change
+    /// may take a while.
+    fn silence(&self) -> Duration {
+        match self.mode() {
+            Feed::Normal => self.client.settings().request_timeout,
             Feed::Longpoll | Feed::Continuous => self.heartbeat().saturating_mul(3),
-        };
-        Limits { silence, max_row_bytes: settings.max_row_bytes }
-    }
-
-    async fn current_seq(&self) -> Result<String, Error> {
-        let mut ask = self.bare_ask();
-        ask.query = vec![("since", "now".to_owned()), ("limit", "1".to_owned())];
-        let limits = self.limits();
-        let answer = self.client.open_feed(&ask, limits.silence).await?;
-        let call = answer.call.clone();
-        let mut connection = Connection::new(answer, Shape::ArrayIn("results"), limits);
-        match connection.next().await? {
-            Said::Change(change) => Ok(change.seq),
-            Said::End(Some(seq)) => Ok(seq),
-            Said::End(None) => Err(Error::unreadable(&call, "no last_seq")),
         }
     }
 
-    fn bare_ask(&self) -> Ask {
-        let mut ask = Ask::read(Method::GET, format!("{}/_changes", db_path(&self.db)), About::Database);
-        ask.encoding = Encoding::Identity;
-        ask
+    async fn open(&self, request: &Request, shape: Shape) -> Result<RowReader<Change>, Error> {
+        let silence = self.silence();
+        let reply = self.client.open(request, silence).await?;
+        let max_row_bytes = self.client.settings().max_row_bytes;
+        Ok(RowReader::new(reply, shape, Wait::Silence(silence), max_row_bytes, read_change))
     }
 
-    fn ask(&self) -> Ask {
-        let mut ask = self.bare_ask();
+    async fn current_seq(&self) -> Result<String, Error> {
+        let request = self.bare_request().with_query("since", "now").with_query("limit", 1);
+        let mut rows = self.open(&request, Shape::ArrayIn("results")).await?;
+        match rows.next().await? {
+            Some(change) => Ok(change.seq),
+            None => rows.last_seq().ok_or_else(|| Error::unreadable(rows.call(), "no last_seq")),
+        }
+    }
+
+    /// A request without parameters. Compression would hold changes back until a block is full.
+    fn bare_request(&self) -> Request {
+        Request::read(Method::GET, Path::db(&self.db).resource("_changes"), Target::Database).uncompressed()
+    }
+
+    fn request(&self) -> Request {
         let since = match &self.query.since {
             Since::Beginning => "0",
             Since::Now => "now",
             Since::Seq(seq) => seq,
         };
-        ask.query.push(("since", since.to_owned()));
+        let mut request = self.bare_request().with_query("since", since);
         let feed = match self.mode() {
             Feed::Normal => None,
             Feed::Longpoll => Some("longpoll"),
             Feed::Continuous => Some("continuous"),
         };
         if let Some(feed) = feed {
-            ask.query.push(("feed", feed.to_owned()));
-            ask.query.push(("heartbeat", self.heartbeat().as_millis().to_string()));
+            request = request.with_query("feed", feed).with_query("heartbeat", self.heartbeat().as_millis());
         }
         if let Some(limit) = self.query.limit {
-            ask.query.push(("limit", (limit - self.handed_out).to_string()));
+            request = request.with_query("limit", limit - self.returned);
         }
         if self.query.include_docs {
-            ask.query.push(("include_docs", "true".to_owned()));
+            request = request.with_query("include_docs", true);
         }
-        ask
+        request
     }
+}
+
+fn read_change(row: &Row<'_>) -> Result<Change, Error> {
+    row.check()?;
+    let id = row.id().ok_or_else(|| row.unreadable("a change without an id"))?;
+    let seq = row.seq().ok_or_else(|| row.unreadable("a change without a sequence"))?;
+    let changes = parsed(row.changes);
+    let rev = changes.as_ref().and_then(|changes| changes.get(0)?.get("rev")?.as_str());
+    let rev = rev.and_then(|rev| Rev::parse(rev).ok());
+    let rev = rev.ok_or_else(|| row.unreadable("a change without a revision"))?;
+    let deleted = row.deleted.map(RawValue::get) == Some("true");
+    Ok(Change { seq, id, rev, deleted, doc: row.document()? })
 }

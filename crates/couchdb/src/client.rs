@@ -1,35 +1,24 @@
-//! Sending a request and taking its answer: the deadline, the attempts, the connections. What is asked and
-//! what the answer means is the business of the files beside this one.
+//! The client. It owns the connections, sends requests, and sends a failed read again. It does not know what
+//! a request asks for or what the answer means; the files above it do.
 
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use datastore::{DbName, Deadline, DocId, Document};
-use reqwest::header::{
-    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, IF_NONE_MATCH,
-};
-use reqwest::{Method, Response, redirect, retry};
+use datastore::Deadline;
+use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue};
+use reqwest::{redirect, retry};
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::sleep;
 
-use crate::error::{About, causes};
-use crate::view_rows::Rows;
-use crate::{Call, Error, Settings};
+use crate::error::{Call, Error};
+use crate::reply::{Body, Reply, TimeLimit};
+use crate::request::Request;
+use crate::settings::Settings;
 
-/// So much of an error's body is read, in bytes.
-const MAX_ERROR_BODY: usize = 64 * 1024;
-
-/// So long is waited for it.
-const ERROR_BODY_WAIT: Duration = Duration::from_secs(1);
-
-/// A setting may be any duration, a point in time may not.
-const LONGEST_WAIT: Duration = Duration::from_secs(365 * 24 * 3600);
-
-/// A CouchDB client. Cloning it is cheap, and the clones share their connections.
+/// A CouchDB client. A clone is cheap and shares the connections.
 #[derive(Clone)]
 pub struct Client {
     inner: Arc<Inner>,
@@ -37,9 +26,9 @@ pub struct Client {
 
 struct Inner {
     settings: Settings,
-    /// For first attempts: connections are kept and used again.
+    /// For first attempts. It keeps connections and uses them again.
     pooled: reqwest::Client,
-    /// For further attempts and for feeds: every request has a connection of its own.
+    /// For further attempts and for feeds. Every request opens a connection.
     fresh: reqwest::Client,
     runtime: Option<Handle>,
 }
@@ -50,71 +39,33 @@ impl fmt::Debug for Client {
     }
 }
 
-/// What is asked.
-pub(crate) struct Ask {
-    pub(crate) method: Method,
-    /// From the slash after the server's address, escaped.
-    pub(crate) path: String,
-    pub(crate) query: Vec<(&'static str, String)>,
-    pub(crate) body: Option<Bytes>,
-    pub(crate) if_none_match: Option<String>,
-    pub(crate) about: About,
-    pub(crate) effect: Effect,
-    pub(crate) encoding: Encoding,
-}
-
-/// Whether asking twice is the same as asking once.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Effect {
-    Reads,
-    Writes,
-}
-
-/// Whether the server may compress.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Encoding {
-    Gzip,
-    /// A compressed feed holds events back until a block is full.
-    Identity,
-}
-
-impl Ask {
-    pub(crate) fn read(method: Method, path: String, about: About) -> Self {
-        Self {
-            method,
-            path,
-            query: Vec::new(),
-            body: None,
-            if_none_match: None,
-            about,
-            effect: Effect::Reads,
-            encoding: Encoding::Gzip,
-        }
-    }
-
-    pub(crate) fn write(method: Method, path: String, about: About) -> Self {
-        Self { effect: Effect::Writes, ..Self::read(method, path, about) }
-    }
-}
-
-/// An answer that is no refusal; its body is still to come.
-pub(crate) struct Answer {
-    pub(crate) call: Call,
-    pub(crate) status: u16,
-    pub(crate) response: Response,
-}
-
 impl Client {
-    /// A client for a server. Connects to nothing yet.
+    /// Creates a client. It does not connect yet.
+    ///
+    /// ```no_run
+    /// use couchdb::{Client, Settings};
+    ///
+    /// let client = Client::new(Settings::new("http://admin:secret@127.0.0.1:5984".parse()?))?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
-    /// [`Error::Setup`] where TLS cannot be set up.
+    /// [`Error::Setup`] if TLS cannot be set up.
     pub fn new(settings: Settings) -> Result<Self, Error> {
         Self::build(settings, None)
     }
 
-    /// A client whose connections live on `runtime`, whoever uses them: for servers that have a runtime
-    /// for each thread, where a connection would otherwise belong to the thread that opened it.
+    /// Creates a client whose connections live on `runtime`. This is for servers with one runtime for each
+    /// thread: there a connection would otherwise belong to the thread that opened it.
+    ///
+    /// ```no_run
+    /// use couchdb::{Client, Settings};
+    ///
+    /// let runtime = tokio::runtime::Runtime::new()?;
+    /// let settings = Settings::new("http://admin:secret@127.0.0.1:5984".parse()?);
+    /// let client = Client::on_runtime(settings, runtime.handle().clone())?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// As [`Client::new`].
@@ -128,13 +79,12 @@ impl Client {
         if let Some(authorization) = settings.url.authorization() {
             headers.insert(AUTHORIZATION, authorization);
         }
-        // No redirects: CouchDB gives none, and the credentials are for one address only. No proxy from
-        // the environment either: that is meant for the web, not for the database next door.
-        let is_plain = settings.url.base().starts_with("http://");
+        // No redirects: CouchDB sends none, and no other address may get the credentials. No proxy from the
+        // environment: that one is for the web, not for a database nearby.
         let builder = || {
             let builder = reqwest::Client::builder();
-            // Plain HTTP needs no certificates: they take a while to read, and a bare container has none.
-            let builder = if is_plain { builder.tls_certs_only([]) } else { builder };
+            // Plain HTTP needs no certificates. Reading them takes time, and a bare container has none.
+            let builder = if settings.url.is_https() { builder } else { builder.tls_certs_only([]) };
             builder
                 .default_headers(headers.clone())
                 .connect_timeout(settings.connect_timeout)
@@ -143,51 +93,23 @@ impl Client {
                 .no_proxy()
                 .tcp_nodelay(true)
         };
-        let setup = |error: reqwest::Error| Error::Setup(causes(&error.without_url()));
+        let setup = |error: reqwest::Error| Error::Setup(error.without_url());
         let pooled = builder().pool_idle_timeout(settings.pool_idle_timeout).build().map_err(setup)?;
         let fresh = builder().pool_max_idle_per_host(0).build().map_err(setup)?;
         Ok(Self { inner: Arc::new(Inner { settings, pooled, fresh, runtime }) })
     }
 
-    /// The settings.
-    #[must_use]
-    pub fn settings(&self) -> &Settings {
+    pub(crate) fn settings(&self) -> &Settings {
         &self.inner.settings
     }
 
-    /// Asks, and asks again where that is harmless and may help.
-    pub(crate) async fn send(&self, ask: &Ask, deadline: Deadline) -> Result<Answer, Error> {
-        self.attempts(ask, deadline, |http| self.attempt(http, ask, deadline)).await
-    }
-
-    /// Asks as [`Client::send`] does and takes the whole body; an answer that breaks off is asked for again.
-    pub(crate) async fn send_whole(&self, ask: &Ask, deadline: Deadline) -> Result<(u16, Bytes), Error> {
-        self.attempts(ask, deadline, |http| async move {
-            let answer = self.attempt(http, ask, deadline).await?;
-            let max_bytes = self.settings().max_answer_bytes;
-            Ok((answer.status, answer.whole(deadline, max_bytes).await?))
-        })
-        .await
-    }
-
-    /// Asks for documents by their ids as [`Client::send_whole`] does, but never holds the whole text.
-    pub(crate) async fn send_keyed(
+    /// Sends a request and reads the answer with `read`. If the request is a read and another attempt may
+    /// help, it does both again.
+    pub(crate) async fn send<T, F>(
         &self,
-        ask: &Ask,
+        request: &Request,
         deadline: Deadline,
-    ) -> Result<Vec<Result<Document, Error>>, Error> {
-        self.attempts(ask, deadline, |http| async move {
-            let answer = self.attempt(http, ask, deadline).await?;
-            Rows::new(answer, self.settings(), deadline).all_keyed().await
-        })
-        .await
-    }
-
-    async fn attempts<'a, T, F>(
-        &'a self,
-        ask: &Ask,
-        deadline: Deadline,
-        attempt: impl Fn(&'a reqwest::Client) -> F,
+        read: impl Fn(Reply) -> F,
     ) -> Result<T, Error>
     where
         F: Future<Output = Result<T, Error>>,
@@ -195,96 +117,64 @@ impl Client {
         let mut failures = 0;
         let mut http = &self.inner.pooled;
         loop {
-            let error = match attempt(http).await {
+            let attempt = async { read(self.attempt(http, request, deadline).await?).await };
+            let error = match attempt.await {
                 Ok(done) => return Ok(done),
                 Err(error) => error,
             };
             failures += 1;
-            let may_repeat = ask.effect == Effect::Reads && failures <= self.settings().read_retries;
+            let may_repeat = request.is_read() && failures <= self.settings().read_retries;
             let pause = self.settings().read_backoff.delay(failures);
             if !may_repeat || !error.is_worth_another_try() || pause >= deadline.remaining() {
                 return Err(error);
             }
-            log::debug!(attempt = failures; "asking again: {error}");
+            log::debug!(attempt = failures; "a read failed and is sent again: {error}");
             sleep(pause).await;
             http = &self.inner.fresh;
         }
     }
 
-    async fn attempt(&self, http: &reqwest::Client, ask: &Ask, deadline: Deadline) -> Result<Answer, Error> {
-        let own = self.settings().request_timeout;
-        let until = deadline.instant().min(from_now(own));
-        let (call, request) = self.request(ask)?;
-        if deadline.is_over() {
+    /// Sends a request as [`Client::send`] does and reads the whole body.
+    pub(crate) async fn send_whole(&self, request: &Request, deadline: Deadline) -> Result<Body, Error> {
+        self.send(request, deadline, |reply| reply.whole(deadline, self.settings().max_answer_bytes)).await
+    }
+
+    async fn attempt(
+        &self,
+        http: &reqwest::Client,
+        request: &Request,
+        deadline: Deadline,
+    ) -> Result<Reply, Error> {
+        let (call, message) = request.build(&self.settings().url);
+        let remaining = deadline.remaining();
+        if remaining.is_zero() {
             return Err(Error::DeadlineExceeded(call));
         }
-        let answered = timeout_at(until.into(), self.execute(http, request, &call)).await;
-        let response = match answered {
-            Ok(response) => response?,
-            Err(_) if deadline.is_over() => return Err(Error::DeadlineExceeded(call)),
-            Err(_) => return Err(Error::no_answer(call, format!("silent for {} ms", own.as_millis()))),
-        };
-        let status = response.status().as_u16();
-        let answer = Answer { call, status, response };
-        if answer.response.status().is_success() || (status == 304 && ask.if_none_match.is_some()) {
-            return Ok(answer);
-        }
-        Err(answer.into_refusal(ask.about, deadline).await)
+        let own = self.settings().request_timeout;
+        let limit = if remaining <= own { TimeLimit::Deadline(deadline) } else { TimeLimit::Silence(own) };
+        let response = limit.apply(&call, self.execute(http, message, &call)).await?;
+        Reply::accept(call, response, request.target(), Some(deadline)).await
     }
 
-    /// Opens a feed: on a connection of its own, with `silence` as the only limit to the wait.
-    pub(crate) async fn open_feed(&self, ask: &Ask, silence: Duration) -> Result<Answer, Error> {
-        let deadline = Deadline::after(silence.min(LONGEST_WAIT));
-        let (call, request) = self.request(ask)?;
-        let asked = self.execute(&self.inner.fresh, request, &call);
-        let response = match timeout_at(deadline.instant().into(), asked).await {
-            Ok(response) => response?,
-            Err(_) => return Err(Error::no_answer(call, format!("silent for {} ms", silence.as_millis()))),
-        };
-        let status = response.status().as_u16();
-        let answer = Answer { call, status, response };
-        if answer.response.status().is_success() {
-            return Ok(answer);
-        }
-        Err(answer.into_refusal(ask.about, deadline).await)
-    }
-
-    /// The request, and the call that stands for it in errors.
-    fn request(&self, ask: &Ask) -> Result<(Call, reqwest::Request), Error> {
-        let address = format!("{}{}", self.settings().url.base(), ask.path);
-        let mut url = reqwest::Url::parse(&address)
-            .map_err(|error| Error::Setup(format!("{}: {error}", self.settings().url)))?;
-        let call = Call { method: ask.method.clone(), url: url.to_string() };
-        if !ask.query.is_empty() {
-            url.query_pairs_mut().extend_pairs(ask.query.iter().map(|(name, value)| (*name, value)));
-        }
-        let mut request = reqwest::Request::new(ask.method.clone(), url);
-        let headers = request.headers_mut();
-        if ask.body.is_some() {
-            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        }
-        if ask.encoding == Encoding::Identity {
-            headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-        }
-        if let Some(known) = ask.if_none_match.as_deref().and_then(|known| HeaderValue::from_str(known).ok())
-        {
-            headers.insert(IF_NONE_MATCH, known);
-        }
-        *request.body_mut() = ask.body.clone().map(Into::into);
-        Ok((call, request))
+    /// Sends a request once, on a connection of its own. `silence` is the only limit to the wait.
+    pub(crate) async fn open(&self, request: &Request, silence: Duration) -> Result<Reply, Error> {
+        let (call, message) = request.build(&self.settings().url);
+        let answered = self.execute(&self.inner.fresh, message, &call);
+        let response = TimeLimit::Silence(silence).apply(&call, answered).await?;
+        Reply::accept(call, response, request.target(), None).await
     }
 
     async fn execute(
         &self,
         http: &reqwest::Client,
-        request: reqwest::Request,
+        message: reqwest::Request,
         call: &Call,
-    ) -> Result<Response, Error> {
+    ) -> Result<reqwest::Response, Error> {
         let answered = match &self.inner.runtime {
-            None => http.execute(request).await,
+            None => http.execute(message).await,
             Some(runtime) => {
                 let http = http.clone();
-                let task = AbortOnDrop(runtime.spawn(async move { http.execute(request).await }));
+                let task = AbortOnDrop(runtime.spawn(async move { http.execute(message).await }));
                 match task.finished().await {
                     Some(answered) => answered,
                     None => return Err(Error::no_answer(call.clone(), "the client's runtime has ended")),
@@ -295,7 +185,8 @@ impl Client {
     }
 }
 
-/// A task that ends with whoever waits for it, so that a deadline stops the request too.
+/// A task that is stopped when its caller stops waiting. So a deadline also ends the request.
+// Own code: tokio-util has such a handle, but nothing else here needs that crate.
 struct AbortOnDrop<T>(JoinHandle<T>);
 
 impl<T> AbortOnDrop<T> {
@@ -308,66 +199,4 @@ impl<T> Drop for AbortOnDrop<T> {
     fn drop(&mut self) {
         self.0.abort();
     }
-}
-
-impl Answer {
-    /// The whole body.
-    pub(crate) async fn whole(mut self, deadline: Deadline, max_bytes: usize) -> Result<Bytes, Error> {
-        let mut body = Vec::new();
-        loop {
-            let next = timeout_at(deadline.instant().into(), self.response.chunk()).await;
-            match next {
-                Err(_) => return Err(Error::DeadlineExceeded(self.call)),
-                Ok(Err(error)) => return Err(Error::transport(self.call, error)),
-                Ok(Ok(None)) => return Ok(body.into()),
-                Ok(Ok(Some(chunk))) if body.len() + chunk.len() > max_bytes => {
-                    return Err(Error::AnswerTooLarge { call: self.call, max_bytes });
-                }
-                Ok(Ok(Some(chunk))) => body.extend_from_slice(&chunk),
-            }
-        }
-    }
-
-    /// The next part of the body, `None` at its end; `Err(None)` where nothing came in time.
-    pub(crate) async fn next_chunk(
-        &mut self,
-        until: std::time::Instant,
-    ) -> Result<Option<Bytes>, Option<Error>> {
-        match timeout_at(Instant::from_std(until), self.response.chunk()).await {
-            Err(_) => Err(None),
-            Ok(Err(error)) => Err(Some(Error::transport(self.call.clone(), error))),
-            Ok(Ok(chunk)) => Ok(chunk),
-        }
-    }
-
-    /// The error that an answer with a status outside 2xx is. Where its body does not come soon, the status
-    /// still says what is to be said.
-    async fn into_refusal(self, about: About, deadline: Deadline) -> Error {
-        let (call, status) = (self.call.clone(), self.status);
-        let body = self
-            .whole(deadline.min(Deadline::after(ERROR_BODY_WAIT)), MAX_ERROR_BODY)
-            .await
-            .unwrap_or_default();
-        Error::refused(call, status, &body).about(about)
-    }
-}
-
-/// The moment `wait` from now.
-pub(crate) fn from_now(wait: Duration) -> std::time::Instant {
-    std::time::Instant::now() + wait.min(LONGEST_WAIT)
-}
-
-/// `/db`.
-pub(crate) fn db_path(db: &DbName) -> String {
-    format!("/{}", db.encoded())
-}
-
-/// `/db/id`. An id that the URL library would drop, or that names one of CouchDB's own resources, is
-/// refused: the request would be about something else.
-pub(crate) fn doc_path(db: &DbName, id: &DocId) -> Result<String, Error> {
-    let name = id.design_name().unwrap_or(id.as_str());
-    if name.is_empty() || name == "." || name == ".." || name.starts_with('_') {
-        return Err(Error::Name(id.to_string()));
-    }
-    Ok(format!("{}/{}", db_path(db), id.encoded()))
 }

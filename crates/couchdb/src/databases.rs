@@ -1,68 +1,99 @@
-//! Databases: created at nobody's word but the caller's.
+//! Databases. One is created only when the caller asks.
 
 use datastore::{Created, DbName, Deadline};
 use reqwest::Method;
 
-use crate::client::{Ask, db_path};
-use crate::error::About;
-use crate::{Client, Error};
+use crate::client::Client;
+use crate::error::{Error, Target};
+use crate::request::{Path, Request};
 
 impl Client {
-    /// Creates a database unless it is there.
+    /// Creates a database if it does not exist.
+    ///
+    /// ```no_run
+    /// # async fn example(
+    /// #     client: couchdb::Client, db: datastore::DbName, by: datastore::Deadline,
+    /// # ) -> Result<(), couchdb::Error> {
+    /// use datastore::Created;
+    ///
+    /// if client.create_db(&db, by).await? == Created::Now {
+    ///     println!("{db} is new");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
-    /// What CouchDB answers; `Unauthorized` where we are no administrator.
+    /// `Unauthorized` if the user is not an administrator.
     pub async fn create_db(&self, db: &DbName, deadline: Deadline) -> Result<Created, Error> {
-        let ask = Ask::write(Method::PUT, db_path(db), About::Database);
-        match self.send_whole(&ask, deadline).await {
+        let request = Request::write(Method::PUT, Path::db(db), Target::Database);
+        match self.send_whole(&request, deadline).await {
             Ok(_) => Ok(Created::Now),
             Err(error) if error.status() == Some(412) => Ok(Created::Before),
             Err(error) => Err(error),
         }
     }
 
-    /// Creates a database if it is not there, and needs no administrator where it is.
+    /// Whether a database exists. Only CouchDB itself can say yes or no. If it refuses the user, cannot
+    /// serve, or a proxy answers in its place, that is an error.
+    ///
+    /// ```no_run
+    /// # async fn example(
+    /// #     client: couchdb::Client, db: datastore::DbName, by: datastore::Deadline,
+    /// # ) -> Result<(), couchdb::Error> {
+    /// if !client.db_exists(&db, by).await? {
+    ///     println!("{db} does not exist");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
-    /// As [`Client::db_exists`] and [`Client::create_db`].
-    pub async fn ensure_db(&self, db: &DbName, deadline: Deadline) -> Result<Created, Error> {
-        if self.db_exists(db, deadline).await? {
-            return Ok(Created::Before);
-        }
-        self.create_db(db, deadline).await
-    }
-
-    /// Whether there is such a database: yes and no are what CouchDB itself says. That it refuses us,
-    /// cannot serve, or that a proxy answers in its place, is an error.
-    ///
-    /// # Errors
-    /// Whatever is neither yes nor no.
+    /// Every answer but yes and no.
     pub async fn db_exists(&self, db: &DbName, deadline: Deadline) -> Result<bool, Error> {
-        // Not HEAD: a 404 without a body might be anybody's.
-        let ask = Ask::read(Method::GET, db_path(db), About::Database);
-        match self.send_whole(&ask, deadline).await {
+        // Not HEAD: a 404 without a body could come from any program.
+        let request = Request::read(Method::GET, Path::db(db), Target::Database);
+        match self.send_whole(&request, deadline).await {
             Ok(_) => Ok(true),
             Err(Error::DatabaseMissing(_)) => Ok(false),
             Err(error) => Err(error),
         }
     }
 
-    /// Deletes a database with all that is in it.
+    /// Deletes a database and everything in it.
+    ///
+    /// ```no_run
+    /// # async fn example(
+    /// #     client: couchdb::Client, db: datastore::DbName, by: datastore::Deadline,
+    /// # ) -> Result<(), couchdb::Error> {
+    /// client.delete_db(&db, by).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
-    /// `DatabaseMissing` where it is not there.
+    /// `DatabaseMissing` if it does not exist.
     pub async fn delete_db(&self, db: &DbName, deadline: Deadline) -> Result<(), Error> {
-        let ask = Ask::write(Method::DELETE, db_path(db), About::Database);
-        self.send_whole(&ask, deadline).await.map(|_| ())
+        let request = Request::write(Method::DELETE, Path::db(db), Target::Database);
+        self.send_whole(&request, deadline).await.map(|_| ())
     }
 
-    /// The names of all databases, sorted; those that no [`DbName`] can have (`_users`) are left out.
+    /// The names of all databases, sorted. It leaves out names that a [`DbName`] cannot have (`_users`).
+    ///
+    /// ```no_run
+    /// # async fn example(client: couchdb::Client, by: datastore::Deadline) -> Result<(), couchdb::Error> {
+    /// for db in client.list_dbs(by).await? {
+    ///     println!("{db}");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
-    /// What CouchDB answers.
+    /// `Unauthorized` if the user may not list databases.
     pub async fn list_dbs(&self, deadline: Deadline) -> Result<Vec<DbName>, Error> {
-        let ask = Ask::read(Method::GET, "/_all_dbs".to_owned(), About::Database);
-        let names: Vec<String> = self.ask_json(&ask, deadline).await?;
+        let request = Request::read(Method::GET, Path::server("_all_dbs"), Target::Database);
+        let names: Vec<String> = self.send_whole(&request, deadline).await?.json()?;
         let mut names: Vec<_> = names.iter().filter_map(|name| DbName::parse(name).ok()).collect();
         names.sort();
         Ok(names)

@@ -1,114 +1,164 @@
-//! Documents, one by one and in bulk. A write names the revision that it is based on and is sent once.
+//! Documents, one by one and in bulk. A write names the revision that it is based on, and it is sent once.
 
-use bytes::Bytes;
 use datastore::{DbName, Deadline, DocId, Document, Draft, Rev};
 use reqwest::Method;
-use serde_json::{Map, Value, json};
+use serde::Deserialize;
+use serde_json::{Map, Value};
 
-use crate::client::{Ask, db_path, doc_path};
-use crate::error::About;
-use crate::{Call, Client, Error};
+use crate::client::Client;
+use crate::error::{Call, Error, Target};
+use crate::request::{Path, Request};
+use crate::rows::{Row, RowReader, Wait, parsed};
+use crate::splitter::Shape;
 
 impl Client {
-    /// The newest revision of a document.
+    /// Reads the newest revision of a document.
+    ///
+    /// ```no_run
+    /// # async fn example(client: couchdb::Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    /// use datastore::{DbName, Deadline, DocId};
+    ///
+    /// let db = DbName::parse("account/ac/co/unt001")?;
+    /// let doc = client.fetch(&db, &DocId::parse("sales")?, Deadline::after(Duration::from_secs(5))).await?;
+    /// println!("{} {}", doc.rev(), doc.text());
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
-    /// `Missing`, `Deleted` or `DatabaseMissing` where it is not there.
+    /// `Missing`, `Deleted` or `DatabaseMissing` if it does not exist.
     pub async fn fetch(&self, db: &DbName, id: &DocId, deadline: Deadline) -> Result<Document, Error> {
-        let ask = Ask::read(Method::GET, doc_path(db, id)?, About::Document);
-        let (_, body) = self.send_whole(&ask, deadline).await?;
-        document(&self.call(&ask), &body)
+        let request = Request::read(Method::GET, Path::doc(db, id)?, Target::Document);
+        self.send_whole(&request, deadline).await?.document()
     }
 
-    /// The newest revision of a document, unless that is `known` (`If-None-Match`): then `None`, and the
-    /// document does not travel.
+    /// Reads several documents in one round trip, in the order of `ids`. Each has a result of its own.
+    ///
+    /// ```no_run
+    /// # async fn example(
+    /// #     client: couchdb::Client, db: datastore::DbName, by: datastore::Deadline,
+    /// # ) -> Result<(), Box<dyn std::error::Error>> {
+    /// use datastore::DocId;
+    ///
+    /// let ids = [DocId::parse("sales")?, DocId::parse("support")?];
+    /// for doc in client.fetch_many(&db, &ids, by).await? {
+    ///     match doc {
+    ///         Ok(doc) => println!("{}", doc.text()),
+    ///         Err(error) => println!("{error}"),
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
-    /// As [`Client::fetch`].
-    pub async fn fetch_unless(
-        &self,
-        db: &DbName,
-        id: &DocId,
-        known: &Rev,
-        deadline: Deadline,
-    ) -> Result<Option<Document>, Error> {
-        let mut ask = Ask::read(Method::GET, doc_path(db, id)?, About::Document);
-        ask.if_none_match = Some(format!("\"{known}\""));
-        let (status, body) = self.send_whole(&ask, deadline).await?;
-        if status == 304 {
-            return Ok(None);
-        }
-        document(&self.call(&ask), &body).map(Some)
-    }
-
-    /// Several documents in one round trip, in the order asked for, each with a result of its own.
-    ///
-    /// # Errors
-    /// Of the whole call, `DatabaseMissing` for one.
+    /// An error of the whole call, such as `DatabaseMissing`.
     pub async fn fetch_many(
         &self,
         db: &DbName,
         ids: &[DocId],
         deadline: Deadline,
     ) -> Result<Vec<Result<Document, Error>>, Error> {
-        let mut ask = Ask::read(Method::POST, format!("{}/_all_docs", db_path(db)), About::Database);
-        let keys: Vec<_> = ids.iter().map(DocId::as_str).collect();
-        ask.query.push(("include_docs", "true".to_owned()));
-        ask.body = Some(json_body(&json!({ "keys": keys })));
-        let found = self.send_keyed(&ask, deadline).await?;
-        if found.len() != ids.len() {
-            let what = format!("{} rows for {} documents", found.len(), ids.len());
-            return Err(Error::unreadable(&self.call(&ask), what));
-        }
-        Ok(found)
+        let keys = ids.iter().map(|id| id.as_str().into()).collect();
+        let request = Request::read(Method::POST, Path::db(db).resource("_all_docs"), Target::Database)
+            .with_query("include_docs", true)
+            .with_body(object("keys", keys));
+        let max_row_bytes = self.settings().max_row_bytes;
+        self.send(&request, deadline, |reply| async move {
+            let (shape, wait) = (Shape::ArrayIn("rows"), Wait::Whole(deadline));
+            let mut rows = RowReader::new(reply, shape, wait, max_row_bytes, read_document);
+            let docs = rows.all().await?;
+            check_count(rows.call(), docs.len(), ids.len())?;
+            Ok(docs)
+        })
+        .await
     }
 
-    /// Writes a document and answers its new revision. Sent once: after
-    /// [`Error::Transport`] and [`Error::DeadlineExceeded`] it is unknown whether it was written.
+    /// Saves a document and returns its new revision. It is sent once: after [`Error::Transport`] and
+    /// [`Error::DeadlineExceeded`] it is unknown whether it was saved.
+    ///
+    /// ```no_run
+    /// # async fn example(
+    /// #     client: couchdb::Client, db: datastore::DbName, by: datastore::Deadline,
+    /// # ) -> Result<(), Box<dyn std::error::Error>> {
+    /// use datastore::{DocId, Draft};
+    ///
+    /// let mut body = serde_json::Map::new();
+    /// body.insert("name".to_owned(), "Sales".into());
+    /// let rev = client.save(&db, Draft { id: DocId::parse("sales")?, base: None, body }, by).await?;
+    /// println!("saved as {rev}");
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
-    /// `Conflict` where the base is not the newest revision; `TooLarge`, `Forbidden`, `Invalid`.
+    /// `Conflict` if the base is not the newest revision; `TooLarge`, `Forbidden`, `Invalid`.
     pub async fn save(&self, db: &DbName, draft: Draft, deadline: Deadline) -> Result<Rev, Error> {
-        let mut ask = Ask::write(Method::PUT, doc_path(db, &draft.id)?, About::Document);
-        ask.body = Some(json_body(&Value::Object(body_of(draft, Ids::InPath)?)));
-        self.ask_rev(&ask, deadline).await
+        let path = Path::doc(db, &draft.id)?;
+        let request =
+            Request::write(Method::PUT, path, Target::Document).with_body(body_of(draft, IdPlace::Path)?);
+        self.send_write(&request, deadline).await
     }
 
-    /// Writes several documents in one round trip, each by itself.
+    /// Saves several documents in one round trip. Each is saved by itself and has a result of its own, in
+    /// the order of `drafts`.
+    ///
+    /// ```no_run
+    /// # async fn example(
+    /// #     client: couchdb::Client, db: datastore::DbName, drafts: Vec<datastore::Draft>,
+    /// #     by: datastore::Deadline,
+    /// # ) -> Result<(), couchdb::Error> {
+    /// for saved in client.save_many(&db, drafts, by).await? {
+    ///     match saved {
+    ///         Ok(rev) => println!("saved as {rev}"),
+    ///         Err(error) if error.is_conflict() => println!("another writer was faster"),
+    ///         Err(error) => return Err(error),
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
-    /// Of the whole call; each document has a result of its own, in the order given.
+    /// An error of the whole call.
     pub async fn save_many(
         &self,
         db: &DbName,
         drafts: Vec<Draft>,
         deadline: Deadline,
     ) -> Result<Vec<Result<Rev, Error>>, Error> {
-        let mut ask = Ask::write(Method::POST, format!("{}/_bulk_docs", db_path(db)), About::Database);
-        let bodies: Vec<_> = drafts.into_iter().map(|draft| body_of(draft, Ids::InBody)).collect();
-        let docs: Vec<_> = bodies.iter().filter_map(|body| body.as_ref().ok()).collect();
-        ask.body = Some(json_body(&json!({ "docs": docs })));
-        let call = self.call(&ask);
-        let rows: Vec<Map<String, Value>> = self.ask_json(&ask, deadline).await?;
-        if rows.len() != docs.len() {
-            let what = format!("{} rows for {} documents", rows.len(), docs.len());
-            return Err(Error::unreadable(&call, what));
-        }
-        let mut answers = rows.iter().map(|row| match row.get("error") {
-            Some(error) => Err(Error::refused_inside(&call, Some(error), row.get("reason"))),
-            None => rev_in(&call, row),
-        });
-        let no_row = || Error::unreadable(&call, "a row is missing");
-        Ok(bodies
-            .into_iter()
-            .map(|body| body.and_then(|_| answers.next().unwrap_or_else(|| Err(no_row()))))
-            .collect())
+        let mut docs = Vec::with_capacity(drafts.len());
+        let mut add = |draft| {
+            docs.push(body_of(draft, IdPlace::Body)?);
+            Ok(())
+        };
+        let added: Vec<Result<(), Error>> = drafts.into_iter().map(&mut add).collect();
+        let sent = docs.len();
+        let request = Request::write(Method::POST, Path::db(db).resource("_bulk_docs"), Target::Database)
+            .with_body(object("docs", docs));
+        let body = self.send_whole(&request, deadline).await?;
+        let rows: Vec<Written> = body.json()?;
+        check_count(body.call(), rows.len(), sent)?;
+        let mut rows = rows.into_iter();
+        let mut next = || rows.next().ok_or_else(|| Error::unreadable(body.call(), "a row is missing"));
+        Ok(added.into_iter().map(|added| added.and_then(|()| next()?.into_rev(body.call()))).collect())
     }
 
-    /// Deletes a document and answers the revision of its tombstone.
+    /// Deletes a document and returns the revision of its tombstone.
+    ///
+    /// ```no_run
+    /// # async fn example(
+    /// #     client: couchdb::Client, db: datastore::DbName, doc: datastore::Document,
+    /// #     by: datastore::Deadline,
+    /// # ) -> Result<(), couchdb::Error> {
+    /// client.delete(&db, doc.id(), doc.rev(), by).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
-    /// `Conflict` where `base` is not the newest revision, `Missing` or `Deleted` where nothing is there.
+    /// `Conflict` if `base` is not the newest revision, `Missing` or `Deleted` if there is no document.
     pub async fn delete(
         &self,
         db: &DbName,
@@ -116,43 +166,47 @@ impl Client {
         base: &Rev,
         deadline: Deadline,
     ) -> Result<Rev, Error> {
-        let mut ask = Ask::write(Method::DELETE, doc_path(db, id)?, About::Document);
-        ask.query.push(("rev", base.to_string()));
-        self.ask_rev(&ask, deadline).await
+        let request =
+            Request::write(Method::DELETE, Path::doc(db, id)?, Target::Document).with_query("rev", base);
+        self.send_write(&request, deadline).await
     }
 
-    async fn ask_rev(&self, ask: &Ask, deadline: Deadline) -> Result<Rev, Error> {
-        let answer: Map<String, Value> = self.ask_json(ask, deadline).await?;
-        rev_in(&self.call(ask), &answer)
-    }
-
-    /// Asks and reads the answer as JSON.
-    pub(crate) async fn ask_json<T>(&self, ask: &Ask, deadline: Deadline) -> Result<T, Error>
-    where
-        T: for<'de> serde::Deserialize<'de>,
-    {
-        let (_, body) = self.send_whole(ask, deadline).await?;
-        serde_json::from_slice(&body).map_err(|error| Error::unreadable(&self.call(ask), error))
-    }
-
-    /// How an ask shows in errors.
-    pub(crate) fn call(&self, ask: &Ask) -> Call {
-        Call { method: ask.method.clone(), url: format!("{}{}", self.settings().url.base(), ask.path) }
+    async fn send_write(&self, request: &Request, deadline: Deadline) -> Result<Rev, Error> {
+        let body = self.send_whole(request, deadline).await?;
+        body.json::<Written>()?.into_rev(body.call())
     }
 }
 
-/// Where a document's id stands.
+/// CouchDB's answer to the write of one document.
+#[derive(Deserialize)]
+struct Written {
+    rev: Option<String>,
+    error: Option<Value>,
+    reason: Option<Value>,
+}
+
+impl Written {
+    fn into_rev(self, call: &Call) -> Result<Rev, Error> {
+        if self.error.is_some() {
+            return Err(Error::refused_inside(call, self.error.as_ref(), self.reason.as_ref()));
+        }
+        let rev = self.rev.and_then(|rev| Rev::parse(&rev).ok());
+        rev.ok_or_else(|| Error::unreadable(call, "no revision in the answer"))
+    }
+}
+
+/// Where a request names the document's id.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Ids {
-    InPath,
-    InBody,
+enum IdPlace {
+    Path,
+    Body,
 }
 
-/// The object that CouchDB takes for a draft. Members that begin with `_` are CouchDB's own and some of
-/// them have effects (`_deleted`): only attachments are the caller's.
-fn body_of(draft: Draft, ids: Ids) -> Result<Map<String, Value>, Error> {
+/// The JSON object that CouchDB expects for a draft. Members that begin with `_` belong to CouchDB, and some
+/// have effects (`_deleted`). Callers may only set `_attachments`.
+fn body_of(draft: Draft, id_place: IdPlace) -> Result<Value, Error> {
     let mut body = Map::new();
-    if ids == Ids::InBody {
+    if id_place == IdPlace::Body {
         body.insert("_id".to_owned(), draft.id.as_str().into());
     }
     if let Some(base) = &draft.base {
@@ -162,24 +216,40 @@ fn body_of(draft: Draft, ids: Ids) -> Result<Map<String, Value>, Error> {
         match name.as_str() {
             "_id" | "_rev" => continue,
             "_attachments" => {}
-            other if other.starts_with('_') => return Err(Error::Member(name)),
+            other if other.starts_with('_') => return Err(Error::ReservedMember(name)),
             _ => {}
         }
         body.insert(name, value);
     }
-    Ok(body)
+    Ok(Value::Object(body))
 }
 
-pub(crate) fn json_body(value: &Value) -> Bytes {
-    value.to_string().into()
+/// `{"name":[…]}`.
+fn object(name: &str, items: Vec<Value>) -> Value {
+    Value::Object(Map::from_iter([(name.to_owned(), Value::Array(items))]))
 }
 
-fn rev_in(call: &Call, answer: &Map<String, Value>) -> Result<Rev, Error> {
-    let rev = answer.get("rev").and_then(Value::as_str).and_then(|rev| Rev::parse(rev).ok());
-    rev.ok_or_else(|| Error::unreadable(call, "no revision in the answer"))
+fn check_count(call: &Call, rows: usize, docs: usize) -> Result<(), Error> {
+    if rows == docs {
+        Ok(())
+    } else {
+        Err(Error::unreadable(call, format!("{rows} rows for {docs} documents")))
+    }
 }
 
-fn document(call: &Call, body: &[u8]) -> Result<Document, Error> {
-    let text = std::str::from_utf8(body).map_err(|error| Error::unreadable(call, error))?;
-    Document::from_text(text.trim_end()).map_err(|error| Error::unreadable(call, error))
+/// A row of `_all_docs` for an id that was asked for: the document, or that it is missing or deleted.
+fn read_document(row: &Row<'_>) -> Result<Result<Document, Error>, Error> {
+    match row.check() {
+        Err(error) if error.is_not_found() => return Ok(Err(error)),
+        checked => checked?,
+    }
+    if let Some(doc) = row.document()? {
+        return Ok(Ok(doc));
+    }
+    // `_all_docs` has a row without a document for a deleted one.
+    if parsed(row.value).is_some_and(|value| value.get("deleted") == Some(&Value::Bool(true))) {
+        let (error, reason) = ("not_found".into(), "deleted".into());
+        return Ok(Err(Error::refused_inside(row.call, Some(&error), Some(&reason))));
+    }
+    Err(row.unreadable("a row without its document"))
 }

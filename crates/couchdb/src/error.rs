@@ -1,20 +1,25 @@
-//! What can go wrong with a CouchDB, each failure with what was asked and what was answered.
+//! The error of every call: what was asked, what CouchDB answered, and the error below it.
 //!
-//! A status is never invented: where no answer came there is none, and a `404` that CouchDB did not write
-//! (a proxy's page) is not taken for a missing document.
+//! It never invents a status. Without an answer there is none. A 404 page of a proxy does not count as a
+//! missing document, because CouchDB did not write it.
 
 use std::error::Error as StdError;
 use std::fmt;
 
-use datastore::{Cause, StoreError};
 use reqwest::Method;
 use serde_json::{Map, Value};
 
-/// So much of CouchDB's `reason` is kept, in characters.
-const MAX_REASON: usize = 300;
+/// The longest text kept of CouchDB's `error` and `reason`, in characters.
+const MAX_WORDS: usize = 300;
 
-/// What was asked: the method and the address, without credentials and without the query (a view's key may
-/// be a credential itself).
+/// The method and the address of a request. The address has no user, no password and no query: a view's
+/// key may be a secret.
+///
+/// ```
+/// let call = couchdb::Call { method: "GET".parse()?, url: "http://127.0.0.1:5984/db/id".to_owned() };
+/// assert_eq!(call.to_string(), "GET http://127.0.0.1:5984/db/id");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Call {
     /// The method.
@@ -29,17 +34,23 @@ impl fmt::Display for Call {
     }
 }
 
-/// A refusal in CouchDB's own words.
+/// An error answer of CouchDB, in its own words.
+///
+/// ```
+/// fn is_validation_failure(error: &couchdb::Error) -> bool {
+///     error.refusal().is_some_and(|refusal| refusal.status == Some(403) && refusal.error == "forbidden")
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
-    /// What was asked.
+    /// The request.
     pub call: Call,
-    /// The status of the answer; none where the refusal stands inside a successful answer, as for one
-    /// document of a bulk write or one row of a view.
+    /// The status of the answer. It is `None` for an error inside a successful answer, as for one document
+    /// of a bulk write or one row of a view.
     pub status: Option<u16>,
-    /// CouchDB's word (`not_found`, `conflict`); empty where the answer was not CouchDB's.
+    /// CouchDB's `error` (`not_found`, `conflict`). It is empty if CouchDB did not write the answer.
     pub error: String,
-    /// CouchDB's explanation.
+    /// CouchDB's `reason`.
     pub reason: String,
 }
 
@@ -50,54 +61,50 @@ impl fmt::Display for Refusal {
             write!(f, " {status}")?;
         }
         if self.error.is_empty() {
-            return f.write_str(" (not an answer of CouchDB's)");
+            return f.write_str(" (CouchDB did not write this answer)");
         }
         write!(f, " {}: {}", self.error, self.reason)
     }
 }
 
-/// A request that got no answer, and why.
-#[derive(Debug)]
-pub struct TransportFailure {
-    /// What was asked.
-    pub call: Call,
-    /// The causes in a row: `error sending request: client error (Connect): … Connection refused`.
-    pub why: String,
-    source: Option<reqwest::Error>,
-}
-
-impl fmt::Display for TransportFailure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.call, self.why)
-    }
-}
-
-impl StdError for TransportFailure {
-    fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.source.as_ref().map(|source| {
-            let source: &(dyn StdError + 'static) = source;
-            source
-        })
-    }
-}
-
-/// Why CouchDB did not do what it was asked for.
+/// Why a call failed.
+///
+/// ```no_run
+/// # async fn example(
+/// #     client: couchdb::Client, db: datastore::DbName, id: datastore::DocId, by: datastore::Deadline,
+/// # ) -> Result<(), couchdb::Error> {
+/// match client.fetch(&db, &id, by).await {
+///     Ok(doc) => println!("{}", doc.text()),
+///     Err(error) if error.is_not_found() => println!("no such document"),
+///     Err(error) if error.is_retryable() => println!("try again later: {error}"),
+///     Err(error) => return Err(error),
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The client itself could not be made (TLS, an address that makes no header).
-    #[error("the CouchDB client cannot be set up: {0}")]
-    Setup(String),
-    /// No answer came. There is no status, and it is unknown whether a write was done.
-    #[error("no answer: {0}")]
-    Transport(#[source] Box<TransportFailure>),
+    /// The client could not be created, because TLS cannot be set up.
+    #[error("the CouchDB client cannot be created: {}", causes(.0))]
+    Setup(#[source] reqwest::Error),
+    /// No answer came, or the answer broke off. It is unknown whether a write was done.
+    #[error("no answer: {call}: {reason}")]
+    Transport {
+        /// The request.
+        call: Call,
+        /// All causes in one line: `error sending request: client error (Connect): … Connection refused`.
+        reason: String,
+        /// The error below. It is `None` if the server was silent for too long.
+        source: Option<reqwest::Error>,
+    },
     /// The caller's deadline passed first.
     #[error("no answer before the deadline: {0}")]
     DeadlineExceeded(Call),
-    /// 401: CouchDB does not know us, or wants an administrator.
+    /// 401: the user or the password is wrong, or the request needs an administrator.
     #[error("not authorised: {0}")]
     Unauthorized(Box<Refusal>),
-    /// 403: CouchDB knows us and says no.
+    /// 403: this user may not do this.
     #[error("forbidden: {0}")]
     Forbidden(Box<Refusal>),
     /// There never was such a document, or the document has no such attachment.
@@ -109,51 +116,62 @@ pub enum Error {
     /// There is no such database.
     #[error("database missing: {0}")]
     DatabaseMissing(Box<Refusal>),
-    /// The design document or the view in it does not exist.
+    /// The design document or its view does not exist.
     #[error("view missing: {0}")]
     ViewMissing(Box<Refusal>),
-    /// 409: the write was based on another revision than the newest. Also 412, what is to be created is
-    /// there.
+    /// 409: the write was not based on the newest revision. 412: the thing to be created exists already.
     #[error("conflict: {0}")]
     Conflict(Box<Refusal>),
-    /// 413: the document or request is larger than CouchDB takes.
+    /// 413: CouchDB does not accept a document or request of this size.
     #[error("too large: {0}")]
     TooLarge(Box<Refusal>),
-    /// CouchDB finds the request senseless (400), or a map function that does not compile.
+    /// CouchDB does not understand the request (400), or a map function does not compile.
     #[error("invalid: {0}")]
     Invalid(Box<Refusal>),
-    /// The name cannot be asked for: as a part of a path it would mean something else.
-    #[error("{0:?} names no document that can be asked for")]
-    Name(String),
-    /// The draft has a member that begins with `_` and is not the caller's to set.
-    #[error("a document's member {0:?} is CouchDB's own")]
-    Member(String),
-    /// 408, 429, 5xx: CouchDB cannot serve now.
+    /// 408, 429, 5xx: CouchDB cannot serve the request now.
     #[error("unavailable: {0}")]
     Unavailable(Box<Refusal>),
-    /// A status that CouchDB does not give here, or one that somebody else gave in its place.
+    /// CouchDB does not give this status for this request, or something else answered in its place.
     #[error("unexpected answer: {0}")]
     Unexpected(Box<Refusal>),
     /// The answer is not what CouchDB writes, or it ends too early.
-    #[error("unreadable answer: {call}: {what}")]
+    #[error("unreadable answer: {call}: {source}")]
     Unreadable {
-        /// What was asked.
+        /// The request.
         call: Call,
         /// What is wrong with the answer.
-        what: String,
+        source: Box<dyn StdError + Send + Sync>,
     },
     /// The answer, or one row of it, is larger than the client's settings allow.
     #[error("the answer is larger than {max_bytes} bytes: {call}")]
     AnswerTooLarge {
-        /// What was asked.
+        /// The request.
         call: Call,
         /// The setting.
         max_bytes: usize,
     },
+    /// The name cannot be part of a path: the path would mean something else. Nothing was sent.
+    #[error("{0:?} cannot be used as a name in a path")]
+    UnusableName(String),
+    /// The draft has a member that begins with `_`. Only CouchDB may set it. Nothing was sent.
+    #[error("only CouchDB may set the member {0:?} of a document")]
+    ReservedMember(String),
 }
 
 impl Error {
-    /// CouchDB's words, where it had some.
+    /// The request that failed, if one was sent.
+    #[must_use]
+    pub fn call(&self) -> Option<&Call> {
+        match self {
+            Self::Transport { call, .. }
+            | Self::DeadlineExceeded(call)
+            | Self::Unreadable { call, .. }
+            | Self::AnswerTooLarge { call, .. } => Some(call),
+            _ => self.refusal().map(|refusal| &refusal.call),
+        }
+    }
+
+    /// CouchDB's error answer, if there was one.
     #[must_use]
     pub fn refusal(&self) -> Option<&Refusal> {
         match self {
@@ -172,124 +190,130 @@ impl Error {
         }
     }
 
-    /// The status of the answer, where there was one that was an error.
+    /// The status of the error answer, if there was one.
     #[must_use]
     pub fn status(&self) -> Option<u16> {
         self.refusal()?.status
     }
 
-    /// Whether re-reading and applying the change again may succeed.
+    /// Whether it may help to read the document again and repeat the change.
     #[must_use]
     pub fn is_conflict(&self) -> bool {
         matches!(self, Self::Conflict(_))
     }
 
-    /// Whether the document or its database is not there. A missing view is not meant.
+    /// Whether the document or its database does not exist. A missing view does not count.
     #[must_use]
     pub fn is_not_found(&self) -> bool {
         matches!(self, Self::Missing(_) | Self::Deleted(_) | Self::DatabaseMissing(_))
     }
 
-    /// Whether the same call may succeed a little later with nothing changed.
+    /// Whether the same call may succeed a little later.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::Unavailable(_) | Self::Transport(_) | Self::DeadlineExceeded(_))
+        matches!(self, Self::Unavailable(_) | Self::Transport { .. } | Self::DeadlineExceeded(_))
     }
 
-    /// Whether a read should be tried again at once: nobody answered, or somebody answered for a server
-    /// that was not there.
+    /// Whether a read should be tried again at once. That is so if no answer came, or if a proxy answered
+    /// for a CouchDB that it could not reach.
     pub(crate) fn is_worth_another_try(&self) -> bool {
-        matches!(self, Self::Transport(_)) || matches!(self.status(), Some(502..=504))
+        matches!(self, Self::Transport { .. }) || matches!(self.status(), Some(502..=504))
     }
 
     pub(crate) fn transport(call: Call, error: reqwest::Error) -> Self {
         let error = error.without_url();
-        let why = causes(&error);
-        Self::Transport(Box::new(TransportFailure { call, why, source: Some(error) }))
+        Self::Transport { call, reason: causes(&error), source: Some(error) }
     }
 
-    pub(crate) fn no_answer(call: Call, why: impl Into<String>) -> Self {
-        Self::Transport(Box::new(TransportFailure { call, why: why.into(), source: None }))
+    pub(crate) fn no_answer(call: Call, reason: impl Into<String>) -> Self {
+        Self::Transport { call, reason: reason.into(), source: None }
     }
 
-    pub(crate) fn unreadable(call: &Call, what: impl fmt::Display) -> Self {
-        Self::Unreadable { call: call.clone(), what: what.to_string() }
+    pub(crate) fn unreadable(call: &Call, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self::Unreadable { call: call.clone(), source: source.into() }
     }
 
-    /// The refusal that an answer with a status outside 2xx is.
-    pub(crate) fn refused(call: Call, status: u16, body: &[u8]) -> Self {
+    /// The error for an answer whose status is not 2xx.
+    pub(crate) fn refused(call: Call, target: Target, status: u16, body: &[u8]) -> Self {
         let words = serde_json::from_slice::<Map<String, Value>>(body).unwrap_or_default();
-        Self::of(Refusal {
-            call,
-            status: Some(status),
-            error: text_of(words.get("error")),
-            reason: text_of(words.get("reason")),
-        })
+        let (error, reason) = (words_of(words.get("error")), words_of(words.get("reason")));
+        Self::from_refusal(Refusal { call, status: Some(status), error, reason }, target)
     }
 
-    /// The refusal of one document or row inside a successful answer, by CouchDB's word.
+    /// The error for one document or row inside a successful answer.
     pub(crate) fn refused_inside(call: &Call, error: Option<&Value>, reason: Option<&Value>) -> Self {
-        let call = call.clone();
-        Self::of(Refusal { call, status: None, error: text_of(error), reason: text_of(reason) })
-            .about(About::Document)
+        let (error, reason) = (words_of(error), words_of(reason));
+        Self::from_refusal(Refusal { call: call.clone(), status: None, error, reason }, Target::Document)
     }
 
-    fn of(refusal: Refusal) -> Self {
-        let refusal = Box::new(refusal);
-        let status = refusal.status.unwrap_or(match refusal.error.as_str() {
-            "not_found" => 404,
-            "conflict" => 409,
-            "forbidden" => 403,
-            "unauthorized" => 401,
-            "too_large" | "document_too_large" | "attachment_too_large" => 413,
-            "bad_request" | "doc_validation" | "illegal_docid" | "query_parse_error" => 400,
-            _ => 500,
-        });
-        match status {
-            // CouchDB says this with 400 when a design document is written, with 500 when it is used.
-            _ if refusal.error == "compilation_error" => Self::Invalid(refusal),
-            // A stub of an attachment that is not there: 412 by CouchDB, but repeating will not help.
-            _ if refusal.error == "missing_stub" => Self::Invalid(refusal),
-            400 | 406 | 415 | 416 | 417 | 422 => Self::Invalid(refusal),
-            401 => Self::Unauthorized(refusal),
-            403 => Self::Forbidden(refusal),
-            404 if refusal.error == "not_found" => Self::Missing(refusal),
-            409 | 412 => Self::Conflict(refusal),
-            413 => Self::TooLarge(refusal),
-            408 | 429 | 500..=599 => Self::Unavailable(refusal),
-            _ => Self::Unexpected(refusal),
-        }
-    }
-
-    /// Says of a 404 what it is that is not there.
-    pub(crate) fn about(self, about: About) -> Self {
-        let Self::Missing(refusal) = self else { return self };
-        match (refusal.reason.as_str(), about) {
-            ("Database does not exist." | "no_db_file", _) | (_, About::Database) => {
-                Self::DatabaseMissing(refusal)
-            }
-            (_, About::View) => Self::ViewMissing(refusal),
-            ("deleted", _) => Self::Deleted(refusal),
-            _ => Self::Missing(refusal),
-        }
+    fn from_refusal(refusal: Refusal, target: Target) -> Self {
+        let variant: Variant = match (refusal.status, refusal.error.as_str()) {
+            // CouchDB answers 400 if such a design document is saved, and 500 if its view is asked.
+            (_, "compilation_error") => Self::Invalid,
+            // The draft lists an attachment that the document does not have. CouchDB answers 412, but this is
+            // no conflict: repeating the change does not help.
+            (_, "missing_stub") => Self::Invalid,
+            (Some(404), "not_found") | (None, "not_found") => target.missing(&refusal.reason),
+            (Some(status), _) => by_status(status),
+            (None, error) => by_error(error),
+        };
+        variant(Box::new(refusal))
     }
 }
 
-/// What a `404` would be about.
+/// Makes the error of one meaning.
+type Variant = fn(Box<Refusal>) -> Error;
+
+fn by_status(status: u16) -> Variant {
+    match status {
+        400 | 406 | 415 | 416 | 417 | 422 => Error::Invalid,
+        401 => Error::Unauthorized,
+        403 => Error::Forbidden,
+        409 | 412 => Error::Conflict,
+        413 => Error::TooLarge,
+        408 | 429 | 500..=599 => Error::Unavailable,
+        _ => Error::Unexpected,
+    }
+}
+
+/// For errors inside a successful answer, which have no status.
+fn by_error(error: &str) -> Variant {
+    match error {
+        "bad_request" | "doc_validation" | "illegal_docid" | "query_parse_error" => Error::Invalid,
+        "unauthorized" => Error::Unauthorized,
+        "forbidden" => Error::Forbidden,
+        "conflict" => Error::Conflict,
+        "too_large" | "document_too_large" | "attachment_too_large" => Error::TooLarge,
+        _ => Error::Unavailable,
+    }
+}
+
+/// What a request asks for. It decides what a 404 means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum About {
+pub(crate) enum Target {
     Database,
     Document,
     View,
 }
 
-/// An error and those that led to it in one line.
-pub(crate) fn causes(error: &reqwest::Error) -> String {
+impl Target {
+    fn missing(self, reason: &str) -> Variant {
+        match (self, reason) {
+            (_, "Database does not exist." | "no_db_file") | (Self::Database, _) => Error::DatabaseMissing,
+            (Self::View, _) => Error::ViewMissing,
+            (Self::Document, "deleted") => Error::Deleted,
+            (Self::Document, _) => Error::Missing,
+        }
+    }
+}
+
+/// An error and all errors below it, in one line.
+fn causes(error: &reqwest::Error) -> String {
     let mut line = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
         let text = error.to_string();
-        // Some repeat what is below them.
+        // Some errors repeat the text of the error below them.
         if !line.ends_with(&text) {
             line.push_str(": ");
             line.push_str(&text);
@@ -299,32 +323,10 @@ pub(crate) fn causes(error: &reqwest::Error) -> String {
     line
 }
 
-fn text_of(value: Option<&Value>) -> String {
+fn words_of(value: Option<&Value>) -> String {
     match value {
-        Some(Value::String(text)) => text.chars().take(MAX_REASON).collect(),
+        Some(Value::String(text)) => text.chars().take(MAX_WORDS).collect(),
         Some(Value::Null) | None => String::new(),
-        Some(other) => other.to_string().chars().take(MAX_REASON).collect(),
-    }
-}
-
-impl From<Error> for StoreError {
-    fn from(error: Error) -> Self {
-        // The text holds the whole chain of causes already, so that nothing is lost with the type.
-        let cause = Cause::new(error.to_string());
-        match error {
-            Error::Transport(_) => Self::Transport(cause),
-            Error::DeadlineExceeded(_) => Self::DeadlineExceeded(cause),
-            Error::Unauthorized(_) => Self::Unauthorized(cause),
-            Error::Forbidden(_) => Self::Forbidden(cause),
-            Error::Missing(_) => Self::Missing(cause),
-            Error::Deleted(_) => Self::Deleted(cause),
-            Error::DatabaseMissing(_) => Self::DatabaseMissing(cause),
-            Error::ViewMissing(_) => Self::ViewMissing(cause),
-            Error::Conflict(_) => Self::Conflict(cause),
-            Error::TooLarge(_) | Error::AnswerTooLarge { .. } => Self::TooLarge(cause),
-            Error::Invalid(_) | Error::Name(_) | Error::Member(_) | Error::Setup(_) => Self::Invalid(cause),
-            Error::Unavailable(_) => Self::Unavailable(cause),
-            Error::Unexpected(_) | Error::Unreadable { .. } => Self::Corrupt(cause),
-        }
+        Some(other) => other.to_string().chars().take(MAX_WORDS).collect(),
     }
 }

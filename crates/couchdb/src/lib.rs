@@ -1,8 +1,8 @@
-//! A client for CouchDB 3.x, good enough to be used alone, and the `datastore` traits on top of it.
+//! A client for CouchDB 3.x, and the `datastore` traits on top of it.
 //!
-//! [`Client`] has a method for everything: databases, documents, bulk writes, attachments, views as
-//! streams of rows, and change feeds that survive. It keeps to what CouchDB says: its error words, its
-//! revisions, its sequences. It knows nothing of what the documents mean.
+//! [`Client`] works with databases, documents, bulk writes, attachments, views and change feeds. It uses
+//! CouchDB's words: its errors, revisions and sequences. It does not know what the documents mean, so it is
+//! useful without the rest of this project.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -18,13 +18,13 @@
 //! # }
 //! ```
 //!
-//! What is promised of every call:
+//! Every call keeps these promises:
 //! - It ends at its deadline, whatever the server does.
-//! - A read is tried again, on a fresh connection, where no answer came or the server was not able to
-//!   serve. A write never is.
-//! - An error says what was asked (method and path), what CouchDB answered (status, `error`, `reason`)
-//!   or why no answer came. The address in it has neither credentials nor a query.
-//! - No database is created but by [`Client::create_db`] and [`Client::ensure_db`].
+//! - A read is sent again, on a new connection, if no answer came or the server could not serve it. A write
+//!   is sent once.
+//! - An [`Error`] names the request (method and address) and the answer (status, `error`, `reason`), or says
+//!   why no answer came. The address in it has no credentials and no query.
+//! - Only [`Client::create_db`] creates a database.
 
 #![forbid(unsafe_code)]
 
@@ -35,21 +35,19 @@ mod client;
 mod databases;
 mod documents;
 mod error;
-mod feed_rows;
-mod server;
+mod reply;
+mod request;
+mod rows;
 mod server_url;
 mod settings;
 mod splitter;
 #[cfg(feature = "standin")]
 pub mod standin;
 mod store;
-mod update;
-mod view_rows;
 mod views;
 
 pub use backoff::Backoff;
 pub use client::Client;
-pub use error::{Call, Error, Refusal, TransportFailure};
-pub use server::ServerInfo;
-pub use server_url::{Secret, ServerUrl, UrlError};
+pub use error::{Call, Error, Refusal};
+pub use server_url::{ServerUrl, UrlError};
 pub use settings::Settings;

@@ -1,5 +1,5 @@
-//! Where a CouchDB is and who we are there. Credentials are taken out of the address as soon as it is
-//! read, so that no error, log line or debug print can show them.
+//! The address of a CouchDB and the login to it. The credentials are taken out of the address as soon as it
+//! is read, so that no error, log line or debug print can show them.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,51 +7,39 @@ use std::str::FromStr;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use percent_encoding::percent_decode_str;
+use reqwest::Url;
 use reqwest::header::HeaderValue;
 
-/// A text that is never shown: it prints as `***`.
+/// A password. It prints as `***`.
+// Own code: a crate such as secrecy would be one more dependency for one `Debug`.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
+struct Password(String);
 
-impl Secret {
-    /// Takes a text into custody.
-    #[must_use]
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-
-    /// The text itself, for the one place that sends it.
-    #[must_use]
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
+impl fmt::Debug for Password {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("***")
     }
 }
 
-impl fmt::Display for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("***")
-    }
-}
-
-/// Why a text is not the address of a CouchDB. The text is not repeated: it may hold a password.
+/// Why a text is not the address of a CouchDB. The text is not repeated, because it may hold a password.
+///
+/// ```
+/// use couchdb::{ServerUrl, UrlError};
+///
+/// assert_eq!(ServerUrl::parse("localhost:5984"), Err(UrlError::Scheme));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UrlError {
-    /// There is no `http://` or `https://` in front.
+    /// It does not begin with `http://` or `https://`.
     #[error("the CouchDB URL must begin with http:// or https://, as in http://user:password@host:5984")]
     Scheme,
-    /// There is no host.
+    /// It has no host.
     #[error("the CouchDB URL names no host; write it as http://user:password@host:5984")]
     Host,
-    /// There is a `?` or a `#`.
+    /// It has a `?` or a `#`.
     #[error("the CouchDB URL must end with the host, the port or a path; leave out what follows ? or #")]
     Extra,
-    /// It is no URL, for instance because of an unescaped character in the password.
+    /// It is not a URL, for instance because the password has a character that must be escaped.
     #[error(
         "the CouchDB URL cannot be read; write it as http://user:password@host:5984 and percent-encode \
          special characters of user and password"
@@ -62,57 +50,68 @@ pub enum UrlError {
 /// The address of a CouchDB: `http(s)://[user[:password]@]host[:port][/prefix]`.
 ///
 /// It prints without credentials.
+///
+/// ```
+/// let url: couchdb::ServerUrl = "http://admin:secret@127.0.0.1:5984/couch/".parse()?;
+/// assert_eq!(url.to_string(), "http://127.0.0.1:5984/couch");
+/// # Ok::<(), couchdb::UrlError>(())
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct ServerUrl {
-    /// Without credentials and without a slash at the end.
-    base: String,
-    login: Option<(String, Secret)>,
+    /// Without credentials.
+    base: Url,
+    login: Option<(String, Password)>,
 }
 
 impl ServerUrl {
     /// Reads an address.
     ///
     /// # Errors
-    /// [`UrlError`], one line that says what to write instead.
+    /// [`UrlError`]. Its text is one line that says how to write the address.
     pub fn parse(text: &str) -> Result<Self, UrlError> {
         let text = text.trim();
         let rest = strip_scheme(text).ok_or(UrlError::Scheme)?;
-        // The URL library would take `http:///db` for the host `db`.
+        // The URL library would read the host `db` from `http:///db`.
         if rest.is_empty() || rest.starts_with(['/', ':', '?', '#']) || rest.ends_with('@') {
             return Err(UrlError::Host);
         }
-        let mut url = reqwest::Url::parse(text).map_err(|_| UrlError::Shape)?;
-        if url.host_str().is_none_or(str::is_empty) {
+        let mut base = Url::parse(text).map_err(|_| UrlError::Shape)?;
+        if base.host_str().is_none_or(str::is_empty) {
             return Err(UrlError::Host);
         }
-        if url.query().is_some() || url.fragment().is_some() {
+        if base.query().is_some() || base.fragment().is_some() {
             return Err(UrlError::Extra);
         }
-        let login = match (url.username(), url.password()) {
+        let login = match (base.username(), base.password()) {
             ("", None) => None,
-            (user, password) => Some((decode(user)?, Secret::new(decode(password.unwrap_or_default())?))),
+            (user, password) => Some((decode(user)?, Password(decode(password.unwrap_or_default())?))),
         };
-        url.set_username("").map_err(|()| UrlError::Shape)?;
-        url.set_password(None).map_err(|()| UrlError::Shape)?;
-        Ok(Self { base: url.as_str().trim_end_matches('/').to_owned(), login })
+        base.set_username("").map_err(|()| UrlError::Shape)?;
+        base.set_password(None).map_err(|()| UrlError::Shape)?;
+        Ok(Self { base, login })
     }
 
     /// The address without credentials and without a slash at the end.
-    #[must_use]
-    pub fn base(&self) -> &str {
-        &self.base
+    fn base(&self) -> &str {
+        self.base.as_str().trim_end_matches('/')
     }
 
-    /// The user that requests are made as.
-    #[must_use]
-    pub fn user(&self) -> Option<&str> {
-        self.login.as_ref().map(|(user, _)| user.as_str())
+    pub(crate) fn is_https(&self) -> bool {
+        self.base.scheme() == "https"
     }
 
-    /// The `authorization` header that logs in, marked so that it is never printed.
+    /// The address of a path on this server. The path begins with a slash and is escaped.
+    pub(crate) fn at(&self, path: &str) -> Url {
+        let mut url = self.base.clone();
+        url.set_path(&format!("{}{path}", self.base.path().trim_end_matches('/')));
+        url
+    }
+
+    /// The `authorization` header, marked so that it is never printed.
     pub(crate) fn authorization(&self) -> Option<HeaderValue> {
-        let (user, password) = self.login.as_ref()?;
-        let token = STANDARD.encode(format!("{user}:{}", password.expose()));
+        let (user, Password(password)) = self.login.as_ref()?;
+        let token = STANDARD.encode(format!("{user}:{password}"));
+        // Base64 is always a valid header.
         let mut value = HeaderValue::from_str(&format!("Basic {token}")).ok()?;
         value.set_sensitive(true);
         Some(value)
@@ -129,13 +128,14 @@ impl FromStr for ServerUrl {
 
 impl fmt::Display for ServerUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.base)
+        f.write_str(self.base())
     }
 }
 
 impl fmt::Debug for ServerUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ServerUrl").field("base", &self.base).field("user", &self.user()).finish()
+        let user = self.login.as_ref().map(|(user, _)| user);
+        f.debug_struct("ServerUrl").field("base", &self.base()).field("user", &user).finish()
     }
 }
 
@@ -152,27 +152,27 @@ fn decode(text: &str) -> Result<String, UrlError> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Secret, ServerUrl, UrlError};
+    use super::{Password, ServerUrl, UrlError};
 
     #[test]
-    fn an_address_is_taken_apart() {
+    fn the_credentials_leave_the_address() {
         let url = ServerUrl::parse("http://admin:p%40ss%2Fword@couch.example:5984/kazoo/").unwrap();
         assert_eq!(url.base(), "http://couch.example:5984/kazoo");
-        assert_eq!(url.user(), Some("admin"));
+        assert!(format!("{url:?}").contains("admin"));
         let header = url.authorization().unwrap();
         assert!(header.is_sensitive());
         assert_eq!(header.to_str().unwrap(), "Basic YWRtaW46cEBzcy93b3Jk");
     }
 
     #[test]
-    fn without_credentials_nothing_is_sent() {
+    fn an_address_without_credentials_sends_none() {
         for text in ["http://127.0.0.1:5984", "https://[::1]/", " HTTP://localhost "] {
             assert!(ServerUrl::parse(text).unwrap().authorization().is_none(), "{text}");
         }
     }
 
     #[test]
-    fn a_wrong_address_says_what_to_write_in_one_line() {
+    fn the_error_for_a_wrong_address_is_one_line_that_shows_the_right_form() {
         for (text, expected) in [
             ("", UrlError::Scheme),
             ("localhost:5984", UrlError::Scheme),
@@ -200,8 +200,15 @@ mod tests {
     #[test]
     fn a_password_never_prints() {
         let url = ServerUrl::parse("http://admin:hunter2@localhost").unwrap();
-        let shown = format!("{url} {url:?} {:?} {0}", Secret::new("hunter2"));
+        let shown = format!("{url} {url:?} {:?}", Password("hunter2".to_owned()));
         assert!(!shown.contains("hunter2") && shown.contains("***"), "{shown}");
         assert!(!format!("{:?}", url.authorization()).contains("Basic"));
+    }
+
+    #[test]
+    fn a_path_follows_the_prefix_and_stays_escaped() {
+        let at = |url: &str| ServerUrl::parse(url).unwrap().at("/a%2Fb/c%3Fd").to_string();
+        assert_eq!(at("http://u:p@host:5984"), "http://host:5984/a%2Fb/c%3Fd");
+        assert_eq!(at("https://host/couch/"), "https://host/couch/a%2Fb/c%3Fd");
     }
 }

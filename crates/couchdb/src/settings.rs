@@ -1,40 +1,50 @@
-//! How the client behaves: times, sizes, numbers of attempts. Every one has a default that suits a CouchDB
-//! in the same data centre.
+//! The client's settings: times, sizes, numbers of attempts. The defaults suit a CouchDB in the same data
+//! centre.
 
 use std::time::Duration;
 
-use crate::{Backoff, ServerUrl};
+use crate::backoff::Backoff;
+use crate::server_url::ServerUrl;
 
-/// What a [`Client`](crate::Client) goes by.
+/// The settings of a [`Client`](crate::Client).
+///
+/// ```
+/// use std::time::Duration;
+/// use couchdb::Settings;
+///
+/// let url = "http://admin:secret@127.0.0.1:5984".parse()?;
+/// let settings = Settings { connect_timeout: Duration::from_secs(1), ..Settings::new(url) };
+/// # Ok::<(), couchdb::UrlError>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// The server.
     pub url: ServerUrl,
-    /// How long a connection may take to come about. Default 3 s.
+    /// The longest time to open a connection. Default 3 s.
     pub connect_timeout: Duration,
-    /// How long the answer to one attempt may be in beginning, whatever is left of the caller's deadline;
-    /// the deadline wins where it is shorter, and is the only limit once the answer has begun. Default 30 s.
+    /// The longest time until the answer to one attempt begins. A shorter deadline of the caller wins. After
+    /// the answer has begun, only the deadline counts. Default 30 s.
     pub request_timeout: Duration,
-    /// After the first row of a view, how long the server may be silent before the next part of the
-    /// answer. Time in which the caller does not ask for rows does not count. Default 5 s.
+    /// After the first row of a view, the longest silence of the server before the next part of the answer.
+    /// Time in which the caller does not ask for rows does not count. Default 5 s.
     pub batch_timeout: Duration,
-    /// How often a change feed shows that it lives, where the query does not say; silent for three of
-    /// these it is opened again. Default 10 s.
+    /// How often CouchDB sends a heartbeat on a change feed, if the query does not say. A feed that is silent
+    /// for three heartbeats is opened again. Default 10 s.
     pub heartbeat: Duration,
-    /// Between attempts to open a change feed again. Default 250 ms doubling up to 30 s.
+    /// The pauses between attempts to open a change feed again. Default 250 ms, doubling up to 30 s.
     pub feed_backoff: Backoff,
-    /// How many more times a read is tried on a fresh connection where no answer came or the server could
-    /// not serve (502, 503, 504). Default 2.
+    /// How many more times a read is sent, on a new connection, if no answer came or the server could not
+    /// serve it (502, 503, 504). Default 2.
     pub read_retries: u32,
-    /// Between those attempts. Default 50 ms doubling up to 500 ms.
+    /// The pauses between those attempts. Default 50 ms, doubling up to 500 ms.
     pub read_backoff: Backoff,
-    /// How long an unused connection is kept. Must be less than what the server, or a proxy before it,
-    /// keeps it for: otherwise requests meet connections that are just being closed. Default 15 s.
+    /// How long an unused connection is kept. The server, and a proxy before it, must keep it longer:
+    /// otherwise a request may meet a connection that is just being closed. Default 15 s.
     pub pool_idle_timeout: Duration,
-    /// The largest answer that is taken whole (a document, an attachment, a bulk answer), in bytes.
-    /// Default 64 MiB.
+    /// The largest answer that is read whole (a document, an attachment, the answer to a bulk write), in
+    /// bytes. Default 64 MiB.
     pub max_answer_bytes: usize,
-    /// The largest single row of a view or change of a feed, in bytes. Default 64 MiB.
+    /// The largest row of a view or change of a feed, in bytes. Default 64 MiB.
     pub max_row_bytes: usize,
 }
 

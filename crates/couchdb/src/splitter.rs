@@ -1,22 +1,23 @@
-//! Cuts a JSON answer into its rows while it arrives: `{"rows":[…]}`, `{"results":[…]}`, or a sequence of
-//! objects. It goes by the structure of JSON alone, not by line breaks or by how the network cut the bytes,
-//! and holds no more than one row. What a row says is none of its business, nor whether it is correct
-//! inside: who parses the row finds that out.
+//! Cuts a JSON answer into rows while it arrives: `{"rows":[…]}`, `{"results":[…]}`, or a sequence of
+//! objects. It looks only at the structure of JSON, not at line breaks or network packets. It keeps at most
+//! one unfinished row. It does not check the inside of a row: the code that parses the row does.
+
+// Own code: serde_json wants a whole value or a blocking reader, and JSON tokenisers return tokens. The
+// client needs the original text of each row, from bytes that arrive in any portions.
 
 use std::mem;
 use std::ops::Range;
 
-/// What the answer looks like from afar.
+/// The outer form of the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shape {
-    /// One object; the rows are the items of the array that this member is.
+    /// One object. The rows are the items of the array in this member.
     ArrayIn(&'static str),
-    /// One object after the other, each of them a row.
+    /// One object after another. Each is a row.
     Sequence,
 }
 
-/// A part of the answer. The ranges are for [`Splitter::text`], until the next call of
-/// [`Splitter::push`].
+/// A part of the answer. [`Splitter::text`] takes the range, until the next call of [`Splitter::push`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Piece {
     /// A row.
@@ -25,7 +26,7 @@ pub(crate) enum Piece {
     Member(String, Range<usize>),
 }
 
-/// Why the bytes are no such answer.
+/// Why the bytes are not an answer of this shape.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum SplitError {
     #[error("{0}")]
@@ -62,15 +63,15 @@ enum State {
     Done,
 }
 
-/// Takes bytes in, hands pieces out.
+/// Takes bytes and returns pieces.
 #[derive(Debug)]
 pub(crate) struct Splitter {
     shape: Shape,
     max_bytes: usize,
     buffer: Vec<u8>,
-    /// Up to here the buffer has been looked at.
+    /// The end of the bytes that were looked at.
     seen: usize,
-    /// Here the token begins that is being looked at.
+    /// The start of the current token.
     start: usize,
     state: State,
     token: Token,
@@ -94,7 +95,7 @@ impl Splitter {
         }
     }
 
-    /// Takes the next bytes, and forgets those that have been handed out.
+    /// Adds bytes, and drops those of pieces that were returned.
     pub(crate) fn push(&mut self, chunk: &[u8]) {
         let keep = if self.in_token() { self.start } else { self.seen };
         self.buffer.drain(..keep);
@@ -103,7 +104,7 @@ impl Splitter {
         self.buffer.extend_from_slice(chunk);
     }
 
-    /// The next piece that is complete, `None` where more bytes are needed.
+    /// The next complete piece, or `None` if it needs more bytes.
     pub(crate) fn next(&mut self) -> Result<Option<Piece>, SplitError> {
         while let Some(&byte) = self.buffer.get(self.seen) {
             if self.in_token() {
@@ -150,7 +151,7 @@ impl Splitter {
         matches!(self.state, State::InKey | State::InValue | State::InRow)
     }
 
-    /// A byte outside of keys, values and rows.
+    /// Handles a byte outside keys, values and rows.
     fn between(&mut self, byte: u8) -> Result<(), SplitError> {
         if matches!(byte, b' ' | b'\t' | b'\r' | b'\n') {
             self.seen += 1;
@@ -167,15 +168,15 @@ impl Splitter {
                 State::RowOrEnd
             }
             (State::Value, _) if self.is_at_rows() => {
-                return Err(SplitError::Syntax("the rows are no array"));
+                return Err(SplitError::Syntax("the rows are not an array"));
             }
             (State::Value, _) => State::InValue,
             (State::CommaOrEnd, b',') => State::Key,
             (State::RowOrEnd | State::RowCommaOrEnd, b']') => State::CommaOrEnd,
             (State::RowCommaOrEnd, b',') => State::Row,
-            // An error that CouchDB meets while it sends rows follows the last one without a comma.
+            // If CouchDB fails while it sends rows, the error follows the last row without a comma.
             (State::RowOrEnd | State::Row | State::RowCommaOrEnd, b'{') => State::InRow,
-            _ => return Err(SplitError::Syntax("it is not the JSON that was asked for")),
+            _ => return Err(SplitError::Syntax("it is not the expected JSON")),
         };
         self.state = enters;
         if self.in_token() {
@@ -191,7 +192,7 @@ impl Splitter {
         matches!(self.shape, Shape::ArrayIn(name) if name == self.key)
     }
 
-    /// What has just ended, if it is to be handed out.
+    /// The piece that just ended. A key is not a piece.
     fn end_token(&mut self) -> Result<Option<Piece>, SplitError> {
         let range = self.start..self.seen;
         if range.len() > self.max_bytes {
@@ -200,7 +201,7 @@ impl Splitter {
         match self.state {
             State::InKey => {
                 self.key = serde_json::from_slice(self.text(range))
-                    .map_err(|_| SplitError::Syntax("a member's name is no string"))?;
+                    .map_err(|_| SplitError::Syntax("the name of a member is not a string"))?;
                 self.state = State::Colon;
                 Ok(None)
             }
@@ -219,13 +220,13 @@ impl Splitter {
     }
 }
 
-/// Where we are inside one JSON value.
+/// The position inside one JSON value.
 #[derive(Debug, Default)]
 struct Token {
     depth: usize,
     in_string: bool,
     escaped: bool,
-    /// A number, `true`, `false` or `null` at the top: it ends with what follows it.
+    /// A number, `true`, `false` or `null` outside brackets. It ends before the byte that follows it.
     bare: bool,
 }
 
@@ -256,8 +257,10 @@ impl Token {
             b'"' => self.in_string = true,
             b'{' | b'[' => self.depth += 1,
             b'}' | b']' => {
-                self.depth =
-                    self.depth.checked_sub(1).ok_or(SplitError::Syntax("an end without a beginning"))?;
+                self.depth = self
+                    .depth
+                    .checked_sub(1)
+                    .ok_or(SplitError::Syntax("a closing bracket without an opening one"))?;
                 return Ok(self.closed());
             }
             _ if self.depth == 0 => self.bare = true,

@@ -27,14 +27,14 @@ fn rows(text: &str) -> Result<Vec<String>, SplitError> {
 }
 
 #[test]
-fn an_answer_of_couchdbs_is_rows_and_counts() {
+fn an_answer_of_couchdb_has_rows_and_counts() {
     let text = "{\"total_rows\":2,\"offset\":0,\"rows\":[\r\n{\"id\":\"a\"},\r\n{\"id\":\"]}\\\"\"}\r\n]}\n";
     let expected = ["total_rows=2", "offset=0", "{\"id\":\"a\"}", "{\"id\":\"]}\\\"\"}"];
     assert_eq!(rows(text).unwrap(), expected);
 }
 
 #[test]
-fn line_breaks_mean_nothing() {
+fn white_space_does_not_matter() {
     let text = "{ \"rows\" : [ {\n\"id\"\n:\n[{}]\n} , {} ] , \"x\" : null }";
     assert_eq!(rows(text).unwrap(), ["{\n\"id\"\n:\n[{}]\n}", "{}", "x=null"]);
     assert_eq!(rows("{\"rows\":[],\"n\":-1.5e3}").unwrap(), ["n=-1.5e3"]);
@@ -42,7 +42,7 @@ fn line_breaks_mean_nothing() {
 }
 
 #[test]
-fn an_error_after_a_row_is_handed_out_as_a_row() {
+fn an_error_after_a_row_counts_as_a_row() {
     let text = "{\"rows\":[\n{\"id\":\"a\"}\n{\"error\":\"timeout\"}\n";
     assert_eq!(rows(text), Err(SplitError::Truncated));
     let mut splitter = Splitter::new(Shape::ArrayIn("rows"), MAX);
@@ -53,7 +53,7 @@ fn an_error_after_a_row_is_handed_out_as_a_row() {
 }
 
 #[test]
-fn what_is_no_such_answer_is_refused() {
+fn an_answer_of_another_shape_is_refused() {
     for text in
         ["<html>", "[]", "null", "{\"rows\":{}}", "{\"rows\":null}", "{\"rows\":[1]}", "{]", "{\"a\" 1}"]
     {
@@ -65,7 +65,7 @@ fn what_is_no_such_answer_is_refused() {
 }
 
 #[test]
-fn an_early_end_is_seen_wherever_it_is() {
+fn an_early_end_is_seen_at_every_byte() {
     let text = "{\"total_rows\":1,\"rows\":[{\"id\":\"a\"},{\"id\":\"b\"}],\"n\":1}";
     for end in 0..text.len() {
         assert_eq!(rows(&text[..end]), Err(SplitError::Truncated), "{}", &text[..end]);
@@ -74,14 +74,14 @@ fn an_early_end_is_seen_wherever_it_is() {
 }
 
 #[test]
-fn half_a_line_of_a_feed_is_no_change() {
+fn half_a_line_of_a_feed_is_not_a_row() {
     let text = b"\n{\"seq\":1}\n\n{\"seq\":2}\n{\"se";
     assert_eq!(split(Shape::Sequence, &[text]), Err(SplitError::Truncated));
     assert_eq!(split(Shape::Sequence, &[&text[..22]]).unwrap(), ["{\"seq\":1}", "{\"seq\":2}"]);
 }
 
 #[test]
-fn a_row_has_a_largest_size() {
+fn a_row_has_a_maximum_size() {
     let row = |length: usize| format!("{{\"rows\":[{{\"a\":\"{}\"}}]}}", "x".repeat(length));
     assert!(rows(&row(MAX - 10)).is_ok());
     assert_eq!(rows(&row(MAX)), Err(SplitError::TooLarge));
@@ -90,7 +90,7 @@ fn a_row_has_a_largest_size() {
 }
 
 #[test]
-fn no_more_is_kept_than_one_row() {
+fn only_one_row_is_kept() {
     let mut splitter = Splitter::new(Shape::ArrayIn("rows"), MAX);
     splitter.push(b"{\"rows\":[");
     for n in 0..10_000 {
@@ -116,7 +116,7 @@ fn values() -> impl Strategy<Value = Value> {
     })
 }
 
-/// The text in pieces, cut at the places given.
+/// The text, cut at these places.
 fn cut<'a>(text: &'a [u8], places: &[proptest::sample::Index]) -> Vec<&'a [u8]> {
     let mut places: Vec<_> = places.iter().map(|place| place.index(text.len() + 1)).collect();
     places.sort_unstable();
@@ -132,7 +132,7 @@ fn cut<'a>(text: &'a [u8], places: &[proptest::sample::Index]) -> Vec<&'a [u8]> 
 
 proptest! {
     #[test]
-    fn however_an_answer_is_cut_its_rows_are_the_same(
+    fn the_rows_do_not_depend_on_the_cuts(
         keys in proptest::collection::vec(values(), 0..6),
         count in values(),
         pretty in any::<bool>(),
@@ -153,7 +153,7 @@ proptest! {
     }
 
     #[test]
-    fn however_a_feed_is_cut_its_lines_are_the_same(
+    fn the_lines_of_a_feed_do_not_depend_on_the_cuts(
         keys in proptest::collection::vec(values(), 0..6),
         places in proptest::collection::vec(any::<proptest::sample::Index>(), 0..20),
     ) {
@@ -163,7 +163,7 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_are_answered(
+    fn any_bytes_give_the_same_result_however_they_are_cut(
         bytes in proptest::collection::vec(prop_oneof![any::<u8>(), Just(b'{'), Just(b'"'), Just(b'[')], 0..200),
         places in proptest::collection::vec(any::<proptest::sample::Index>(), 0..5),
     ) {

@@ -1,8 +1,15 @@
-//! The CouchDB that tests run against: a real one where `COUCHDB_URL` says where, otherwise the stand-in
-//! from npm: the one at `STANDIN_URL`, or one of this process's own. Only for tests, of this crate and of
-//! those that build on it.
+//! The CouchDB for tests, of this crate and of others. `COUCHDB_URL` names a real one. Without it the tests
+//! use the stand-in from npm: the one at `STANDIN_URL`, or one that this process starts.
+//!
+//! ```no_run
+//! use couchdb::{Client, Settings, standin};
+//!
+//! let client = Client::new(Settings::new(standin::url().parse()?))?;
+//! let db = standin::unique_db();
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
-// This is test code that happens to be exported: a panic is how it reports.
+// Only tests use this code. A panic is how it reports a failure.
 #![allow(clippy::expect_used, clippy::panic)]
 
 use std::io::{BufRead, BufReader};
@@ -14,16 +21,16 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use datastore::DbName;
 
-/// The stand-in of this process. Its standard input closes with the process, and with that it ends.
+/// The stand-in of this process. It ends when its standard input closes, at the end of this process.
 struct Standin {
     url: String,
     _process: Child,
 }
 
-/// The address of the server to test against, credentials included.
+/// The address of the server for tests, with credentials.
 ///
 /// # Panics
-/// Where a stand-in is needed and cannot be started.
+/// If the stand-in is needed and cannot be started.
 #[must_use]
 pub fn url() -> String {
     static STANDIN: OnceLock<Standin> = OnceLock::new();
@@ -31,16 +38,16 @@ pub fn url() -> String {
     named.unwrap_or_else(|| STANDIN.get_or_init(start).url.clone())
 }
 
-/// Whether it is a real CouchDB.
+/// Whether the server is a real CouchDB.
 #[must_use]
 pub fn is_real() -> bool {
     from_environment("COUCHDB_URL").is_some()
 }
 
-/// The name of a database that nobody else uses.
+/// The name of a database that no other test uses.
 ///
 /// # Panics
-/// Never, unless the clock is before 1970.
+/// If the clock is before 1970.
 #[must_use]
 pub fn unique_db() -> DbName {
     static COUNT: AtomicU32 = AtomicU32::new(0);

@@ -1,14 +1,38 @@
-//! The `datastore` traits: each call is the client's own, with the error named as a store names it.
+//! The `datastore` traits. Each call is a method of the client, with its error turned into a `StoreError`.
 
 use bytes::Bytes;
 use datastore::{
-    Attachments, Change, Changes, ChangesQuery, Created, Databases, DbName, Deadline, DocId, Document, Draft,
-    Result, Rev, RowStream, Store, ViewQuery,
+    Attachments, Cause, Change, Changes, ChangesQuery, Created, Databases, DbName, Deadline, DocId, Document,
+    Draft, Result, Rev, RowStream, Store, StoreError, ViewQuery,
 };
 use futures::future::BoxFuture;
 use futures::stream::{BoxStream, StreamExt};
 
-use crate::Client;
+use crate::client::Client;
+use crate::error::Error;
+
+impl From<Error> for StoreError {
+    fn from(error: Error) -> Self {
+        let variant = match &error {
+            Error::Transport { .. } => Self::Transport,
+            Error::DeadlineExceeded(_) => Self::DeadlineExceeded,
+            Error::Unauthorized(_) => Self::Unauthorized,
+            Error::Forbidden(_) => Self::Forbidden,
+            Error::Missing(_) => Self::Missing,
+            Error::Deleted(_) => Self::Deleted,
+            Error::DatabaseMissing(_) => Self::DatabaseMissing,
+            Error::ViewMissing(_) => Self::ViewMissing,
+            Error::Conflict(_) => Self::Conflict,
+            Error::TooLarge(_) | Error::AnswerTooLarge { .. } => Self::TooLarge,
+            Error::Invalid(_) | Error::UnusableName(_) | Error::ReservedMember(_) | Error::Setup(_) => {
+                Self::Invalid
+            }
+            Error::Unavailable(_) => Self::Unavailable,
+            Error::Unexpected(_) | Error::Unreadable { .. } => Self::Corrupt,
+        };
+        variant(Cause::with_source(error.to_string(), error))
+    }
+}
 
 impl Store for Client {
     fn fetch<'a>(

@@ -1,61 +1,79 @@
-//! Asking a view. Keys travel in the body: they may be long, and they may be secret.
+//! Asks a view. Keys are sent in the body, because they may be long and they may be secret.
 
 use datastore::{DbName, Deadline, ViewQuery, ViewRow, ViewSource};
 use futures::future::ready;
 use futures::stream::{BoxStream, StreamExt};
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::Method;
 use serde_json::{Map, Value};
 
-use crate::client::{Ask, db_path};
-use crate::documents::json_body;
-use crate::error::About;
-use crate::view_rows::Rows;
-use crate::{Client, Error};
+use crate::client::Client;
+use crate::error::{Error, Target};
+use crate::request::{Path, Request};
+use crate::rows::{Row, RowReader, Wait};
+use crate::splitter::Shape;
 
 impl Client {
-    /// The rows of a view, or of all documents, as they come: the whole answer is never held. `deadline`
-    /// is for the first row; after that the server may be silent for
+    /// Reads the rows of a view, or of all documents, as they arrive. The whole answer is never in memory.
+    /// `deadline` is for the first row. After it the server may be silent for
     /// [`Settings::batch_timeout`](crate::Settings) at a time. An error may end the stream.
     ///
-    /// To CouchDB texts are equal that differ in nothing but characters which its collation (ICU's)
-    /// passes over, U+0000 for instance. Such rows are left out: a `key` finds its own rows alone.
+    /// Two texts are equal for CouchDB if they differ only in characters that its collation (ICU) ignores,
+    /// such as U+0000. The stream leaves such rows out: a `key` finds only rows with exactly that key.
+    ///
+    /// ```no_run
+    /// # async fn example(
+    /// #     client: couchdb::Client, db: datastore::DbName, by: datastore::Deadline,
+    /// # ) -> Result<(), couchdb::Error> {
+    /// use datastore::ViewQuery;
+    /// use futures::TryStreamExt;
+    ///
+    /// let query = ViewQuery { limit: Some(50), ..ViewQuery::of("groups", "crossbar_listing") };
+    /// let mut rows = client.query(&db, &query, by).await?;
+    /// while let Some(row) = rows.try_next().await? {
+    ///     println!("{} {}", row.id, row.value.get());
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
-    /// `ViewMissing` where there is no such view, `DatabaseMissing`.
+    /// `ViewMissing` if there is no such view, `DatabaseMissing`.
     pub async fn query(
         &self,
         db: &DbName,
         query: &ViewQuery,
         deadline: Deadline,
     ) -> Result<BoxStream<'static, Result<ViewRow, Error>>, Error> {
-        let ask = view_ask(db, query);
-        let answer = self.send(&ask, deadline).await?;
-        let rows = Rows::new(answer, self.settings(), deadline).into_view();
+        let request = request_for(db, query)?;
+        let reply = self.send(&request, deadline, |reply| ready(Ok(reply))).await?;
+        let wait = Wait::FirstRow { deadline, then: self.settings().batch_timeout };
+        let max_row_bytes = self.settings().max_row_bytes;
+        let rows = RowReader::new(reply, Shape::ArrayIn("rows"), wait, max_row_bytes, read_row).into_stream();
         let Some(Value::String(key)) = &query.key else { return Ok(rows.boxed()) };
         let (key, key_json) = (key.clone(), Value::from(key.as_str()).to_string());
-        let is_its_own = move |row: &ViewRow| {
+        let has_exact_key = move |row: &ViewRow| {
             row.key.get() == key_json
-                || serde_json::from_str::<String>(row.key.get()).is_ok_and(|is| is == key)
+                || serde_json::from_str::<String>(row.key.get()).is_ok_and(|text| text == key)
         };
-        Ok(rows.filter(move |row| ready(row.as_ref().map_or(true, &is_its_own))).boxed())
+        Ok(rows.filter(move |row| ready(row.as_ref().map_or(true, &has_exact_key))).boxed())
     }
 }
 
-fn view_ask(db: &DbName, query: &ViewQuery) -> Ask {
-    let segment = |text| utf8_percent_encode(text, NON_ALPHANUMERIC);
-    let (resource, about) = match &query.source {
-        ViewSource::AllDocs => ("_all_docs".to_owned(), About::Database),
+fn request_for(db: &DbName, query: &ViewQuery) -> Result<Request, Error> {
+    let (path, target) = match &query.source {
+        ViewSource::AllDocs => (Path::db(db).resource("_all_docs"), Target::Database),
         ViewSource::View { design, view } => {
-            (format!("_design/{}/_view/{}", segment(design), segment(view)), About::View)
+            let design = Path::db(db).resource("_design").name(design)?;
+            (design.resource("_view").name(view)?, Target::View)
         }
     };
-    let path = format!("{}/{resource}", db_path(db));
     let keys = keys_of(query);
-    let mut ask = Ask::read(if keys.is_empty() { Method::GET } else { Method::POST }, path, about);
-    ask.query = options_of(query);
-    ask.body = (!keys.is_empty()).then(|| json_body(&Value::Object(keys)));
-    ask
+    let request = if keys.is_empty() {
+        Request::read(Method::GET, path, target)
+    } else {
+        Request::read(Method::POST, path, target).with_body(Value::Object(keys))
+    };
+    Ok(with_options(request, query))
 }
 
 fn keys_of(query: &ViewQuery) -> Map<String, Value> {
@@ -72,27 +90,34 @@ fn keys_of(query: &ViewQuery) -> Map<String, Value> {
     .collect()
 }
 
-fn options_of(query: &ViewQuery) -> Vec<(&'static str, String)> {
-    let mut options = Vec::new();
-    let mut set = |name, value: &dyn ToString| options.push((name, value.to_string()));
+fn with_options(mut request: Request, query: &ViewQuery) -> Request {
     if query.source != ViewSource::AllDocs {
-        // A view of somebody else's may have a reduce function.
-        set("reduce", &false);
+        // Views of other programs may have a reduce function.
+        request = request.with_query("reduce", false);
     }
     if query.exclusive_end {
-        set("inclusive_end", &false);
+        request = request.with_query("inclusive_end", false);
     }
     if query.descending {
-        set("descending", &true);
+        request = request.with_query("descending", true);
     }
     if let Some(limit) = query.limit {
-        set("limit", &limit);
+        request = request.with_query("limit", limit);
     }
     if query.skip > 0 {
-        set("skip", &query.skip);
+        request = request.with_query("skip", query.skip);
     }
     if query.include_docs {
-        set("include_docs", &true);
+        request = request.with_query("include_docs", true);
     }
-    options
+    request
+}
+
+fn read_row(row: &Row<'_>) -> Result<ViewRow, Error> {
+    row.check()?;
+    let doc = row.document()?;
+    let (Some(id), Some(key), Some(value)) = (row.id(), row.key, row.value) else {
+        return Err(row.unreadable("a row without id, key or value"));
+    };
+    Ok(ViewRow { id, key: key.to_owned(), value: value.to_owned(), doc })
 }

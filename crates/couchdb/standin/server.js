@@ -1,7 +1,7 @@
-// A CouchDB-compatible server in memory: PouchDB behind express-pouchdb, with the faults mended that would
-// keep a CouchDB client from being tested on it. It listens on a free port of the loopback interface.
-//   node server.js              prints its URL as one line, and ends when its standard input does, so that
-//                               it never outlives who started it;
+// A CouchDB-compatible server in memory: PouchDB behind express-pouchdb. The code below corrects faults of
+// express-pouchdb that would break the tests of a CouchDB client. The server listens on a free loopback port.
+//   node server.js              prints its URL as one line. It ends when its standard input closes, so that
+//                               it never outlives the process that started it.
 //   node server.js COMMAND ...  runs the command with its URL in STANDIN_URL, and ends with it.
 'use strict';
 
@@ -9,8 +9,8 @@ const { spawn } = require('child_process');
 const http = require('http');
 const vm = require('vm');
 
-// express-pouchdb deletes slashes from database names (pouchdb-server 213), so that names collide.
-// Inside, a slash is another character.
+// express-pouchdb removes slashes from database names (pouchdb-server 213), so names collide. Inside this
+// server another character stands for the slash.
 const SLASH = '\u2215';
 const inside = (name) => name.replace(/\//g, SLASH);
 const outside = (name) => name.replaceAll(SLASH, '/');
@@ -28,9 +28,9 @@ const PouchDB = require('pouchdb-core')
   .plugin(require('pouchdb-mapreduce'))
   .defaults({ adapter: 'memory' });
 
-// Some requests (an unknown filter of a change feed) reject a promise that nobody looks at.
+// Some requests (an unknown filter of a change feed) reject a promise that no code handles.
 process.on('unhandledRejection', () => {});
-// PouchDB prints every exception of a map function, Node every outdated call of PouchDB's.
+// PouchDB prints every exception of a map function. Node prints every deprecated call of PouchDB.
 console.error = console.warn = () => {};
 process.emitWarning = () => {};
 
@@ -60,7 +60,7 @@ app.put('/:db', (req, res, next) => {
   refuse(res, 400, 'illegal_database_name', `Name: '${req.params.db}'.`);
 });
 
-// The database that a request is about, if there is one.
+// The database of a request, if it exists.
 async function find(name) {
   const known = await PouchDB.allDbs();
   return known.includes(inside(name)) ? getOrCreateDB(PouchDB, inside(name)) : undefined;
@@ -73,7 +73,7 @@ app.get('/:db', async (req, res, next) => {
   utils.sendJSON(res, 200, { ...(await db.info()), db_name: req.params.db });
 });
 
-// The open change feeds of each database: they went on for ever, even without it.
+// The open change feeds of each database. express-pouchdb keeps them open after the database is deleted.
 const feeds = new Map();
 
 app.get('/:db/_changes', (req, res, next) => {
@@ -89,21 +89,18 @@ app.delete('/:db', async (req, res, next) => {
   next();
 });
 
-// DELETE deleted whatever it was asked to, with any revision or with none.
+// express-pouchdb deletes a document with any revision or none.
 app.delete('/:db/:id(*)', async (req, res, next) => {
   const db = await find(req.params.db);
   if (!db) return next();
   const { doc, missing } = await newest(db, req.params.id);
   if (missing) return refuse(res, 404, 'not_found', missing);
-  const rev = req.query.rev || unquoted(req.headers['if-match']);
-  if (rev !== doc._rev) return refuse(res, 409, 'conflict', 'Document update conflict.');
+  if (req.query.rev !== doc._rev) return refuse(res, 409, 'conflict', 'Document update conflict.');
   next();
 });
 
-// If-Match was ignored, and a map that does not compile was an empty view.
+// express-pouchdb takes a map function that does not compile for an empty view.
 app.put('/:db/:id(*)', utils.jsonParser, (req, res, next) => {
-  const rev = unquoted(req.headers['if-match']);
-  if (rev) req.body._rev = req.body._rev || rev;
   for (const [name, view] of Object.entries((req.params.id.startsWith('_design/') && req.body.views) || {})) {
     if (!isFunction(view.map)) {
       return refuse(res, 400, 'compilation_error', `Compilation of the map function in the '${name}' view failed`);
@@ -111,10 +108,6 @@ app.put('/:db/:id(*)', utils.jsonParser, (req, res, next) => {
   }
   next();
 });
-
-function unquoted(etag) {
-  return etag && etag.replace(/^"(.*)"$/, '$1');
-}
 
 function isFunction(source) {
   try {
@@ -124,21 +117,17 @@ function isFunction(source) {
   }
 }
 
-// ETags were hashes of the body: the revision is what CouchDB gives, and takes as If-None-Match. And a
-// deleted document was as good as one that never was.
+// express-pouchdb gives the same reason for a deleted document as for one that never existed.
 app.get('/:db/:id(*)', async (req, res, next) => {
-  const known = unquoted(req.headers['if-none-match']);
-  delete req.headers['if-none-match'];
   if (/^_(?!design\/[^/]*$)/.test(req.params.id)) return next();
   const db = await find(req.params.db);
   if (!db) return next();
-  const { doc, missing } = await newest(db, req.params.id);
+  const { missing } = await newest(db, req.params.id);
   if (missing === 'deleted') return refuse(res, 404, 'not_found', missing);
-  if (missing || doc._rev !== known) return next();
-  res.set('ETag', `"${doc._rev}"`).status(304).end();
+  next();
 });
 
-// The newest revision of a document, or why there is none.
+// The newest revision of a document, or the reason why there is none.
 async function newest(db, id) {
   try {
     return { doc: await db.get(id) };
@@ -147,7 +136,7 @@ async function newest(db, id) {
   }
 }
 
-// startkey_docid and endkey_docid were ignored.
+// express-pouchdb ignores startkey_docid and endkey_docid.
 app.all('/:db/_design/:id/_view/:view', utils.jsonParser, async (req, res, next) => {
   const { startkey_docid: first, endkey_docid: last, limit, skip = 0, inclusive_end, ...options } = {
     ...Object.fromEntries(Object.entries(req.query).map(([name, text]) => [name, parsed(text)])),
@@ -181,7 +170,7 @@ function parsed(text) {
   }
 }
 
-// Compression is left out: it holds the events of continuous feeds back.
+// No compression: it would hold back the changes of continuous feeds.
 app.use(
   require('express-pouchdb')(PouchDB, {
     mode: 'minimumForPouchDB',
@@ -190,7 +179,7 @@ app.use(
 );
 
 const server = http.createServer(app);
-// Longer than any client keeps an unused connection.
+// Clients must close unused connections first.
 server.keepAliveTimeout = 120_000;
 server.requestTimeout = 0;
 server.listen(0, '127.0.0.1', () => {

@@ -1,4 +1,4 @@
-//! What is tried again and what is not.
+//! Which requests are sent again after a failure.
 
 use std::time::Duration;
 
@@ -39,7 +39,7 @@ async fn a_read_is_tried_three_times() {
 }
 
 #[tokio::test]
-async fn a_view_is_a_read_even_by_post() {
+async fn a_view_asked_by_post_is_a_read() {
     let server = fails_first(2, 503, r#"{"rows":[]}"#).await;
     let query = ViewQuery { key: Some(json!(1)), ..ViewQuery::of("d", "v") };
     let rows: Vec<_> =
@@ -68,12 +68,12 @@ async fn a_write_is_sent_once() {
 async fn a_write_whose_answer_is_lost_is_a_transport_failure() {
     let raw = Raw::start(vec![Script::hang_up()]);
     let error = raw.client().save(&db(), draft("a"), soon()).await.unwrap_err();
-    assert!(matches!(error, Error::Transport(_)), "{error:?}");
+    assert!(matches!(error, Error::Transport { .. }), "{error:?}");
     assert_eq!(raw.requests().len(), 1);
 }
 
 #[tokio::test]
-async fn what_will_not_change_is_not_asked_for_again() {
+async fn lasting_failures_are_not_retried() {
     for status in [400, 401, 403, 404, 409, 413, 429, 500] {
         let server = always(status, "x", "x").await;
         client(&server).fetch(&db(), &id("a"), soon()).await.unwrap_err();
@@ -82,7 +82,7 @@ async fn what_will_not_change_is_not_asked_for_again() {
 }
 
 #[tokio::test]
-async fn a_read_whose_answer_breaks_off_is_asked_for_again() {
+async fn a_read_whose_answer_breaks_off_is_sent_again() {
     let broken = Script::begin().chunk("{\"_id\":\"a\",");
     let raw = Raw::start(vec![Script::hang_up(), broken, Script::answer("200 OK", DOC)]);
     let doc = raw.client().fetch(&db(), &id("a"), soon()).await.unwrap();
@@ -91,7 +91,7 @@ async fn a_read_whose_answer_breaks_off_is_asked_for_again() {
 
 /// A server may close a kept connection just as the next request is sent (couchdb-nano 297).
 #[tokio::test]
-async fn a_connection_that_dies_while_it_is_kept_costs_no_read() {
+async fn a_read_survives_a_kept_connection_that_dies() {
     let keep = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{DOC}", DOC.len());
     let raw = Raw::start(vec![Script::hang_up().send(&keep).next_request(), Script::answer("200 OK", DOC)]);
     let client = raw.client();
@@ -102,7 +102,7 @@ async fn a_connection_that_dies_while_it_is_kept_costs_no_read() {
 }
 
 #[tokio::test]
-async fn connections_are_used_again() {
+async fn connections_are_reused() {
     let keep = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{DOC}", DOC.len());
     let raw = Raw::start(vec![
         Script::hang_up().send(&keep).next_request().send(&keep),
@@ -115,7 +115,7 @@ async fn connections_are_used_again() {
 }
 
 #[tokio::test]
-async fn a_connection_is_not_kept_for_longer_than_the_settings_say() {
+async fn an_idle_connection_is_closed_after_the_time_in_the_settings() {
     let keep = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{DOC}", DOC.len());
     let mut kept = Script::hang_up().send(&keep);
     for _ in 0..10_000 {
@@ -126,13 +126,13 @@ async fn a_connection_is_not_kept_for_longer_than_the_settings_say() {
     let client = Client::new(settings).unwrap();
     let by = soon();
     while client.fetch(&db(), &id("a"), soon()).await.is_ok() {
-        assert!(!by.is_over(), "the connection is kept for ever");
+        assert!(!by.is_over(), "the connection is never closed");
         tokio::task::yield_now().await;
     }
     assert!(raw.requests().len() > 1);
 }
 
-/// A server with a runtime for each thread would otherwise tie a connection to the thread that opened it.
+/// With one runtime for each thread, a connection would otherwise belong to the thread that opened it.
 #[test]
 fn connections_can_live_on_a_runtime_of_their_own() {
     let store = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
@@ -145,5 +145,5 @@ fn connections_can_live_on_a_runtime_of_their_own() {
     }
     drop(store);
     let error = worker().block_on(client.fetch(&db(), &id("a"), soon())).unwrap_err();
-    assert!(matches!(error, Error::Transport(_)), "{error:?}");
+    assert!(matches!(error, Error::Transport { .. }), "{error:?}");
 }

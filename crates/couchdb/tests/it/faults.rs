@@ -1,5 +1,4 @@
-//! What is said when something is wrong: each failure is what it is, with what was asked and answered,
-//! and never with a secret.
+//! The client's errors: each failure has the right variant, the request and the answer, and no secret.
 
 use std::error::Error as _;
 use std::net::TcpListener;
@@ -31,7 +30,7 @@ pub(crate) fn client(server: &MockServer) -> Client {
     Client::new(quick(&server.uri())).unwrap()
 }
 
-/// A server that answers everything alike.
+/// A server that gives the same answer to every request.
 pub(crate) async fn always(status: u16, error: &str, reason: &str) -> MockServer {
     let server = MockServer::start().await;
     let answer = ResponseTemplate::new(status).set_body_json(json!({"error": error, "reason": reason}));
@@ -45,21 +44,27 @@ fn closed_port() -> String {
 }
 
 #[tokio::test]
-async fn a_closed_port_is_a_transport_failure_and_says_why() {
+async fn a_closed_port_is_a_transport_failure_with_its_cause() {
     let client = Client::new(quick(&closed_port())).unwrap();
     let error = client.fetch(&db(), &id("a"), soon()).await.unwrap_err();
-    assert!(matches!(error, Error::Transport(_)) && error.status().is_none(), "{error:?}");
+    assert!(matches!(error, Error::Transport { .. }) && error.status().is_none(), "{error:?}");
     let text = error.to_string();
     assert!(text.contains("refused") && text.contains("GET http://127.0.0.1"), "{text}");
-    assert!(matches!(StoreError::from(error), StoreError::Transport(_)));
+    assert!(error.call().is_some_and(|call| call.method.as_str() == "GET"), "{error:?}");
+    let below = error.source().expect("the error below is kept").to_string();
+    let error = StoreError::from(error);
+    assert!(matches!(error, StoreError::Transport(_)), "{error:?}");
+    // The store's error, its cause, the client's error, the error of the HTTP library.
+    let kept = error.source().and_then(|cause| cause.source()?.source()).unwrap();
+    assert_eq!(kept.to_string(), below);
     assert!(client.db_exists(&db(), soon()).await.is_err());
 }
 
 #[tokio::test]
-async fn a_name_that_does_not_resolve_says_so() {
+async fn a_host_name_that_does_not_resolve_is_named_as_the_cause() {
     let client = Client::new(quick("http://no-such-host.invalid:5984")).unwrap();
-    let error = client.up(Deadline::after(Duration::from_secs(20))).await.unwrap_err();
-    assert!(matches!(error, Error::Transport(_)), "{error:?}");
+    let error = client.db_exists(&db(), Deadline::after(Duration::from_secs(20))).await.unwrap_err();
+    assert!(matches!(error, Error::Transport { .. }), "{error:?}");
     assert!(error.to_string().contains("dns") || error.to_string().contains("resolve"), "{error}");
 }
 
@@ -96,6 +101,7 @@ async fn each_status_has_its_meaning() {
         );
         assert_eq!(refusal.call.method.as_str(), "PUT");
         assert_eq!(refusal.call.url, format!("{}/account%2Fac%2Fco%2Funt001/a", server.uri()));
+        assert_eq!(failure.call(), Some(&refusal.call));
         let text = failure.to_string();
         assert!(
             text.contains(&status.to_string()) && text.contains(error) && text.contains(reason),
@@ -109,33 +115,31 @@ async fn each_status_has_its_meaning() {
 }
 
 #[tokio::test]
-async fn a_404_that_couchdb_did_not_write_is_no_missing_document() {
+async fn a_404_of_another_program_is_not_a_missing_document() {
     let server = MockServer::start().await;
     let page = ResponseTemplate::new(404).set_body_string("<html>Not here</html>");
     Mock::given(any()).respond_with(page).mount(&server).await;
     let client = client(&server);
     assert!(matches!(client.fetch(&db(), &id("a"), soon()).await, Err(Error::Unexpected(_))));
     assert!(matches!(client.db_exists(&db(), soon()).await, Err(Error::Unexpected(_))));
-    assert!(matches!(client.ensure_db(&db(), soon()).await, Err(Error::Unexpected(_))));
 }
 
-/// couch_rs takes any answer but 200 for «not there» and creates the database.
+/// couch_rs takes every answer but 200 for a missing database, and creates it.
 #[tokio::test]
-async fn a_refusal_is_no_reason_to_create_a_database() {
+async fn a_refusal_does_not_mean_that_a_database_is_missing() {
     for (status, error) in
         [(401, "unauthorized"), (403, "forbidden"), (500, "x"), (503, "service_unavailable")]
     {
         let server = always(status, error, "x").await;
         let client = client(&server);
         assert_eq!(client.db_exists(&db(), soon()).await.unwrap_err().status(), Some(status));
-        assert_eq!(client.ensure_db(&db(), soon()).await.unwrap_err().status(), Some(status));
         let requests = server.received_requests().await.unwrap();
         assert!(requests.iter().all(|request| request.method.as_str() == "GET"), "{status}");
     }
 }
 
 #[tokio::test]
-async fn names_are_one_segment_of_the_path() {
+async fn each_name_is_one_segment_of_the_path() {
     let server = MockServer::start().await;
     let text = r#"{"_id":"a/b?c","_rev":"1-a"}"#;
     Mock::given(method("GET"))
@@ -152,22 +156,30 @@ async fn names_are_one_segment_of_the_path() {
 }
 
 #[tokio::test]
-async fn a_name_that_means_something_else_in_a_path_is_never_asked_for() {
+async fn names_that_would_change_the_path_are_refused() {
     let server = always(200, "x", "x").await;
     let client = client(&server);
     for name in ["", ".", "..", "_all_docs", "_security", "_design/", "_design/..", "_design/_x"] {
         let id = DocId::from_store(name.to_owned());
         let rev = Rev::parse("1-a").unwrap();
         let draft = Draft { id: id.clone(), ..draft("a") };
-        assert!(matches!(client.fetch(&db(), &id, soon()).await, Err(Error::Name(_))), "{name}");
-        assert!(matches!(client.save(&db(), draft, soon()).await, Err(Error::Name(_))), "{name}");
-        assert!(matches!(client.delete(&db(), &id, &rev, soon()).await, Err(Error::Name(_))), "{name}");
+        assert!(matches!(client.fetch(&db(), &id, soon()).await, Err(Error::UnusableName(_))), "{name}");
+        assert!(matches!(client.save(&db(), draft, soon()).await, Err(Error::UnusableName(_))), "{name}");
+        assert!(
+            matches!(client.delete(&db(), &id, &rev, soon()).await, Err(Error::UnusableName(_))),
+            "{name}"
+        );
     }
     for name in ["", ".", ".."] {
-        assert!(matches!(client.fetch_attachment(&db(), &id("a"), name, soon()).await, Err(Error::Name(_))));
+        let query = ViewQuery::of(name, "v");
+        assert!(matches!(client.query(&db(), &query, soon()).await, Err(Error::UnusableName(_))), "{name}");
+        assert!(matches!(
+            client.fetch_attachment(&db(), &id("a"), name, soon()).await,
+            Err(Error::UnusableName(_))
+        ));
     }
     assert!(server.received_requests().await.unwrap().is_empty());
-    // Server-wide feeds and databases cannot be mistaken for ours (couchdb-nano 367).
+    // A database cannot have the name of a resource of the server (couchdb-nano 367).
     for name in ["_db_updates", "_all_dbs", "_users"] {
         assert!(DbName::parse(name).is_err());
     }
@@ -186,11 +198,12 @@ async fn credentials_are_sent_and_never_shown() {
         always(401, "unauthorized", "x").await.uri(),
         always(200, "x", "x").await.uri(),
         closed_port(),
-        truncated.settings().url.base().to_owned(),
+        truncated.settings().url.to_string(),
     ];
     for base in bases {
-        let client = Client::new(quick(&url(&base))).unwrap();
-        let mut shown = format!("{client:?} {:#?} {}", client.settings(), client.settings().url);
+        let settings = quick(&url(&base));
+        let client = Client::new(settings.clone()).unwrap();
+        let mut shown = format!("{client:?} {settings:#?} {}", settings.url);
         let errors = [
             client.fetch(&db(), &id("a"), soon()).await.unwrap_err(),
             client.save(&db(), draft("a"), soon()).await.unwrap_err(),
@@ -213,13 +226,13 @@ async fn credentials_are_sent_and_never_shown() {
     assert_eq!(server.received_requests().await.unwrap().len(), 2);
 }
 
-/// There is no session that could end: every request, a feed's too, logs in by itself.
+/// There is no session that could end. Every request logs in, also that of a feed.
 #[tokio::test]
 async fn every_request_carries_the_credentials() {
     let raw = Raw::start(vec![Script::answer("200 OK", "{\"rows\":[],\"results\":[]}")]);
-    let url = raw.settings().url.base().replace("http://", "http://a:b@");
+    let url = raw.settings().url.to_string().replace("http://", "http://a:b@");
     let (client, db) = (Client::new(quick(&url)).unwrap(), db());
-    client.up(soon()).await.unwrap();
+    client.db_exists(&db, soon()).await.unwrap();
     client.query(&db, &ViewQuery::all_docs(), soon()).await.map(drop).unwrap();
     assert_eq!(client.changes(&db, ChangesQuery::default()).count().await, 0);
     let requests = raw.requests();
@@ -228,18 +241,18 @@ async fn every_request_carries_the_credentials() {
 }
 
 #[tokio::test]
-async fn tls_where_there_is_none_is_a_transport_failure() {
+async fn a_failed_tls_handshake_is_a_transport_failure() {
     let raw = Raw::start(vec![Script::hang_up()]);
-    let url = raw.settings().url.base().replace("http://", "https://");
+    let url = raw.settings().url.to_string().replace("http://", "https://");
     let mut settings = quick(&url);
     settings.connect_timeout = Duration::from_millis(300);
-    let error = Client::new(settings).unwrap().up(soon()).await.unwrap_err();
-    assert!(matches!(error, Error::Transport(_)), "{error:?}");
+    let error = Client::new(settings).unwrap().db_exists(&db(), soon()).await.unwrap_err();
+    assert!(matches!(error, Error::Transport { .. }), "{error:?}");
 }
 
 /// A view's key may be a hash of a password (`creds_by_md5`).
 #[tokio::test]
-async fn keys_travel_in_the_body_and_are_never_shown() {
+async fn keys_are_sent_in_the_body_and_never_shown() {
     let server = always(500, "x", "x").await;
     let query =
         ViewQuery { key: Some(json!("5f4dcc3b5aa765d6")), limit: Some(1), ..ViewQuery::of("users", "v") };
@@ -253,7 +266,7 @@ async fn keys_travel_in_the_body_and_are_never_shown() {
 }
 
 #[tokio::test]
-async fn garbage_is_no_document() {
+async fn garbage_is_not_a_document() {
     for body in ["", "<html>", "[]", "{}", r#"{"_id":"a"}"#, r#"{"_id":"a","_rev":"1-a""#, "\u{0}"] {
         let server = MockServer::start().await;
         let answer = ResponseTemplate::new(200).set_body_string(body);
@@ -266,7 +279,6 @@ async fn garbage_is_no_document() {
             client.save(&db(), draft("a"), soon()).await.err(),
             client.save_many(&db(), vec![draft("a")], soon()).await.err(),
             client.delete(&db(), &id("a"), &rev, soon()).await.err(),
-            client.server_info(soon()).await.err(),
         ];
         for (call, error) in errors.iter().enumerate() {
             assert!(matches!(error, Some(Error::Unreadable { .. })), "{body}, call {call}: {error:?}");
@@ -305,7 +317,6 @@ async fn the_deadline_ends_every_call_whatever_the_server_does() {
             client.create_db(&db, in_time()).await.err(),
             client.delete_db(&db, in_time()).await.err(),
             client.list_dbs(in_time()).await.err(),
-            client.update_with(&db, &a, in_time(), |_| {}).await.err(),
         ];
         for (call, error) in errors.iter().enumerate() {
             assert!(matches!(error, Some(Error::DeadlineExceeded(_))), "call {call}: {error:?}");
@@ -314,9 +325,9 @@ async fn the_deadline_ends_every_call_whatever_the_server_does() {
     }
 }
 
-/// The status says enough; the deadline is not spent on the words.
+/// The status is enough; the client does not wait until the deadline for the rest.
 #[tokio::test]
-async fn a_refusal_whose_body_does_not_come_is_told_by_its_status() {
+async fn a_refusal_without_its_body_is_known_by_its_status() {
     let head = "HTTP/1.1 409 Conflict\r\ncontent-length: 100\r\n\r\n{";
     let raw = Raw::start(vec![Script::hang_up().send(head).hold()]);
     let error = raw.client().save(&db(), draft("a"), soon()).await.unwrap_err();
@@ -324,11 +335,11 @@ async fn a_refusal_whose_body_does_not_come_is_told_by_its_status() {
 }
 
 #[tokio::test]
-async fn the_clients_own_timeout_is_no_deadline_of_the_callers() {
+async fn the_clients_own_timeout_is_a_transport_failure() {
     let raw = Raw::start(vec![Script::hang_up().hold()]);
     let mut settings = raw.settings();
     settings.request_timeout = Duration::from_millis(40);
     let error = Client::new(settings).unwrap().save(&db(), draft("a"), soon()).await.unwrap_err();
-    assert!(matches!(error, Error::Transport(_)), "{error:?}");
+    assert!(matches!(error, Error::Transport { .. }), "{error:?}");
     assert!(error.to_string().contains("silent for 40 ms"), "{error}");
 }

@@ -1,4 +1,4 @@
-//! Change feeds against servers that fail: what survives, what ends, and from where it goes on.
+//! Change feeds against servers that fail: which feeds go on, from where, and which end.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ fn line(n: u32) -> String {
 }
 
 async fn next(feed: &mut BoxStream<'_, Result<Change, Error>>) -> Option<Result<Change, Error>> {
-    timeout(PATIENCE, feed.next()).await.expect("the feed says something in time")
+    timeout(PATIENCE, feed.next()).await.expect("the feed yields something in time")
 }
 
 async fn seq(feed: &mut BoxStream<'_, Result<Change, Error>>) -> String {
@@ -36,7 +36,7 @@ fn queries(raw: &Raw) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_feed_goes_on_after_the_last_change_seen() {
+async fn a_feed_goes_on_after_its_last_change() {
     let half = &line(2)[..20];
     let raw = Raw::start(vec![
         Script::begin().chunk(&line(1)).chunk(half),
@@ -76,7 +76,7 @@ async fn a_change_carries_what_the_server_said() {
 }
 
 #[tokio::test]
-async fn what_cannot_get_better_ends_the_feed() {
+async fn a_lasting_failure_ends_the_feed() {
     for (status, error) in
         [(400, "bad_request"), (401, "unauthorized"), (403, "forbidden"), (404, "not_found")]
     {
@@ -86,7 +86,7 @@ async fn what_cannot_get_better_ends_the_feed() {
             let mut feed = client.changes(&db, ChangesQuery { feed, ..ChangesQuery::default() });
             let error = next(&mut feed).await.unwrap().unwrap_err();
             assert_eq!(error.status(), Some(status));
-            // couch_rs panics when it is polled after an error.
+            // couch_rs panics if it is polled after an error.
             for _ in 0..3 {
                 assert!(next(&mut feed).await.is_none());
             }
@@ -96,7 +96,7 @@ async fn what_cannot_get_better_ends_the_feed() {
 }
 
 #[tokio::test]
-async fn what_may_get_better_does_not() {
+async fn a_passing_failure_does_not_end_the_feed() {
     for status in ["408 Timeout", "429 Slow Down", "500 Oops", "502 Oops", "503 Busy", "504 Late"] {
         let raw = Raw::start(vec![Script::answer(status, "{}"), Script::begin().chunk(&line(1)).hold()]);
         let (client, db) = (raw.client(), db());
@@ -105,17 +105,17 @@ async fn what_may_get_better_does_not() {
 }
 
 #[tokio::test]
-async fn a_feed_that_does_not_wait_ends_with_its_failure() {
+async fn a_normal_feed_ends_with_its_failure() {
     let raw = Raw::start(vec![Script::begin().chunk("{\"results\":[").chunk(line(1).trim_end())]);
     let (client, db) = (raw.client(), db());
     let mut feed = client.changes(&db, ChangesQuery::default());
     assert_eq!(seq(&mut feed).await, "1-x");
-    assert!(matches!(next(&mut feed).await, Some(Err(Error::Transport(_)))));
+    assert!(matches!(next(&mut feed).await, Some(Err(Error::Transport { .. }))));
     assert!(next(&mut feed).await.is_none());
     assert_eq!(raw.requests().len(), 1);
 }
 
-/// The twentieth pause of a doubling that is not capped would be nine minutes.
+/// Without a cap the twentieth pause would take nine minutes.
 #[tokio::test]
 async fn the_pauses_between_attempts_are_capped() {
     let mut scripts = vec![Script::hang_up(); 20];
@@ -127,7 +127,7 @@ async fn the_pauses_between_attempts_are_capped() {
 }
 
 #[tokio::test]
-async fn a_feed_that_is_silent_is_opened_again() {
+async fn a_silent_feed_is_opened_again() {
     let raw = Raw::start(vec![
         Script::begin().chunk(&line(1)).hold(),
         Script::hang_up().hold(),
@@ -142,7 +142,7 @@ async fn a_feed_that_is_silent_is_opened_again() {
 }
 
 #[tokio::test]
-async fn a_heartbeat_of_any_length_is_taken() {
+async fn a_heartbeat_may_have_any_length() {
     let raw = Raw::start(vec![Script::begin().chunk(&line(1)).hold()]);
     let settings = Settings {
         request_timeout: Duration::MAX,
@@ -166,9 +166,9 @@ async fn heartbeats_keep_a_feed_open() {
     assert_eq!(raw.requests().len(), 1);
 }
 
-/// So a background task can keep it.
+/// A background task can keep the feed.
 #[tokio::test]
-async fn a_feed_outlives_the_client_it_was_opened_through() {
+async fn a_feed_outlives_its_client() {
     let raw = Raw::start(vec![Script::begin().chunk(&line(1)), Script::begin().chunk(&line(2)).hold()]);
     let mut feed = raw.client().changes(&db(), continuous());
     let reader = tokio::spawn(async move { (seq(&mut feed).await, seq(&mut feed).await) });
@@ -176,7 +176,7 @@ async fn a_feed_outlives_the_client_it_was_opened_through() {
 }
 
 #[tokio::test]
-async fn a_feed_that_the_server_ends_is_opened_again_from_its_last_sequence() {
+async fn a_feed_that_the_server_ends_goes_on_from_its_last_sequence() {
     let last = "{\"last_seq\":\"9-x\",\"pending\":0}\n";
     let raw = Raw::start(vec![
         Script::begin().chunk(&line(1)).chunk(last).end(),
@@ -189,7 +189,7 @@ async fn a_feed_that_the_server_ends_is_opened_again_from_its_last_sequence() {
     assert!(queries(&raw)[1].starts_with("since=9-x&"));
 }
 
-/// Otherwise what happens while the connection is broken would never be told.
+/// Otherwise changes that happen while the connection is broken would be lost.
 #[tokio::test]
 async fn now_stays_the_same_moment_when_the_connection_breaks() {
     let raw = Raw::start(vec![
@@ -206,7 +206,7 @@ async fn now_stays_the_same_moment_when_the_connection_breaks() {
 }
 
 #[tokio::test]
-async fn a_longpoll_waits_on_until_there_is_a_change() {
+async fn a_longpoll_waits_until_there_is_a_change() {
     let raw = Raw::start(vec![
         Script::answer("200 OK", "{\"results\":[],\"last_seq\":\"5-x\"}"),
         Script::begin()
@@ -222,7 +222,7 @@ async fn a_longpoll_waits_on_until_there_is_a_change() {
     assert!(queries(&raw)[1].starts_with("since=5-x&feed=longpoll"));
 }
 
-/// It has told of something, so that there is nothing to wait for.
+/// It has returned a change, so it need not wait for one.
 #[tokio::test]
 async fn a_longpoll_that_breaks_off_fetches_the_rest_without_waiting() {
     let raw = Raw::start(vec![
@@ -251,9 +251,9 @@ async fn a_limit_counts_across_connections() {
     assert_eq!(timeout(PATIENCE, none.count()).await.unwrap(), 0);
 }
 
-/// A page of a proxy's once in a while is a failure like others; again and again it is the wrong address.
+/// One page of a proxy is a passing failure. Many in a row mean that the address is wrong.
 #[tokio::test]
-async fn garbage_ends_a_feed_only_when_it_stays() {
+async fn garbage_ends_a_feed_only_after_several_times() {
     let page = Script::answer("200 OK", "<html>");
     let raw = Raw::start(vec![page.clone(), page.clone(), Script::begin().chunk(&line(1)), page]);
     let (client, db) = (raw.client(), db());

@@ -1,6 +1,6 @@
-//! The client from outside: against a CouchDB, and against servers that misbehave.
+//! Tests of the client through its public methods, against a CouchDB and against servers that misbehave.
 
-// The helpers of tests are tests too, but clippy's settings know only functions marked as such.
+// Helpers of tests may panic too, but clippy's settings only know functions marked as tests.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod attempts;

@@ -1,4 +1,4 @@
-//! A server that answers by a script, byte for byte: for what no HTTP library would send.
+//! A server that follows a script, byte for byte. It sends what no HTTP library would send.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -8,18 +8,18 @@ use std::time::Duration;
 
 use couchdb::{Backoff, Client, Settings};
 
-/// What one connection gets once its request has been read.
+/// What the server sends on one connection after it has read the request.
 #[derive(Clone)]
 pub(crate) struct Script(Vec<Act>);
 
 #[derive(Clone)]
 enum Act {
     Send(Vec<u8>),
-    /// So many heartbeats, one after each pause.
+    /// A number of heartbeats, with a pause before each.
     Beat(u32, Duration),
     /// Waits for the next request on the same connection.
     NextRequest,
-    /// Says nothing more until the client hangs up.
+    /// Sends nothing more until the client hangs up.
     Hold,
 }
 
@@ -29,7 +29,7 @@ impl Script {
         Self(Vec::new())
     }
 
-    /// A whole answer after which the connection is closed.
+    /// A whole answer. After it the connection is closed.
     pub(crate) fn answer(status: &str, body: &str) -> Self {
         Self::hang_up().send(&format!(
             "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: \
@@ -38,18 +38,18 @@ impl Script {
         ))
     }
 
-    /// The beginning of an answer without an end: what follows is its body.
+    /// The head of an answer. The body follows in chunks.
     pub(crate) fn begin() -> Self {
         Self::hang_up()
             .send("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n")
     }
 
-    /// A part of a body that has begun.
+    /// A part of the body.
     pub(crate) fn chunk(self, text: &str) -> Self {
         self.send(&format!("{:x}\r\n{text}\r\n", text.len()))
     }
 
-    /// The end of a body that has begun.
+    /// The end of the body.
     pub(crate) fn end(self) -> Self {
         self.send("0\r\n\r\n")
     }
@@ -81,7 +81,7 @@ pub(crate) struct Raw {
 }
 
 impl Raw {
-    /// The first connection gets the first script, and so on; the last script is for all further ones.
+    /// Connection n gets script n. The last script is for all further connections.
     pub(crate) fn start(scripts: Vec<Script>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
@@ -97,7 +97,7 @@ impl Raw {
         Self { address, requests }
     }
 
-    /// The heads of the requests so far, in small letters.
+    /// The heads of the requests so far, in lower case.
     pub(crate) fn requests(&self) -> Vec<String> {
         self.requests.lock().unwrap().clone()
     }
@@ -111,7 +111,7 @@ impl Raw {
     }
 }
 
-/// Settings for a server that misbehaves: short pauses.
+/// Settings with short pauses, for a server that misbehaves.
 pub(crate) fn quick(url: &str) -> Settings {
     let short = |cap| Backoff { first: Duration::from_millis(1), cap: Duration::from_millis(cap) };
     Settings { feed_backoff: short(5), read_backoff: short(2), ..Settings::new(url.parse().unwrap()) }
@@ -140,7 +140,7 @@ fn play(mut stream: TcpStream, script: Script, seen: &Mutex<Vec<String>>) {
     }
 }
 
-/// Reads one request, body and all.
+/// Reads one request with its body.
 fn read_request(stream: &mut TcpStream, seen: &Mutex<Vec<String>>) -> bool {
     let mut head = Vec::new();
     let mut byte = [0];

@@ -1,4 +1,4 @@
-//! Views as streams: rows as they come, and an error wherever the answer is not whole.
+//! Views as streams: rows as they arrive, and an error for every answer that is not complete.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ async fn query(client: &Client) -> impl Stream<Item = Result<ViewRow, Error>> + 
     client.query(&db(), &ViewQuery::of("d", "v"), soon()).await.unwrap()
 }
 
-/// How many rows there were, and the error after them.
+/// The number of rows, and the error after them.
 async fn outcome(script: Script) -> (usize, Option<Error>) {
     let raw = Raw::start(vec![script]);
     let mut settings = raw.settings();
@@ -32,7 +32,7 @@ async fn outcome(script: Script) -> (usize, Option<Error>) {
             None => break None,
         }
     };
-    // However often it is asked after its end.
+    // The stream stays at its end.
     for _ in 0..3 {
         assert!(rows.next().await.is_none());
     }
@@ -45,7 +45,7 @@ async fn rows_keep_their_text() {
     let row = query(&raw.client()).await.next().await.unwrap().unwrap();
     assert_eq!((row.key.get(), row.value.get()), ("[1.0, null]", "{\"z\":1,\"a\":1e2}"));
     assert_eq!((row.id.as_str(), row.doc.is_none()), ("a", true));
-    // Large listings may be compressed on their way.
+    // Large listings may be compressed.
     assert!(raw.requests().iter().all(|head| head.contains("accept-encoding: gzip")));
 }
 
@@ -56,7 +56,7 @@ async fn rows_come_before_the_answer_ends() {
     settings.batch_timeout = Duration::from_millis(50);
     let mut rows = query(&Client::new(settings).unwrap()).await;
     assert_eq!(rows.next().await.unwrap().unwrap().id.as_str(), "a");
-    // The deadline was for the first row; the rest has the time that the settings give.
+    // The deadline was for the first row. The settings limit the wait for the rest.
     let error = rows.next().await.unwrap().unwrap_err();
     assert!(matches!(error, Error::DeadlineExceeded(_)), "{error:?}");
     assert!(rows.next().await.is_none());
@@ -74,14 +74,14 @@ async fn the_deadline_is_for_the_first_row() {
 
 #[tokio::test]
 async fn an_answer_that_ends_early_is_an_error_after_its_rows() {
-    // The server says that it is done.
+    // The server ends the answer.
     let (count, error) = outcome(Script::begin().chunk(HEAD).chunk(ROW).end()).await;
     assert!(matches!((count, error), (1, Some(Error::Unreadable { .. }))));
     let (count, error) = outcome(Script::begin().chunk(HEAD).chunk(&ROW[..20]).end()).await;
     assert!(matches!((count, error), (0, Some(Error::Unreadable { .. }))));
     // The connection breaks.
     let (count, error) = outcome(Script::begin().chunk(HEAD).chunk(ROW).chunk(",")).await;
-    assert!(matches!((count, error), (1, Some(Error::Transport(_)))));
+    assert!(matches!((count, error), (1, Some(Error::Transport { .. }))));
 }
 
 #[tokio::test]
@@ -104,7 +104,7 @@ async fn an_error_inside_the_answer_is_an_error_of_the_stream() {
 }
 
 #[tokio::test]
-async fn garbage_is_no_view() {
+async fn garbage_is_not_a_view() {
     for body in ["", "<html>", "[]", "{}", "{\"rows\":{}}", "{\"rows\":[1]}", "{\"rows\":[{\"id\":\"a\"}]}"] {
         let (count, error) = outcome(Script::answer("200 OK", body)).await;
         assert!(matches!((count, &error), (0, Some(Error::Unreadable { .. }))), "{body}: {error:?}");
@@ -122,7 +122,7 @@ async fn a_row_that_is_too_large_is_refused() {
 }
 
 #[tokio::test]
-async fn several_documents_come_under_the_deadline_as_a_whole() {
+async fn several_documents_have_one_deadline() {
     let found =
         "{\"id\":\"a\",\"key\":\"a\",\"value\":{\"rev\":\"1-a\"},\"doc\":{\"_id\":\"a\",\"_rev\":\"1-a\"}}";
     let raw = Raw::start(vec![Script::begin().chunk("{\"rows\":[").chunk(found).hold()]);

@@ -1,4 +1,4 @@
-//! The CouchDB that the tests run against, and a database of each test's own on it.
+//! The CouchDB for the tests. Each test gets a database of its own.
 
 use std::time::Duration;
 
@@ -13,12 +13,12 @@ pub(crate) fn client() -> Client {
     Client::new(settings()).unwrap()
 }
 
-/// A deadline that no call should meet.
+/// A deadline that no call should reach.
 pub(crate) fn soon() -> Deadline {
     Deadline::after(Duration::from_secs(60))
 }
 
-/// Runs a test in a fresh database and deletes it afterwards, whatever came of it.
+/// Runs a test in a new database and deletes the database afterwards, also after a failure.
 pub(crate) async fn in_fresh_db<F>(test: impl FnOnce(Client, DbName) -> F)
 where
     F: Future<Output = ()> + Send + 'static,

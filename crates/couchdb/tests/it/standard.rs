@@ -1,4 +1,4 @@
-//! The behaviours that every backend of `datastore` must show, on the client.
+//! The suite for all backends of `datastore`, run on the client.
 
 use std::sync::Arc;
 
@@ -11,16 +11,16 @@ async fn subject() -> Subject {
     Subject::new(Arc::new(server::client()), standin::unique_db())
 }
 
-/// What the stand-in cannot show, and why. A real CouchDB has no such rows.
+/// The behaviours that the stand-in does not have, and why. A real CouchDB has them all.
 const STANDIN_DIFFERENCES: &[(&str, &str)] = &[
     ("members_keep_their_order", "JavaScript puts keys that look like numbers first"),
     ("numbers_survive_by_value", "JavaScript's numbers are doubles"),
-    ("a_tombstone_is_no_base", "it takes a tombstone for a base"),
-    ("odd_keys_survive", "__proto__ is no ordinary key to PouchDB"),
-    ("ids_with_odd_characters_are_ids", "its _all_docs leaves ids out that begin outside of Latin"),
+    ("a_tombstone_is_no_base", "it accepts a tombstone as a base"),
+    ("odd_keys_survive", "PouchDB does not treat __proto__ as an ordinary key"),
+    ("ids_with_odd_characters_are_ids", "its _all_docs leaves out ids that begin with a letter beyond Latin"),
     ("keys_of_every_type_sort_as_in_couchdb", "its index loses digits of large negative keys"),
     ("maps_have_couchdbs_helpers", "it has no toJSON and no require"),
-    ("attachments_not_named_any_more_are_gone", "it takes a stub of an attachment only with its digest"),
+    ("attachments_not_named_any_more_are_gone", "it needs the digest in the stub of an attachment"),
 ];
 
 fn known_differences() -> &'static [(&'static str, &'static str)] {

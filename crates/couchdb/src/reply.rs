@@ -1,0 +1,150 @@
+//! The answer to one request: its status, then its body, whole or in chunks. Every wait has a limit, and
+//! every failure becomes the crate's [`Error`].
+
+use std::future::Future;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use datastore::{Deadline, Document};
+use reqwest::Response;
+use serde::de::DeserializeOwned;
+use tokio::time::timeout_at;
+
+use crate::error::{Call, Error, Target};
+
+/// The largest body of an error answer that is read, in bytes.
+const MAX_ERROR_BODY: usize = 64 * 1024;
+
+/// How long to wait for the body of an error answer.
+const ERROR_BODY_WAIT: Duration = Duration::from_secs(1);
+
+/// Settings may hold any duration, but a point in time has a limit.
+const LONGEST_WAIT: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// How long to wait for the server. It also decides the error after that time.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum TimeLimit {
+    /// Wait until the caller's deadline. Then the error is `DeadlineExceeded`.
+    Deadline(Deadline),
+    /// Wait this long. Then the server counts as gone, and the error is `Transport`.
+    Silence(Duration),
+}
+
+impl TimeLimit {
+    /// The deadline `wait` from now.
+    pub(crate) fn deadline_after(wait: Duration) -> Self {
+        Self::Deadline(Deadline::after(wait.min(LONGEST_WAIT)))
+    }
+
+    /// Runs `work` and stops it when the time is over.
+    pub(crate) async fn apply<T>(
+        self,
+        call: &Call,
+        work: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let until = match self {
+            Self::Deadline(deadline) => deadline.instant(),
+            Self::Silence(silence) => Instant::now() + silence.min(LONGEST_WAIT),
+        };
+        match timeout_at(until.into(), work).await {
+            Ok(done) => done,
+            Err(_) => Err(match self {
+                Self::Deadline(_) => Error::DeadlineExceeded(call.clone()),
+                Self::Silence(silence) => {
+                    Error::no_answer(call.clone(), format!("silent for {} ms", silence.as_millis()))
+                }
+            }),
+        }
+    }
+}
+
+/// A successful answer. Its body has not been read yet.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    call: Call,
+    response: Response,
+}
+
+impl Reply {
+    /// Accepts a successful answer. Any other answer becomes an error with CouchDB's words. If the words do
+    /// not arrive soon, the error has only the status.
+    pub(crate) async fn accept(
+        call: Call,
+        response: Response,
+        target: Target,
+        deadline: Option<Deadline>,
+    ) -> Result<Self, Error> {
+        let status = response.status();
+        let reply = Self { call, response };
+        if status.is_success() {
+            return Ok(reply);
+        }
+        let call = reply.call.clone();
+        let soon = Deadline::after(ERROR_BODY_WAIT);
+        let soon = deadline.map_or(soon, |deadline| deadline.min(soon));
+        let words = reply.whole(soon, MAX_ERROR_BODY).await.map(Body::into_bytes).unwrap_or_default();
+        Err(Error::refused(call, target, status.as_u16(), &words))
+    }
+
+    /// The request.
+    pub(crate) fn call(&self) -> &Call {
+        &self.call
+    }
+
+    /// The whole body.
+    pub(crate) async fn whole(mut self, deadline: Deadline, max_bytes: usize) -> Result<Body, Error> {
+        let limit = TimeLimit::Deadline(deadline);
+        // Most bodies are one chunk, which needs no copy.
+        let first = self.next_chunk(limit).await?.unwrap_or_default();
+        let mut joined = Vec::new();
+        let mut length = first.len();
+        while length <= max_bytes {
+            let Some(chunk) = self.next_chunk(limit).await? else {
+                let bytes = if joined.is_empty() { first } else { joined.into() };
+                return Ok(Body { call: self.call, bytes });
+            };
+            if joined.is_empty() {
+                joined.extend_from_slice(&first);
+            }
+            joined.extend_from_slice(&chunk);
+            length = joined.len();
+        }
+        Err(Error::AnswerTooLarge { call: self.call, max_bytes })
+    }
+
+    /// The next part of the body, or `None` at its end.
+    pub(crate) async fn next_chunk(&mut self, limit: TimeLimit) -> Result<Option<Bytes>, Error> {
+        let call = &self.call;
+        let chunk = self.response.chunk();
+        limit.apply(call, async { chunk.await.map_err(|error| Error::transport(call.clone(), error)) }).await
+    }
+}
+
+/// A whole body.
+#[derive(Debug)]
+pub(crate) struct Body {
+    call: Call,
+    bytes: Bytes,
+}
+
+impl Body {
+    /// The request.
+    pub(crate) fn call(&self) -> &Call {
+        &self.call
+    }
+
+    pub(crate) fn into_bytes(self) -> Bytes {
+        self.bytes
+    }
+
+    /// The body as JSON.
+    pub(crate) fn json<T: DeserializeOwned>(&self) -> Result<T, Error> {
+        serde_json::from_slice(&self.bytes).map_err(|error| Error::unreadable(&self.call, error))
+    }
+
+    /// The body as one document.
+    pub(crate) fn document(&self) -> Result<Document, Error> {
+        let text = std::str::from_utf8(&self.bytes).map_err(|error| Error::unreadable(&self.call, error))?;
+        Document::from_text(text.trim_end()).map_err(|error| Error::unreadable(&self.call, error))
+    }
+}

@@ -1,0 +1,127 @@
+//! One request: its method, path, query and body. It knows CouchDB's paths. It does not know connections or
+//! answers.
+
+use bytes::Bytes;
+use datastore::{DbName, DocId};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use reqwest::Method;
+use reqwest::header::{ACCEPT_ENCODING, CONTENT_TYPE, HeaderValue};
+use serde_json::Value;
+
+use crate::error::{Call, Error, Target};
+use crate::server_url::ServerUrl;
+
+/// These characters stay as they are in a name; all others are escaped.
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+
+/// A path on the server, made of segments. Names in it are escaped.
+#[derive(Debug)]
+pub(crate) struct Path(String);
+
+impl Path {
+    /// A resource of the whole server, such as `/_all_dbs`.
+    pub(crate) fn server(resource: &'static str) -> Self {
+        Self(format!("/{resource}"))
+    }
+
+    /// `/db`.
+    pub(crate) fn db(db: &DbName) -> Self {
+        Self(format!("/{}", db.encoded()))
+    }
+
+    /// `/db/id`. It refuses an id that a URL library would drop from the path, and one that names a
+    /// resource of CouchDB: the request would mean something else.
+    pub(crate) fn doc(db: &DbName, id: &DocId) -> Result<Self, Error> {
+        let name = id.design_name().unwrap_or(id.as_str());
+        if is_dropped(name) || name.starts_with('_') {
+            return Err(Error::UnusableName(id.to_string()));
+        }
+        Ok(Self(format!("/{}/{}", db.encoded(), id.encoded())))
+    }
+
+    /// Adds a segment that CouchDB defines, such as `_all_docs`.
+    pub(crate) fn resource(self, resource: &'static str) -> Self {
+        Self(format!("{}/{resource}", self.0))
+    }
+
+    /// Adds a name that a caller chose. It refuses a name that a URL library would drop.
+    pub(crate) fn name(self, name: &str) -> Result<Self, Error> {
+        if is_dropped(name) {
+            return Err(Error::UnusableName(name.to_owned()));
+        }
+        Ok(Self(format!("{}/{}", self.0, utf8_percent_encode(name, SEGMENT))))
+    }
+}
+
+/// Whether a URL library takes the name for a step through the path, even if it is escaped.
+fn is_dropped(name: &str) -> bool {
+    matches!(name, "" | "." | "..")
+}
+
+/// A request that can be sent, more than once if it only reads.
+#[derive(Debug)]
+pub(crate) struct Request {
+    method: Method,
+    path: Path,
+    query: Vec<(&'static str, String)>,
+    body: Option<Bytes>,
+    target: Target,
+    is_read: bool,
+    may_compress: bool,
+}
+
+impl Request {
+    /// A request that changes nothing on the server.
+    pub(crate) fn read(method: Method, path: Path, target: Target) -> Self {
+        Self { method, path, query: Vec::new(), body: None, target, is_read: true, may_compress: true }
+    }
+
+    /// A request that changes something.
+    pub(crate) fn write(method: Method, path: Path, target: Target) -> Self {
+        Self { is_read: false, ..Self::read(method, path, target) }
+    }
+
+    pub(crate) fn with_query(mut self, name: &'static str, value: impl ToString) -> Self {
+        self.query.push((name, value.to_string()));
+        self
+    }
+
+    /// Sets the body.
+    pub(crate) fn with_body(mut self, body: Value) -> Self {
+        self.body = Some(body.to_string().into());
+        self
+    }
+
+    /// Asks the server not to compress its answer.
+    pub(crate) fn uncompressed(mut self) -> Self {
+        self.may_compress = false;
+        self
+    }
+
+    pub(crate) fn target(&self) -> Target {
+        self.target
+    }
+
+    pub(crate) fn is_read(&self) -> bool {
+        self.is_read
+    }
+
+    /// The request for the HTTP library, and the [`Call`] that describes it in errors.
+    pub(crate) fn build(&self, server: &ServerUrl) -> (Call, reqwest::Request) {
+        let mut url = server.at(&self.path.0);
+        let call = Call { method: self.method.clone(), url: url.to_string() };
+        if !self.query.is_empty() {
+            url.query_pairs_mut().extend_pairs(self.query.iter().map(|(name, value)| (*name, value)));
+        }
+        let mut request = reqwest::Request::new(self.method.clone(), url);
+        let headers = request.headers_mut();
+        if self.body.is_some() {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        }
+        if !self.may_compress {
+            headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        }
+        *request.body_mut() = self.body.clone().map(Into::into);
+        (call, request)
+    }
+}

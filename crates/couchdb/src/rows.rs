@@ -1,0 +1,257 @@
+//! Reads an answer made of rows while it arrives: a view, all documents, or a change feed. It never holds
+//! the whole answer. It returns an error if the answer contains one or ends too early. The files above it
+//! say what a row means and what happens after the end.
+
+use std::time::Duration;
+
+use datastore::{Deadline, DocId, Document, Members};
+use futures::stream::{self, Stream};
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use crate::error::{Call, Error};
+use crate::reply::{Reply, TimeLimit};
+use crate::splitter::{Piece, Shape, SplitError, Splitter};
+
+/// How long the reader waits for the next bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Wait {
+    /// The whole answer has to come before the deadline.
+    Whole(Deadline),
+    /// The first row has to come before the deadline. After it the server may be silent for `then` at a time.
+    FirstRow { deadline: Deadline, then: Duration },
+    /// The server may be silent this long at a time. It sends heartbeats while there are no rows.
+    Silence(Duration),
+}
+
+impl Wait {
+    fn limit(self, has_rows: bool) -> TimeLimit {
+        match self {
+            Self::FirstRow { then, .. } if has_rows => TimeLimit::deadline_after(then),
+            Self::Whole(deadline) | Self::FirstRow { deadline, .. } => TimeLimit::Deadline(deadline),
+            Self::Silence(silence) => TimeLimit::Silence(silence),
+        }
+    }
+}
+
+/// Reads the rows of one answer. `T` is the type that the caller gets for each row.
+#[derive(Debug)]
+pub(crate) struct RowReader<T> {
+    reply: Reply,
+    shape: Shape,
+    splitter: Splitter,
+    wait: Wait,
+    max_row_bytes: usize,
+    read_row: fn(&Row<'_>) -> Result<T, Error>,
+    has_rows: bool,
+    tail: Tail,
+}
+
+/// The members beside the rows.
+#[derive(Debug, Default)]
+struct Tail {
+    error: Option<Value>,
+    reason: Option<Value>,
+    last_seq: Option<String>,
+}
+
+impl<T> RowReader<T> {
+    /// A row may have at most `max_row_bytes`. `read_row` turns its members into a `T`.
+    pub(crate) fn new(
+        reply: Reply,
+        shape: Shape,
+        wait: Wait,
+        max_row_bytes: usize,
+        read_row: fn(&Row<'_>) -> Result<T, Error>,
+    ) -> Self {
+        let splitter = Splitter::new(shape, max_row_bytes);
+        let tail = Tail::default();
+        Self { reply, shape, splitter, wait, max_row_bytes, read_row, has_rows: false, tail }
+    }
+
+    /// The request.
+    pub(crate) fn call(&self) -> &Call {
+        self.reply.call()
+    }
+
+    /// The next row, or `None` at the end of a complete answer.
+    pub(crate) async fn next(&mut self) -> Result<Option<T>, Error> {
+        loop {
+            match self.splitter.next().map_err(|error| self.split_error(error))? {
+                Some(Piece::Row(range)) => {
+                    self.has_rows = true;
+                    let row = Row::parse(self.reply.call(), self.splitter.text(range))?;
+                    match row.last_seq() {
+                        // The last line of a continuous feed.
+                        Some(last_seq) if self.shape == Shape::Sequence && row.id.is_none() => {
+                            row.check()?;
+                            self.tail.last_seq = Some(last_seq);
+                        }
+                        _ => return (self.read_row)(&row).map(Some),
+                    }
+                }
+                Some(Piece::Member(name, range)) => {
+                    let value = serde_json::from_slice(self.splitter.text(range)).unwrap_or_default();
+                    self.tail.add(&name, value);
+                }
+                None => match self.reply.next_chunk(self.wait.limit(self.has_rows)).await? {
+                    Some(chunk) => self.splitter.push(&chunk),
+                    None => return self.check_end().map(|()| None),
+                },
+            }
+        }
+    }
+
+    /// All rows.
+    pub(crate) async fn all(&mut self) -> Result<Vec<T>, Error> {
+        let mut rows = Vec::new();
+        while let Some(row) = self.next().await? {
+            rows.push(row);
+        }
+        Ok(rows)
+    }
+
+    /// The rows as a stream. It ends after an error.
+    pub(crate) fn into_stream(self) -> impl Stream<Item = Result<T, Error>> + Send + 'static
+    where
+        T: Send + 'static,
+    {
+        stream::try_unfold(self, |mut reader| async move {
+            let row = reader.next().await?;
+            Ok(row.map(|row| (row, reader)))
+        })
+    }
+
+    /// After the end of a change feed, its last sequence.
+    pub(crate) fn last_seq(&mut self) -> Option<String> {
+        self.tail.last_seq.take()
+    }
+
+    fn check_end(&self) -> Result<(), Error> {
+        let Tail { error, reason, .. } = &self.tail;
+        if error.is_some() || reason.is_some() {
+            return Err(Error::refused_inside(self.call(), error.as_ref(), reason.as_ref()));
+        }
+        self.splitter.finish().map_err(|error| self.split_error(error))
+    }
+
+    fn split_error(&self, error: SplitError) -> Error {
+        match error {
+            SplitError::TooLarge => {
+                Error::AnswerTooLarge { call: self.call().clone(), max_bytes: self.max_row_bytes }
+            }
+            error => Error::unreadable(self.call(), error),
+        }
+    }
+}
+
+impl Tail {
+    fn add(&mut self, name: &str, value: Value) {
+        match name {
+            "error" => self.error = Some(value),
+            "reason" => self.reason = Some(value),
+            // Some shards did not answer, so rows are missing.
+            "errors" if value.as_array().is_none_or(|errors| !errors.is_empty()) => {
+                self.error = Some("partial_rows".into());
+                self.reason = Some(value);
+            }
+            "last_seq" => self.last_seq = Some(seq_text(&value)),
+            _ => {}
+        }
+    }
+}
+
+/// The members of one row, as JSON text. The kind of the answer decides which of them are there.
+pub(crate) struct Row<'a> {
+    pub(crate) call: &'a Call,
+    pub(crate) id: Option<&'a RawValue>,
+    pub(crate) key: Option<&'a RawValue>,
+    pub(crate) value: Option<&'a RawValue>,
+    pub(crate) seq: Option<&'a RawValue>,
+    pub(crate) changes: Option<&'a RawValue>,
+    pub(crate) deleted: Option<&'a RawValue>,
+    last_seq: Option<&'a RawValue>,
+    doc: Option<&'a RawValue>,
+    error: Option<&'a RawValue>,
+    reason: Option<&'a RawValue>,
+}
+
+impl<'a> Row<'a> {
+    fn parse(call: &'a Call, text: &'a [u8]) -> Result<Self, Error> {
+        let members: Members<'a> =
+            serde_json::from_slice(text).map_err(|error| Error::unreadable(call, error))?;
+        let mut row = Self {
+            call,
+            id: None,
+            key: None,
+            value: None,
+            seq: None,
+            changes: None,
+            deleted: None,
+            last_seq: None,
+            doc: None,
+            error: None,
+            reason: None,
+        };
+        for (name, value) in members.0 {
+            let member = match &*name {
+                "id" => &mut row.id,
+                "key" => &mut row.key,
+                "value" => &mut row.value,
+                "seq" => &mut row.seq,
+                "changes" => &mut row.changes,
+                "deleted" => &mut row.deleted,
+                "last_seq" => &mut row.last_seq,
+                "doc" => &mut row.doc,
+                "error" => &mut row.error,
+                "reason" => &mut row.reason,
+                _ => continue,
+            };
+            *member = Some(value);
+        }
+        Ok(row)
+    }
+
+    /// An error that CouchDB put in the place of a row.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        if self.error.is_none() {
+            return Ok(());
+        }
+        let (error, reason) = (parsed(self.error), parsed(self.reason));
+        Err(Error::refused_inside(self.call, error.as_ref(), reason.as_ref()))
+    }
+
+    pub(crate) fn id(&self) -> Option<DocId> {
+        serde_json::from_str(self.id?.get()).ok().map(DocId::from_store)
+    }
+
+    /// The row's document, if the request asked for documents and this one exists.
+    pub(crate) fn document(&self) -> Result<Option<Document>, Error> {
+        let text = self.doc.map(RawValue::get).filter(|text| *text != "null");
+        text.map(Document::from_text).transpose().map_err(|error| Error::unreadable(self.call, error))
+    }
+
+    /// The row's sequence, if it is a change.
+    pub(crate) fn seq(&self) -> Option<String> {
+        parsed(self.seq).as_ref().map(seq_text)
+    }
+
+    fn last_seq(&self) -> Option<String> {
+        parsed(self.last_seq).as_ref().map(seq_text)
+    }
+
+    /// The error for a row that lacks something.
+    pub(crate) fn unreadable(&self, what: &'static str) -> Error {
+        Error::unreadable(self.call, what)
+    }
+}
+
+/// A member as a value.
+pub(crate) fn parsed(raw: Option<&RawValue>) -> Option<Value> {
+    serde_json::from_str(raw?.get()).ok()
+}
+
+/// A sequence as it is sent back. CouchDB's are strings; other servers use numbers or lists.
+fn seq_text(seq: &Value) -> String {
+    seq.as_str().map_or_else(|| seq.to_string(), str::to_owned)
+}
