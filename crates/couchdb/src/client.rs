@@ -9,8 +9,7 @@ use std::time::Duration;
 use datastore::Deadline;
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue};
 use reqwest::{redirect, retry};
-use tokio::runtime::Handle;
-use tokio::task::JoinHandle;
+use thread_local::ThreadLocal;
 use tokio::time::sleep;
 
 use crate::error::{Call, Error};
@@ -26,11 +25,10 @@ pub struct Client {
 
 struct Inner {
     settings: Settings,
-    /// For first attempts. It keeps connections and uses them again.
-    pooled: reqwest::Client,
+    /// For first attempts. Each thread keeps its connections and uses them again.
+    pooled: ThreadLocal<reqwest::Client>,
     /// For further attempts and for feeds. Every request opens a connection.
     fresh: reqwest::Client,
-    runtime: Option<Handle>,
 }
 
 impl fmt::Debug for Client {
@@ -42,6 +40,10 @@ impl fmt::Debug for Client {
 impl Client {
     /// Creates a client. It does not connect yet.
     ///
+    /// Each thread keeps its own connections, and a connection lives on the runtime of the thread that opened
+    /// it. So a server with one runtime for each thread never waits for another thread. If a runtime ends,
+    /// its connections end, and the next request opens a new one.
+    ///
     /// ```no_run
     /// use couchdb::{Client, Settings};
     ///
@@ -52,51 +54,16 @@ impl Client {
     /// # Errors
     /// [`Error::Setup`] if TLS cannot be set up.
     pub fn new(settings: Settings) -> Result<Self, Error> {
-        Self::build(settings, None)
+        let fresh = builder(&settings).pool_max_idle_per_host(0).build().map_err(setup_failure)?;
+        Ok(Self { inner: Arc::new(Inner { settings, pooled: ThreadLocal::new(), fresh }) })
     }
 
-    /// Creates a client whose connections live on `runtime`. This is for servers with one runtime for each
-    /// thread: there a connection would otherwise belong to the thread that opened it.
-    ///
-    /// ```no_run
-    /// use couchdb::{Client, Settings};
-    ///
-    /// let runtime = tokio::runtime::Runtime::new()?;
-    /// let settings = Settings::new("http://admin:secret@127.0.0.1:5984".parse()?);
-    /// let client = Client::on_runtime(settings, runtime.handle().clone())?;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    ///
-    /// # Errors
-    /// As [`Client::new`].
-    pub fn on_runtime(settings: Settings, runtime: Handle) -> Result<Self, Error> {
-        Self::build(settings, Some(runtime))
-    }
-
-    fn build(settings: Settings, runtime: Option<Handle>) -> Result<Self, Error> {
-        let mut headers = HeaderMap::new();
-        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-        if let Some(authorization) = settings.url.authorization() {
-            headers.insert(AUTHORIZATION, authorization);
-        }
-        // No redirects: CouchDB sends none, and no other address may get the credentials. No proxy from the
-        // environment: that one is for the web, not for a database nearby.
-        let builder = || {
-            let builder = reqwest::Client::builder();
-            // Plain HTTP needs no certificates. Reading them takes time, and a bare container has none.
-            let builder = if settings.url.is_https() { builder } else { builder.tls_certs_only([]) };
-            builder
-                .default_headers(headers.clone())
-                .connect_timeout(settings.connect_timeout)
-                .redirect(redirect::Policy::none())
-                .retry(retry::never())
-                .no_proxy()
-                .tcp_nodelay(true)
-        };
-        let setup = |error: reqwest::Error| Error::Setup(error.without_url());
-        let pooled = builder().pool_idle_timeout(settings.pool_idle_timeout).build().map_err(setup)?;
-        let fresh = builder().pool_max_idle_per_host(0).build().map_err(setup)?;
-        Ok(Self { inner: Arc::new(Inner { settings, pooled, fresh, runtime }) })
+    /// This thread's connections.
+    fn pooled(&self) -> Result<&reqwest::Client, Error> {
+        let Inner { settings, pooled, .. } = &*self.inner;
+        pooled.get_or_try(|| {
+            builder(settings).pool_idle_timeout(settings.pool_idle_timeout).build().map_err(setup_failure)
+        })
     }
 
     pub(crate) fn settings(&self) -> &Settings {
@@ -115,7 +82,7 @@ impl Client {
         F: Future<Output = Result<T, Error>>,
     {
         let mut failures = 0;
-        let mut http = &self.inner.pooled;
+        let mut http = self.pooled()?;
         loop {
             let attempt = async { read(self.attempt(http, request, deadline).await?).await };
             let error = match attempt.await {
@@ -170,33 +137,30 @@ impl Client {
         message: reqwest::Request,
         call: &Call,
     ) -> Result<reqwest::Response, Error> {
-        let answered = match &self.inner.runtime {
-            None => http.execute(message).await,
-            Some(runtime) => {
-                let http = http.clone();
-                let task = AbortOnDrop(runtime.spawn(async move { http.execute(message).await }));
-                match task.finished().await {
-                    Some(answered) => answered,
-                    None => return Err(Error::no_answer(call.clone(), "the client's runtime has ended")),
-                }
-            }
-        };
-        answered.map_err(|error| Error::transport(call.clone(), error))
+        http.execute(message).await.map_err(|error| Error::transport(call.clone(), error))
     }
 }
 
-/// A task that is stopped when its caller stops waiting. So a deadline also ends the request.
-// Own code: tokio-util has such a handle, but nothing else here needs that crate.
-struct AbortOnDrop<T>(JoinHandle<T>);
-
-impl<T> AbortOnDrop<T> {
-    async fn finished(mut self) -> Option<T> {
-        (&mut self.0).await.ok()
+fn builder(settings: &Settings) -> reqwest::ClientBuilder {
+    let mut headers = HeaderMap::new();
+    headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+    if let Some(authorization) = settings.url.authorization() {
+        headers.insert(AUTHORIZATION, authorization);
     }
+    // No redirects: CouchDB sends none, and no other address may get the credentials. No proxy from the
+    // environment: that one is for the web, not for a database nearby.
+    let builder = reqwest::Client::builder();
+    // Plain HTTP needs no certificates. Reading them takes time, and a bare container has none.
+    let builder = if settings.url.is_https() { builder } else { builder.tls_certs_only([]) };
+    builder
+        .default_headers(headers)
+        .connect_timeout(settings.connect_timeout)
+        .redirect(redirect::Policy::none())
+        .retry(retry::never())
+        .no_proxy()
+        .tcp_nodelay(true)
 }
 
-impl<T> Drop for AbortOnDrop<T> {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
+fn setup_failure(error: reqwest::Error) -> Error {
+    Error::Setup(error.without_url())
 }

@@ -6,17 +6,16 @@ use std::sync::Arc;
 use couchdb::Client;
 use datastore::Backend;
 use embedded::Embedded;
-use tokio::runtime::Handle;
 
 use crate::failure::Failure;
 use crate::settings::{CouchDbSettings, EmbeddedSettings, StoreLocation, StoreSettings};
 
-/// Opens the store. The connections to a CouchDB live on `runtime`, whichever thread asks for them.
-pub(crate) fn build(settings: &StoreSettings, runtime: &Handle) -> Result<Arc<dyn Backend>, Failure> {
-    backend(settings, runtime)
+/// Opens the store.
+pub(crate) fn build(settings: &StoreSettings) -> Result<Arc<dyn Backend>, Failure> {
+    backend(settings)
 }
 
-fn backend(settings: &StoreSettings, runtime: &Handle) -> Result<Arc<dyn Backend>, Failure> {
+fn backend(settings: &StoreSettings) -> Result<Arc<dyn Backend>, Failure> {
     match &settings.location {
         StoreLocation::File(path) => {
             let store = Embedded::open(path, embedded_settings(&settings.embedded))
@@ -25,8 +24,7 @@ fn backend(settings: &StoreSettings, runtime: &Handle) -> Result<Arc<dyn Backend
         }
         StoreLocation::CouchDb(url) => {
             let settings = couchdb_settings(couchdb::Settings::new(url.clone()), &settings.couchdb);
-            let store = Client::on_runtime(settings, runtime.clone())
-                .map_err(|error| Failure::setup(crate::chain(&error)))?;
+            let store = Client::new(settings).map_err(|error| Failure::setup(crate::chain(&error)))?;
             Ok(Arc::new(store))
         }
     }

@@ -132,18 +132,29 @@ async fn an_idle_connection_is_closed_after_the_time_in_the_settings() {
     assert!(raw.requests().len() > 1);
 }
 
-/// With one runtime for each thread, a connection would otherwise belong to the thread that opened it.
+/// With one runtime for each thread, a shared connection would make one thread wait for another.
 #[test]
-fn connections_can_live_on_a_runtime_of_their_own() {
-    let store = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-    let raw = Raw::start(vec![Script::answer("200 OK", DOC)]);
-    let client = Client::on_runtime(raw.settings(), store.handle().clone()).unwrap();
-    let worker = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    for _ in 0..2 {
-        let doc = worker().block_on(client.fetch(&db(), &id("a"), soon())).unwrap();
-        assert_eq!(doc.text(), DOC);
-    }
-    drop(store);
-    let error = worker().block_on(client.fetch(&db(), &id("a"), soon())).unwrap_err();
-    assert!(matches!(error, Error::Transport { .. }), "{error:?}");
+fn each_thread_keeps_its_own_connections() {
+    let named = |name: &str| {
+        let doc = format!(r#"{{"_id":"{name}","_rev":"1-a"}}"#);
+        format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{doc}", doc.len())
+    };
+    let raw = Raw::start(vec![
+        Script::hang_up().send(&named("first")).next_request().send(&named("first again")),
+        Script::hang_up().send(&named("second")),
+        Script::hang_up().send(&named("after the first runtime")),
+    ]);
+    let client = Client::new(raw.settings()).unwrap();
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let fetch = |runtime: &tokio::runtime::Runtime| {
+        runtime.block_on(client.fetch(&db(), &id("a"), soon())).unwrap().id().to_string()
+    };
+    let here = runtime();
+    assert_eq!(fetch(&here), "first");
+    std::thread::scope(|scope| {
+        assert_eq!(scope.spawn(|| fetch(&runtime())).join().unwrap(), "second");
+    });
+    assert_eq!(fetch(&here), "first again");
+    drop(here);
+    assert_eq!(fetch(&runtime()), "after the first runtime");
 }

@@ -28,16 +28,15 @@ where
     W: FnOnce(Arc<dyn Backend>) -> F,
 {
     let settings = arguments.settings()?;
-    let runtime = runtime()?;
-    let store = stack::build(&settings, runtime.handle())?;
-    runtime.block_on(work(store))
+    let store = stack::build(&settings)?;
+    runtime()?.block_on(work(store))
 }
 
-/// The runtime on which the connections to a CouchDB and the background tasks run.
+/// The runtime of a command, or of the background tasks of `serve`.
 fn runtime() -> Result<Runtime, Failure> {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
-        .thread_name("store")
+        .thread_name("background")
         .enable_all()
         .build()
         .map_err(|error| Failure::setup(format!("cannot start threads: {error}")))

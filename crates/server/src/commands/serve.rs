@@ -40,13 +40,13 @@ const HEALTH_PATIENCE: Duration = Duration::from_secs(2);
 
 pub(crate) fn run(arguments: Serve) -> Result<(), Failure> {
     let (settings, store_settings) = arguments.settings()?;
-    let store_runtime = runtime()?;
+    let background = runtime()?;
     let opened = Opened {
-        store: stack::build(&store_settings, store_runtime.handle())?,
+        store: stack::build(&store_settings)?,
         name: store_settings.location.to_string(),
         is_own: store_settings.location.is_own(),
     };
-    actix_web::rt::System::new().block_on(serve(settings, opened, arguments.demo, store_runtime.handle()))
+    actix_web::rt::System::new().block_on(serve(settings, opened, arguments.demo, background.handle()))
 }
 
 /// The store to serve.
@@ -62,14 +62,14 @@ async fn serve(
     settings: ServeSettings,
     opened: Opened,
     is_demo: bool,
-    runtime: &Handle,
+    background: &Handle,
 ) -> Result<(), Failure> {
     let Opened { store, name, is_own } = opened;
     let greeting = if is_demo { Some(demo::prepare(&store, is_own).await?) } else { None };
     let shared = Data::new(app(settings.clone(), store, is_own));
     check_set_up(&shared.auth).await?;
     log::info!(store = name.as_str(); "opened the store");
-    let supervisor = Supervisor::new(runtime.clone());
+    let supervisor = Supervisor::new(background.clone());
     let auth = Arc::clone(&shared.auth);
     supervisor.start("purge of logged-out tokens", move |stop| purge_logged_out(Arc::clone(&auth), stop));
 
