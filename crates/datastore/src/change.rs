@@ -4,50 +4,50 @@ use std::time::Duration;
 
 use crate::{DocId, Document, Rev};
 
-/// Where a feed begins. A sequence is opaque: CouchDB's are long strings, the embedded store's numbers.
+/// Where a feed begins. A sequence is opaque, and each backend has its own format.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub enum Since {
-    /// With the first change that there ever was.
+    /// With the first change of the database.
     #[default]
     Beginning,
-    /// With the next change.
+    /// With the next change. Earlier ones are skipped.
     Now,
     /// With the change after this one.
     Seq(String),
 }
 
-/// How a feed goes on after what has happened already.
+/// What a feed does after it has returned the changes that exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Feed {
-    /// It ends there.
+    /// It ends.
     #[default]
     Normal,
-    /// If there is nothing yet it waits for the first change, then ends.
+    /// It ends too, but if there were no changes it first waits for one.
     Longpoll,
-    /// It goes on until it is dropped.
+    /// It waits for further changes until it is dropped.
     Continuous,
 }
 
-/// A question to a changes feed.
+/// The options of a changes feed.
 #[derive(Clone, Debug, Default)]
 pub struct ChangesQuery {
     /// Where to begin.
     pub since: Since,
     /// Whether to wait.
     pub feed: Feed,
-    /// How often the store shows that it lives while there is nothing to say; a feed that is silent for
-    /// three of these is taken for dead and opened again. `None`: the backend's setting.
+    /// How often the store sends a sign of life on an idle feed. A feed that is silent for three times as
+    /// long is opened again. `None` means the backend's setting.
     pub heartbeat: Option<Duration>,
-    /// At most so many changes.
+    /// The most changes to return.
     pub limit: Option<u64>,
-    /// Hand out each document with its change.
+    /// Whether to return each document with its change.
     pub include_docs: bool,
 }
 
 /// The newest change of one document.
 #[derive(Clone, Debug)]
 pub struct Change {
-    /// The sequence to go on from.
+    /// The sequence after which a later feed resumes.
     pub seq: String,
     /// The document.
     pub id: DocId,
@@ -55,6 +55,6 @@ pub struct Change {
     pub rev: Rev,
     /// Whether that revision is a tombstone.
     pub deleted: bool,
-    /// Its content, where asked for.
+    /// The document's content, if the query asked for it.
     pub doc: Option<Document>,
 }

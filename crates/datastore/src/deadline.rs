@@ -1,11 +1,12 @@
-//! The moment until which a caller is willing to wait, handed to every call of a store.
+//! The deadline of a store call: how long the caller will wait.
 
 use std::time::{Duration, Instant};
 
-/// A point in time after which the answer is of no use any more.
+/// A point in time after which the caller no longer needs the answer.
 ///
-/// A backend stops its own work at it and answers [`StoreError::DeadlineExceeded`](crate::StoreError):
-/// a timeout around the call would leave SQLite or a map function running.
+/// At the deadline a backend stops its work and answers
+/// [`StoreError::DeadlineExceeded`](crate::StoreError). A timeout around the call would leave SQLite or a
+/// map function running.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Deadline(Instant);
 
@@ -22,13 +23,13 @@ impl Deadline {
         self.0
     }
 
-    /// What is left of it; zero once it has passed.
+    /// The time that is left; zero once the deadline has passed.
     #[must_use]
     pub fn remaining(self) -> Duration {
         self.0.saturating_duration_since(Instant::now())
     }
 
-    /// Whether it has passed.
+    /// Whether the deadline has passed.
     #[must_use]
     pub fn is_over(self) -> bool {
         self.remaining().is_zero()

@@ -1,10 +1,10 @@
-//! Design documents: ordinary documents that name the views of a database.
+//! Design documents, which define the views of a database.
 
 use serde_json::{Map, Value, json};
 
 use crate::{DbName, Deadline, DocId, Draft, NameError, Result, Store};
 
-/// A design document made of map functions.
+/// A design document with map functions only.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DesignDocument {
     id: DocId,
@@ -15,7 +15,7 @@ impl DesignDocument {
     /// The design document `_design/{name}` with a view for each pair of name and JavaScript map.
     ///
     /// # Errors
-    /// [`NameError`] where `name` cannot name a document.
+    /// [`NameError`] if `name` cannot be part of a document id.
     pub fn new(name: &str, views: &[(&str, &str)]) -> std::result::Result<Self, NameError> {
         let views: Map<String, Value> =
             views.iter().map(|(view, map)| ((*view).to_owned(), json!({ "map": map }))).collect();
@@ -25,18 +25,18 @@ impl DesignDocument {
         Ok(Self { id: DocId::design(name)?, body })
     }
 
-    /// Its id, `_design/{name}`.
+    /// The id, `_design/{name}`.
     #[must_use]
     pub fn id(&self) -> &DocId {
         &self.id
     }
 }
 
-/// Sees to it that the database has a design document of that id: one that is there stays as it is,
-/// whatever it says, since in a shared database it is Kazoo's.
+/// Creates a design document unless one with this id exists. An existing one is not changed, because another
+/// program may own it.
 ///
 /// # Errors
-/// What the store answers; that somebody else created it meanwhile is no error.
+/// The store's errors. It is no error if another client creates the document at the same time.
 pub async fn ensure_design(
     store: &dyn Store,
     db: &DbName,

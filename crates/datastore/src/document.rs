@@ -1,4 +1,4 @@
-//! Documents: one as the store holds it, and a draft of one that is about to be written.
+//! Stored documents, and drafts of documents to be written.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -23,7 +23,7 @@ pub struct Document {
 }
 
 impl Document {
-    /// A document from a backend. `text` must be the JSON object with `_id` and `_rev`.
+    /// Makes a document in a backend. `text` must be the JSON object with `_id` and `_rev`.
     #[must_use]
     pub fn new(id: DocId, rev: Rev, text: impl Into<Arc<str>>) -> Self {
         Self { id, rev, text: text.into() }
@@ -156,15 +156,15 @@ impl<'de: 'a, 'a> Deserialize<'de> for Key<'a> {
     }
 }
 
-/// A document that is about to be written.
+/// A document to be written.
 #[derive(Clone, Debug)]
 pub struct Draft {
     /// The document's id.
     pub id: DocId,
     /// The revision to replace. `None` means that the document must not exist yet.
     pub base: Option<Rev>,
-    /// The members. `_id` and `_rev` are ignored: `id` and `base` count. A store accepts `_attachments`,
-    /// and refuses every other member whose name begins with `_` as `Invalid`.
+    /// The members. `_id` and `_rev` are ignored in favour of `id` and `base`. A store accepts
+    /// `_attachments`, and refuses every other member whose name begins with `_` as `Invalid`.
     pub body: Map<String, Value>,
 }
 
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_without_id_or_revision_is_no_document() {
+    fn a_document_needs_an_id_and_a_revision() {
         for text in ["{}", "[]", r#"{"_id":"a"}"#, r#"{"_rev":"1-x"}"#, r#"{"_id":1,"_rev":"1-x"}"#, "{"] {
             assert!(Document::from_text(text).is_err(), "{text}");
         }

@@ -1,42 +1,42 @@
-//! Reading JSON with the strictness that crossbar's contract wants, over a tokeniser that is somebody
-//! else's: no lone surrogates, no number beyond a float's range, no object key that stands twice, no
-//! more levels than the stack bears. Numbers keep their text, so integers of any size survive.
+//! A strict JSON reader. It refuses lone surrogates, numbers outside a float's range, duplicate keys and
+//! deep nesting. Numbers keep their text, so integers of any size survive.
 //!
-//! It exists because `serde_json` alone lets the last of two equal keys win, and with its
-//! `arbitrary_precision` takes an object with a magic key for a number.
+//! `serde_json` alone does not suffice: it takes the last of two equal keys, and with
+//! `arbitrary_precision` it reads an object with a magic key as a number. The tokens come from
+//! `json-event-parser`.
 
 use json_event_parser::{JsonEvent, SliceJsonParser};
 use serde_json::map::Entry;
 use serde_json::{Map, Number, Value};
 
-/// The levels of nesting that are read; the outermost object counts.
+/// The deepest nesting, counting the outermost object.
 pub const MAX_DEPTH: usize = 127;
 
-/// The values that are read of a text from outside, those inside of others counted: a value takes far more
-/// memory than the two bytes that it may be written in.
+/// The most values in a text from a client, counting nested ones. A value can take two bytes of text and
+/// far more memory.
 pub const MAX_VALUES: usize = 250_000;
 
-/// Why a text was not read.
+/// Why a text was refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum JsonError {
-    /// It is not JSON.
+    /// The text is not JSON.
     #[error("not JSON: {0}")]
     Syntax(String),
-    /// An object has this key twice.
+    /// An object has this key more than once.
     #[error("the key {0:?} stands twice in one object")]
     DuplicateKey(String),
-    /// It is nested more than [`MAX_DEPTH`] levels deep.
+    /// Values are nested more than [`MAX_DEPTH`] levels deep.
     #[error("nested more than {MAX_DEPTH} levels deep")]
     TooDeep,
-    /// It has more than [`MAX_VALUES`] values in it.
+    /// There are more than [`MAX_VALUES`] values.
     #[error("more than {MAX_VALUES} values")]
     TooMany,
-    /// It is JSON, but no object where one is needed.
+    /// An object is needed, and the value is something else.
     #[error("not a JSON object")]
     NotAnObject,
 }
 
-/// Reads a value from outside: a key that stands twice is refused.
+/// Reads a value from a client. Duplicate keys are refused.
 ///
 /// # Errors
 /// [`JsonError`], the first that is met.
@@ -70,7 +70,7 @@ enum Duplicates {
     FirstWins,
 }
 
-/// An object or array whose end has not been met.
+/// An object or array that is still being read.
 enum Open {
     Object { members: Map<String, Value>, key: String },
     Array(Vec<Value>),
@@ -89,7 +89,7 @@ impl<'a> Reader<'a> {
     }
 
     fn read(mut self) -> Result<Value, JsonError> {
-        // The tokeniser passes over a byte order mark, which JSON has no place for.
+        // The tokeniser would skip a byte order mark, which JSON does not allow.
         if self.text.starts_with(b"\xef\xbb\xbf") {
             return Err(JsonError::Syntax("a byte order mark".to_owned()));
         }
@@ -152,15 +152,15 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// A number by its text. One that a float cannot hold even roughly (`1e400`) is refused, as crossbar's
-/// decoder refuses it; an integer of any size is fine.
+/// Reads a number and keeps its text. A number outside a float's range (`1e400`) is refused, as in crossbar's
+/// decoder. Integers may have any size.
 fn number(text: &str) -> Result<Number, JsonError> {
     let bad = || JsonError::Syntax(format!("{} is out of range", text.chars().take(32).collect::<String>()));
     let is_integer = !text.contains(['.', 'e', 'E']);
     if !is_integer && !text.parse::<f64>().is_ok_and(f64::is_finite) {
         return Err(bad());
     }
-    // An integer has no sign where it is zero; a float has.
+    // The integer zero has no sign; the float zero has.
     let text = if text == "-0" { "0" } else { text };
     text.parse::<Number>().map_err(|_| bad())
 }
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_json_is_refused() {
+    fn invalid_json_is_refused() {
         for text in [
             "",
             " ",
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_stands_twice_is_refused_from_outside_and_the_first_counts_when_stored() {
+    fn duplicate_keys_are_refused_from_clients_and_the_first_counts_in_stored_text() {
         let text = r#"{"a":1,"\u0061":2}"#;
         assert_eq!(parse(text.as_bytes()), Err(JsonError::DuplicateKey("a".to_owned())));
         assert_eq!(Value::Object(parse_stored_object(text).unwrap()), json!({"a": 1}));
@@ -229,9 +229,9 @@ mod tests {
     }
 
     #[test]
-    fn the_number_of_values_from_outside_is_bounded() {
+    fn the_number_of_values_from_a_client_is_bounded() {
         let zeros = |count| format!("{{\"a\":[{}0]}}", "0,".repeat(count - 1));
-        // The list and the object around them count as well.
+        // The list and the object count too.
         assert!(parse(zeros(MAX_VALUES - 2).as_bytes()).is_ok());
         assert_eq!(parse(zeros(MAX_VALUES - 1).as_bytes()), Err(JsonError::TooMany));
         assert!(parse_stored_object(&zeros(MAX_VALUES)).is_ok());
@@ -262,12 +262,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_is_read_back(value in values()) {
+        fn written_values_are_read_back(value in values()) {
             assert_eq!(parse(value.to_string().as_bytes()).unwrap(), value);
         }
 
         #[test]
-        fn any_bytes_are_answered(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        fn no_bytes_make_the_reader_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
             let ours = parse(&bytes);
             if ours.is_ok() {
                 assert!(serde_json::from_slice::<Value>(&bytes).is_ok());

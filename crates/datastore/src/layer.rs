@@ -1,4 +1,4 @@
-//! A store before a store: a [`Layer`] writes the methods it changes and forwards all others.
+//! A [`Layer`] wraps a store. It implements the calls it changes and forwards all others.
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
@@ -9,16 +9,16 @@ use crate::{
     Document, Draft, Result, Rev, RowStream, Store, ViewQuery,
 };
 
-/// A store that stands before another one and changes some of its calls.
+/// A store that wraps another one and changes some of its calls.
 ///
-/// Only [`Layer::inner`] is required. Every other method forwards to the inner store until the layer
-/// writes its own. A `Layer` is a [`Backend`](crate::Backend), so layers can stand before layers.
-/// Forwarding adds no second boxed future or stream: the layer returns the inner store's own.
+/// Only [`Layer::inner`] is required. Every other method forwards to the inner store unless the layer
+/// implements it. A `Layer` is a [`Backend`](crate::Backend), so a layer can wrap a layer. Forwarding returns
+/// the inner store's own future or stream, without another box.
 ///
 /// `Layer` and the store traits have the same method names. A file that calls a layer by its own type
 /// imports one of them only.
 ///
-/// A layer that must see every write, such as a cache, writes `save`, `save_many`, `delete`,
+/// A layer that must see every write, such as a cache, implements `save`, `save_many`, `delete`,
 /// `create_db` and `delete_db`.
 ///
 /// ```
@@ -55,7 +55,7 @@ use crate::{
 /// }
 /// ```
 pub trait Layer: Send + Sync {
-    /// The store behind this one.
+    /// The wrapped store.
     fn inner(&self) -> &dyn Backend;
 
     /// See [`Store::fetch`].

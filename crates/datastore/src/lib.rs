@@ -1,6 +1,6 @@
-//! The boundary between what crossbar-groups does and where documents live: the [`Store`] trait with its
-//! capabilities, the names and values that cross it, and (feature `suite`) the behaviours that every
-//! backend must show. It knows nothing of HTTP, Kazoo or any backend.
+//! The interface between crossbar-groups and its document stores: the [`Store`] trait, its companion traits,
+//! and the types that they use. With the feature `suite` it also has the tests that every backend must
+//! pass. The crate knows nothing about HTTP, Kazoo or any backend.
 
 #![forbid(unsafe_code)]
 

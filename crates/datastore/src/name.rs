@@ -1,36 +1,36 @@
-//! Names that come from outside and end in a store's path: databases and document ids. Only these types
-//! check and percent-encode them.
+//! Database names and document ids. These types check names from clients, and percent-encode them for the
+//! paths of a store.
 
 use std::fmt;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-/// Everything but RFC 3986's unreserved characters is escaped in a path segment.
+/// The characters to escape in a path segment: all but RFC 3986's unreserved ones.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
-/// Why a text is not the name it was taken for.
+/// Why a text is not a valid name, id or revision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
-    /// It is empty or has a length that such a name never has.
+    /// The text is empty, or its length is not allowed.
     #[error("it has the wrong length")]
     Length,
-    /// It holds characters, or begins in a way, that such a name never does.
+    /// The text has a character or a beginning that is not allowed.
     #[error("it has a form that is not allowed")]
     Shape,
 }
 
-/// A database name by CouchDB's rules, slashes unescaped (`account/aa/bb/…`).
+/// A database name by CouchDB's rules, with plain slashes (`account/aa/bb/…`).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct DbName(String);
 
 impl DbName {
-    /// CouchDB's own limit, in bytes.
+    /// CouchDB's limit, in bytes.
     pub const MAX_LEN: usize = 238;
 
     /// Reads a database name: a lower-case letter, then `a-z 0-9 _ $ ( ) + - /`.
     ///
     /// # Errors
-    /// [`NameError`] where CouchDB would refuse it.
+    /// [`NameError`] if CouchDB would refuse the name.
     pub fn parse(text: &str) -> Result<Self, NameError> {
         if text.is_empty() || text.len() > Self::MAX_LEN {
             return Err(NameError::Length);
@@ -48,8 +48,7 @@ impl DbName {
         &self.0
     }
 
-    /// The name as one path segment, `account%2Faa%2F…`: the form that travels in URLs, and the one
-    /// that Kazoo writes into `pvt_account_db`.
+    /// The name as one escaped path segment, `account%2Faa%2F…`.
     #[must_use]
     pub fn encoded(&self) -> String {
         utf8_percent_encode(&self.0, SEGMENT).to_string()
@@ -67,15 +66,15 @@ impl fmt::Display for DbName {
 pub struct DocId(String);
 
 impl DocId {
-    /// The longest id taken from outside, in bytes: percent-encoded it still fits any server's
-    /// request line.
+    /// The longest id accepted from a client, in bytes. Percent-encoded, it still fits into the request
+    /// line of any server.
     pub const MAX_LEN: usize = 1024;
 
-    /// Reads a document id from outside. A leading `_` names CouchDB's own things, `.` and `..` are
-    /// dropped from paths by URL libraries, control characters have no place in an id.
+    /// Reads a document id from a client. It refuses a leading `_`, which CouchDB reserves; `.` and `..`,
+    /// which URL libraries drop from paths; and control characters.
     ///
     /// # Errors
-    /// [`NameError`] for an id that is empty, too long or of such a form.
+    /// [`NameError`] if the id is empty, too long or refused as above.
     pub fn parse(text: &str) -> Result<Self, NameError> {
         if text.is_empty() || text.len() > Self::MAX_LEN {
             return Err(NameError::Length);
@@ -89,13 +88,13 @@ impl DocId {
     /// The id of a design document, `_design/name`.
     ///
     /// # Errors
-    /// As [`DocId::parse`], of the name.
+    /// The errors of [`DocId::parse`] for the name.
     pub fn design(name: &str) -> Result<Self, NameError> {
         Self::parse(name)?;
         Ok(Self(format!("_design/{name}")))
     }
 
-    /// An id that a store has handed out, whatever it looks like.
+    /// Takes an id that came from a store. It is not checked.
     #[must_use]
     pub fn from_store(text: String) -> Self {
         Self(text)
@@ -107,13 +106,13 @@ impl DocId {
         &self.0
     }
 
-    /// The name of the design document that this is, if it is one.
+    /// The name after `_design/`, if this is the id of a design document.
     #[must_use]
     pub fn design_name(&self) -> Option<&str> {
         self.0.strip_prefix("_design/")
     }
 
-    /// The id as CouchDB takes it in a path: one escaped segment, or `_design/` and one.
+    /// The id in CouchDB's path form: one escaped segment, after `_design/` for a design document.
     #[must_use]
     pub fn encoded(&self) -> String {
         match self.design_name() {
@@ -135,7 +134,7 @@ mod tests {
     use proptest::prelude::{any, proptest};
 
     #[test]
-    fn document_ids_that_reach_elsewhere_are_refused() {
+    fn document_ids_with_a_special_meaning_in_paths_are_refused() {
         for text in ["", "_all_docs", "_design/x", "_", ".", "..", "a\nb", "\u{0}", "\u{85}"] {
             assert!(DocId::parse(text).is_err(), "{text:?}");
         }
@@ -145,7 +144,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is accepted is one path segment that decodes to itself.
+        /// An accepted name becomes one path segment, which decodes to the name.
         #[test]
         fn encoding_is_one_segment_and_loses_nothing(text in any::<String>()) {
             if let Ok(id) = DocId::parse(&text) {

@@ -1,11 +1,11 @@
-//! Random ids, in the form that CouchDB and Kazoo give theirs.
+//! Random ids in the format of CouchDB's.
 
 use std::fmt::Write as _;
 
-/// 16 random bytes as 32 lower-case hexadecimal digits; good enough to be a secret.
+/// Makes 16 random bytes as 32 lower-case hexadecimal digits. They can serve as a secret.
 ///
 /// # Panics
-/// If the system has no source of random bytes: no id can be given out without one.
+/// If the system has no source of random bytes.
 #[must_use]
 #[allow(clippy::expect_used, reason = "documented above")]
 pub fn random_hex() -> String {
@@ -14,7 +14,7 @@ pub fn random_hex() -> String {
     hex(&bytes)
 }
 
-/// Bytes as lower-case hexadecimal digits.
+/// Writes bytes as lower-case hexadecimal digits.
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {

@@ -1,4 +1,4 @@
-//! A document revision as CouchDB writes it: a generation, a dash, a hash.
+//! Document revisions in CouchDB's format: a generation, a dash and a hash.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use crate::name::NameError;
 
 /// The revision of a document, `3-c7a1…`.
 ///
-/// [`Rev::parse`] accepts the quotes that an ETag puts around it, so that an ETag can be handed back.
+/// [`Rev::parse`] also accepts a revision in the quotes of an ETag.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Rev {
     text: String,
@@ -17,7 +17,7 @@ impl Rev {
     /// Reads `N-hash`, bare or in the double quotes of an ETag.
     ///
     /// # Errors
-    /// [`NameError::Shape`] where the text has no positive generation or no hash.
+    /// [`NameError::Shape`] if the text has no positive generation or no hash.
     pub fn parse(text: &str) -> std::result::Result<Self, NameError> {
         let bare = text.strip_prefix('"').and_then(|t| t.strip_suffix('"')).unwrap_or(text);
         let (generation, hash) = bare.split_once('-').ok_or(NameError::Shape)?;
@@ -38,7 +38,7 @@ impl Rev {
         &self.text
     }
 
-    /// How often the document has been written, 1 for the first time.
+    /// How often the document has been written; 1 after the first write.
     #[must_use]
     pub fn generation(&self) -> u64 {
         self.generation
@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_revision_is_refused() {
+    fn invalid_revisions_are_refused() {
         for text in ["", "-", "0-a", "1-", "x-a", "+1-a", "1-a\"", "1", "1-a b", "1-a/b"] {
             assert!(Rev::parse(text).is_err(), "{text:?}");
         }

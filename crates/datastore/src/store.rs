@@ -1,4 +1,4 @@
-//! The traits: [`Store`] serves requests; the others are further capabilities that some callers need.
+//! The store traits. [`Store`] serves requests; some callers need the others too.
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
@@ -13,13 +13,13 @@ pub type Result<T> = std::result::Result<T, StoreError>;
 
 /// Documents with revisions, and views over them.
 ///
-/// Every call ends at its deadline. A write names the revision that it is based on and is durable when
-/// it is acknowledged; a view shows every write that was acknowledged before it was asked.
+/// Every call ends at its deadline. A write names its base revision, and is durable once it is acknowledged.
+/// A view shows every write that was acknowledged before the query.
 pub trait Store: Send + Sync {
     /// The newest revision of a document.
     ///
     /// # Errors
-    /// `Missing`, `Deleted` or `DatabaseMissing` if it is not there.
+    /// `Missing`, `Deleted` or `DatabaseMissing` if there is no such document.
     fn fetch<'a>(
         &'a self,
         db: &'a DbName,
@@ -27,7 +27,7 @@ pub trait Store: Send + Sync {
         deadline: Deadline,
     ) -> BoxFuture<'a, Result<Document>>;
 
-    /// Several documents in one round trip, in the order of `ids`.
+    /// Reads several documents in one round trip. The results have the order of `ids`.
     ///
     /// # Errors
     /// An error of the whole call; each document has a result of its own.
@@ -45,8 +45,8 @@ pub trait Store: Send + Sync {
     /// `Conflict` if the base is not the newest revision; `TooLarge`, `Forbidden`, `Invalid`.
     fn save<'a>(&'a self, db: &'a DbName, draft: Draft, deadline: Deadline) -> BoxFuture<'a, Result<Rev>>;
 
-    /// Writes several documents in one round trip, each by the rules of [`Store::save`] and by itself:
-    /// a conflict of one leaves the others written.
+    /// Writes several documents in one round trip, each by the rules of [`Store::save`]. One document can
+    /// fail without affecting the others.
     ///
     /// # Errors
     /// An error of the whole call; each document has a result of its own, in the order given.
@@ -57,7 +57,7 @@ pub trait Store: Send + Sync {
         deadline: Deadline,
     ) -> BoxFuture<'a, Result<Vec<Result<Rev>>>>;
 
-    /// Deletes a document for good and returns the revision of its tombstone.
+    /// Replaces a document by a tombstone, and returns the tombstone's revision.
     ///
     /// # Errors
     /// `Conflict` if `base` is not the newest revision, `Missing` or `Deleted` if there is no document.
@@ -69,7 +69,7 @@ pub trait Store: Send + Sync {
         deadline: Deadline,
     ) -> BoxFuture<'a, Result<Rev>>;
 
-    /// The rows of a view, or of all documents, as they arrive: the whole answer is never held in memory.
+    /// Streams the rows of a view or of all documents. The whole answer is never held in memory.
     /// `deadline` is for the first row; the backend's settings limit the wait for each further batch. An
     /// error may end the stream.
     ///
@@ -83,13 +83,13 @@ pub trait Store: Send + Sync {
     ) -> BoxFuture<'a, Result<RowStream>>;
 }
 
-/// Files attached to documents. A [`Draft`] carries new ones inline, as CouchDB takes them
-/// (`_attachments.{name}.data` in base64); a document lists them as stubs.
+/// Files attached to documents. As in CouchDB, a [`Draft`] carries new ones inline
+/// (`_attachments.{name}.data` in base64), and a document lists them as stubs.
 pub trait Attachments: Send + Sync {
     /// The bytes of one attachment.
     ///
     /// # Errors
-    /// `Missing` if the document or the attachment is not there.
+    /// `Missing` if there is no such document or attachment.
     fn fetch_attachment<'a>(
         &'a self,
         db: &'a DbName,
@@ -101,24 +101,24 @@ pub trait Attachments: Send + Sync {
 
 /// The feed of changes of a database.
 pub trait Changes: Send + Sync {
-    /// The changes since a sequence. A feed that waits (`Longpoll`, `Continuous`) reopens itself after a
-    /// failure, after the last change it returned, with capped back-off; it ends with the error when
-    /// another attempt cannot help.
+    /// Streams the changes since a sequence. After a failure, a `Longpoll` or `Continuous` feed opens
+    /// again with capped back-off and continues after the last change it returned. It ends with the error
+    /// if a retry cannot help.
     ///
-    /// The stream owns what it needs: a background task or a [`Layer`](crate::Layer) can keep it.
+    /// The stream borrows nothing, so a background task or a [`Layer`](crate::Layer) can keep it.
     fn changes(&self, db: &DbName, query: ChangesQuery) -> BoxStream<'static, Result<Change>>;
 }
 
-/// Whether [`Databases::create_db`] had anything to do.
+/// Whether [`Databases::create_db`] created the database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Created {
     /// The database is new.
     Now,
-    /// It was there before.
+    /// The database existed before.
     Before,
 }
 
-/// Databases themselves. Only [`Databases::create_db`] creates one.
+/// Creates, lists and deletes databases. Only [`Databases::create_db`] creates one.
 pub trait Databases: Send + Sync {
     /// Creates a database if it does not exist.
     fn create_db<'a>(&'a self, db: &'a DbName, deadline: Deadline) -> BoxFuture<'a, Result<Created>>;
@@ -126,11 +126,11 @@ pub trait Databases: Send + Sync {
     fn db_exists<'a>(&'a self, db: &'a DbName, deadline: Deadline) -> BoxFuture<'a, Result<bool>>;
     /// Deletes a database and everything in it. `DatabaseMissing` if there is none.
     fn delete_db<'a>(&'a self, db: &'a DbName, deadline: Deadline) -> BoxFuture<'a, Result<()>>;
-    /// The names of all databases, sorted; names that no [`DbName`] can have are left out.
+    /// The names of all databases, sorted. Names that [`DbName`] refuses are left out.
     fn list_dbs(&self, deadline: Deadline) -> BoxFuture<'_, Result<Vec<DbName>>>;
 }
 
-/// A store with all capabilities, as this project's backends have them.
+/// A store that implements all store traits, as this project's backends do.
 pub trait Backend: Store + Attachments + Changes + Databases {}
 
 impl<T: Store + Attachments + Changes + Databases> Backend for T {}

@@ -1,4 +1,4 @@
-//! What can be asked of a view, and the rows that come back.
+//! View queries and their rows.
 
 use futures::stream::BoxStream;
 use serde_json::Value;
@@ -6,10 +6,11 @@ use serde_json::value::RawValue;
 
 use crate::{DocId, Document, Result};
 
-/// Where rows come from.
+/// The view that a query reads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ViewSource {
-    /// All documents, design documents too, by id (`_all_docs`; the value is `{"rev":…}`).
+    /// CouchDB's `_all_docs`: every document including design documents. The key is the id, the value
+    /// `{"rev":…}`.
     AllDocs,
     /// One view of a design document.
     View {
@@ -20,15 +21,15 @@ pub enum ViewSource {
     },
 }
 
-/// A question to a view, with CouchDB's names and meanings.
+/// A view query. The fields have CouchDB's names and meanings.
 ///
-/// Rows come sorted by key, then by document id; `descending` turns both around, and with it the ends
-/// that `start_key` and `end_key` stand at. Both ends are inclusive unless `exclusive_end` is set.
+/// Rows are sorted by key, then by document id. `descending` reverses both orders, and `start_key` is then
+/// the highest key. Both ends are inclusive unless `exclusive_end` is set.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ViewQuery {
     /// The view.
     pub source: ViewSource,
-    /// Only rows with exactly this key: not those whose text merely sorts as equal to it.
+    /// Only rows with exactly this key. A different key that sorts as equal does not match.
     pub key: Option<Value>,
     /// The first key.
     pub start_key: Option<Value>,
@@ -38,16 +39,16 @@ pub struct ViewQuery {
     pub end_key: Option<Value>,
     /// Among rows whose key equals `end_key` (or `key`), the last document id.
     pub end_key_doc_id: Option<String>,
-    /// Leave out rows whose key equals `end_key`; with `end_key_doc_id`, of these the ones from that
-    /// document on.
+    /// Whether to leave out the rows whose key equals `end_key`. With `end_key_doc_id`, only those from
+    /// that document on are left out.
     pub exclusive_end: bool,
-    /// From the highest key down.
+    /// Whether to start at the highest key.
     pub descending: bool,
-    /// At most so many rows.
+    /// The most rows to return.
     pub limit: Option<u64>,
-    /// Pass over so many rows first.
+    /// How many rows to skip first.
     pub skip: u64,
-    /// Hand out each row's document with it.
+    /// Whether to return each row's document.
     pub include_docs: bool,
 }
 
@@ -81,7 +82,7 @@ impl ViewQuery {
     }
 }
 
-/// A row of a view. Key and value stay the JSON text that the store holds: most rows are only forwarded.
+/// A row of a view. Key and value stay JSON text, because most rows are only forwarded.
 #[derive(Clone, Debug)]
 pub struct ViewRow {
     /// The document that emitted it.
@@ -90,9 +91,9 @@ pub struct ViewRow {
     pub key: Box<RawValue>,
     /// The emitted value.
     pub value: Box<RawValue>,
-    /// The document's newest content, where the query asked for it and it is still there.
+    /// The document's newest content, if the query asked for it and the document still exists.
     pub doc: Option<Document>,
 }
 
-/// Rows as they arrive.
+/// A stream of rows.
 pub type RowStream = BoxStream<'static, Result<ViewRow>>;

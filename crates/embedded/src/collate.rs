@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn every_key_is_below_the_next() {
+    fn encoded_keys_keep_their_order() {
         let keys = parsed(
             r#"[null, false, true, -1e308, -10, -9, -1.5, -1, -1e-300, 0, 1e-300, 0.5, 1, 9, 10,
                 9007199254740991, 9007199254740992, 9007199254740993, 9007199254740994,

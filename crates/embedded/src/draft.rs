@@ -15,7 +15,7 @@ use crate::settings::Settings;
 
 /// The newest stored revision of a document. `text` is `None` if that revision is a tombstone.
 #[derive(Clone, Debug)]
-pub(crate) struct Parent {
+pub(crate) struct StoredRevision {
     pub(crate) rev: Rev,
     pub(crate) text: Option<Arc<str>>,
 }
@@ -28,12 +28,12 @@ pub(crate) struct NewRevision {
     pub(crate) parent: Option<Rev>,
     pub(crate) rev: Rev,
     pub(crate) text: Arc<str>,
-    pub(crate) attachments: Attached,
+    pub(crate) attachments: AttachmentChanges,
 }
 
 /// The attachments of a document after a write.
 #[derive(Debug, Default)]
-pub(crate) struct Attached {
+pub(crate) struct AttachmentChanges {
     /// Attachments that stay as they are.
     pub(crate) kept: HashSet<String>,
     /// Attachments that this write adds or replaces.
@@ -47,19 +47,19 @@ pub(crate) struct Attached {
 /// accept the document.
 pub(crate) fn prepare(
     draft: &Draft,
-    parent: Option<&Parent>,
+    parent: Option<&StoredRevision>,
     settings: &Settings,
 ) -> Result<NewRevision, StoreError> {
     check_id(&draft.id)?;
     match (&draft.base, parent) {
-        (None, Some(Parent { text: Some(_), .. })) => return Err(conflict(&draft.id)),
+        (None, Some(StoredRevision { text: Some(_), .. })) => return Err(conflict(&draft.id)),
         (Some(base), parent) if parent.is_none_or(|parent| parent.rev != *base) => {
             return Err(conflict(&draft.id));
         }
         _ => {}
     }
     let generation = parent.map_or(0, |parent| parent.rev.generation()).saturating_add(1);
-    let mut attachments = Attached::default();
+    let mut attachments = AttachmentChanges::default();
     let mut members = String::new();
     for (key, value) in &draft.body {
         match key.as_str() {
@@ -142,10 +142,10 @@ fn to_json(value: &Value) -> Result<String, StoreError> {
 /// names of kept attachments go into `attached`.
 fn stubs(
     value: &Value,
-    parent: Option<&Parent>,
+    parent: Option<&StoredRevision>,
     generation: u64,
     settings: &Settings,
-    attached: &mut Attached,
+    attached: &mut AttachmentChanges,
 ) -> Result<Map<String, Value>, StoreError> {
     let Value::Object(drafts) = value else { return Err(invalid("_attachments is not an object")) };
     let mut stored = None;
@@ -197,8 +197,8 @@ fn new_stub(draft: &Value, bytes: &[u8], generation: u64) -> Value {
     })
 }
 
-fn stored_stubs(parent: Option<&Parent>) -> Result<Map<String, Value>, StoreError> {
-    let Some(Parent { text: Some(text), .. }) = parent else { return Ok(Map::new()) };
+fn stored_stubs(parent: Option<&StoredRevision>) -> Result<Map<String, Value>, StoreError> {
+    let Some(StoredRevision { text: Some(text), .. }) = parent else { return Ok(Map::new()) };
     let mut stored = datastore::json::parse_stored_object(text)
         .map_err(|error| StoreError::Corrupt(Cause::with_source("a stored document", error)))?;
     match stored.shift_remove("_attachments") {

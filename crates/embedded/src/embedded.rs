@@ -1,4 +1,4 @@
-//! The store itself: its parts, how they start and how they end.
+//! The store: its parts, and how they start and stop.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -44,13 +44,13 @@ impl fmt::Debug for Embedded {
 /// What the writer has done since the store was opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stats {
-    /// Commits, each synced as the durability says.
+    /// Commits, each synced as [`Settings::durability`] says.
     pub commits: u64,
     /// Documents written or deleted by these commits.
     pub writes: u64,
 }
 
-/// Everything that a store is made of.
+/// The parts that all handles of a store share.
 pub(crate) struct Inner {
     pub(crate) settings: Settings,
     pub(crate) catalogue: Arc<Catalogue>,
@@ -123,14 +123,14 @@ impl Embedded {
             closing,
         };
         for chore in chores {
-            // A housekeeper that has ended already has nothing to do.
+            // If the housekeeper has already ended, the chores run after the next start.
             let _ = inner.chores.send(chore);
         }
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// Ends the store: what was asked before is committed, feeds end, and every later call answers that
-    /// the store is unavailable. Blocks for as long as that takes.
+    /// Closes the store. Earlier writes are committed, feeds end, and every later call fails with
+    /// `Unavailable`. Blocks until all this is done.
     pub fn close(&self) {
         self.inner.close();
     }
@@ -146,7 +146,7 @@ impl Embedded {
 }
 
 impl Inner {
-    /// Whether there is any point in beginning.
+    /// Fails if the store is closed or the deadline has passed.
     pub(crate) fn begin(&self, deadline: Deadline) -> Result<(), StoreError> {
         if self.closing.load(Ordering::Relaxed) {
             return Err(closed());
@@ -168,7 +168,7 @@ impl Drop for Inner {
     }
 }
 
-/// The databases and views of a file, and what was left to be done in the background.
+/// Loads the databases and views of a file, and its unfinished chores.
 fn load(file: &StoreFile, connection: &Connection) -> Result<(Catalogue, Vec<Chore>), OpenError> {
     let refused = |source| file.refused(source);
     let catalogue = Catalogue::default();

@@ -16,7 +16,7 @@ use crate::error::{SqliteResult, closed};
 use crate::file::StoreFile;
 use crate::index::{Build, Chore, DocToIndex, fill};
 use crate::maps::{MapInput, Maps, RowsByMap};
-use crate::writer::{Company, Writer};
+use crate::writer::{Batching, Writer};
 
 /// How long a slice may take. The slice can run over by the map time of one document.
 const SLICE: Duration = Duration::from_millis(200);
@@ -53,9 +53,9 @@ impl Housekeeper {
     ) -> std::io::Result<Self> {
         let (chores, waiting) = mpsc::channel();
         let connection = file.reader().map_err(std::io::Error::other)?;
-        let keeper = Keeper { connection, maps, map_time, writer, closing };
+        let housekeeper = HousekeeperThread { connection, maps, map_time, writer, closing };
         let thread =
-            thread::Builder::new().name("housekeeper".to_owned()).spawn(move || keeper.run(&waiting))?;
+            thread::Builder::new().name("housekeeper".to_owned()).spawn(move || housekeeper.run(&waiting))?;
         Ok(Self { chores, thread: Mutex::new(Some(thread)) })
     }
 
@@ -72,7 +72,7 @@ impl Housekeeper {
     }
 }
 
-struct Keeper {
+struct HousekeeperThread {
     connection: Connection,
     maps: Arc<Maps>,
     map_time: Duration,
@@ -80,7 +80,7 @@ struct Keeper {
     closing: Arc<AtomicBool>,
 }
 
-impl Keeper {
+impl HousekeeperThread {
     /// Does a slice of each chore in turn.
     fn run(mut self, waiting: &mpsc::Receiver<Chore>) {
         let mut chores = VecDeque::new();
@@ -139,7 +139,7 @@ impl Keeper {
             None => build.built_seq,
         };
         let views = build.views.clone();
-        self.writer.run_blocking(Company::Any, move |transaction| {
+        self.writer.run_blocking(Batching::Shared, move |transaction| {
             fill(transaction, &views, &mapped, built_seq, done)
         })?;
         build.built_seq = built_seq;
@@ -208,7 +208,7 @@ impl Keeper {
 
     /// Removes some rows of a deleted database or view. Returns whether nothing is left to remove.
     fn purge(&self) -> Result<bool, StoreError> {
-        self.writer.run_blocking(Company::Any, |transaction| {
+        self.writer.run_blocking(Batching::Shared, |transaction| {
             let connection = transaction.connection;
             let what = "removing deleted rows";
             let next = connection

@@ -126,7 +126,7 @@ impl Scan {
             .during(WHAT)?;
         let (mut rows, mut bytes, mut last) = (Vec::new(), 0usize, None);
         while let Some(row) = found.next().during(WHAT)? {
-            let parts = Parts::of(row).during(WHAT)?;
+            let parts = RowColumns::of(row).during(WHAT)?;
             bytes = bytes.saturating_add(parts.key.len()).saturating_add(parts.value.len());
             bytes = bytes.saturating_add(parts.doc.as_ref().map_or(0, |(_, text)| text.len()));
             last = Some(parts.sort.clone());
@@ -209,7 +209,7 @@ fn after(value: Sql) -> Sql {
 }
 
 /// The columns of a row.
-struct Parts {
+struct RowColumns {
     sort: Sql,
     id: String,
     key: String,
@@ -217,7 +217,7 @@ struct Parts {
     doc: Option<(String, Arc<str>)>,
 }
 
-impl Parts {
+impl RowColumns {
     fn of(row: &rusqlite::Row<'_>) -> rusqlite::Result<Self> {
         let doc = match row.as_ref().column_count() {
             6 => row.get_ref(5)?.as_str_or_null()?.map(Arc::from),

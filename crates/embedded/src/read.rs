@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use datastore::{Cause, Deadline, DocId, Document, Rev, StoreError};
 use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::draft::Parent;
+use crate::draft::StoredRevision;
 use crate::error::SqliteResult;
 use crate::file::StoreFile;
 use crate::write::{deleted, missing};
@@ -16,7 +16,7 @@ use crate::write::{deleted, missing};
 const KEPT_CONNECTIONS: usize = 16;
 
 /// How many steps SQLite takes between two checks of the deadline.
-const STEPS_PER_LOOK: i32 = 4_000;
+const STEPS_PER_DEADLINE_CHECK: i32 = 4_000;
 
 /// A pool of connections for reads by id.
 pub(crate) struct Readers {
@@ -70,7 +70,7 @@ impl Scanner {
         let closing = Arc::clone(&self.closing);
         connection
             .progress_handler(
-                STEPS_PER_LOOK,
+                STEPS_PER_DEADLINE_CHECK,
                 Some(move || deadline.is_over() || closing.load(Ordering::Relaxed)),
             )
             .during("setting a deadline")?;
@@ -79,7 +79,11 @@ impl Scanner {
 }
 
 /// The newest revision of a document, which may be a tombstone. `None` if the id was never used.
-pub(crate) fn newest(connection: &Connection, db: i64, id: &DocId) -> Result<Option<Parent>, StoreError> {
+pub(crate) fn newest(
+    connection: &Connection,
+    db: i64,
+    id: &DocId,
+) -> Result<Option<StoredRevision>, StoreError> {
     let found = connection
         .prepare_cached("SELECT rev, text FROM doc WHERE db = ?1 AND id = ?2")
         .and_then(|mut s| {
@@ -90,7 +94,7 @@ pub(crate) fn newest(connection: &Connection, db: i64, id: &DocId) -> Result<Opt
             .optional()
         })
         .during("reading a document")?;
-    found.map(|(rev, text)| Ok(Parent { rev: stored_rev(&rev)?, text })).transpose()
+    found.map(|(rev, text)| Ok(StoredRevision { rev: stored_rev(&rev)?, text })).transpose()
 }
 
 /// The newest revision of a document.
@@ -100,8 +104,8 @@ pub(crate) fn newest(connection: &Connection, db: i64, id: &DocId) -> Result<Opt
 pub(crate) fn document(connection: &Connection, db: i64, id: &DocId) -> Result<Document, StoreError> {
     match newest(connection, db, id)? {
         None => Err(missing(id)),
-        Some(Parent { text: None, .. }) => Err(deleted(id)),
-        Some(Parent { rev, text: Some(text) }) => Ok(Document::new(id.clone(), rev, text)),
+        Some(StoredRevision { text: None, .. }) => Err(deleted(id)),
+        Some(StoredRevision { rev, text: Some(text) }) => Ok(Document::new(id.clone(), rev, text)),
     }
 }
 

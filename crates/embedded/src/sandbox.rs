@@ -38,11 +38,11 @@ pub(crate) type Emitted = (String, String);
 struct Output {
     rows: Vec<Emitted>,
     bytes: usize,
-    flooded: bool,
+    too_large: bool,
 }
 
 /// The state of the interrupt handler, which QuickJS calls regularly while it runs.
-struct Watch {
+struct InterruptState {
     stop_at: Cell<Instant>,
     stopped: Cell<bool>,
     closing: Arc<AtomicBool>,
@@ -54,7 +54,7 @@ pub(crate) struct Sandbox {
     map: Option<Persistent<Function<'static>>>,
     context: Context,
     output: Rc<RefCell<Output>>,
-    watch: Rc<Watch>,
+    watch: Rc<InterruptState>,
     limits: Limits,
 }
 
@@ -75,7 +75,7 @@ impl Sandbox {
         let runtime = Runtime::new().map_err(broken)?;
         runtime.set_memory_limit(limits.memory_bytes);
         runtime.set_max_stack_size(limits.stack_bytes);
-        let watch = Rc::new(Watch {
+        let watch = Rc::new(InterruptState {
             stop_at: Cell::new(deadline),
             stopped: Cell::new(false),
             closing: Arc::clone(&limits.closing),
@@ -141,7 +141,7 @@ impl Sandbox {
             }
             return Err(MapFailure::Limit(format!("it ran longer than {:?}", self.limits.time)));
         }
-        if self.output.borrow().flooded {
+        if self.output.borrow().too_large {
             return Err(MapFailure::Limit(format!(
                 "it emitted more than {} bytes for one document",
                 self.limits.memory_bytes
@@ -184,7 +184,7 @@ fn emit<'js>(
     let mut output = output.borrow_mut();
     output.bytes = output.bytes.saturating_add(row.0.len()).saturating_add(row.1.len()).saturating_add(64);
     if output.bytes > most {
-        output.flooded = true;
+        output.too_large = true;
         output.rows = Vec::new();
         return Err(Exception::throw_range(ctx, "the map emitted too much"));
     }

@@ -18,7 +18,7 @@ use crate::maps::{MapInput, RowsByMap};
 use crate::read;
 use crate::settings::Settings;
 use crate::write::{self, SaveOutcome, Write};
-use crate::writer::Company;
+use crate::writer::Batching;
 
 /// How many documents of a bulk write are computed and committed together.
 const BULK: usize = 250;
@@ -45,7 +45,7 @@ impl Inner {
         let write = Write { rows: by_view(db, rows.pop().unwrap_or_default()), doc };
         let db = Arc::clone(db);
         self.writer
-            .run(deadline, Company::Any, move |transaction| {
+            .run(deadline, Batching::Shared, move |transaction| {
                 if write::is_current(transaction, &db)? {
                     write::save(transaction, &db, &write)
                 } else {
@@ -65,7 +65,7 @@ impl Inner {
         let views = self.maps.check(design::views(&draft.body)?, deadline).await?;
         let (db, chores) = (Arc::clone(db), self.chores.clone());
         self.writer
-            .run(deadline, Company::Alone, move |transaction| {
+            .run(deadline, Batching::Alone, move |transaction| {
                 if write::is_current(transaction, &db)? {
                     index::save_design(transaction, &db, doc, &views, &chores)
                 } else {
@@ -138,7 +138,7 @@ impl Inner {
             .collect();
         let saved: Vec<Result<SaveOutcome>> =
             self.writer
-                .run(deadline, Company::Any, move |transaction| {
+                .run(deadline, Batching::Shared, move |transaction| {
                     let current = write::is_current(transaction, &db)?;
                     Ok(writes
                         .iter()

@@ -1,5 +1,5 @@
-//! The boundary's traits, on the store's parts. What is said here is the way of each call: what is
-//! looked up where, and what happens when it has changed meanwhile.
+//! Implements the store traits for [`Embedded`]. Each call looks up its database and view in the catalogue,
+//! and hands the work to the readers, the map threads or the writer.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -20,9 +20,9 @@ use crate::index::Chore;
 use crate::query::{Page, Scan};
 use crate::read;
 use crate::write;
-use crate::writer::{Company, Transaction};
+use crate::writer::{Batching, Transaction};
 
-/// Up to so many documents are read on the caller's thread.
+/// The most documents that one call reads on the caller's thread.
 const INLINE_DOCS: usize = 16;
 
 impl Store for Embedded {
@@ -97,12 +97,13 @@ impl Store for Embedded {
                 let (db, view) = self.inner.view(db, &query.source, deadline).await?;
                 let scan = Scan::new(db, view.clone(), &query, page)?;
                 match self.inner.page(scan, deadline).await {
-                    // Replaced while it was read, and nothing is told of it yet: ask the new one.
+                    // The view was replaced before a row was returned. Query the new one.
                     Err(_) if view.is_some_and(|view| *view.phase.borrow() == Phase::Gone) => {}
                     first => break first?,
                 }
             };
-            let rows = Rows { inner: Arc::clone(&self.inner), rows: first.rows.into(), rest: first.rest };
+            let rows =
+                PagedRows { inner: Arc::clone(&self.inner), rows: first.rows.into(), rest: first.rest };
             let stream: RowStream = Box::pin(stream::unfold(rows, async |mut rows| {
                 let next = rows.next().await?;
                 Some((next, rows))
@@ -112,14 +113,14 @@ impl Store for Embedded {
     }
 }
 
-/// Rows on their way, a page at a time.
-struct Rows {
+/// A stream of rows that reads one page at a time.
+struct PagedRows {
     inner: Arc<Inner>,
     rows: VecDeque<ViewRow>,
     rest: Option<Scan>,
 }
 
-impl Rows {
+impl PagedRows {
     async fn next(&mut self) -> Option<Result<ViewRow>> {
         loop {
             if let Some(row) = self.rows.pop_front() {
@@ -140,7 +141,7 @@ fn documents(connection: &rusqlite::Connection, db: i64, ids: &[DocId]) -> Vec<R
 }
 
 impl Inner {
-    /// The view, once it is whole; none for all documents.
+    /// Waits until the view is complete, and returns it. `None` means all documents.
     async fn view(
         &self,
         name: &DbName,
@@ -170,7 +171,7 @@ impl Inner {
                 Err(_) => return Err(deadline_exceeded()),
                 Ok(Err(error)) => return Err(error),
                 Ok(Ok(Phase::Ready)) => return Ok((db, Some(found))),
-                // Replaced while we waited: ask for the new one.
+                // The view was replaced during the wait. Look up the new one.
                 Ok(Ok(Phase::Gone | Phase::Building)) => {}
             }
         }
@@ -183,9 +184,9 @@ impl Inner {
     async fn delete(&self, name: &DbName, id: &DocId, base: &Rev, deadline: Deadline) -> Result<Rev> {
         let (name, id, base) = (name.clone(), id.clone(), base.clone());
         let chores = self.chores.clone();
-        let company = if id.design_name().is_some() { Company::Alone } else { Company::Any };
+        let batching = if id.design_name().is_some() { Batching::Alone } else { Batching::Shared };
         self.writer
-            .run(deadline, company, move |transaction| {
+            .run(deadline, batching, move |transaction| {
                 let db = transaction.catalogue.load(&name)?;
                 match id.design_name() {
                     None => write::delete(transaction, &db, &id, &base),
@@ -237,7 +238,7 @@ impl Databases for Embedded {
             }
             let name = db.clone();
             let create = move |transaction: &mut Transaction<'_>| write::create_db(transaction, &name);
-            self.inner.writer.run(deadline, Company::Alone, create).await
+            self.inner.writer.run(deadline, Batching::Alone, create).await
         })
     }
 
@@ -254,11 +255,11 @@ impl Databases for Embedded {
             let (name, chores) = (db.clone(), self.inner.chores.clone());
             let delete = move |transaction: &mut Transaction<'_>| {
                 write::delete_db(transaction, &name, move || {
-                    // A housekeeper that has ended leaves it for the next start.
+                    // If the housekeeper has ended, it removes the rows after the next start.
                     let _ = chores.send(Chore::Purge);
                 })
             };
-            self.inner.writer.run(deadline, Company::Alone, delete).await
+            self.inner.writer.run(deadline, Batching::Alone, delete).await
         })
     }
 

@@ -17,7 +17,7 @@ const QUEUE_PER_THREAD: usize = 64;
 /// A pool of threads that each own an `S`.
 pub(crate) struct Workers<S> {
     jobs: mpsc::UnboundedSender<Job<S>>,
-    places: Semaphore,
+    permits: Semaphore,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -36,7 +36,7 @@ impl<S: 'static> Workers<S> {
                 thread::Builder::new().name(format!("{name}-{n}")).spawn(move || work(&waiting, state()))
             })
             .collect::<std::io::Result<_>>()?;
-        Ok(Self { jobs, places: Semaphore::new(count.max(1) * QUEUE_PER_THREAD), threads })
+        Ok(Self { jobs, permits: Semaphore::new(count.max(1) * QUEUE_PER_THREAD), threads })
     }
 
     /// Runs `work` on one of the threads, and waits for it until the deadline.
@@ -47,7 +47,7 @@ impl<S: 'static> Workers<S> {
     ) -> Result<R, StoreError> {
         in_time(deadline)?;
         let answer = async {
-            let _place = self.places.acquire().await.map_err(|_| closed())?;
+            let _permit = self.permits.acquire().await.map_err(|_| closed())?;
             self.submit(deadline, work)?.await.map_err(|_| closed())?
         };
         tokio::time::timeout_at(deadline.instant().into(), answer).await.map_err(|_| deadline_exceeded())?

@@ -7,7 +7,7 @@ use rusqlite::{OptionalExtension, named_params, params};
 
 use crate::catalogue::{Db, Phase, database_missing};
 use crate::collate;
-use crate::draft::{self, Attached, NewRevision, conflict};
+use crate::draft::{self, AttachmentChanges, NewRevision, conflict};
 use crate::error::SqliteResult;
 use crate::maps::EmittedRow;
 use crate::writer::Transaction;
@@ -108,7 +108,7 @@ pub(crate) fn delete(
             .prepare_cached("UPDATE doc SET seq = ?2, rev = ?3, text = NULL WHERE doc = ?1")
             .and_then(|mut s| s.execute(params![current.doc, seq, rev.as_str()]))
             .during("deleting a document")?;
-        attach(transaction, current.doc, true, &Attached::default())?;
+        attach(transaction, current.doc, true, &AttachmentChanges::default())?;
         for view in &db.views {
             put_rows(transaction, view.id, id.as_str(), &[], true)?;
         }
@@ -181,7 +181,7 @@ fn attach(
     transaction: &Transaction<'_>,
     doc: i64,
     was_live: bool,
-    attached: &Attached,
+    attached: &AttachmentChanges,
 ) -> Result<(), StoreError> {
     let connection = transaction.connection;
     if was_live {

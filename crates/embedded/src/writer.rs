@@ -18,18 +18,18 @@ type AfterCommit = Box<dyn FnOnce() + Send>;
 
 /// Whether a job may share its transaction with others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Company {
+pub(crate) enum Batching {
     /// The job may share a transaction.
-    Any,
+    Shared,
     /// The job needs its own transaction, because it changes the catalogue. The catalogue must not change
     /// under the other jobs of a transaction.
     Alone,
 }
 
 struct Job {
-    company: Company,
+    batching: Batching,
     run: Box<dyn FnOnce(&mut Transaction<'_>) -> AfterCommit + Send>,
-    place: Option<OwnedSemaphorePermit>,
+    permit: Option<OwnedSemaphorePermit>,
 }
 
 enum Message {
@@ -47,7 +47,7 @@ pub(crate) struct Counters {
 /// A handle to the writer thread.
 pub(crate) struct Writer {
     jobs: mpsc::UnboundedSender<Message>,
-    places: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -105,7 +105,7 @@ impl Writer {
         let mut thread =
             WriterThread { connection, catalogue, counters, waiting, max_jobs: max_commit_writes.max(1) };
         let thread = thread::Builder::new().name("writer".to_owned()).spawn(move || thread.run())?;
-        Ok(Self { jobs, places: Arc::new(Semaphore::new(queue.max(1))), thread: Mutex::new(Some(thread)) })
+        Ok(Self { jobs, permits: Arc::new(Semaphore::new(queue.max(1))), thread: Mutex::new(Some(thread)) })
     }
 
     /// Runs `work` on the writer thread, and returns after the commit. If the deadline passes while the job
@@ -114,13 +114,13 @@ impl Writer {
     pub(crate) async fn run<R: Send + 'static>(
         &self,
         deadline: Deadline,
-        company: Company,
+        batching: Batching,
         work: impl FnOnce(&mut Transaction<'_>) -> Result<R, StoreError> + Send + 'static,
     ) -> Result<R, StoreError> {
         in_time(deadline)?;
         let answer = async {
-            let place = Arc::clone(&self.places).acquire_owned().await.map_err(|_| closed())?;
-            self.submit(Some(place), company, move |transaction| {
+            let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(|_| closed())?;
+            self.submit(Some(permit), batching, move |transaction| {
                 in_time(deadline).and_then(|()| work(transaction))
             })?
             .await
@@ -132,16 +132,16 @@ impl Writer {
     /// Like [`Writer::run`], but blocks the calling thread and has no deadline.
     pub(crate) fn run_blocking<R: Send + 'static>(
         &self,
-        company: Company,
+        batching: Batching,
         work: impl FnOnce(&mut Transaction<'_>) -> Result<R, StoreError> + Send + 'static,
     ) -> Result<R, StoreError> {
-        self.submit(None, company, work)?.blocking_recv().map_err(|_| closed())?
+        self.submit(None, batching, work)?.blocking_recv().map_err(|_| closed())?
     }
 
     fn submit<R: Send + 'static>(
         &self,
-        place: Option<OwnedSemaphorePermit>,
-        company: Company,
+        permit: Option<OwnedSemaphorePermit>,
+        batching: Batching,
         work: impl FnOnce(&mut Transaction<'_>) -> Result<R, StoreError> + Send + 'static,
     ) -> Result<oneshot::Receiver<Result<R, StoreError>>, StoreError> {
         let (reply, answer) = oneshot::channel();
@@ -155,7 +155,7 @@ impl Writer {
                 let _ = reply.send(outcome);
             })
         });
-        self.jobs.send(Message::Do(Job { company, run, place })).map_err(|_| closed())?;
+        self.jobs.send(Message::Do(Job { batching, run, permit })).map_err(|_| closed())?;
         Ok(answer)
     }
 
@@ -182,11 +182,11 @@ impl WriterThread {
         while let Some(first) = held.take().or_else(|| self.waiting.blocking_recv()) {
             let Message::Do(first) = first else { break };
             let mut batch = Vec::new();
-            let alone = first.company == Company::Alone;
+            let alone = first.batching == Batching::Alone;
             batch.push(first);
             while !alone && batch.len() < self.max_jobs {
                 match self.waiting.try_recv() {
-                    Ok(Message::Do(job)) if job.company == Company::Any => batch.push(job),
+                    Ok(Message::Do(job)) if job.batching == Batching::Shared => batch.push(job),
                     Ok(other) => {
                         held = Some(other);
                         break;
@@ -218,10 +218,10 @@ impl WriterThread {
             publish: Vec::new(),
         };
         let mut answers = Vec::with_capacity(jobs.len());
-        let mut places = Vec::with_capacity(jobs.len());
+        let mut permits = Vec::with_capacity(jobs.len());
         for job in jobs {
             answers.push((job.run)(&mut transaction));
-            places.push(job.place);
+            permits.push(job.permit);
             if connection.is_autocommit() {
                 return Err(StoreError::Unavailable(Cause::new("SQLite has rolled the transaction back")));
             }

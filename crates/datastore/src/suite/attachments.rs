@@ -19,7 +19,7 @@ async fn attachment(subject: &Subject, id: &str, name: &str) -> Result<Vec<u8>> 
     Ok(bytes.to_vec())
 }
 
-/// The bytes come back, the document says what there is; any bytes, any name.
+/// Attachments can have any bytes and any name. The document lists them as stubs.
 pub async fn inline_attachments_are_stored_and_listed_as_stubs(subject: Subject) {
     // All 256 bytes, in base64.
     let every = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8gISIjJCUmJygpKissLS4vMDEyMzQ1Njc4OTo7PD0+P0BBQkNERUZH\
@@ -47,7 +47,7 @@ pub async fn inline_attachments_are_stored_and_listed_as_stubs(subject: Subject)
     assert_eq!(content["_attachments"].as_object().unwrap().len(), 3);
 }
 
-/// Who read a document and writes it back loses nothing.
+/// A client that writes a document back with its stubs keeps the attachments.
 pub async fn stubs_keep_attachments_on_an_update(subject: Subject) {
     let rev = subject.create("a", json!({"_attachments": {"x": inline("text/plain", HELLO)}})).await;
     let mut body = content(&subject.fetch("a").await.unwrap());
@@ -61,8 +61,8 @@ pub async fn stubs_keep_attachments_on_an_update(subject: Subject) {
     assert_eq!(content["_attachments"]["y"]["revpos"], json!(2));
 }
 
-/// What is not named is let go.
-pub async fn attachments_not_named_any_more_are_gone(subject: Subject) {
+/// An attachment is removed if the update has no stub of it.
+pub async fn an_update_removes_attachments_without_a_stub(subject: Subject) {
     let both = json!({"x": inline("text/plain", HELLO), "y": inline("text/plain", WORLD)});
     let rev = subject.create("a", json!({ "_attachments": both })).await;
     let rev = subject.update("a", &rev, json!({"_attachments": {"y": {"stub": true}}})).await;
@@ -74,7 +74,7 @@ pub async fn attachments_not_named_any_more_are_gone(subject: Subject) {
     assert_eq!(content(&subject.fetch("a").await.unwrap()), json!({"name": "A"}));
 }
 
-/// New bytes under an old name.
+/// An update can replace the bytes and the type of an attachment.
 pub async fn attachments_are_replaced(subject: Subject) {
     let rev = subject.create("a", json!({"_attachments": {"x": inline("text/plain", HELLO)}})).await;
     subject.update("a", &rev, json!({"_attachments": {"x": inline("text/html", WORLD)}})).await;
@@ -84,8 +84,8 @@ pub async fn attachments_are_replaced(subject: Subject) {
     assert_eq!((&stub["content_type"], &stub["revpos"]), (&json!("text/html"), &json!(2)));
 }
 
-/// No document, no such name, or no document any more.
-pub async fn missing_attachments_say_so(subject: Subject) {
+/// The document, the attachment or the database is missing, or the document was deleted.
+pub async fn fetching_a_missing_attachment_fails(subject: Subject) {
     let rev = subject.create("a", json!({"_attachments": {"x": inline("text/plain", HELLO)}})).await;
     for (id, name) in [("a", "y"), ("b", "x")] {
         let error = attachment(&subject, id, name).await.unwrap_err();
@@ -95,13 +95,13 @@ pub async fn missing_attachments_say_so(subject: Subject) {
     assert!(attachment(&subject, "a", "x").await.unwrap_err().is_not_found());
     subject.create("a", json!({})).await;
     assert!(attachment(&subject, "a", "x").await.unwrap_err().is_not_found());
-    let lost = subject.in_db(subject.other_db("nowhere"));
-    let error = attachment(&lost, "a", "x").await.unwrap_err();
+    let missing = subject.in_db(subject.other_db("nowhere"));
+    let error = attachment(&missing, "a", "x").await.unwrap_err();
     assert!(matches!(error, StoreError::DatabaseMissing(_)), "{error:?}");
 }
 
-/// A document never lists what is not there.
-pub async fn a_stub_of_nothing_is_refused(subject: Subject) {
+/// A draft cannot list an attachment that the document does not have.
+pub async fn a_stub_without_an_attachment_is_refused(subject: Subject) {
     let rev = subject.create("a", json!({"n": 1})).await;
     let error = subject.try_save("a", Some(&rev), json!({"_attachments": {"x": {"stub": true}}})).await;
     assert!(matches!(error, Err(StoreError::Invalid(_))), "{error:?}");

@@ -1,5 +1,5 @@
-//! The feed of changes. In which order the changes of different documents come is not asked: a sharded
-//! store promises none.
+//! The changes feed. The order of changes to different documents is not tested, because a sharded store
+//! promises none.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -13,12 +13,12 @@ use super::Subject;
 use super::subject::{content, soon};
 use crate::{Change, ChangesQuery, Feed, Result, Since, StoreError};
 
-/// How long a feed may take to tell what has happened.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a feed may take to return a change.
+const FEED_TIMEOUT: Duration = Duration::from_secs(30);
 
 async fn try_changes(subject: &Subject, query: ChangesQuery) -> Result<Vec<Change>> {
     let feed = subject.store.changes(&subject.db, query);
-    timeout(PATIENCE, feed.try_collect()).await.expect("the feed ends in time")
+    timeout(FEED_TIMEOUT, feed.try_collect()).await.expect("the feed ends in time")
 }
 
 async fn changes(subject: &Subject, query: ChangesQuery) -> Vec<Change> {
@@ -35,8 +35,8 @@ fn ids(changes: &[Change]) -> Vec<&str> {
     ids
 }
 
-/// Each stands once, with its newest revision, deleted or not.
-pub async fn every_document_changes_once(subject: Subject) {
+/// Each document has one change with its newest revision, also if it is deleted.
+pub async fn a_feed_lists_every_document_once(subject: Subject) {
     assert!(changes(&subject, ChangesQuery::default()).await.is_empty());
     let rev_a = subject.create("a", json!({})).await;
     let rev_b = subject.create("b", json!({})).await;
@@ -52,8 +52,8 @@ pub async fn every_document_changes_once(subject: Subject) {
     assert_eq!(told, wanted.map(|(id, rev, deleted)| (id.to_owned(), rev, deleted)));
 }
 
-/// From the last sequence on nothing is lost and nothing told again.
-pub async fn a_feed_resumes_where_it_was(subject: Subject) {
+/// A feed from the last sequence returns every later change and no earlier one.
+pub async fn a_feed_resumes_after_a_sequence(subject: Subject) {
     for n in 0..20 {
         subject.create(&format!("a{n:02}"), json!({})).await;
     }
@@ -69,8 +69,8 @@ pub async fn a_feed_resumes_where_it_was(subject: Subject) {
     assert!(changes(&subject, since(next.last().unwrap())).await.is_empty());
 }
 
-/// And the rest comes when asked for.
-pub async fn a_limit_cuts_the_feed(subject: Subject) {
+/// The next feed returns the rest. A limit ends a continuous feed too.
+pub async fn a_limit_ends_the_feed(subject: Subject) {
     let wanted: BTreeSet<String> = (0..25).map(|n| format!("d{n:02}")).collect();
     for id in &wanted {
         subject.create(id, json!({})).await;
@@ -90,8 +90,8 @@ pub async fn a_limit_cuts_the_feed(subject: Subject) {
     assert_eq!(changes(&subject, query).await.len(), 5);
 }
 
-/// The newest content of each that is still there.
-pub async fn changes_carry_documents_where_asked(subject: Subject) {
+/// The document has its newest content.
+pub async fn include_docs_adds_documents_to_changes(subject: Subject) {
     let rev = subject.create("a", json!({"n": 1})).await;
     let rev = subject.update("a", &rev, json!({"n": 2})).await;
     let seen = changes(&subject, ChangesQuery { include_docs: true, ..ChangesQuery::default() }).await;
@@ -99,22 +99,22 @@ pub async fn changes_carry_documents_where_asked(subject: Subject) {
     assert_eq!((seen.len(), doc.rev(), content(doc)), (1, &rev, json!({"n": 2})));
 }
 
-/// A normal feed from now on has nothing to say.
-pub async fn now_is_after_everything(subject: Subject) {
+/// A normal feed from now is empty.
+pub async fn a_feed_from_now_skips_earlier_changes(subject: Subject) {
     subject.create("a", json!({})).await;
     let query = ChangesQuery { since: Since::Now, ..ChangesQuery::default() };
     assert!(changes(&subject, query).await.is_empty());
 }
 
-/// It waits only for the first.
-pub async fn a_longpoll_answers_at_once_where_there_is_something(subject: Subject) {
+/// A longpoll waits only if there are no changes yet.
+pub async fn a_longpoll_with_changes_answers_at_once(subject: Subject) {
     subject.create("a", json!({})).await;
     subject.create("b", json!({})).await;
     let seen = changes(&subject, ChangesQuery { feed: Feed::Longpoll, ..ChangesQuery::default() }).await;
     assert_eq!(ids(&seen), ["a", "b"]);
 }
 
-/// Whether the write comes before or after it began to wait.
+/// The write may come before or after the feed starts to wait.
 pub async fn a_longpoll_wakes_on_a_write(subject: Subject) {
     subject.create("a", json!({})).await;
     let last = changes(&subject, ChangesQuery::default()).await.pop().unwrap();
@@ -129,7 +129,7 @@ pub async fn a_longpoll_wakes_on_a_write(subject: Subject) {
     assert_eq!((ids(&seen), &seen[0].rev), (vec!["b"], &rev));
 }
 
-/// Every write after the feed began is told, creations, updates and deletes.
+/// The feed returns every create, update and delete after its start.
 pub async fn a_continuous_feed_sees_live_writes(subject: Subject) {
     subject.create("before", json!({})).await;
     let (told, mut heard) = mpsc::unbounded_channel();
@@ -148,7 +148,7 @@ pub async fn a_continuous_feed_sees_live_writes(subject: Subject) {
             }
         }
     });
-    // When «now» is, only the feed knows: write until it has told of something.
+    // Only the feed knows when it starts, so write until it returns a change.
     let mut beats = 0;
     let first = loop {
         subject.create(&format!("beat{beats:04}"), json!({})).await;
@@ -156,13 +156,13 @@ pub async fn a_continuous_feed_sees_live_writes(subject: Subject) {
         if let Ok(change) = timeout(Duration::from_millis(100), heard.recv()).await {
             break change.expect("the feed goes on");
         }
-        assert!(beats < 300, "the feed tells nothing");
+        assert!(beats < 300, "the feed returns nothing");
     };
     assert!(first.id.as_str().starts_with("beat"), "{first:?}");
 
     let created = subject.create("one", json!({})).await;
     let mut next = async |id: &str| loop {
-        let change = timeout(PATIENCE, heard.recv()).await.expect("a change in time").expect("no end");
+        let change = timeout(FEED_TIMEOUT, heard.recv()).await.expect("a change in time").expect("no end");
         if !change.id.as_str().starts_with("beat") {
             assert_eq!(change.id.as_str(), id);
             return change;
@@ -182,24 +182,25 @@ pub async fn a_continuous_feed_sees_live_writes(subject: Subject) {
     }
     let mut seen = BTreeMap::new();
     while seen.len() < wanted.len() {
-        let change = timeout(PATIENCE, heard.recv()).await.expect("a change in time").expect("no end");
+        let change = timeout(FEED_TIMEOUT, heard.recv()).await.expect("a change in time").expect("no end");
         assert!(seen.insert(change.id.as_str().to_owned(), change.rev).is_none(), "told twice");
     }
     assert_eq!(seen, wanted);
     reader.abort();
 }
 
-/// Waiting feeds too: trying again cannot help.
-pub async fn a_feed_of_a_missing_database_says_so(subject: Subject) {
-    let lost = subject.in_db(subject.other_db("nowhere"));
+/// Waiting feeds fail too, because a retry cannot help.
+pub async fn a_feed_of_a_missing_database_fails(subject: Subject) {
+    let missing = subject.in_db(subject.other_db("nowhere"));
     for feed in [Feed::Normal, Feed::Longpoll, Feed::Continuous] {
-        let error = try_changes(&lost, ChangesQuery { feed, ..ChangesQuery::default() }).await.unwrap_err();
+        let error =
+            try_changes(&missing, ChangesQuery { feed, ..ChangesQuery::default() }).await.unwrap_err();
         assert!(matches!(error, StoreError::DatabaseMissing(_)), "{error:?}");
     }
 }
 
-/// A feed does not wait for a database that has gone.
-pub async fn a_feed_ends_with_its_database(subject: Subject) {
+/// A feed does not wait for a deleted database.
+pub async fn deleting_a_database_ends_its_feeds(subject: Subject) {
     subject.create("a", json!({})).await;
     let query = ChangesQuery {
         feed: Feed::Continuous,
@@ -207,9 +208,9 @@ pub async fn a_feed_ends_with_its_database(subject: Subject) {
         ..ChangesQuery::default()
     };
     let mut feed = subject.store.changes(&subject.db, query);
-    let first = timeout(PATIENCE, feed.next()).await.expect("a change in time").unwrap().unwrap();
+    let first = timeout(FEED_TIMEOUT, feed.next()).await.expect("a change in time").unwrap().unwrap();
     assert_eq!(first.id.as_str(), "a");
     subject.store.delete_db(&subject.db, soon()).await.unwrap();
-    let rest: Vec<Result<Change>> = timeout(PATIENCE, feed.collect()).await.expect("the feed ends");
+    let rest: Vec<Result<Change>> = timeout(FEED_TIMEOUT, feed.collect()).await.expect("the feed ends");
     assert!(matches!(rest.as_slice(), [Err(StoreError::DatabaseMissing(_))]), "{rest:?}");
 }

@@ -1,4 +1,4 @@
-//! What a document says comes back as it was said.
+//! A document's content comes back unchanged.
 
 use serde_json::{Value, json};
 
@@ -6,7 +6,7 @@ use super::Subject;
 use super::subject::{content, parsed};
 use crate::{StoreError, ViewQuery};
 
-/// The members of objects stand in the order in which they were written.
+/// Objects keep the order of their members.
 pub async fn members_keep_their_order(subject: Subject) {
     subject.create("a", json!({"z": 1, "b": {"y": 1, "a": [{"q": 1, "c": 2}]}, "a": 2, "0": 3})).await;
     let doc = subject.fetch("a").await.unwrap();
@@ -17,7 +17,7 @@ pub async fn members_keep_their_order(subject: Subject) {
     assert_eq!(content(&doc)["b"].to_string(), r#"{"y":1,"a":[{"q":1,"c":2}]}"#);
 }
 
-/// Integers of any size are exact, fractions and exponents mean what they meant.
+/// Integers of any size stay exact. Fractions and exponents keep their value.
 pub async fn numbers_survive_by_value(subject: Subject) {
     let integers = ["0", "-1", "9007199254740993", "18446744073709551616", "-123456789012345678901234567890"];
     let floats = ["1.0", "1e3", "1.5", "-2.5e-7", "1E+20", "0.1", "1.7976931348623157e308"];
@@ -33,7 +33,7 @@ pub async fn numbers_survive_by_value(subject: Subject) {
     }
 }
 
-/// Text is text, whatever it is written in.
+/// Text in any script comes back unchanged.
 pub async fn unicode_survives(subject: Subject) {
     let body = json!({
         "grüße": "日本語 עברית",
@@ -44,7 +44,7 @@ pub async fn unicode_survives(subject: Subject) {
     assert_eq!(content(&subject.fetch("a").await.unwrap()), body);
 }
 
-/// Keys that mean something to some library mean nothing here.
+/// Keys that some libraries treat specially are ordinary keys.
 pub async fn odd_keys_survive(subject: Subject) {
     let body = parsed(
         r#"{"":{"":[]},"$serde_json::private::Number":"1","x":{"$serde_json::private::Number":"2"},
@@ -57,8 +57,8 @@ pub async fn odd_keys_survive(subject: Subject) {
     assert_eq!(subject.keys(ViewQuery::of("d", "v")).await, [json!(9)]);
 }
 
-/// An id is any text; nothing in it is a path, a query or an escape.
-pub async fn ids_with_odd_characters_are_ids(subject: Subject) {
+/// No part of an id is taken for a path, a query or an escape.
+pub async fn ids_may_have_odd_characters(subject: Subject) {
     let long = "x".repeat(1024);
     let ids = [
         "a b", "a?b=c", "100%", "%41", "%2F", "a#b", "a+b", "a/b", "/", "a//b", "a/../b", "...", "日本", "é",
@@ -84,7 +84,7 @@ pub async fn ids_with_odd_characters_are_ids(subject: Subject) {
     assert!(subject.ids(ViewQuery::all_docs()).await.is_empty());
 }
 
-/// Four megabytes are large for a document, but fine.
+/// A store accepts a document of four megabytes.
 pub async fn big_documents_survive(subject: Subject) {
     subject.design("d", &[("v", "function (doc) { emit(doc.items.length, null); }")]).await;
     let items: Vec<Value> = (0..4_000).map(|n| json!(format!("{n:05}{}", "ü".repeat(500)))).collect();
@@ -94,7 +94,7 @@ pub async fn big_documents_survive(subject: Subject) {
     assert_eq!(subject.keys(ViewQuery::of("d", "v")).await, [json!(4_000)]);
 }
 
-/// CouchDB's own default: eight million bytes.
+/// CouchDB's default limit is eight million bytes.
 pub async fn too_big_documents_are_refused(subject: Subject) {
     let error = subject.try_save("a", None, json!({"text": "x".repeat(9_000_000)})).await.unwrap_err();
     assert!(matches!(error, StoreError::TooLarge(_)), "{error:?}");

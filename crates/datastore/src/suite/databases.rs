@@ -1,4 +1,4 @@
-//! Databases: made on purpose, never by the way.
+//! Creating, listing and deleting databases.
 
 use serde_json::json;
 
@@ -6,8 +6,8 @@ use super::Subject;
 use super::subject::{content, doc_id, draft, soon};
 use crate::{Created, Rev, StoreError, ViewQuery};
 
-/// Creating it again is no error and changes nothing.
-pub async fn a_database_is_created_once(subject: Subject) {
+/// The second call is not an error.
+pub async fn creating_a_database_twice_succeeds(subject: Subject) {
     let db = subject.other_db("new");
     assert!(!subject.store.db_exists(&db, soon()).await.unwrap());
     assert_eq!(subject.store.create_db(&db, soon()).await.unwrap(), Created::Now);
@@ -19,7 +19,7 @@ pub async fn a_database_is_created_once(subject: Subject) {
 }
 
 /// A slash is part of the name: `x/ab/cd` and `x/abcd` are two databases.
-pub async fn database_names_with_slashes_are_names(subject: Subject) {
+pub async fn database_names_may_have_slashes(subject: Subject) {
     let names = ["ab/cd", "abcd", "a/bcd", "a+b_c$d(e)-f"].map(|suffix| subject.other_db(suffix));
     for (n, db) in names.iter().enumerate() {
         assert_eq!(subject.store.create_db(db, soon()).await.unwrap(), Created::Now, "{db}");
@@ -32,7 +32,7 @@ pub async fn database_names_with_slashes_are_names(subject: Subject) {
     }
 }
 
-/// As they were named.
+/// The list has the names with plain slashes.
 pub async fn databases_are_listed_and_sorted(subject: Subject) {
     let mut names = ["b/x", "a", "b"].map(|suffix| subject.other_db(suffix)).to_vec();
     for db in &names {
@@ -47,8 +47,8 @@ pub async fn databases_are_listed_and_sorted(subject: Subject) {
     assert_eq!(ours, names);
 }
 
-/// A new one of that name is empty.
-pub async fn a_deleted_database_is_gone_with_all_that_is_in_it(subject: Subject) {
+/// A new database with the same name is empty.
+pub async fn deleting_a_database_deletes_its_documents(subject: Subject) {
     let (store, db) = (&subject.store, &subject.db);
     subject.design("d", &[("v", "function (doc) { emit(doc._id, null); }")]).await;
     subject.create("a", json!({"_attachments": {"x": {"data": "aGVsbG8="}}})).await;
@@ -68,8 +68,8 @@ pub async fn a_deleted_database_is_gone_with_all_that_is_in_it(subject: Subject)
     assert_eq!(subject.create("a", json!({})).await.generation(), 1);
 }
 
-/// Whatever is done to a database that is not there, it still is not there.
-pub async fn nothing_creates_a_database_by_the_way(subject: Subject) {
+/// Every other call on a missing database fails and does not create it.
+pub async fn only_create_db_creates_a_database(subject: Subject) {
     let (store, db) = (&subject.store, subject.other_db("nowhere"));
     let rev = Rev::parse("1-00000000000000000000000000000000").unwrap();
     let id = doc_id("a");

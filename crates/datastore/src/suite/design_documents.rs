@@ -1,4 +1,4 @@
-//! Design documents: written like others, and what they do to views.
+//! Writing design documents, and how they change views.
 
 use serde_json::json;
 
@@ -9,8 +9,8 @@ use crate::{DesignDocument, StoreError, ViewQuery, ensure_design};
 const BY_NAME: &str = "function (doc) { emit(doc.name, 1); }";
 const BY_AGE: &str = "function (doc) { emit(doc.age, 2); }";
 
-/// It is a document with a revision, and its view answers.
-pub async fn ensure_design_creates_what_is_missing(subject: Subject) {
+/// The design document has a revision, and its view can be queried.
+pub async fn ensure_design_creates_a_missing_design_document(subject: Subject) {
     let design = DesignDocument::new("d", &[("v", BY_NAME)]).unwrap();
     for _ in 0..2 {
         ensure_design(&*subject.store, &subject.db, &design, soon()).await.unwrap();
@@ -25,8 +25,8 @@ pub async fn ensure_design_creates_what_is_missing(subject: Subject) {
     assert!(matches!(error, StoreError::DatabaseMissing(_)), "{error:?}");
 }
 
-/// Somebody else's design document stays somebody else's.
-pub async fn ensure_design_leaves_an_existing_one_alone(subject: Subject) {
+/// An existing design document is not changed, even if it has other views.
+pub async fn ensure_design_keeps_an_existing_design_document(subject: Subject) {
     let body = json!({"views": {"v": {"map": BY_AGE}, "w": {"map": BY_AGE}}, "extra": [1]});
     let rev = subject.create("_design/d", body.clone()).await;
     subject.design("d", &[("v", BY_NAME)]).await;
@@ -36,8 +36,8 @@ pub async fn ensure_design_leaves_an_existing_one_alone(subject: Subject) {
     assert_eq!(subject.keys(ViewQuery::of("d", "v")).await, [json!(7)]);
 }
 
-/// They are updated and deleted by revision, but no map sees them.
-pub async fn design_documents_are_documents_but_emit_nothing(subject: Subject) {
+/// Design documents are updated and deleted by revision. No map runs on them.
+pub async fn maps_do_not_run_on_design_documents(subject: Subject) {
     subject.design("d", &[("v", "function (doc) { emit(doc._id, null); }")]).await;
     subject.create("a", json!({})).await;
     assert_eq!(subject.ids(ViewQuery::of("d", "v")).await, ["a"]);
@@ -48,7 +48,7 @@ pub async fn design_documents_are_documents_but_emit_nothing(subject: Subject) {
     assert_eq!(rev.generation(), 2);
 }
 
-/// The index of a new view is whole when it first answers.
+/// A new view is complete when it first answers.
 pub async fn a_view_covers_documents_written_before_it(subject: Subject) {
     let drafts = (0..300).map(|n| draft(&format!("{n:03}"), None, json!({"name": n}))).collect();
     for rev in subject.store.save_many(&subject.db, drafts, soon()).await.unwrap() {
@@ -58,7 +58,7 @@ pub async fn a_view_covers_documents_written_before_it(subject: Subject) {
     assert_eq!(subject.ids(ViewQuery::of("d", "v")).await.len(), 300);
 }
 
-/// A view never answers with the rows of the map that it had before.
+/// A view never returns rows of its old map.
 pub async fn changing_a_design_document_rebuilds_its_views(subject: Subject) {
     subject.design("d", &[("v", BY_NAME), ("w", BY_NAME)]).await;
     let doc = subject.create("a", json!({"name": "A", "age": 7})).await;
@@ -74,8 +74,8 @@ pub async fn changing_a_design_document_rebuilds_its_views(subject: Subject) {
     assert_eq!(subject.keys(ViewQuery::of("d", "v")).await, [json!("A")]);
 }
 
-/// And a new one of that name begins afresh.
-pub async fn a_deleted_design_document_takes_its_views_along(subject: Subject) {
+/// A new design document with the same name has only its own views.
+pub async fn deleting_a_design_document_removes_its_views(subject: Subject) {
     subject.design("d", &[("v", BY_NAME)]).await;
     subject.create("a", json!({"name": "A", "age": 7})).await;
     assert_eq!(subject.ids(ViewQuery::of("d", "v")).await, ["a"]);
@@ -88,7 +88,7 @@ pub async fn a_deleted_design_document_takes_its_views_along(subject: Subject) {
     assert_eq!(subject.keys(ViewQuery::of("d", "v")).await, [json!(7), json!(8)]);
 }
 
-/// It is told to who writes it, not to who asks the view.
+/// Writing the design document fails; the error does not wait for a query.
 pub async fn a_map_that_does_not_compile_is_invalid(subject: Subject) {
     for map in ["function (doc) { emit(", "1 + 1", "nonsense("] {
         let body = json!({"language": "javascript", "views": {"v": {"map": map}}});

@@ -1,4 +1,4 @@
-//! One document: its revisions, its conflicts, its end.
+//! Writing, reading and deleting one document.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use super::Subject;
 use super::subject::{content, doc_id, draft};
 use crate::{Deadline, Rev, StoreError, ViewQuery};
 
-/// What is created is there, with a first revision that stands in its text too.
+/// A created document has a first revision, which its text contains too.
 pub async fn a_created_document_is_read_back(subject: Subject) {
     let rev = subject.create("a", json!({"name": "A"})).await;
     let doc = subject.fetch("a").await.unwrap();
@@ -19,8 +19,8 @@ pub async fn a_created_document_is_read_back(subject: Subject) {
     assert_eq!(content(&doc), json!({"name": "A"}));
 }
 
-/// Each update is one generation on, and replaces the whole content.
-pub async fn an_update_goes_on_from_its_base(subject: Subject) {
+/// Each update adds one generation and replaces the whole content.
+pub async fn an_update_replaces_its_base(subject: Subject) {
     let first = subject.create("a", json!({"name": "A", "gone": 1})).await;
     let second = subject.update("a", &first, json!({"name": "B"})).await;
     assert_eq!(second.generation(), 2);
@@ -28,7 +28,7 @@ pub async fn an_update_goes_on_from_its_base(subject: Subject) {
     assert_eq!((doc.rev(), content(&doc)), (&second, json!({"name": "B"})));
 }
 
-/// An id is taken until it is deleted.
+/// An id is taken until its document is deleted.
 pub async fn creating_over_a_document_is_a_conflict(subject: Subject) {
     let rev = subject.create("a", json!({"name": "A"})).await;
     let error = subject.try_save("a", None, json!({"name": "B"})).await.unwrap_err();
@@ -37,7 +37,7 @@ pub async fn creating_over_a_document_is_a_conflict(subject: Subject) {
     assert_eq!((doc.rev(), content(&doc)), (&rev, json!({"name": "A"})));
 }
 
-/// A write that is based on an older revision changes nothing.
+/// A write with an older base changes nothing.
 pub async fn a_stale_base_is_a_conflict(subject: Subject) {
     let first = subject.create("a", json!({"n": 1})).await;
     let second = subject.update("a", &first, json!({"n": 2})).await;
@@ -50,7 +50,7 @@ pub async fn a_stale_base_is_a_conflict(subject: Subject) {
     assert_eq!((doc.rev(), content(&doc)), (&second, json!({"n": 2})));
 }
 
-/// Who names a base believes that there is a document.
+/// A draft with a base cannot create a document.
 pub async fn a_base_without_a_document_is_a_conflict(subject: Subject) {
     let base = Rev::parse("1-00000000000000000000000000000000").unwrap();
     let error = subject.try_save("a", Some(&base), json!({})).await.unwrap_err();
@@ -58,7 +58,7 @@ pub async fn a_base_without_a_document_is_a_conflict(subject: Subject) {
     assert!(subject.fetch("a").await.unwrap_err().is_not_found());
 }
 
-/// The draft's own id and base count, not what its body says.
+/// The store uses the draft's `id` and `base`, and ignores `_id` and `_rev` in its body.
 pub async fn id_and_revision_in_the_body_are_ignored(subject: Subject) {
     let body = json!({"_id": "other", "_rev": "7-00000000000000000000000000000000", "name": "A"});
     let rev = subject.create("a", body.clone()).await;
@@ -69,8 +69,8 @@ pub async fn id_and_revision_in_the_body_are_ignored(subject: Subject) {
     assert!(subject.fetch("other").await.unwrap_err().is_not_found());
 }
 
-/// Members that begin with `_` are the store's: one that it does not know is never dropped in silence,
-/// and none of them deletes. Inside an object they are ordinary data.
+/// The store refuses unknown top-level members that begin with `_`, and `_deleted` too. In a nested object
+/// they are ordinary data.
 pub async fn other_members_with_an_underscore_are_refused(subject: Subject) {
     let rev = subject.create("a", json!({"inner": {"_x": 1, "_deleted": true}})).await;
     for body in [json!({"_unknown": 1}), json!({"_deleted": true})] {
@@ -81,7 +81,7 @@ pub async fn other_members_with_an_underscore_are_refused(subject: Subject) {
     assert_eq!(content(&doc), json!({"inner": {"_x": 1, "_deleted": true}}));
 }
 
-/// `pvt_deleted` means nothing to a store.
+/// A store treats `pvt_deleted` as ordinary data.
 pub async fn a_soft_delete_is_an_update(subject: Subject) {
     let rev = subject.create("a", json!({"name": "A"})).await;
     let rev = subject.update("a", &rev, json!({"name": "A", "pvt_deleted": true})).await;
@@ -91,8 +91,8 @@ pub async fn a_soft_delete_is_an_update(subject: Subject) {
     assert!(subject.try_save("a", None, json!({})).await.unwrap_err().is_conflict());
 }
 
-/// What was there once answers another error than what never was.
-pub async fn a_deleted_document_is_not_a_missing_one(subject: Subject) {
+/// A deleted document is `Deleted`, and an unknown id is `Missing`.
+pub async fn deleted_and_missing_documents_give_different_errors(subject: Subject) {
     let rev = subject.create("a", json!({"name": "A"})).await;
     let tombstone = subject.delete("a", &rev).await.unwrap();
     assert_eq!(tombstone.generation(), 2);
@@ -103,8 +103,8 @@ pub async fn a_deleted_document_is_not_a_missing_one(subject: Subject) {
     assert!(subject.ids(ViewQuery::all_docs()).await.is_empty());
 }
 
-/// A new document under a deleted id takes up its history.
-pub async fn creating_over_a_tombstone_goes_on_with_its_generation(subject: Subject) {
+/// A new document with a deleted id continues the revisions of the old one.
+pub async fn creating_over_a_tombstone_continues_its_generation(subject: Subject) {
     let rev = subject.create("a", json!({"n": 1})).await;
     subject.delete("a", &rev).await.unwrap();
     let rev = subject.create("a", json!({"n": 2})).await;
@@ -117,8 +117,8 @@ pub async fn creating_over_a_tombstone_goes_on_with_its_generation(subject: Subj
     assert_eq!((doc.rev(), content(&doc)), (&rev, json!({"n": 3})));
 }
 
-/// What was deleted can only begin anew: neither the tombstone nor what was before it is a base.
-pub async fn a_tombstone_is_no_base(subject: Subject) {
+/// Neither a tombstone nor an earlier revision can be a base. A deleted document can only be created.
+pub async fn a_tombstone_cannot_be_a_base(subject: Subject) {
     let first = subject.create("a", json!({"n": 1})).await;
     let tombstone = subject.delete("a", &first).await.unwrap();
     for base in [first, tombstone] {
@@ -128,7 +128,7 @@ pub async fn a_tombstone_is_no_base(subject: Subject) {
     assert!(matches!(subject.fetch("a").await, Err(StoreError::Deleted(_))));
 }
 
-/// A delete is a write like others.
+/// A delete must name the newest revision.
 pub async fn deleting_with_a_stale_revision_is_a_conflict(subject: Subject) {
     let first = subject.create("a", json!({"n": 1})).await;
     let second = subject.update("a", &first, json!({"n": 2})).await;
@@ -137,8 +137,8 @@ pub async fn deleting_with_a_stale_revision_is_a_conflict(subject: Subject) {
     assert_eq!(subject.fetch("a").await.unwrap().rev(), &second);
 }
 
-/// Where nothing is there is nothing to delete.
-pub async fn deleting_what_is_not_there_says_so(subject: Subject) {
+/// An unknown id is `Missing`, and a deleted document is `Deleted`.
+pub async fn deleting_a_missing_document_fails(subject: Subject) {
     let rev = subject.create("a", json!({})).await;
     let error = subject.delete("b", &rev).await.unwrap_err();
     assert!(matches!(error, StoreError::Missing(_)), "{error:?}");
@@ -149,8 +149,8 @@ pub async fn deleting_what_is_not_there_says_so(subject: Subject) {
     }
 }
 
-/// Nothing is done for a caller who waits no longer.
-pub async fn a_deadline_that_has_passed_is_told(subject: Subject) {
+/// A call whose deadline has passed fails and writes nothing.
+pub async fn calls_after_their_deadline_fail(subject: Subject) {
     let (store, db, id) = (&subject.store, &subject.db, doc_id("a"));
     let rev = subject.create("a", json!({"n": 1})).await;
     let over = Deadline::after(Duration::ZERO);

@@ -1,4 +1,4 @@
-//! Several documents in one call.
+//! Calls with several documents.
 
 use futures::StreamExt;
 use serde_json::json;
@@ -7,8 +7,8 @@ use super::Subject;
 use super::subject::{content, doc_id, draft, soon};
 use crate::{StoreError, ViewQuery};
 
-/// Each has its own answer, in its own place, even where it is asked for twice.
-pub async fn several_documents_come_in_the_order_asked_for(subject: Subject) {
+/// Each id has its own result, also an id that is listed twice.
+pub async fn fetch_many_keeps_the_order_of_the_ids(subject: Subject) {
     for id in ["a", "b", "c d/e?"] {
         subject.create(id, json!({"at": id})).await;
     }
@@ -29,14 +29,14 @@ pub async fn several_documents_come_in_the_order_asked_for(subject: Subject) {
     }
 }
 
-/// Nothing asked, nothing answered.
-pub async fn no_documents_are_no_trouble(subject: Subject) {
+/// An empty call has an empty result.
+pub async fn empty_bulk_calls_succeed(subject: Subject) {
     assert!(subject.store.fetch_many(&subject.db, &[], soon()).await.unwrap().is_empty());
     assert!(subject.store.save_many(&subject.db, Vec::new(), soon()).await.unwrap().is_empty());
 }
 
-/// A long listing arrives whole and in order, through a view and from all documents; a reader who
-/// leaves early harms nobody.
+/// A long listing is complete and in order, from a view and from all documents. A reader may drop it
+/// early.
 pub async fn a_thousand_documents_are_saved_at_once_and_streamed_back(subject: Subject) {
     subject.design("d", &[("by_n", "function (doc) { emit(doc.n, {n: doc.n}); }")]).await;
     let drafts = (0..1_000).map(|n| draft(&format!("{:04}", 999 - n), None, json!({"n": n}))).collect();
@@ -60,8 +60,8 @@ pub async fn a_thousand_documents_are_saved_at_once_and_streamed_back(subject: S
     subject.create("afterwards", json!({})).await;
 }
 
-/// Each row of a bulk write stands for itself.
-pub async fn a_conflict_of_one_leaves_the_others_written(subject: Subject) {
+/// Each document of a bulk write has its own result.
+pub async fn a_conflict_does_not_stop_the_other_writes(subject: Subject) {
     let taken = subject.create("taken", json!({"n": 0})).await;
     let first = subject.create("updated", json!({"n": 0})).await;
     let old = subject.create("stale", json!({"n": 0})).await;

@@ -1,4 +1,4 @@
-//! Many at once: nobody's acknowledged write is lost, and everybody sees their own.
+//! Concurrent writers: no acknowledged write is lost, and each writer sees its own.
 
 use futures::future::join_all;
 use serde_json::json;
@@ -7,8 +7,8 @@ use super::Subject;
 use super::subject::content;
 use crate::ViewQuery;
 
-/// Twenty writers start from one revision.
-pub async fn of_racing_writers_exactly_one_wins(subject: Subject) {
+/// Twenty writers update the same revision.
+pub async fn exactly_one_of_racing_updates_wins(subject: Subject) {
     let base = subject.create("a", json!({"n": -1})).await;
     let writers = (0..20).map(|n| {
         let (subject, base) = (subject.clone(), base.clone());
@@ -27,8 +27,8 @@ pub async fn of_racing_writers_exactly_one_wins(subject: Subject) {
     assert_eq!(rev.generation(), 2);
 }
 
-/// Twenty writers want one id.
-pub async fn of_racing_creators_exactly_one_wins(subject: Subject) {
+/// Twenty writers create a document with the same id.
+pub async fn exactly_one_of_racing_creates_wins(subject: Subject) {
     let writers = (0..20).map(|n| {
         let subject = subject.clone();
         tokio::spawn(async move { subject.try_save("a", None, json!({ "n": n })).await })
@@ -44,8 +44,8 @@ pub async fn of_racing_creators_exactly_one_wins(subject: Subject) {
     assert_eq!(subject.fetch("a").await.unwrap().rev(), &winners[0]);
 }
 
-/// Fifty writers, fifty documents.
-pub async fn concurrent_creates_all_land(subject: Subject) {
+/// Fifty writers create one document each.
+pub async fn concurrent_creates_all_succeed(subject: Subject) {
     let writers = (0..50).map(|n| {
         let subject = subject.clone();
         tokio::spawn(async move {
@@ -60,7 +60,7 @@ pub async fn concurrent_creates_all_land(subject: Subject) {
     assert_eq!(subject.ids(ViewQuery::all_docs()).await.len(), 50);
 }
 
-/// Each of ten writers looks into the view after each of its writes.
+/// Ten writers each query the view after every write.
 pub async fn a_view_shows_every_acknowledged_write(subject: Subject) {
     subject.design("d", &[("by_owner", "function (doc) { emit([doc.owner, doc.n], null); }")]).await;
     let writers = (0..10).map(|owner| {

@@ -1,4 +1,4 @@
-//! Which rows of a view a query chooses, and in which order.
+//! Key ranges: which rows a query returns, and in which order.
 
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ use crate::{StoreError, ViewQuery};
 
 const BY_KEY: &str = "function (doc) { if ('key' in doc) { emit(doc.key, null); } }";
 
-/// Keys in the order in which CouchDB sorts them; of strings only such that ICU and bytes agree on.
+/// Keys in CouchDB's order. Their strings sort alike by ICU's rules and by bytes.
 const SORTED: &str = r#"[null, false, true,
     -123456789012, -5, -0.5, 0, 0.25, 1, 1.5, 2, 10, 4294967296, 1e21,
     "", "0", "00", "1", "10", "2", "a", "a0", "aa", "ab", "b", "ba",
@@ -16,8 +16,8 @@ const SORTED: &str = r#"[null, false, true,
     ["a", ["z"]], ["a", {}], ["b"], [[]], [["a"]], [{}],
     {}, {"a": 1}, {"a": 2}, {"b": 1}, {"b": 2}, {"b": 2, "a": 1}, {"b": 2, "c": 2}]"#;
 
-/// A database with one document for each key, ids in another order than the keys.
-async fn with_keys(subject: &Subject, keys: &[Value]) {
+/// Writes one document for each key. The ids have the opposite order.
+async fn create_keys(subject: &Subject, keys: &[Value]) {
     subject.design("d", &[("by_key", BY_KEY)]).await;
     let last = keys.len() - 1;
     let drafts = keys
@@ -34,10 +34,10 @@ fn by_key() -> ViewQuery {
     ViewQuery::of("d", "by_key")
 }
 
-/// null, false, true, numbers, strings, arrays, objects; by value inside a type.
+/// The order of the types is null, false, true, numbers, strings, arrays, objects.
 pub async fn keys_of_every_type_sort_as_in_couchdb(subject: Subject) {
     let mut sorted = parsed(SORTED).as_array().unwrap().clone();
-    with_keys(&subject, &sorted).await;
+    create_keys(&subject, &sorted).await;
     let text = |keys: Vec<Value>| keys.iter().map(by_value).collect::<Vec<_>>();
     assert_eq!(text(subject.keys(by_key()).await), text(sorted.clone()));
     for (n, key) in sorted.iter().enumerate() {
@@ -51,7 +51,7 @@ pub async fn keys_of_every_type_sort_as_in_couchdb(subject: Subject) {
     assert_eq!(text(subject.keys(query).await), text(sorted));
 }
 
-/// The text of a key, whole numbers written one way only: how a store writes `1e21` is its own affair.
+/// The key as text, with every number in one format, because stores write `1e21` differently.
 fn by_value(key: &Value) -> String {
     match key {
         Value::Number(number) => number.to_string().parse::<f64>().unwrap().to_string(),
@@ -60,9 +60,9 @@ fn by_value(key: &Value) -> String {
     }
 }
 
-/// `key` means equality of value, not of its JSON text, and not of how it sorts.
+/// `key` compares values: neither their JSON text nor their sort order.
 pub async fn a_key_finds_exactly_its_rows(subject: Subject) {
-    with_keys(&subject, &[json!("a"), json!("b"), json!("a"), json!("aa"), json!(1), json!([1])]).await;
+    create_keys(&subject, &[json!("a"), json!("b"), json!("a"), json!("aa"), json!(1), json!([1])]).await;
     let ids = async |key: Value| subject.ids(ViewQuery { key: Some(key), ..by_key() }).await;
     assert_eq!(ids(json!("a")).await, ["003", "005"]);
     assert_eq!(ids(json!("aa")).await, ["002"]);
@@ -77,10 +77,10 @@ pub async fn a_key_finds_exactly_its_rows(subject: Subject) {
     assert_eq!(subject.ids(backwards).await, ["005", "003"]);
 }
 
-/// Both ends belong to it, unless the last is left out; descending, the first key is the highest.
-pub async fn a_range_has_two_ends(subject: Subject) {
+/// Both ends are inclusive unless `exclusive_end` is set. Descending, `start_key` is the highest key.
+pub async fn start_and_end_keys_bound_a_range(subject: Subject) {
     let keys: Vec<Value> = ["a", "b", "c", "d", "e"].map(Value::from).to_vec();
-    with_keys(&subject, &keys).await;
+    create_keys(&subject, &keys).await;
     let range = |from: Option<&str>, to: Option<&str>| ViewQuery {
         start_key: from.map(Value::from),
         end_key: to.map(Value::from),
@@ -103,8 +103,8 @@ pub async fn a_range_has_two_ends(subject: Subject) {
     assert_eq!(told(query).await, "dc");
 }
 
-/// `[a]` to `[a, {}]` is all arrays that begin with a.
-pub async fn a_prefix_of_an_array_is_a_range(subject: Subject) {
+/// The range from `[a]` to `[a, {}]` has all arrays that begin with `a`.
+pub async fn a_range_selects_arrays_by_prefix(subject: Subject) {
     let keys = [
         json!(["a"]),
         json!(["a", 1]),
@@ -114,7 +114,7 @@ pub async fn a_prefix_of_an_array_is_a_range(subject: Subject) {
         json!("a"),
         json!(["a", ["x"], "y"]),
     ];
-    with_keys(&subject, &keys).await;
+    create_keys(&subject, &keys).await;
     let query = ViewQuery { start_key: Some(json!(["a"])), end_key: Some(json!(["a", {}])), ..by_key() };
     let wanted = [json!(["a"]), json!(["a", 1]), json!(["a", "b", "c"]), json!(["a", ["x"], "y"])];
     assert_eq!(subject.keys(query.clone()).await, wanted);
@@ -123,10 +123,10 @@ pub async fn a_prefix_of_an_array_is_a_range(subject: Subject) {
     assert_eq!(subject.keys(query).await.first(), Some(&wanted[3]));
 }
 
-/// They count after the range has chosen.
+/// `skip` and `limit` count the rows in the range.
 pub async fn limit_and_skip_count_rows(subject: Subject) {
     let keys: Vec<Value> = (0..10).map(Value::from).collect();
-    with_keys(&subject, &keys).await;
+    create_keys(&subject, &keys).await;
     let told = async |query: ViewQuery| -> Vec<u64> {
         subject.keys(query).await.iter().map(|key| key.as_u64().unwrap()).collect()
     };
@@ -139,28 +139,28 @@ pub async fn limit_and_skip_count_rows(subject: Subject) {
     assert_eq!(told(query).await, [3, 2]);
 }
 
-const SAME: [(&str, &str); 7] =
+const ROWS_WITH_EQUAL_KEYS: [(&str, &str); 7] =
     [("a1", "x"), ("b1", "y"), ("b2", "y"), ("b3", "y"), ("b4", "y"), ("b5", "y"), ("c1", "z")];
 
-async fn with_many_of_one_key(subject: &Subject) {
+async fn create_rows_with_equal_keys(subject: &Subject) {
     subject.design("d", &[("by_key", BY_KEY)]).await;
-    for (id, key) in SAME.into_iter().rev() {
+    for (id, key) in ROWS_WITH_EQUAL_KEYS.into_iter().rev() {
         subject.create(id, json!({ "key": key })).await;
     }
 }
 
-/// Up with the keys, down with them.
+/// Descending reverses the order of the documents too.
 pub async fn rows_of_one_key_are_ordered_by_document(subject: Subject) {
-    with_many_of_one_key(&subject).await;
-    assert_eq!(subject.ids(by_key()).await, SAME.map(|(id, _)| id));
-    let mut backwards = SAME.map(|(id, _)| id);
+    create_rows_with_equal_keys(&subject).await;
+    assert_eq!(subject.ids(by_key()).await, ROWS_WITH_EQUAL_KEYS.map(|(id, _)| id));
+    let mut backwards = ROWS_WITH_EQUAL_KEYS.map(|(id, _)| id);
     backwards.reverse();
     assert_eq!(subject.ids(ViewQuery { descending: true, ..by_key() }).await, backwards);
 }
 
-/// `start_key_doc_id` counts inside the first key alone.
-pub async fn the_first_row_of_a_key_is_chosen_by_document(subject: Subject) {
-    with_many_of_one_key(&subject).await;
+/// `start_key_doc_id` has no effect on rows with other keys.
+pub async fn start_key_doc_id_bounds_the_first_key(subject: Subject) {
+    create_rows_with_equal_keys(&subject).await;
     let from = |key: &str, id: &str, descending: bool| ViewQuery {
         start_key: Some(json!(key)),
         start_key_doc_id: Some(id.to_owned()),
@@ -176,9 +176,9 @@ pub async fn the_first_row_of_a_key_is_chosen_by_document(subject: Subject) {
     assert_eq!(subject.ids(query).await, ["b4", "b5"]);
 }
 
-/// `end_key_doc_id` counts inside the last key alone; where the end is left out, so is that row.
-pub async fn the_last_row_of_a_key_is_chosen_by_document(subject: Subject) {
-    with_many_of_one_key(&subject).await;
+/// `end_key_doc_id` has no effect on rows with other keys. `exclusive_end` leaves its row out.
+pub async fn end_key_doc_id_bounds_the_last_key(subject: Subject) {
+    create_rows_with_equal_keys(&subject).await;
     let till = |key: &str, id: &str, descending: bool| ViewQuery {
         end_key: Some(json!(key)),
         end_key_doc_id: Some(id.to_owned()),
@@ -200,10 +200,10 @@ pub async fn the_last_row_of_a_key_is_chosen_by_document(subject: Subject) {
     assert_eq!(subject.ids(query).await, ["b2", "b3", "b4"]);
 }
 
-/// Paging as everybody does it: one row more than the page, which begins the next.
+/// A client pages by asking for one row more than it shows. The extra row begins the next page.
 pub async fn pages_follow_each_other_without_gap_or_overlap(subject: Subject) {
     let keys: Vec<Value> = (0..60).map(|n| json!(["k", n / 10])).collect();
-    with_keys(&subject, &keys).await;
+    create_keys(&subject, &keys).await;
     for descending in [false, true] {
         let whole = subject.ids(ViewQuery { descending, ..by_key() }).await;
         let mut paged = Vec::new();
@@ -220,9 +220,9 @@ pub async fn pages_follow_each_other_without_gap_or_overlap(subject: Subject) {
     }
 }
 
-/// CouchDB says so rather than answering nothing.
-pub async fn a_range_that_runs_backwards_is_invalid(subject: Subject) {
-    with_keys(&subject, &[json!("a"), json!("b")]).await;
+/// CouchDB answers with an error, not with an empty list.
+pub async fn a_reversed_range_is_invalid(subject: Subject) {
+    create_keys(&subject, &[json!("a"), json!("b")]).await;
     for descending in [false, true] {
         let (from, to) = if descending { ("a", "b") } else { ("b", "a") };
         let query =
@@ -232,8 +232,8 @@ pub async fn a_range_that_runs_backwards_is_invalid(subject: Subject) {
     }
 }
 
-/// All documents answer the same questions, their ids being the keys.
-pub async fn all_documents_have_ranges(subject: Subject) {
+/// `_all_docs` takes the same queries as a view. The ids are the keys.
+pub async fn all_docs_takes_key_ranges(subject: Subject) {
     for id in ["a", "b", "c", "d", "e"] {
         subject.create(id, json!({})).await;
     }

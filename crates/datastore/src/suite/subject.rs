@@ -1,4 +1,4 @@
-//! What a behaviour is tried on, and the few verbs that make behaviours read as sentences.
+//! The store and database that a behaviour is tested on, with short methods for the tests.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -11,38 +11,38 @@ use crate::{
     Backend, DbName, Deadline, DesignDocument, DocId, Document, Draft, Result, Rev, ViewQuery, json,
 };
 
-/// A store, and a database in it that belongs to one behaviour.
+/// A store with a database for one behaviour.
 #[derive(Clone)]
 pub struct Subject {
     /// The store.
     pub store: Arc<dyn Backend>,
     /// The database. Names that begin with this one and a slash belong to the behaviour too.
     pub db: DbName,
-    /// What must live as long as the store: a temporary folder, a server.
+    /// Lives as long as the store, such as its temporary folder or its server.
     _keep: Option<Arc<dyn Any + Send + Sync>>,
 }
 
-/// A row of a view, read.
+/// A row of a view with parsed values.
 #[derive(Clone, Debug)]
-pub struct Row {
+pub struct ParsedRow {
     /// The document's id.
     pub id: String,
     /// The key.
     pub key: Value,
     /// The value.
     pub value: Value,
-    /// The document, where asked for.
+    /// The document, if the query asked for it.
     pub doc: Option<Document>,
 }
 
 impl Subject {
-    /// A subject of a store and the name of a database that does not exist yet.
+    /// Makes a subject. The database must not exist yet.
     #[must_use]
     pub fn new(store: Arc<dyn Backend>, db: DbName) -> Self {
         Self { store, db, _keep: None }
     }
 
-    /// The subject with something that must outlive it.
+    /// Keeps `keep` alive as long as the subject.
     #[must_use]
     pub fn keeping(self, keep: impl Any + Send + Sync) -> Self {
         Self { _keep: Some(Arc::new(keep)), ..self }
@@ -52,7 +52,7 @@ impl Subject {
         self.store.create_db(&self.db, soon()).await.unwrap();
     }
 
-    /// Failures are left alone: the behaviour itself has said what there is to say.
+    /// Ignores errors, because the behaviour has already reported its own.
     pub(super) async fn tear_down(&self) {
         let Ok(names) = self.store.list_dbs(soon()).await else { return };
         let others = format!("{}/", self.db);
@@ -61,7 +61,7 @@ impl Subject {
         }
     }
 
-    /// The name of a further database of this behaviour.
+    /// The name of another database for this behaviour.
     pub(super) fn other_db(&self, suffix: &str) -> DbName {
         DbName::parse(&format!("{}/{suffix}", self.db)).unwrap()
     }
@@ -91,19 +91,19 @@ impl Subject {
         self.store.delete(&self.db, &doc_id(id), base, soon()).await
     }
 
-    /// Creates a design document of these views.
+    /// Creates a design document with these views.
     pub(super) async fn design(&self, name: &str, views: &[(&str, &str)]) {
         let design = DesignDocument::new(name, views).unwrap();
         crate::ensure_design(&*self.store, &self.db, &design, soon()).await.unwrap();
     }
 
-    pub(super) async fn rows(&self, query: ViewQuery) -> Vec<Row> {
+    pub(super) async fn rows(&self, query: ViewQuery) -> Vec<ParsedRow> {
         self.try_rows(query).await.unwrap()
     }
 
-    pub(super) async fn try_rows(&self, query: ViewQuery) -> Result<Vec<Row>> {
+    pub(super) async fn try_rows(&self, query: ViewQuery) -> Result<Vec<ParsedRow>> {
         let rows = self.store.query(&self.db, query, soon()).await?;
-        rows.map_ok(|row| Row {
+        rows.map_ok(|row| ParsedRow {
             id: row.id.as_str().to_owned(),
             key: json::parse(row.key.get().as_bytes()).unwrap(),
             value: json::parse(row.value.get().as_bytes()).unwrap(),
@@ -113,18 +113,18 @@ impl Subject {
         .await
     }
 
-    /// The ids of the rows that answer a query.
+    /// The document ids of the rows of a query.
     pub(super) async fn ids(&self, query: ViewQuery) -> Vec<String> {
         self.rows(query).await.into_iter().map(|row| row.id).collect()
     }
 
-    /// The keys of the rows that answer a query.
+    /// The keys of the rows of a query.
     pub(super) async fn keys(&self, query: ViewQuery) -> Vec<Value> {
         self.rows(query).await.into_iter().map(|row| row.key).collect()
     }
 }
 
-/// A deadline that no call of a behaviour should meet.
+/// A deadline that is long enough for every call.
 pub(super) fn soon() -> Deadline {
     Deadline::after(Duration::from_secs(60))
 }
@@ -148,12 +148,12 @@ pub(super) fn object(value: Value) -> Map<String, Value> {
     }
 }
 
-/// A value by its text, numbers untouched.
+/// Parses a value and keeps the text of its numbers.
 pub(super) fn parsed(text: &str) -> Value {
     json::parse(text.as_bytes()).unwrap()
 }
 
-/// What the document says beside its id and revision.
+/// The document's content without `_id` and `_rev`.
 pub(super) fn content(doc: &Document) -> Value {
     let mut object = doc.to_object().unwrap();
     object.shift_remove("_id");

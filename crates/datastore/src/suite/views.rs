@@ -1,4 +1,4 @@
-//! The rows of views: what maps emit, and when it shows.
+//! The rows of views: what maps emit, and when the rows appear.
 
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ use crate::{StoreError, ViewQuery};
 
 const BY_NAME: &str = "function (doc) { if (doc.name) { emit(doc.name, {id: doc._id}); } }";
 
-/// Key first, then document.
+/// Rows are sorted by key, then by document id.
 pub async fn a_view_shows_rows_by_key_then_id(subject: Subject) {
     subject.design("d", &[("by_name", BY_NAME)]).await;
     for (id, name) in [("c", "x"), ("a", "y"), ("b", "x"), ("d", "")] {
@@ -23,8 +23,8 @@ pub async fn a_view_shows_rows_by_key_then_id(subject: Subject) {
     assert_eq!(ids, ["a", "c", "b"]);
 }
 
-/// With each row comes its document's newest content.
-pub async fn rows_carry_documents_where_asked(subject: Subject) {
+/// Each row comes with its document's newest content.
+pub async fn include_docs_adds_documents_to_rows(subject: Subject) {
     subject.design("d", &[("by_name", BY_NAME)]).await;
     let rev = subject.create("a", json!({"name": "x", "n": 1})).await;
     let rev = subject.update("a", &rev, json!({"name": "x", "n": 2})).await;
@@ -34,8 +34,8 @@ pub async fn rows_carry_documents_where_asked(subject: Subject) {
     assert_eq!(content(doc), json!({"name": "x", "n": 2}));
 }
 
-/// None, one, several, even twice the same.
-pub async fn a_document_emits_as_often_as_it_likes(subject: Subject) {
+/// A document can emit no row, one row, or several, even equal ones.
+pub async fn a_map_emits_any_number_of_rows(subject: Subject) {
     let map = "function (doc) { for (var i = 0; i < doc.tags.length; i++) { emit(doc.tags[i], i); } }";
     subject.design("d", &[("by_tag", map), ("none", "function (doc) { }")]).await;
     subject.create("a", json!({"tags": ["x", "z", "y", "x"]})).await;
@@ -47,15 +47,15 @@ pub async fn a_document_emits_as_often_as_it_likes(subject: Subject) {
         .into_iter()
         .map(|row| (row.key.as_str().unwrap().to_owned(), row.id, row.value.as_u64().unwrap()))
         .collect();
-    // In which order one document's rows of one key come is nobody's promise.
+    // No store promises an order among a document's rows with equal keys.
     rows.sort();
     let wanted = [("x", "a", 0), ("x", "a", 3), ("x", "c", 0), ("y", "a", 2), ("z", "a", 1)];
     assert_eq!(rows, wanted.map(|(key, id, value)| (key.to_owned(), id.to_owned(), value)));
     assert!(subject.rows(ViewQuery::of("d", "none")).await.is_empty());
 }
 
-/// A view never lags behind what was acknowledged.
-pub async fn updates_and_deletes_show_at_once(subject: Subject) {
+/// A query returns every write that was acknowledged before it.
+pub async fn a_view_shows_updates_and_deletes_at_once(subject: Subject) {
     subject.design("d", &[("by_name", BY_NAME)]).await;
     let names = async || subject.keys(ViewQuery::of("d", "by_name")).await;
     let rev = subject.create("a", json!({"name": "one"})).await;
@@ -72,8 +72,8 @@ pub async fn updates_and_deletes_show_at_once(subject: Subject) {
     assert_eq!(names().await, [json!("four")]);
 }
 
-/// What it emitted before it threw does not count, what other documents emit does.
-pub async fn a_map_that_throws_drops_that_documents_rows_alone(subject: Subject) {
+/// Rows that the map emitted before it threw are dropped too. Other documents keep theirs.
+pub async fn a_map_that_throws_drops_only_that_documents_rows(subject: Subject) {
     let map = "function (doc) { emit(doc._id, 1); if (doc.bad) { doc.bad.deeper.still; } emit(doc._id, 2); }";
     subject.design("d", &[("v", map), ("w", "function (doc) { emit(doc._id, null); }")]).await;
     subject.create("a", json!({})).await;
@@ -85,8 +85,8 @@ pub async fn a_map_that_throws_drops_that_documents_rows_alone(subject: Subject)
     assert_eq!(subject.ids(ViewQuery::of("d", "v")).await, ["a", "a", "b", "b", "c", "c"]);
 }
 
-/// JSON has no `undefined`.
-pub async fn what_is_undefined_is_emitted_as_null(subject: Subject) {
+/// JSON has no `undefined`, so the row has null.
+pub async fn undefined_is_emitted_as_null(subject: Subject) {
     let map = "function (doc) { emit(doc.a, doc.b); emit([doc.a, 1], {c: doc.c, d: 1}); emit(); }";
     subject.design("d", &[("v", map)]).await;
     subject.create("a", json!({})).await;
@@ -100,7 +100,7 @@ pub async fn what_is_undefined_is_emitted_as_null(subject: Subject) {
     assert_eq!(rows, [r#"[null,1] {"d":1}"#, "null null", "null null"]);
 }
 
-/// The functions beside `emit` that CouchDB gives to maps.
+/// Maps can call the helper functions that CouchDB offers.
 pub async fn maps_have_couchdbs_helpers(subject: Subject) {
     let map = "function (doc) {
         log('indexing ' + doc._id);
@@ -115,23 +115,24 @@ pub async fn maps_have_couchdbs_helpers(subject: Subject) {
     assert_eq!((&value[0], &value[1]), (&json!(7), &json!("[1,2,4]")));
 }
 
-/// A view that is not there is a matter of set-up, a database that is not there is another.
-pub async fn a_missing_view_is_not_a_missing_database(subject: Subject) {
+/// A missing view or design document is `ViewMissing`; a missing database is `DatabaseMissing`.
+pub async fn missing_views_and_databases_give_different_errors(subject: Subject) {
     subject.design("d", &[("v", BY_NAME)]).await;
     for query in [ViewQuery::of("d", "other"), ViewQuery::of("other", "v")] {
         let error = subject.try_rows(query).await.unwrap_err();
         assert!(matches!(error, StoreError::ViewMissing(_)), "{error:?}");
         assert!(!error.is_not_found());
     }
-    let lost = subject.in_db(subject.other_db("nowhere"));
+    let missing = subject.in_db(subject.other_db("nowhere"));
     for query in [ViewQuery::of("d", "v"), ViewQuery::all_docs()] {
-        let error = lost.try_rows(query).await.unwrap_err();
+        let error = missing.try_rows(query).await.unwrap_err();
         assert!(matches!(error, StoreError::DatabaseMissing(_)), "{error:?}");
     }
 }
 
-/// By id, the revision as value, design documents among them, deleted ones not.
-pub async fn all_documents_are_a_view_too(subject: Subject) {
+/// The rows are sorted by id, and their value is the revision. Design documents are included, deleted
+/// documents are not.
+pub async fn all_docs_lists_every_document(subject: Subject) {
     subject.design("d", &[("v", BY_NAME)]).await;
     let rev_b = subject.create("b", json!({"n": 2})).await;
     let rev_a = subject.create("a", json!({"n": 1})).await;

@@ -12,10 +12,10 @@ macro_rules! map {
 
 /// The rows that a map emits for one document, as `key value`.
 async fn emitted(map: &str, id: &str, doc: Value) -> Vec<String> {
-    let place = TestStore::new().await;
-    place.design("d", &[("v", map)]).await;
-    place.create(id, doc).await;
-    let rows = place.rows("d", "v").await;
+    let fixture = TestStore::new().await;
+    fixture.design("d", &[("v", map)]).await;
+    fixture.create(id, doc).await;
+    let rows = fixture.rows("d", "v").await;
     rows.into_iter().map(|row| row.split_once(' ').unwrap().1.to_owned()).collect()
 }
 

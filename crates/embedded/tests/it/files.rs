@@ -15,70 +15,70 @@ fn refused(path: &Path) -> OpenError {
 }
 
 #[tokio::test]
-async fn everything_is_there_after_opening_again() {
-    let place = TestStore::new().await;
-    place.design("d", &[("v", "function (doc) { emit(doc.n, doc._rev); }")]).await;
+async fn reopening_keeps_everything() {
+    let fixture = TestStore::new().await;
+    fixture.design("d", &[("v", "function (doc) { emit(doc.n, doc._rev); }")]).await;
     let body = json!({"n": 1, "_attachments": {"x": {"content_type": "text/plain", "data": "aGVsbG8="}}});
-    let rev = place.create("a", body).await;
-    let gone = place.create("gone", json!({})).await;
-    place.store.delete(&place.db, &doc_id("gone"), &gone, soon()).await.unwrap();
-    let before = place.everything().await;
+    let rev = fixture.create("a", body).await;
+    let gone = fixture.create("gone", json!({})).await;
+    fixture.store.delete(&fixture.db, &doc_id("gone"), &gone, soon()).await.unwrap();
+    let before = fixture.everything().await;
 
-    let place = place.reopen(Settings::default());
-    let after = place.everything().await;
+    let fixture = fixture.reopen(Settings::default());
+    let after = fixture.everything().await;
     assert_eq!(after.len(), before.len());
     for ((id, rev, doc), (other_id, other_rev, other_doc)) in before.iter().zip(&after) {
         assert_eq!((id, rev), (other_id, other_rev));
         assert_eq!(doc.as_ref().map(|d| d.text()), other_doc.as_ref().map(|d| d.text()));
     }
-    assert_eq!(place.rows("d", "v").await, [format!("a 1 \"{rev}\"")]);
-    let bytes = place.store.fetch_attachment(&place.db, &doc_id("a"), "x", soon()).await.unwrap();
+    assert_eq!(fixture.rows("d", "v").await, [format!("a 1 \"{rev}\"")]);
+    let bytes = fixture.store.fetch_attachment(&fixture.db, &doc_id("a"), "x", soon()).await.unwrap();
     assert_eq!(&*bytes, b"hello");
-    assert!(matches!(place.fetch("gone").await, Err(StoreError::Deleted(_))));
-    assert_eq!(place.create("gone", json!({})).await.generation(), 3);
+    assert!(matches!(fixture.fetch("gone").await, Err(StoreError::Deleted(_))));
+    assert_eq!(fixture.create("gone", json!({})).await.generation(), 3);
 }
 
 #[tokio::test]
 async fn databases_deleted_before_closing_do_not_come_back() {
-    let place = TestStore::new().await;
+    let fixture = TestStore::new().await;
     let other = DbName::parse("other").unwrap();
-    place.store.create_db(&other, soon()).await.unwrap();
-    place.create("a", json!({})).await;
-    place.store.delete_db(&place.db, soon()).await.unwrap();
-    let place = place.reopen(Settings::default());
-    assert_eq!(place.store.list_dbs(soon()).await.unwrap(), [other]);
-    place.store.create_db(&place.db, soon()).await.unwrap();
-    assert!(place.everything().await.is_empty());
+    fixture.store.create_db(&other, soon()).await.unwrap();
+    fixture.create("a", json!({})).await;
+    fixture.store.delete_db(&fixture.db, soon()).await.unwrap();
+    let fixture = fixture.reopen(Settings::default());
+    assert_eq!(fixture.store.list_dbs(soon()).await.unwrap(), [other]);
+    fixture.store.create_db(&fixture.db, soon()).await.unwrap();
+    assert!(fixture.everything().await.is_empty());
 }
 
 #[tokio::test]
 async fn a_file_cannot_be_opened_twice_at_once() {
-    let place = TestStore::new().await;
-    let error = refused(&place.file);
+    let fixture = TestStore::new().await;
+    let error = refused(&fixture.file);
     assert!(matches!(error, OpenError::InUse { .. }), "{error}");
     let text = error.to_string();
-    assert!(text.contains(place.file.to_str().unwrap()) && text.contains("stop that process"), "{text}");
-    let clone = place.store.clone();
+    assert!(text.contains(fixture.file.to_str().unwrap()) && text.contains("stop that process"), "{text}");
+    let clone = fixture.store.clone();
     clone.close();
-    assert!(matches!(refused(&place.file), OpenError::InUse { .. }));
+    assert!(matches!(refused(&fixture.file), OpenError::InUse { .. }));
     drop(clone);
-    place.reopen(Settings::default()).create("a", json!({})).await;
+    fixture.reopen(Settings::default()).create("a", json!({})).await;
 }
 
 #[tokio::test]
 async fn a_closed_store_is_unavailable() {
-    let place = TestStore::new().await;
+    let fixture = TestStore::new().await;
     let mut feed = {
         use datastore::Changes;
         let query = datastore::ChangesQuery { feed: Feed::Continuous, ..Default::default() };
-        place.store.changes(&place.db, query)
+        fixture.store.changes(&fixture.db, query)
     };
-    place.create("a", json!({})).await;
-    place.store.close();
+    fixture.create("a", json!({})).await;
+    fixture.store.close();
     let unavailable = |error: StoreError| assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}");
-    unavailable(place.save("b", None, json!({})).await.unwrap_err());
-    unavailable(place.fetch("a").await.unwrap_err());
-    unavailable(place.try_rows(ViewQuery::all_docs(), soon()).await.unwrap_err());
+    unavailable(fixture.save("b", None, json!({})).await.unwrap_err());
+    unavailable(fixture.fetch("a").await.unwrap_err());
+    unavailable(fixture.try_rows(ViewQuery::all_docs(), soon()).await.unwrap_err());
     let told = futures::StreamExt::next(&mut feed).await.unwrap();
     unavailable(told.unwrap_err());
 }
@@ -106,13 +106,13 @@ fn a_file_of_another_program_is_refused_and_not_changed() {
 
 #[tokio::test]
 async fn a_file_with_a_newer_format_is_refused_and_not_changed() {
-    let place = TestStore::new().await;
-    let file = place.file.clone();
-    place.store.close();
+    let fixture = TestStore::new().await;
+    let file = fixture.file.clone();
+    fixture.store.close();
     let connection = rusqlite::Connection::open(&file).unwrap();
     connection.execute_batch("PRAGMA user_version = 2").unwrap();
     drop(connection);
-    let TestStore { store, _folder: folder, .. } = place;
+    let TestStore { store, _folder: folder, .. } = fixture;
     drop(store);
     let before = fs::read(&file).unwrap();
     let error = refused(&file);
@@ -150,14 +150,14 @@ async fn missing_folders_are_created_and_an_empty_file_becomes_a_store() {
 /// Writes that wait at the same time are committed together.
 #[tokio::test(flavor = "multi_thread")]
 async fn waiting_writes_share_a_commit() {
-    let place = TestStore::new().await;
-    let before = place.store.stats();
+    let fixture = TestStore::new().await;
+    let before = fixture.store.stats();
     let drafts: Vec<_> = (0..200).map(|n| draft(&format!("d{n:03}"), None, json!({ "n": n }))).collect();
-    let saves = drafts.into_iter().map(|draft| place.store.save(&place.db, draft, soon()));
+    let saves = drafts.into_iter().map(|draft| fixture.store.save(&fixture.db, draft, soon()));
     for rev in futures::future::join_all(saves).await {
         rev.unwrap();
     }
-    let after = place.store.stats();
+    let after = fixture.store.stats();
     assert_eq!(after.writes - before.writes, 200);
     assert!(after.commits - before.commits < 100, "{after:?}");
 }

@@ -13,9 +13,9 @@ const ROUNDS: usize = 100;
 const TASKS: usize = 16;
 
 /// A simple random number generator that chooses when to kill.
-struct Moments(u64);
+struct KillTimes(u64);
 
-impl Moments {
+impl KillTimes {
     fn below(&mut self, most: u64) -> u64 {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % most
@@ -23,15 +23,15 @@ impl Moments {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_acknowledged_is_lost() {
+async fn no_acknowledged_write_is_lost() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("store.db");
-    let mut moments = Moments(u64::from(std::process::id()));
+    let mut moments = KillTimes(u64::from(std::process::id()));
     let mut known: BTreeMap<String, Rev> = BTreeMap::new();
     let mut acknowledgements = 0;
-    let mut place = None;
+    let mut fixture = None;
     for round in 0..ROUNDS {
-        drop(place.take());
+        drop(fixture.take());
         let mut child = writer::command(&[], &file, TASKS, &format!("round{round}"), None).spawn().unwrap();
         let mut said = BufReader::new(child.stdout.take().unwrap());
         let mut kill_after = 1 + moments.below(300);
@@ -51,7 +51,7 @@ async fn nothing_acknowledged_is_lost() {
             line.clear();
         }
         assert!(!child.wait().unwrap().success(), "the writer ended by itself in round {round}");
-        place = Some(
+        fixture = Some(
             check(
                 TestStore {
                     store: Embedded::open(&file, Settings::default()).unwrap(),
@@ -70,8 +70,8 @@ async fn nothing_acknowledged_is_lost() {
 
 /// Checks that each document has its acknowledged revision, or the next one, which was being written during
 /// the kill. Also checks that the view matches the documents.
-async fn check(place: TestStore, known: &mut BTreeMap<String, Rev>) -> TestStore {
-    let everything = place.everything().await;
+async fn check(fixture: TestStore, known: &mut BTreeMap<String, Rev>) -> TestStore {
+    let everything = fixture.everything().await;
     let found: BTreeMap<&str, &Rev> = everything.iter().map(|(id, rev, _)| (id.as_str(), rev)).collect();
     for (id, rev) in known.iter() {
         let found = found.get(id.as_str()).unwrap_or_else(|| panic!("{id} is lost"));
@@ -84,10 +84,10 @@ async fn check(place: TestStore, known: &mut BTreeMap<String, Rev>) -> TestStore
         .filter_map(|(.., doc)| doc.as_ref())
         .flat_map(writer::rows_of)
         .collect();
-    let mut rows = place.rows("d", "v").await;
+    let mut rows = fixture.rows("d", "v").await;
     wanted.sort();
     rows.sort();
     assert!(rows == wanted, "the view has {} rows, the documents make {}", rows.len(), wanted.len());
     *known = everything.into_iter().map(|(id, rev, _)| (id, rev)).collect();
-    place
+    fixture
 }

@@ -1,5 +1,5 @@
-//! A layer that writes no method of its own shows every behaviour of the store behind it, and a change feed
-//! outlives the handles it was opened through.
+//! A layer that only forwards passes the whole store suite. A changes feed keeps working after the layer and
+//! the store handle are dropped.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -21,16 +21,16 @@ const GOOD: &str = "function (doc) { emit(doc._id, null); }";
 
 /// Checks that a document on which a map fails has no rows in that view, and that everything else works.
 async fn check_survives(bomb: &str) {
-    let place = TestStore::with(tight()).await;
+    let fixture = TestStore::with(tight()).await;
     let bomb = format!("function (doc) {{ if (doc.bad) {{ {bomb} }} emit(doc._id, null); }}");
-    place.design("d", &[("bomb", &bomb), ("good", GOOD)]).await;
-    place.create("a", json!({})).await;
-    let rev = place.create("b", json!({"bad": true})).await;
-    place.create("c", json!({})).await;
-    assert_eq!(place.rows("d", "bomb").await, ["a \"a\" null", "c \"c\" null"]);
-    assert_eq!(place.rows("d", "good").await.len(), 3);
-    place.save("b", Some(&rev), json!({})).await.unwrap();
-    assert_eq!(place.rows("d", "bomb").await.len(), 3);
+    fixture.design("d", &[("bomb", &bomb), ("good", GOOD)]).await;
+    fixture.create("a", json!({})).await;
+    let rev = fixture.create("b", json!({"bad": true})).await;
+    fixture.create("c", json!({})).await;
+    assert_eq!(fixture.rows("d", "bomb").await, ["a \"a\" null", "c \"c\" null"]);
+    assert_eq!(fixture.rows("d", "good").await.len(), 3);
+    fixture.save("b", Some(&rev), json!({})).await.unwrap();
+    assert_eq!(fixture.rows("d", "bomb").await.len(), 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -57,60 +57,60 @@ async fn a_map_that_emits_too_much_is_stopped() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_write_fails_if_the_deadline_passes_before_the_map_ends() {
     let settings = Settings { map_time: Duration::from_secs(600), ..Settings::default() };
-    let place = TestStore::with(settings).await;
-    place.design("d", &[("v", "function (doc) { while (doc.bad) {} }")]).await;
-    let late = place.store.save(&place.db, draft("a", None, json!({"bad": true})), in_ms(100)).await;
+    let fixture = TestStore::with(settings).await;
+    fixture.design("d", &[("v", "function (doc) { while (doc.bad) {} }")]).await;
+    let late = fixture.store.save(&fixture.db, draft("a", None, json!({"bad": true})), in_ms(100)).await;
     assert!(matches!(late, Err(StoreError::DeadlineExceeded(_))), "{late:?}");
-    place.create("b", json!({})).await;
-    assert!(matches!(place.fetch("a").await, Err(StoreError::Missing(_))));
+    fixture.create("b", json!({})).await;
+    assert!(matches!(fixture.fetch("a").await, Err(StoreError::Missing(_))));
 }
 
 /// A build that hangs in one database does not delay other databases, and closing does not wait for it.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_view_being_built_is_waited_for_no_longer_than_the_deadline() {
+async fn waiting_for_a_view_ends_at_the_deadline() {
     let settings = Settings { map_time: Duration::from_secs(600), ..Settings::default() };
-    let place = TestStore::with(settings).await;
-    place.create("a", json!({"bad": true})).await;
-    place.design("d", &[("v", "function (doc) { while (doc.bad) {} }")]).await;
-    let late = place.try_rows(ViewQuery::of("d", "v"), in_ms(100)).await;
+    let fixture = TestStore::with(settings).await;
+    fixture.create("a", json!({"bad": true})).await;
+    fixture.design("d", &[("v", "function (doc) { while (doc.bad) {} }")]).await;
+    let late = fixture.try_rows(ViewQuery::of("d", "v"), in_ms(100)).await;
     assert!(matches!(late, Err(StoreError::DeadlineExceeded(_))), "{late:?}");
 
     let other = DbName::parse("other").unwrap();
-    place.store.create_db(&other, soon()).await.unwrap();
-    place.store.save(&other, draft("a", None, json!({})), soon()).await.unwrap();
-    assert_eq!(place.try_rows(ViewQuery::all_docs(), soon()).await.unwrap().len(), 2);
+    fixture.store.create_db(&other, soon()).await.unwrap();
+    fixture.store.save(&other, draft("a", None, json!({})), soon()).await.unwrap();
+    assert_eq!(fixture.try_rows(ViewQuery::all_docs(), soon()).await.unwrap().len(), 2);
 
-    let place = place.reopen(tight());
-    assert!(place.rows("d", "v").await.is_empty());
+    let fixture = fixture.reopen(tight());
+    assert!(fixture.rows("d", "v").await.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn documents_and_attachments_have_a_largest_size() {
     let settings = Settings { max_document_bytes: 10_000, max_attachment_bytes: 10, ..Settings::default() };
-    let place = TestStore::with(settings).await;
-    place.create("a", json!({"text": "x".repeat(9_000)})).await;
-    let error = place.save("b", None, json!({"text": "x".repeat(10_001)})).await.unwrap_err();
+    let fixture = TestStore::with(settings).await;
+    fixture.create("a", json!({"text": "x".repeat(9_000)})).await;
+    let error = fixture.save("b", None, json!({"text": "x".repeat(10_001)})).await.unwrap_err();
     assert!(matches!(error, StoreError::TooLarge(_)), "{error:?}");
     let with = |data: &str| json!({"_attachments": {"x": {"data": data}}});
-    place.create("c", with("aGVsbG9oZWxsbw==")).await;
-    let error = place.save("d", None, with("aGVsbG9oZWxsb2g=")).await.unwrap_err();
+    fixture.create("c", with("aGVsbG9oZWxsbw==")).await;
+    let error = fixture.save("d", None, with("aGVsbG9oZWxsb2g=")).await.unwrap_err();
     assert!(matches!(error, StoreError::TooLarge(_)), "{error:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn malformed_documents_and_ids_are_invalid() {
-    let place = TestStore::new().await;
+    let fixture = TestStore::new().await;
     for body in [
         json!({"_attachments": {"x": {"data": "no base64!"}}}),
         json!({"_attachments": {"x": {"content_type": "text/plain"}}}),
         json!({"_attachments": []}),
         json!({"_other": 1}),
     ] {
-        let error = place.save("a", None, body.clone()).await.unwrap_err();
+        let error = fixture.save("a", None, body.clone()).await.unwrap_err();
         assert!(matches!(error, StoreError::Invalid(_)), "{body}: {error:?}");
     }
     for views in [json!([]), json!({"v": 1}), json!({"v": {"map": ["function (doc) {", "}"]}})] {
-        let error = place.save("_design/d", None, json!({ "views": views })).await.unwrap_err();
+        let error = fixture.save("_design/d", None, json!({ "views": views })).await.unwrap_err();
         assert!(matches!(error, StoreError::Invalid(_)), "{error:?}");
     }
     for id in ["_local/x", "_x", ""] {
@@ -119,9 +119,9 @@ async fn malformed_documents_and_ids_are_invalid() {
             base: None,
             body: serde_json::Map::new(),
         };
-        let error = place.store.save(&place.db, draft, soon()).await.unwrap_err();
+        let error = fixture.store.save(&fixture.db, draft, soon()).await.unwrap_err();
         assert!(matches!(error, StoreError::Invalid(_)), "{id}: {error:?}");
     }
     // A design document in another language is stored, but its maps do not run.
-    place.create("_design/q", json!({"language": "query", "views": {"v": {"map": {"fields": {}}}}})).await;
+    fixture.create("_design/q", json!({"language": "query", "views": {"v": {"map": {"fields": {}}}}})).await;
 }

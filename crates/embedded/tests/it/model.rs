@@ -79,12 +79,12 @@ fn emitted(map: usize, id: &str, rev: &Rev, tags: &[u8]) -> Vec<(Value, String)>
 
 /// The revisions that a document has had, and its tags unless it is deleted.
 #[derive(Clone, Debug, Default)]
-struct Known {
+struct KnownDocument {
     revs: Vec<Rev>,
     tags: Option<Vec<u8>>,
 }
 
-impl Known {
+impl KnownDocument {
     fn base(&self, base: Base) -> Option<Rev> {
         match base {
             Base::None => None,
@@ -106,10 +106,10 @@ fn settings() -> Settings {
 }
 
 async fn check(steps: Vec<Step>) {
-    let mut place = TestStore::with(settings()).await;
-    let mut known: BTreeMap<String, Known> = BTreeMap::new();
+    let mut fixture = TestStore::with(settings()).await;
+    let mut known: BTreeMap<String, KnownDocument> = BTreeMap::new();
     let mut map = 0;
-    place.design("d", &[("v", MAPS[map])]).await;
+    fixture.design("d", &[("v", MAPS[map])]).await;
     for step in steps {
         match step {
             Step::Save { id, base, tags } => {
@@ -120,7 +120,7 @@ async fn check(steps: Vec<Step>) {
                     None => entry.tags.is_none(),
                     Some(base) => entry.tags.is_some() && entry.revs.last() == Some(base),
                 };
-                match place.save(&id, base.as_ref(), json!({ "tags": tags })).await {
+                match fixture.save(&id, base.as_ref(), json!({ "tags": tags })).await {
                     Ok(rev) if fits => entry.wrote(rev, Some(tags)),
                     Err(StoreError::Conflict(_)) if !fits => {}
                     other => panic!("{other:?}, but the base is {}", if fits { "current" } else { "stale" }),
@@ -130,7 +130,7 @@ async fn check(steps: Vec<Step>) {
                 let id = format!("d{id}");
                 let entry = known.entry(id.clone()).or_default();
                 let Some(base) = entry.base(base) else { continue };
-                let deleted = place.store.delete(&place.db, &doc_id(&id), &base, soon()).await;
+                let deleted = fixture.store.delete(&fixture.db, &doc_id(&id), &base, soon()).await;
                 match deleted {
                     Ok(rev) if entry.tags.is_some() && entry.revs.last() == Some(&base) => {
                         entry.wrote(rev, None)
@@ -143,19 +143,19 @@ async fn check(steps: Vec<Step>) {
             }
             Step::Design { map: next } => {
                 map = next;
-                let rev = place.fetch("_design/d").await.unwrap().rev().clone();
+                let rev = fixture.fetch("_design/d").await.unwrap().rev().clone();
                 let body = json!({"views": {"v": {"map": MAPS[map]}}});
-                place.save("_design/d", Some(&rev), body).await.unwrap();
+                fixture.save("_design/d", Some(&rev), body).await.unwrap();
             }
-            Step::Reopen => place = place.reopen(settings()),
+            Step::Reopen => fixture = fixture.reopen(settings()),
         }
     }
-    compare(&place, &known, map).await;
+    compare(&fixture, &known, map).await;
 }
 
-async fn compare(place: &TestStore, known: &BTreeMap<String, Known>, map: usize) {
+async fn compare(fixture: &TestStore, known: &BTreeMap<String, KnownDocument>, map: usize) {
     let mut changed = BTreeMap::new();
-    for (id, rev, doc) in place.everything().await {
+    for (id, rev, doc) in fixture.everything().await {
         if !id.starts_with('_') {
             let tags = doc.map(|doc| doc.to_object().unwrap()["tags"].clone());
             assert!(changed.insert(id, (rev, tags)).is_none(), "the feed lists a document twice");
@@ -174,7 +174,7 @@ async fn compare(place: &TestStore, known: &BTreeMap<String, Known>, map: usize)
         .clone()
         .map(|(id, known)| format!("{id} \"{id}\" {{\"rev\":\"{}\"}}", known.revs.last().unwrap()))
         .collect();
-    let mut all = place.try_rows(ViewQuery::all_docs(), soon()).await.unwrap();
+    let mut all = fixture.try_rows(ViewQuery::all_docs(), soon()).await.unwrap();
     all.retain(|row| !row.starts_with('_'));
     assert_eq!(all, ids);
 
@@ -190,7 +190,7 @@ async fn compare(place: &TestStore, known: &BTreeMap<String, Known>, map: usize)
     // The keys are one-digit numbers, pairs of such numbers, or ids. Their JSON texts sort as the keys do.
     rows.sort();
     let rows: Vec<_> = rows.into_iter().map(|(.., row)| row).collect();
-    assert_eq!(place.rows("d", "v").await, rows);
+    assert_eq!(fixture.rows("d", "v").await, rows);
 }
 
 #[test]

@@ -120,8 +120,8 @@ async fn write(
     let tasks = (0..tasks).map(|task| {
         let (store, db, prefix, say) = (store.clone(), db.clone(), prefix.to_owned(), say.clone());
         tokio::spawn(async move {
-            let mut own = Own::load(&store, &db, &format!("own-{task}")).await;
-            let mut flips = Own::load(&store, &db, &format!("flip-{task}")).await;
+            let mut own = OwnDocument::load(&store, &db, &format!("own-{task}")).await;
+            let mut flips = OwnDocument::load(&store, &db, &format!("flip-{task}")).await;
             for n in 0..writes {
                 let body = json!({"task": task, "n": n, "filling": "x".repeat(n % 300)});
                 let (id, rev) = match n % 8 {
@@ -143,12 +143,12 @@ async fn write(
 }
 
 /// A document that only one task writes.
-struct Own {
+struct OwnDocument {
     id: String,
     rev: Option<Rev>,
 }
 
-impl Own {
+impl OwnDocument {
     async fn load(store: &Embedded, db: &DbName, id: &str) -> Self {
         let rev = store.fetch(db, &doc_id(id), soon()).await.ok().map(|doc| doc.rev().clone());
         Self { id: id.to_owned(), rev }
