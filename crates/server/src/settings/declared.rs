@@ -6,10 +6,10 @@ use std::time::Duration;
 use embedded::Durability;
 use ipnet::IpNet;
 
-use super::given::Layers;
+use super::group::{Group, Layers, settings};
 use super::location::StoreLocation;
 use super::setting::Default::{Found, Nothing, Value};
-use super::setting::{Group, Setting, settings};
+use super::setting::Setting;
 use crate::failure::Failure;
 
 settings! {
@@ -131,7 +131,7 @@ impl Group for StoreSettings {
 }
 
 /// Every setting. The settings file may hold all of them, whichever command reads it.
-pub(super) fn all() -> Vec<Setting> {
+pub(crate) fn all() -> Vec<Setting> {
     [ServeSettings::declared(), StoreSettings::declared()].concat()
 }
 

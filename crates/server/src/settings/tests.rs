@@ -6,14 +6,15 @@ use std::time::Duration;
 use clap::{Args as _, Command, FromArgMatches as _};
 use couchdb::ServerUrl;
 
-use super::setting::{Default, Group, Setting};
+use super::group::Group;
+use super::setting::{Default, Setting};
 use super::{Given, ServeSettings, SettingsFile, StoreSettings, declared};
 use crate::failure::Failure;
 
 fn read<G: Group>(arguments: &[&str], file: &str) -> Result<G, Failure> {
     let command = Given::<G>::augment_args(Command::new("test").no_binary_name(true));
     let matches = command.try_get_matches_from(arguments).unwrap();
-    let file = SettingsFile::parse("settings.toml".to_owned(), file)?;
+    let file = SettingsFile::parse("settings.toml".to_owned(), file, &declared::all())?;
     Given::<G>::from_arg_matches(&matches).unwrap().settings(&file)
 }
 
