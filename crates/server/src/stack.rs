@@ -35,6 +35,7 @@ fn backend(settings: &StoreSettings, runtime: &Handle) -> Result<Arc<dyn Backend
 pub(crate) fn embedded_settings(settings: &EmbeddedSettings) -> embedded::Settings {
     embedded::Settings {
         durability: settings.durability,
+        writer_cache_kib: settings.writer_cache_kib,
         reader_threads: settings.reader_threads,
         write_queue: settings.write_queue,
         max_document_bytes: settings.max_document_bytes,
