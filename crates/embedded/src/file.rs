@@ -123,7 +123,10 @@ pub enum OpenError {
         known: i32,
     },
     /// The operating system does not let us open or create the file.
-    #[error("{path} cannot be opened for writing: {source}")]
+    #[error(
+        "{path} cannot be opened for writing: {source}. Give this user the right to write to the file and to \
+         its folder, check that the disk has room, or name another file"
+    )]
     Io {
         /// The file, or the folder around it.
         path: PathBuf,
@@ -131,7 +134,10 @@ pub enum OpenError {
         source: io::Error,
     },
     /// SQLite cannot open the file.
-    #[error("{path} cannot be opened: {source}")]
+    #[error(
+        "{path} cannot be opened: {source}. Stop other programs that use the file, check that the disk has \
+         room, and then restore the file from a backup if it still cannot be opened"
+    )]
     Sqlite {
         /// The file.
         path: PathBuf,
@@ -139,7 +145,7 @@ pub enum OpenError {
         source: rusqlite::Error,
     },
     /// The contents of the file make no sense.
-    #[error("{path} is damaged: {reason}")]
+    #[error("{path} is damaged: {reason}. Restore the file from a backup, or name another file")]
     Damaged {
         /// The file.
         path: PathBuf,
