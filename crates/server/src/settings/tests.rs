@@ -121,8 +121,7 @@ fn the_stores_defaults_are_those_of_their_crates() {
 
 #[test]
 fn the_stores_settings_reach_them() {
-    let arguments =
-        ["--sqlite-sync", "normal", "--sqlite-cache-kib", "4096", "--couchdb-read-retries", "0"];
+    let arguments = ["--sqlite-sync", "normal", "--sqlite-cache-kib", "4096", "--couchdb-read-retries", "0"];
     let settings: StoreSettings = read(&arguments, "sqlite_map_time_ms = 77\n").unwrap();
     let embedded = crate::stack::embedded_settings(&settings.embedded);
     assert_eq!(embedded.durability, embedded::Durability::Normal);
