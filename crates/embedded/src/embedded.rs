@@ -72,7 +72,7 @@ impl Embedded {
     /// [`OpenError`], which says what is wrong with the file and what to do. A file that is not ours is
     /// left as it is.
     pub fn open(path: &Path, settings: Settings) -> Result<Self, OpenError> {
-        let (file, connection) = StoreFile::open(path, settings.durability)?;
+        let (file, connection) = StoreFile::open(path, &settings)?;
         let (catalogue, chores) = load(&file, &connection)?;
         let threads = |source| OpenError::Io { path: path.to_owned(), source };
         let file = Arc::new(file);

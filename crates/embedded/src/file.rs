@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use crate::settings::Durability;
+use crate::settings::{Durability, Settings};
 
 /// SQLite's `application_id` in our files: the letters `KZGR`.
 const APPLICATION_ID: i32 = 0x4B5A_4752;
@@ -75,9 +75,6 @@ CREATE TABLE garbage (
 /// How long a connection waits while another process (a backup, `sqlite3`) locks the file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The writer's page cache. Every write walks the inner pages of every index, so they should stay cached.
-const WRITER_CACHE_KIB: i64 = 32 * 1024;
-
 /// How many prepared statements a connection keeps. We have fewer.
 const STATEMENTS: usize = 64;
 
@@ -126,7 +123,10 @@ pub enum OpenError {
         known: i32,
     },
     /// The operating system does not let us open or create the file.
-    #[error("{path} cannot be opened for writing: {source}")]
+    #[error(
+        "{path} cannot be opened for writing: {source}. Give this user the right to write to the file and to \
+         its folder, check that the disk has room, or name another file"
+    )]
     Io {
         /// The file, or the folder around it.
         path: PathBuf,
@@ -134,7 +134,10 @@ pub enum OpenError {
         source: io::Error,
     },
     /// SQLite cannot open the file.
-    #[error("{path} cannot be opened: {source}")]
+    #[error(
+        "{path} cannot be opened: {source}. Stop other programs that use the file, check that the disk has \
+         room, and then restore the file from a backup if it still cannot be opened"
+    )]
     Sqlite {
         /// The file.
         path: PathBuf,
@@ -142,7 +145,7 @@ pub enum OpenError {
         source: rusqlite::Error,
     },
     /// The contents of the file make no sense.
-    #[error("{path} is damaged: {reason}")]
+    #[error("{path} is damaged: {reason}. Restore the file from a backup, or name another file")]
     Damaged {
         /// The file.
         path: PathBuf,
@@ -155,13 +158,12 @@ pub enum OpenError {
 #[derive(Debug)]
 pub(crate) struct StoreFile {
     path: PathBuf,
-    durability: Durability,
     lock: File,
 }
 
 impl StoreFile {
     /// Locks the file for this process. Creates the file and its folder if they are missing.
-    pub(crate) fn open(path: &Path, durability: Durability) -> Result<(Self, Connection), OpenError> {
+    pub(crate) fn open(path: &Path, settings: &Settings) -> Result<(Self, Connection), OpenError> {
         let io = |source| OpenError::Io { path: path.to_owned(), source };
         if fs::metadata(path).is_ok_and(|data| !data.is_file()) {
             return Err(OpenError::NotAFile { path: path.to_owned() });
@@ -175,24 +177,24 @@ impl StoreFile {
         }
         // SQLite would silently open a write-protected file as read-only, so open it for writing first.
         for_the_owner().open(path).map_err(io)?;
-        let file = Self { path: path.to_owned(), durability, lock };
-        let writer = file.writer()?;
+        let file = Self { path: path.to_owned(), lock };
+        let writer = file.writer(settings)?;
         Ok((file, writer))
     }
 
-    fn writer(&self) -> Result<Connection, OpenError> {
+    fn writer(&self, settings: &Settings) -> Result<Connection, OpenError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let set_up = || -> rusqlite::Result<Connection> {
             let writer = Connection::open_with_flags(&self.path, flags)?;
             writer.busy_timeout(BUSY_TIMEOUT)?;
             writer.set_prepared_statement_cache_capacity(STATEMENTS);
             writer.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
-            let level = match self.durability {
+            let level = match settings.durability {
                 Durability::Full => "FULL",
                 Durability::Normal => "NORMAL",
             };
             writer.pragma_update(None, "synchronous", level)?;
-            writer.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
+            writer.pragma_update(None, "cache_size", -i64::from(settings.writer_cache_kib))?;
             // Shrink the write-ahead log again after a burst of writes.
             writer.pragma_update_and_check(None, "journal_size_limit", 64 << 20, |_| Ok(()))?;
             if pragma(&writer, "application_id")? != APPLICATION_ID {
@@ -205,7 +207,7 @@ impl StoreFile {
         };
         let writer = set_up().map_err(|source| self.refused(source))?;
         // Durability depends on these two settings, so check that they took effect.
-        let wanted = match self.durability {
+        let wanted = match settings.durability {
             Durability::Full => 2,
             Durability::Normal => 1,
         };
@@ -304,4 +306,18 @@ fn check_before_writing(path: &Path) -> Result<(), OpenError> {
 
 fn pragma(connection: &Connection, name: &str) -> rusqlite::Result<i32> {
     connection.pragma_query_value(None, name, |row| row.get(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Settings, StoreFile, pragma};
+
+    #[test]
+    fn the_writer_has_the_cache_of_the_settings() {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = Settings { writer_cache_kib: 77, ..Settings::default() };
+        let (_file, writer) = StoreFile::open(&folder.path().join("store.db"), &settings).unwrap();
+        // SQLite counts kibibytes below zero and pages above it.
+        assert_eq!(pragma(&writer, "cache_size").unwrap(), -77);
+    }
 }

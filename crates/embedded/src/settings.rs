@@ -17,6 +17,9 @@ pub enum Durability {
 pub struct Settings {
     /// When a write reaches the disk.
     pub durability: Durability,
+    /// The writer's page cache, in KiB. Every write walks the inner pages of every index, so they should
+    /// stay cached.
+    pub writer_cache_kib: u32,
     /// The largest document, in bytes of JSON without attachments. The default is CouchDB's.
     pub max_document_bytes: usize,
     /// The most bytes of new attachments in one write.
@@ -49,6 +52,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             durability: Durability::Full,
+            writer_cache_kib: 32 * 1024,
             max_document_bytes: 8_000_000,
             max_attachment_bytes: 64 * 1024 * 1024,
             write_queue: 1_024,

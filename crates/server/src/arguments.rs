@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::failure::Failure;
-use crate::settings::{Given, ServeSettings, SettingsFile, StoreSettings};
+use crate::settings::{self, Given, ServeSettings, SettingsFile, StoreSettings};
 
 /// The store and how to use it: every command that opens a store takes these.
 #[derive(Args, Clone, Debug)]
@@ -24,7 +24,10 @@ impl StoreArguments {
     }
 
     fn file(&self) -> Result<SettingsFile, Failure> {
-        self.config.as_deref().map_or_else(|| Ok(SettingsFile::default()), SettingsFile::read)
+        match self.config.as_deref() {
+            Some(path) => SettingsFile::read(path, &settings::all()),
+            None => Ok(SettingsFile::default()),
+        }
     }
 }
 

@@ -33,6 +33,7 @@ fn backend(settings: &StoreSettings) -> Result<Arc<dyn Backend>, Failure> {
 pub(crate) fn embedded_settings(settings: &EmbeddedSettings) -> embedded::Settings {
     embedded::Settings {
         durability: settings.durability,
+        writer_cache_kib: settings.writer_cache_kib,
         reader_threads: settings.reader_threads,
         write_queue: settings.write_queue,
         max_document_bytes: settings.max_document_bytes,

@@ -2,6 +2,7 @@
 //! shutdown and waited for. It knows nothing of what a task does.
 
 use std::any::Any;
+use std::fmt;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -53,9 +54,27 @@ pub(crate) enum State {
     /// It works.
     Running,
     /// It failed and waits until it is started again.
-    BackingOff,
+    BackingOff {
+        /// The first of the failures that followed each other.
+        since: Instant,
+    },
     /// It has ended.
     Stopped,
+}
+
+/// One line, as the admin listener shows it. The error stays in the log.
+impl fmt::Display for Health {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: ", self.name)?;
+        match self.state {
+            State::Running => f.write_str("running")?,
+            State::BackingOff { since } => {
+                write!(f, "restarting for {} seconds", since.elapsed().as_secs())?;
+            }
+            State::Stopped => f.write_str("stopped")?,
+        }
+        write!(f, ", {} restarts", self.restarts)
+    }
 }
 
 /// Tells a task when it must stop.
@@ -93,15 +112,19 @@ impl Supervisor {
         let mut signal = StopSignal(self.stop.subscribe());
         let handle = self.runtime.spawn(async move {
             let mut failures = 0;
+            let mut failing_since = Instant::now();
             loop {
                 let started = Instant::now();
                 let outcome = run(&mut work, signal.clone()).await;
                 let Err(error) = outcome else { break };
                 failures = if started.elapsed() >= RECOVERED_AFTER { 1 } else { failures + 1 };
+                if failures == 1 {
+                    failing_since = Instant::now();
+                }
                 let pause = BACKOFF.delay(failures);
                 {
                     let mut health = lock(&shared);
-                    health.state = State::BackingOff;
+                    health.state = State::BackingOff { since: failing_since };
                     health.last_error = Some(error.clone());
                 }
                 if signal.is_stopping() {

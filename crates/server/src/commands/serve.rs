@@ -16,7 +16,7 @@ use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 use validation::Schema;
 
-use super::{demo, runtime};
+use super::{demo, health, runtime};
 use crate::app::{App, node_digest};
 use crate::arguments::Serve;
 use crate::failure::Failure;
@@ -34,9 +34,6 @@ const TASK_PATIENCE: Duration = Duration::from_secs(1);
 /// How often expired logged-out tokens are deleted, and how long that may take.
 const PURGE_INTERVAL: Duration = Duration::from_secs(3600);
 const PURGE_PATIENCE: Duration = Duration::from_secs(60);
-
-/// How long the store may take to answer a health check.
-const HEALTH_PATIENCE: Duration = Duration::from_secs(2);
 
 pub(crate) fn run(arguments: Serve) -> Result<(), Failure> {
     let (settings, store_settings) = arguments.settings()?;
@@ -69,7 +66,7 @@ async fn serve(
     let shared = Data::new(app(settings.clone(), store, is_own));
     check_set_up(&shared.auth).await?;
     log::info!(store = name.as_str(); "opened the store");
-    let supervisor = Supervisor::new(background.clone());
+    let supervisor = Data::new(Supervisor::new(background.clone()));
     let auth = Arc::clone(&shared.auth);
     supervisor.start("purge of logged-out tokens", move |stop| purge_logged_out(Arc::clone(&auth), stop));
 
@@ -86,11 +83,13 @@ async fn serve(
     let api_address = api.addrs().first().copied().unwrap_or(settings.listen);
     let api = api.run();
 
+    let tasks = supervisor.clone();
     let admin = HttpServer::new(move || {
         ActixApp::new()
             .app_data(shared.clone())
+            .app_data(tasks.clone())
             .route("/health/live", web::get().to(HttpResponse::Ok))
-            .route("/health/ready", web::get().to(ready))
+            .route("/health/ready", web::get().to(health::ready))
     })
     .workers(1)
     .shutdown_timeout(GRACE_SECONDS)
@@ -139,7 +138,7 @@ fn app(settings: ServeSettings, store: Arc<dyn Backend>, is_own: bool) -> App {
 /// Refuses to serve a store that lacks what tokens are checked with, because every request would fail.
 /// A store that does not answer is no reason to stop: it may answer later.
 async fn check_set_up(auth: &Authenticator) -> Result<(), Failure> {
-    match auth.is_set_up(Deadline::after(HEALTH_PATIENCE)).await {
+    match auth.is_set_up(Deadline::after(health::PATIENCE)).await {
         Ok(true) => Ok(()),
         Ok(false) => Err(Failure::setup(
             "the store has no system_config/auth, so no token could be checked: create an account with \
@@ -186,17 +185,6 @@ async fn purge_logged_out(auth: Arc<Authenticator>, mut stop: StopSignal) -> Res
         }
         if !stop.pause(PURGE_INTERVAL).await {
             return Ok(());
-        }
-    }
-}
-
-async fn ready(app: Data<App>) -> HttpResponse {
-    match app.auth.is_set_up(Deadline::after(HEALTH_PATIENCE)).await {
-        Ok(true) => HttpResponse::Ok().finish(),
-        Ok(false) => HttpResponse::ServiceUnavailable().body("the store is not set up\n"),
-        Err(error) => {
-            log::warn!("not ready: {}", crate::chain(&error));
-            HttpResponse::ServiceUnavailable().body("the store does not answer\n")
         }
     }
 }

@@ -37,25 +37,29 @@ use Source::{AnyHeader, Data, Envelope as Beside, Header, Query as QueryString};
 #[derive(Clone, Copy, Debug)]
 struct Parameter(&'static str, &'static [Source]);
 
-// The table. `Parameters::read` has the defaults.
+/// A parameter that is yes or no, and its default.
+#[derive(Clone, Copy, Debug)]
+struct Flag(Parameter, bool);
+
+// The table. A parameter that is not a flag has no default, except `page_size`, whose default is a setting.
 const VERB: Parameter = Parameter("verb", &[Data, QueryString, Beside]);
 const AUTH_TOKEN: Parameter =
     Parameter("auth_token", &[AnyHeader("x-auth-token"), Data, QueryString, Beside]);
 const AUTHORIZATION: Parameter =
     Parameter("authorization", &[AnyHeader("authorization"), Data, QueryString, Beside]);
-const PRETTY_PRINT: Parameter =
-    Parameter("pretty_print", &[Header("x-pretty-print"), Data, QueryString, Beside]);
+const PRETTY_PRINT: Flag =
+    Flag(Parameter("pretty_print", &[Header("x-pretty-print"), Data, QueryString, Beside]), false);
 const ACTION: Parameter = Parameter("action", &[Data, QueryString, Beside]);
 const ACCEPT: Parameter = Parameter("accept", &[Data, QueryString, Beside]);
-const PAGINATE: Parameter = Parameter("paginate", &[Data, QueryString, Beside]);
+const PAGINATE: Flag = Flag(Parameter("paginate", &[Data, QueryString, Beside]), true);
 const PAGE_SIZE: Parameter = Parameter("page_size", &[Data, QueryString, Beside]);
 const START_KEY: Parameter = Parameter("start_key", &[Data, QueryString, Beside]);
 const END_KEY: Parameter = Parameter("end_key", &[Data, QueryString, Beside]);
-const ASCENDING: Parameter = Parameter("ascending", &[QueryString]);
-const DESCENDING: Parameter = Parameter("descending", &[QueryString]);
-const IS_CHUNKED: Parameter = Parameter("is_chunked", &[QueryString]);
+const ASCENDING: Flag = Flag(Parameter("ascending", &[QueryString]), false);
+const DESCENDING: Flag = Flag(Parameter("descending", &[QueryString]), false);
+const IS_CHUNKED: Flag = Flag(Parameter("is_chunked", &[QueryString]), false);
 const CHUNK_SIZE: Parameter = Parameter("chunk_size", &[QueryString]);
-const SHOULD_SOFT_DELETE: Parameter = Parameter("should_soft_delete", &[Data, QueryString, Beside]);
+const SHOULD_SOFT_DELETE: Flag = Flag(Parameter("should_soft_delete", &[Data, QueryString, Beside]), true);
 const FILE_NAME: Parameter = Parameter("file_name", &[Header("x-file-name"), Data, QueryString, Beside]);
 /// Used if there is no `file_name`.
 const FILENAME: Parameter = Parameter("filename", &[Data, QueryString, Beside]);
@@ -72,23 +76,23 @@ pub(crate) struct Parameters {
     pub(crate) auth_token: Option<Value>,
     /// Other credentials. They can be a value of any type.
     pub(crate) authorization: Option<Value>,
-    /// Whether JSON is indented. The default is no.
+    /// Whether JSON is indented.
     pub(crate) is_pretty: bool,
     /// Whether one of crossbar's other actions is named.
     pub(crate) has_action: bool,
     /// The form of the answer.
     pub(crate) accept: Option<Format>,
-    /// Whether a listing comes in pages. The default is yes.
+    /// Whether a listing comes in pages.
     pub(crate) is_paged: bool,
     /// The key that a listing begins with, in its wire form.
     pub(crate) start_key: Option<String>,
     /// The key that a listing ends with.
     pub(crate) end_key: Option<String>,
-    /// Whether a listing starts at the lowest id. The default is the highest.
+    /// Whether a listing goes from the lowest id to the highest.
     pub(crate) is_ascending: bool,
-    /// Whether each row of a listing is sent as soon as it is read. The default is no.
+    /// Whether each row of a listing is sent as soon as it is read.
     pub(crate) is_chunked: bool,
-    /// Whether a deletion only marks the document as deleted. The default is yes.
+    /// Whether a deletion only marks the document as deleted.
     pub(crate) is_soft_deletion: bool,
     /// The file name for CSV.
     pub(crate) file_name: Option<String>,
@@ -114,16 +118,16 @@ impl Parameters {
             verb: sources.find(VERB).map(|verb| Verb::of_parameter(&text(verb))),
             auth_token: sources.find(AUTH_TOKEN).map(Cow::into_owned),
             authorization: sources.find(AUTHORIZATION).map(Cow::into_owned),
-            is_pretty: sources.is_true_or(PRETTY_PRINT, false),
+            is_pretty: sources.is_on(PRETTY_PRINT),
             has_action: sources.find(ACTION).is_some(),
             accept: sources.find(ACCEPT).map(|name| Format::of_parameter(name.as_str().unwrap_or_default())),
-            is_paged: sources.is_true_or(PAGINATE, true),
+            is_paged: sources.is_on(PAGINATE),
             start_key: sources.find(START_KEY).map(text),
             end_key: sources.find(END_KEY).map(text),
-            is_ascending: sources.find(ASCENDING).is_some_and(|value| !term::is_false(&value))
-                && !sources.is_true_or(DESCENDING, false),
-            is_chunked: sources.is_true_or(IS_CHUNKED, false),
-            is_soft_deletion: sources.is_true_or(SHOULD_SOFT_DELETE, true),
+            is_ascending: sources.find(ASCENDING.0).map_or(ASCENDING.1, |value| !term::is_false(&value))
+                && !sources.is_on(DESCENDING),
+            is_chunked: sources.is_on(IS_CHUNKED),
+            is_soft_deletion: sources.is_on(SHOULD_SOFT_DELETE),
             file_name: sources.find(FILE_NAME).or_else(|| sources.find(FILENAME)).map(text),
             page_size: sources.find(PAGE_SIZE).map(integer),
             chunk_size: sources.find(CHUNK_SIZE).map(integer),
@@ -189,7 +193,7 @@ impl<'a> Sources<'a> {
         })
     }
 
-    fn is_true_or(&self, parameter: Parameter, default: bool) -> bool {
+    fn is_on(&self, Flag(parameter, default): Flag) -> bool {
         self.find(parameter).map_or(default, |value| term::is_true(&value))
     }
 }

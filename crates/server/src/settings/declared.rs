@@ -6,10 +6,10 @@ use std::time::Duration;
 use embedded::Durability;
 use ipnet::IpNet;
 
-use super::given::Layers;
+use super::group::{Group, Layers, settings};
 use super::location::StoreLocation;
 use super::setting::Default::{Found, Nothing, Value};
-use super::setting::{Group, Setting, settings};
+use super::setting::Setting;
 use crate::failure::Failure;
 
 settings! {
@@ -27,8 +27,8 @@ settings! {
         max_body_bytes: u64 = "max_body_bytes" "BYTES", Value("8000000");
         /// How long a request body may take to arrive, in milliseconds.
         body_timeout: Duration = "body_timeout_ms" "MS", Value("60000");
-        /// How long the store may take for one request, and again for each further batch of a listing,
-        /// in milliseconds.
+        /// How long the store may take for one request, in milliseconds. Each further batch of a listing may
+        /// take as long again.
         store_timeout: Duration = "store_timeout_ms" "MS", Value("5000");
         /// How many groups a page holds when the client does not say.
         page_size: u64 = "page_size" "N", Value("50");
@@ -64,9 +64,12 @@ settings! {
         /// When a write is synced to disk: full syncs it before it is acknowledged; normal syncs later,
         /// and a power cut may lose the last writes.
         durability: Durability = "sqlite_sync" "MODE", Value("full");
+        /// How much of the file SQLite caches for writes, in KiB. The part of every index that a write reads
+        /// should fit.
+        writer_cache_kib: u32 = "sqlite_cache_kib" "KIB", Value("32768"), 1..=67_108_864;
         /// How many threads read views and feeds.
         reader_threads: usize = "sqlite_reader_threads" "N", Value("2"), 1..=256;
-        /// How many writes may wait; more wait until there is room.
+        /// How many writes fit in the queue. Further writes wait until it has room.
         write_queue: usize = "sqlite_write_queue" "N", Value("1024"), 1..=1_000_000;
         /// The largest document, in bytes of JSON without its attachments.
         max_document_bytes: usize = "sqlite_max_document_bytes" "BYTES", Value("8000000"), 1..=1_000_000_000;
@@ -94,13 +97,13 @@ settings! {
         request_timeout: Duration = "couchdb_request_timeout_ms" "MS", Value("30000");
         /// How long CouchDB may be silent between two parts of a view, in milliseconds.
         batch_timeout: Duration = "couchdb_batch_timeout_ms" "MS", Value("5000");
-        /// How often a change feed must send something, in milliseconds. A feed that is silent for three
-        /// times as long is opened again.
+        /// How often CouchDB sends a sign of life on a change feed, in milliseconds. A feed that is silent
+        /// for three times as long is opened again.
         heartbeat: Duration = "couchdb_feed_heartbeat_ms" "MS", Value("10000");
-        /// How long an unused connection is kept, in milliseconds. It must be less than CouchDB, or a
-        /// proxy in front of it, keeps the connection.
+        /// How long an unused connection is kept, in milliseconds. CouchDB, or a proxy in front of it, must
+        /// keep it longer.
         pool_idle_timeout: Duration = "couchdb_pool_idle_ms" "MS", Value("15000");
-        /// How many times a read is tried again after no answer or an answer of 502, 503 or 504.
+        /// How many times a read is tried again if CouchDB does not answer, or answers 502, 503 or 504.
         read_retries: u32 = "couchdb_read_retries" "N", Value("2"), 0..=100;
     }
 }
@@ -131,7 +134,7 @@ impl Group for StoreSettings {
 }
 
 /// Every setting. The settings file may hold all of them, whichever command reads it.
-pub(super) fn all() -> Vec<Setting> {
+pub(crate) fn all() -> Vec<Setting> {
     [ServeSettings::declared(), StoreSettings::declared()].concat()
 }
 

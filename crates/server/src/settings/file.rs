@@ -5,7 +5,6 @@ use std::path::Path;
 
 use toml::Spanned;
 
-use super::declared;
 use super::setting::{Setting, Shape};
 use crate::failure::Failure;
 
@@ -29,15 +28,15 @@ pub(super) struct Entry {
 }
 
 impl SettingsFile {
-    /// Reads a file. Its keys must be known, and its values of the right type.
-    pub(crate) fn read(path: &Path) -> Result<Self, Failure> {
+    /// Reads a file. It may hold the `known` settings and no others, and each value must have the right type.
+    pub(crate) fn read(path: &Path, known: &[Setting]) -> Result<Self, Failure> {
         let text = std::fs::read_to_string(path).map_err(|error| {
             Failure::setup(format!("cannot read the settings file {}: {error}", path.display()))
         })?;
-        Self::parse(path.display().to_string(), &text)
+        Self::parse(path.display().to_string(), &text, known)
     }
 
-    pub(super) fn parse(path: String, text: &str) -> Result<Self, Failure> {
+    pub(super) fn parse(path: String, text: &str, known: &[Setting]) -> Result<Self, Failure> {
         let refused = |offset: usize, what: &str| {
             let line = line_of(text, offset);
             Failure::setup(format!("the settings file {path}, line {line}: {what}"))
@@ -50,14 +49,13 @@ impl SettingsFile {
                 let message = error.message().replace('\n', "; ");
                 refused(error.span().map_or(0, |span| span.start), &message)
             })?;
-        let known = declared::all();
         let mut entries = BTreeMap::new();
         for (key, value) in table {
             let start = key.span().start;
             let setting = known
                 .iter()
                 .find(|setting| setting.key == key.get_ref())
-                .ok_or_else(|| refused(start, &unknown(key.get_ref(), &known)))?;
+                .ok_or_else(|| refused(start, &unknown(key.get_ref(), known)))?;
             let text_of = text_of(setting, value.get_ref()).ok_or_else(|| {
                 refused(start, &format!("the setting {} must be {}", setting.key, wanted(setting)))
             })?;

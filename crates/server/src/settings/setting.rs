@@ -1,7 +1,5 @@
-//! What is known of a setting before it has a value, and the `settings!` table that declares it.
-
-use super::given::Layers;
-use crate::failure::Failure;
+//! A setting before it has a value: its names, its default and how it is written. This file knows no
+//! other file of the settings.
 
 /// One setting, as declared.
 #[derive(Clone, Debug)]
@@ -59,67 +57,3 @@ pub(crate) enum Shape {
     /// A list of texts. Flags and variables separate them by commas.
     List,
 }
-
-/// Settings that are read together.
-pub(crate) trait Group: Sized {
-    /// The settings, in the order of `--help`.
-    fn declared() -> Vec<Setting>;
-
-    /// Finds and checks each value.
-    fn read(layers: &Layers<'_>) -> Result<Self, Failure>;
-}
-
-/// Declares a group of settings. A row is
-///
-/// ```text
-/// /// What the setting is for.
-/// field: Type = "key" "VALUE_NAME", the default[, smallest..=largest];
-/// ```
-macro_rules! settings {
-    (
-        $(#[$about:meta])*
-        pub(crate) struct $name:ident in $section:literal {
-            $(
-                $(#[doc = $help:literal])+
-                $field:ident: $kind:ty = $key:literal $value_name:literal, $default:expr
-                    $(, $least:literal..=$most:literal)?;
-            )+
-        }
-    ) => {
-        $(#[$about])*
-        #[derive(Clone, Debug)]
-        pub(crate) struct $name {
-            $( $(#[doc = $help])+ pub(crate) $field: $kind, )+
-        }
-
-        impl $crate::settings::setting::Group for $name {
-            fn declared() -> Vec<$crate::settings::setting::Setting> {
-                use $crate::settings::setting::Setting;
-                use $crate::settings::value::Value as SettingValue;
-                vec![$(
-                    Setting {
-                        key: $key,
-                        value_name: $value_name,
-                        help: &[$($help),+],
-                        default: $default,
-                        range: $crate::settings::setting::settings!(@range $kind $(, $least, $most)?),
-                        shape: <$kind as SettingValue>::SHAPE,
-                        section: $section,
-                    },
-                )+]
-            }
-
-            fn read(
-                layers: &$crate::settings::given::Layers<'_>,
-            ) -> Result<Self, $crate::failure::Failure> {
-                let mut declared = Self::declared().into_iter();
-                // The fields are read in the order in which they are declared.
-                Ok(Self { $( $field: layers.read(declared.next())?, )+ })
-            }
-        }
-    };
-    (@range $kind:ty) => { <$kind as SettingValue>::RANGE };
-    (@range $kind:ty, $least:literal, $most:literal) => { ($least, $most) };
-}
-
-pub(crate) use settings;

@@ -6,14 +6,15 @@ use std::time::Duration;
 use clap::{Args as _, Command, FromArgMatches as _};
 use couchdb::ServerUrl;
 
-use super::setting::{Default, Group, Setting};
+use super::group::Group;
+use super::setting::{Default, Setting};
 use super::{Given, ServeSettings, SettingsFile, StoreSettings, declared};
 use crate::failure::Failure;
 
 fn read<G: Group>(arguments: &[&str], file: &str) -> Result<G, Failure> {
     let command = Given::<G>::augment_args(Command::new("test").no_binary_name(true));
     let matches = command.try_get_matches_from(arguments).unwrap();
-    let file = SettingsFile::parse("settings.toml".to_owned(), file)?;
+    let file = SettingsFile::parse("settings.toml".to_owned(), file, &declared::all())?;
     Given::<G>::from_arg_matches(&matches).unwrap().settings(&file)
 }
 
@@ -120,10 +121,11 @@ fn the_stores_defaults_are_those_of_their_crates() {
 
 #[test]
 fn the_stores_settings_reach_them() {
-    let arguments = ["--sqlite-sync", "normal", "--couchdb-read-retries", "0"];
+    let arguments = ["--sqlite-sync", "normal", "--sqlite-cache-kib", "4096", "--couchdb-read-retries", "0"];
     let settings: StoreSettings = read(&arguments, "sqlite_map_time_ms = 77\n").unwrap();
     let embedded = crate::stack::embedded_settings(&settings.embedded);
     assert_eq!(embedded.durability, embedded::Durability::Normal);
+    assert_eq!(embedded.writer_cache_kib, 4096);
     assert_eq!(embedded.map_time, Duration::from_millis(77));
     assert_eq!(settings.couchdb.read_retries, 0);
 }

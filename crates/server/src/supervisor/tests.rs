@@ -129,7 +129,12 @@ async fn stopping_does_not_wait_for_a_pause_or_for_ever() {
     let told = Instant::now();
     let states =
         |supervisor: &Supervisor| supervisor.health().iter().map(|health| health.state).collect::<Vec<_>>();
-    assert_eq!(states(&supervisor), [State::BackingOff, State::Running]);
+    let [State::BackingOff { since }, State::Running] = states(&supervisor)[..] else {
+        panic!("{:?}", supervisor.health())
+    };
+    assert!(since < told, "it has failed for a while");
+    let line = supervisor.health()[0].to_string();
+    assert!(line.starts_with("backing off: restarting for ") && line.ends_with(" restarts"), "{line}");
     supervisor.stop(Duration::from_secs(2)).await;
     assert!(told.elapsed() <= Duration::from_secs(3), "{:?}", told.elapsed());
     assert_eq!(states(&supervisor), [State::Stopped, State::Running], "the deaf one was dropped");

@@ -2,6 +2,7 @@
 //! page says, so does the greeting of `serve --demo`, and `docs/openapi.yaml` says all that is served.
 
 mod openapi;
+mod parameters;
 mod world;
 
 use std::io::{BufRead as _, BufReader};

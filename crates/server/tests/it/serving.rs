@@ -213,6 +213,8 @@ fn health_is_told_on_the_admin_listener_alone() {
             "text/plain; charset=UTF-8"
         );
     }
+    let ready = send(server.admin_address, "GET", "/health/ready", &[], b"").text();
+    assert_eq!(ready, "ready\npurge of logged-out tokens: running, 0 restarts\n");
     assert_eq!(send(server.admin_address, "GET", "/v2/accounts", &[], b"").status, 404);
     run_ok(&["healthcheck", &format!("http://{}", server.admin_address)], b"");
     let address = server.admin_address;
@@ -236,6 +238,10 @@ fn a_store_that_is_out_of_reach_is_a_503_in_time_and_comes_back() {
     let body = json_of(&answer);
     assert_eq!((&body["message"], &body["data"]), (&json!("datastore fatal error"), &json!({})));
     assert_eq!(send(server.admin_address, "GET", "/health/ready", &[], b"").status, 503);
+    wait_until("the admin listener names the task that restarts", || {
+        let ready = send(server.admin_address, "GET", "/health/ready", &[], b"").text();
+        ready.contains("purge of logged-out tokens: restarting for ")
+    });
     assert!(!server.log().contains("very-secret"), "no password reaches the log");
 
     // Back again, if only to say that there is no such account.

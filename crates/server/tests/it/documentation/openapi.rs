@@ -11,7 +11,7 @@ use super::world::{Ask, Promises, Who, World, ask, promise};
 use crate::http_client::send;
 
 /// The scalars of a YAML document in block style, by the keys that lead to them. Lists are left out.
-fn scalars(text: &str) -> Vec<(Vec<String>, String)> {
+pub(super) fn scalars(text: &str) -> Vec<(Vec<String>, String)> {
     let mut keys: Vec<(usize, String)> = Vec::new();
     let mut scalars = Vec::new();
     for line in text.lines() {
