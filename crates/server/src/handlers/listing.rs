@@ -65,16 +65,17 @@ pub(super) async fn prepare(
     call: &Call<'_>,
     access: &AccountAccess,
 ) -> Result<Prepared, Refusal> {
-    let checked = pin!(groups::check_user(exchange, call, access));
+    // The view is asked first, because it takes longer.
     let listing = pin!(read(exchange, call, access));
-    match future::select(checked, listing).await {
-        Either::Left((checked, listing)) => {
-            checked?;
-            listing.await
-        }
-        Either::Right((listing, checked)) => {
+    let checked = pin!(groups::check_user(exchange, call, access));
+    match future::select(listing, checked).await {
+        Either::Left((listing, checked)) => {
             checked.await?;
             listing
+        }
+        Either::Right((checked, listing)) => {
+            checked?;
+            listing.await
         }
     }
 }
