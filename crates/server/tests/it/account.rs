@@ -1,9 +1,15 @@
-//! An account of its own with an administrator, on an embedded store, and requests in its name.
+//! A served account with an administrator on an embedded store, and requests with the administrator's token.
 
+use auth::Secret;
+use auth::bootstrap::NewUser;
 use serde_json::{Value, json};
 
+use crate::accounts::{AccountWithUser, OpenStore};
 use crate::http_client::{Response, send};
-use crate::process::{Server, run_ok};
+use crate::process::Server;
+
+/// The name of the store's file.
+const STORE: &str = "store.db";
 
 /// A served account.
 pub(crate) struct Account {
@@ -18,24 +24,17 @@ impl Account {
     /// Makes a store with one account and one user, and serves it.
     pub(crate) fn served() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let mut account =
-            Self { folder, server: None, id: String::new(), user_id: String::new(), token: String::new() };
-        let store = account.store();
-        account.id = printed(&["account", "create", "--store", &store, "--name", "alpha"]);
-        let id = account.id.clone();
-        account.user_id = {
-            let create = ["user", "create", "--store", &store, "--account", &id, "--username", "admin"];
-            let create = [&create[..], &["--password-stdin", "--admin"]].concat();
-            run_ok(&create, b"secret\n").trim().to_owned()
-        };
-        account.token = printed(&["token", "--store", &store, "--account", &id, "--user", &account.user_id]);
-        account.server = Some(Server::start(&store, &[]));
+        let administrator = NewUser { username: "admin", password: &Secret::new("secret"), is_admin: true };
+        let made = OpenStore::open(&folder.path().join(STORE)).account("alpha", &administrator);
+        let AccountWithUser { id, user_id, token } = made;
+        let mut account = Self { folder, server: None, id, user_id, token };
+        account.server = Some(Server::start(&account.store(), &[]));
         account
     }
 
     /// Where the store is.
     pub(crate) fn store(&self) -> String {
-        format!("sqlite:{}", self.folder.path().join("store.db").display())
+        format!("sqlite:{}", self.folder.path().join(STORE).display())
     }
 
     /// The running server.
@@ -109,8 +108,4 @@ pub(crate) fn json_of(response: &Response) -> Value {
 /// The ids of a listing's rows.
 pub(crate) fn ids_of(listing: &Value) -> Vec<String> {
     listing["data"].as_array().unwrap().iter().map(|row| row["id"].as_str().unwrap().to_owned()).collect()
-}
-
-fn printed(command: &[&str]) -> String {
-    run_ok(command, b"").trim().to_owned()
 }

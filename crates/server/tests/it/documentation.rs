@@ -8,9 +8,12 @@ mod world;
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
 
+use auth::Secret;
+use auth::bootstrap::NewUser;
 use regex::Regex;
 use serde_json::{Map, Value};
 
+use crate::accounts::{AccountWithUser, OpenStore};
 use crate::process::{Server, binary, run_ok};
 
 /// Stands for any text, and as a member's name for more members.
@@ -115,24 +118,13 @@ struct Setting {
 impl Setting {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let store = format!("sqlite:{}", folder.path().join("store.db").display());
-        let command = |arguments: &[&str], input: &str| {
-            run_ok(&[arguments, &["--store", &store]].concat(), input.as_bytes()).trim().to_owned()
-        };
-        let account_id = command(&["account", "create", "--name", "main"], "");
-        let create_user = [
-            "user",
-            "create",
-            "--account",
-            &account_id,
-            "--username",
-            "admin",
-            "--password-stdin",
-            "--admin",
-        ];
-        let user_id = command(&create_user, "correct horse");
-        let token = command(&["token", "--account", &account_id, "--user", &user_id, "--ttl", "7200"], "");
-        let exported = command(&["export", "--db", "accounts"], "");
+        let path = folder.path().join("store.db");
+        let store = format!("sqlite:{}", path.display());
+        let administrator =
+            NewUser { username: "admin", password: &Secret::new("correct horse"), is_admin: true };
+        let AccountWithUser { id: account_id, user_id, token } =
+            OpenStore::open(&path).account("main", &administrator);
+        let exported = run_ok(&["export", "--store", &store, "--db", "accounts"], b"");
         let docs = exported.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["doc"].take());
         let account = docs.into_iter().find(|doc| doc["_id"] == account_id.as_str()).expect("the account");
         let api_key = account["pvt_api_key"].as_str().expect("its key").to_owned();

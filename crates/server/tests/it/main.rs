@@ -12,6 +12,7 @@
 
 mod access;
 mod account;
+mod accounts;
 mod commands;
 mod compatibility;
 mod conformance;

@@ -4,8 +4,11 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
+use auth::Secret;
+use auth::bootstrap::NewUser;
 use serde_json::{Value, json};
 
+use crate::accounts::{AccountWithUser, OpenStore};
 use crate::http_client::{Response, send, try_send};
 use crate::process::{Server, run, run_ok};
 
@@ -21,25 +24,10 @@ struct Account {
 impl Account {
     fn create() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let store = format!("sqlite:{}", folder.path().join("store.db").display());
-        let id = run_ok(&["account", "create", "--store", &store, "--name", "alpha"], b"").trim().to_owned();
-        let create_user = [
-            "user",
-            "create",
-            "--store",
-            &store,
-            "--account",
-            &id,
-            "--username",
-            "Admin",
-            "--password-stdin",
-            "--admin",
-        ];
-        let user_id = run_ok(&create_user, b"secret\n").trim().to_owned();
-        let token = run_ok(&["token", "--store", &store, "--account", &id, "--user", &user_id], b"")
-            .trim()
-            .to_owned();
-        Self { _folder: folder, store, id, user_id, token }
+        let path = folder.path().join("store.db");
+        let administrator = NewUser { username: "Admin", password: &Secret::new("secret"), is_admin: true };
+        let AccountWithUser { id, user_id, token } = OpenStore::open(&path).account("alpha", &administrator);
+        Self { store: format!("sqlite:{}", path.display()), _folder: folder, id, user_id, token }
     }
 
     fn ask(&self, server: &Server, method: &str, path: &str, body: Option<&Value>) -> Response {

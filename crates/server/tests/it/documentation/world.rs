@@ -4,8 +4,11 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
+use auth::Secret;
+use auth::bootstrap::NewUser;
 use serde_json::{Value, json};
 
+use crate::accounts::{AccountWithUser, OpenStore};
 use crate::http_client::{Response, send};
 use crate::process::{Server, run_ok};
 
@@ -98,32 +101,32 @@ impl World {
     pub(super) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store_at = |name: &str| format!("sqlite:{}", folder.path().join(name).display());
+        let path = folder.path().join("store.db");
         let store = store_at("store.db");
         let command = |arguments: &[&str], input: &str| {
             run_ok(&[arguments, &["--store", &store]].concat(), input.as_bytes()).trim().to_owned()
         };
         let mut ids = BTreeMap::new();
         let mut tokens = BTreeMap::new();
+        let user = NewUser { username: "admin", password: &Secret::new("secret"), is_admin: false };
+        let open = OpenStore::open(&path);
+        let mut rules = String::new();
         for name in ["main", "strange", "restricted"] {
-            let account_id = command(&["account", "create", "--name", name], "");
-            let create =
-                ["user", "create", "--account", &account_id, "--username", "admin", "--password-stdin"];
-            let user_id = command(&create, "secret");
-            let mint = |ttl: &str| {
-                command(&["token", "--account", &account_id, "--user", &user_id, "--ttl", ttl], "")
-            };
-            tokens.insert(name, mint("3600"));
+            let AccountWithUser { id: account_id, user_id, token } = open.account(name, &user);
+            tokens.insert(name, token);
             if name == "main" {
-                tokens.insert("leaver", mint("7200"));
-                tokens.insert("late", mint("1"));
+                tokens.insert("leaver", open.token(&account_id, &user_id, 7200));
+                tokens.insert("late", open.token(&account_id, &user_id, 1));
                 ids.insert("ACCOUNT_ID", account_id);
                 ids.insert("USER_ID", user_id);
             } else if name == "restricted" {
                 let db = format!("account/{}/{}/{}", &account_id[..2], &account_id[2..4], &account_id[4..]);
-                let rules = json!({"_id": "token_restrictions", "restrictions": {"_": {"_": {}}}});
-                command(&["import", "-"], &json!({"db": db, "doc": rules}).to_string());
+                let doc = json!({"_id": "token_restrictions", "restrictions": {"_": {"_": {}}}});
+                rules = json!({"db": db, "doc": doc}).to_string();
             }
         }
+        drop(open);
+        command(&["import", "-"], &rules);
         // The same store again, but for the view that groups are listed by.
         let exported = command(&["export"], "");
         let without_view: Vec<_> = exported.lines().map(without_views_of_groups).collect();
