@@ -30,7 +30,9 @@ impl From<Error> for StoreError {
             Error::Unavailable(_) => Self::Unavailable,
             Error::Unexpected(_) | Error::Unreadable { .. } => Self::Corrupt,
         };
-        variant(Cause::with_source(error.to_string(), error))
+        // `StoreError` names the variant too, so the reason leaves it out.
+        let reason = error.refusal().map_or_else(|| error.to_string(), ToString::to_string);
+        variant(Cause::with_source(reason, error))
     }
 }
 

@@ -4,6 +4,9 @@
 use std::error::Error;
 use std::fmt;
 
+/// The result of every call of a store.
+pub type Result<T> = std::result::Result<T, StoreError>;
+
 /// A backend's description of a failure, with the error that caused it if there is one.
 ///
 /// It is logged and never sent to a client. Backends remove credentials from it.

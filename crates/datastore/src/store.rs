@@ -5,11 +5,8 @@ use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 
 use crate::{
-    Change, ChangesQuery, DbName, Deadline, DocId, Document, Draft, Rev, RowStream, StoreError, ViewQuery,
+    Change, ChangesQuery, DbName, Deadline, DocId, Document, Draft, Result, Rev, RowStream, ViewQuery,
 };
-
-/// The result of every call of a store.
-pub type Result<T> = std::result::Result<T, StoreError>;
 
 /// Documents with revisions, and views over them.
 ///

@@ -43,6 +43,21 @@ impl StoredGroup {
         &self.document
     }
 
+    /// The group as its clients see it, parsed.
+    ///
+    /// # Errors
+    /// `Corrupt` if a member cannot be read, for instance because it is nested too deep.
+    pub fn public_object(&self) -> datastore::Result<Map<String, Value>> {
+        let mut object = Map::new();
+        for (key, value) in self.document.members()?.0 {
+            if is_shown(&key) && !object.contains_key(&*key) {
+                object.insert(key.into_owned(), self.document.parse_member(value)?);
+            }
+        }
+        object.insert("id".to_owned(), Value::from(self.document.id().as_str()));
+        Ok(object)
+    }
+
     /// The group as its clients see it: the JSON text of its public members with commas between them, the
     /// id last, without the enclosing braces.
     #[must_use]
@@ -53,14 +68,16 @@ impl StoredGroup {
 
 fn public_text(document: &Document, members: &Members<'_>) -> String {
     let mut text = String::with_capacity(document.text().len());
-    for (key, value) in &members.0 {
-        // crossbar shows `_read_only`, although its name looks private.
-        if key == "id" || (is_private(key) && key != "_read_only") {
-            continue;
-        }
+    for (key, value) in members.0.iter().filter(|(key, _)| is_shown(key)) {
         push_member(&mut text, key, value.get());
     }
     finish_with_id(text, document.id())
+}
+
+/// Whether clients see a stored member. crossbar shows `_read_only`, although its name looks private. The id
+/// is shown too, but its value is the document's.
+fn is_shown(key: &str) -> bool {
+    key != "id" && (!is_private(key) || key == "_read_only")
 }
 
 /// The same text for public members that are about to be stored. `public` has no id.

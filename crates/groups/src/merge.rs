@@ -12,21 +12,22 @@ use serde_json::{Map, Value};
 #[must_use]
 pub fn merge(stored: Map<String, Value>, patch: Map<String, Value>) -> Map<String, Value> {
     let mut merged = stored;
+    merge_into(&mut merged, patch);
+    without_nulls(merged)
+}
+
+/// Merges `patch` into `stored`. A `null` replaces the stored value, and stays until [`without_nulls`] removes
+/// all of them in one pass: to remove members one by one would cost the square of their number.
+fn merge_into(stored: &mut Map<String, Value>, patch: Map<String, Value>) {
     for (key, value) in patch {
-        match (merged.get_mut(&key), value) {
-            (_, Value::Null) => {
-                merged.shift_remove(&key);
-            }
-            (Some(Value::Object(old)), Value::Object(new)) if !new.is_empty() => {
-                *old = merge(std::mem::take(old), new);
-            }
+        match (stored.get_mut(&key), value) {
+            (Some(Value::Object(old)), Value::Object(new)) if !new.is_empty() => merge_into(old, new),
             (Some(place), new) => *place = new,
             (None, new) => {
-                merged.insert(key, new);
+                stored.insert(key, new);
             }
         }
     }
-    without_nulls(merged)
 }
 
 /// Removes `null` members from an object and the objects nested in it, but not inside arrays.

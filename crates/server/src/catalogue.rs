@@ -53,8 +53,6 @@ pub(crate) enum Refusal {
     StoreWhileIdentifying(StoreError),
     /// The answer to a read would be larger than this many bytes.
     AnswerTooLarge { limit: usize },
-    /// A fault in this server.
-    Broken(&'static str),
 }
 
 /// A refusal without a body.
@@ -196,7 +194,6 @@ impl Refusal {
                     "the answer has more than {limit} bytes: ask for it in pages, or with is_chunked=true"
                 ),
             ),
-            Self::Broken(_) => row(500, "init failed", nothing()),
         }
     }
 }

@@ -175,14 +175,9 @@ fn unknown_top(exchange: &Exchange<'_>) -> Refusal {
     }
 }
 
-/// Logs a fault of the server or the store, once, with the request's id.
+/// Logs a failure of the store, once, with the request's id.
 fn log_fault(exchange: &Exchange<'_>, refusal: &Refusal) {
-    let request_id = exchange.request_id.as_str();
-    match refusal {
-        Refusal::Store(error) | Refusal::StoreWhileIdentifying(error) => {
-            log::error!(request_id; "the store failed: {}", crate::chain(error));
-        }
-        Refusal::Broken(what) => log::error!(request_id; "a request ended in a fault: {what}"),
-        _ => {}
+    if let Refusal::Store(error) | Refusal::StoreWhileIdentifying(error) = refusal {
+        log::error!(request_id = exchange.request_id.as_str(); "the store failed: {}", crate::chain(error));
     }
 }

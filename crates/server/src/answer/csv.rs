@@ -1,5 +1,7 @@
 //! Data as comma-separated values, flattened and quoted as in crossbar.
 
+use std::collections::HashSet;
+
 use serde_json::{Map, Value};
 
 /// The columns whose headings differ from their names in the data, as in crossbar.
@@ -21,11 +23,12 @@ pub(crate) fn render(data: &Value) -> String {
         one => vec![one],
     };
     let mut columns: Vec<String> = Vec::new();
+    let mut known = HashSet::new();
     let mut lines = Vec::with_capacity(objects.len());
     for object in objects {
         let cells = flatten(object);
         for column in cells.keys() {
-            if !columns.contains(column) {
+            if known.insert(column.clone()) {
                 columns.push(column.clone());
             }
         }

@@ -68,7 +68,6 @@ async fn serve(
     log::info!(store = name.as_str(); "opened the store");
     let supervisor = Data::new(Supervisor::new(background.clone()));
     let auth = Arc::clone(&shared.auth);
-    supervisor.start("purge of logged-out tokens", move |stop| purge_logged_out(Arc::clone(&auth), stop));
 
     let api_shared = shared.clone();
     let api = HttpServer::new(move || {
@@ -101,6 +100,7 @@ async fn serve(
     let admin = admin.run();
 
     stop_on_signal([api.handle(), admin.handle()])?;
+    supervisor.start("purge of logged-out tokens", move |stop| purge_logged_out(Arc::clone(&auth), stop));
     log::info!(address = api_address.to_string().as_str(), admin_address = admin_address.to_string().as_str(); "serving");
     if let Some(greeting) = greeting {
         // Serving goes on even if nobody reads the output.
@@ -168,9 +168,7 @@ fn stop_on_signal(handles: [ServerHandle; 2]) -> Result<(), Failure> {
     actix_web::rt::spawn(async move {
         future::select(Box::pin(terminate.recv()), Box::pin(interrupt.recv())).await;
         log::info!("stopping: running requests may finish");
-        for handle in handles {
-            handle.stop(true).await;
-        }
+        future::join_all(handles.iter().map(|handle| handle.stop(true))).await;
     });
     Ok(())
 }

@@ -4,7 +4,7 @@ use auth::AccountAccess;
 use groups::{Change, Deletion, GroupsError, IfChanged, NewGroup, Saved, Scope, Stamp, StoredGroup};
 use serde_json::Value;
 
-use super::{Call, csv_file_name, location};
+use super::call::{Call, csv_file_name, location};
 use crate::answer::{self, Answer, Data, Success, csv};
 use crate::catalogue::Refusal;
 use crate::request::action::GroupAction;
@@ -147,8 +147,7 @@ pub(super) async fn carry_out(
             answer::success(exchange, found(removed, Some(DELETED)))
         }
         Work::Read(group) if call.format == Format::Csv => {
-            let text = format!("{{{}}}", group.into_public_members());
-            let object = datastore::json::parse_stored_object(&text).unwrap_or_default();
+            let object = group.public_object().map_err(Refusal::Store)?;
             Ok(answer::as_csv(exchange, csv::render(&Value::Object(object)), &csv_file_name(call)))
         }
         Work::Read(group) => answer::success(exchange, found(group, None)),

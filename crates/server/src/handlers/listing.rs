@@ -5,14 +5,14 @@ use std::pin::pin;
 use ::groups::{Cursor, ListQuery, start_key};
 use auth::AccountAccess;
 use bytes::Bytes;
-use datastore::random_hex;
+use datastore::{Cause, StoreError, random_hex};
 use futures::future::{self, Either};
 use futures::{StreamExt as _, stream};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::call::{Call, csv_file_name};
 use super::groups::{self, scope};
-use super::{Call, csv_file_name};
 use crate::answer::{self, Answer, ChunkedEnvelope, Data, Paging, Success, csv};
 use crate::catalogue::Refusal;
 use crate::request::exchange::Exchange;
@@ -109,7 +109,7 @@ pub(super) fn carry_out(
     }
     let next_start_key = match end {
         End::Known(next_start_key) => next_start_key,
-        End::Unread(cursor) => return in_chunks(exchange, &rows, *cursor, range),
+        End::Unread(cursor) => return Ok(in_chunks(exchange, &rows, *cursor, range)),
     };
     let revision = match exchange.is_read() {
         true => etag,
@@ -143,20 +143,17 @@ fn as_csv(exchange: &Exchange<'_>, call: &Call<'_>, rows: &[Box<RawValue>]) -> R
         return Ok(answer::no_csv());
     }
     let rows = rows.iter().map(|row| datastore::json::parse_stored_object(row.get()).map(Value::Object));
-    let rows =
-        rows.collect::<Result<Vec<_>, _>>().map_err(|_| Refusal::Broken("a view's row is no object"))?;
+    let rows = rows.collect::<Result<Vec<_>, _>>();
+    let rows = rows.map_err(|error| {
+        Refusal::Store(StoreError::Corrupt(Cause::with_source("a row of the view is not an object", error)))
+    })?;
     Ok(answer::as_csv(exchange, csv::render(&Value::Array(rows)), &csv_file_name(call)))
 }
 
 /// A listing whose rows are sent while they are read, one in each chunk.
-fn in_chunks(
-    exchange: &Exchange<'_>,
-    first: &[Box<RawValue>],
-    rest: Cursor,
-    range: Range,
-) -> Result<Answer, Refusal> {
+fn in_chunks(exchange: &Exchange<'_>, first: &[Box<RawValue>], rest: Cursor, range: Range) -> Answer {
     let envelope = ChunkedEnvelope::of(exchange);
-    let head = envelope.head(first).map_err(|_| Refusal::Broken("the answer was not written"))?;
+    let head = envelope.head(first);
     let state = Some((rest, count(first), range, envelope));
     let rows = stream::unfold(state, |state| async move {
         let (mut cursor, sent, range, envelope) = state?;
@@ -174,6 +171,5 @@ fn in_chunks(
             }
         }
     });
-    let chunks = stream::once(async move { Ok(head) }).chain(rows);
-    Ok(answer::chunked(exchange, Box::pin(chunks)))
+    answer::chunked(exchange, Box::pin(stream::once(async move { head }).chain(rows)))
 }

@@ -4,7 +4,7 @@ use auth::{Login, LoginError};
 use serde_json::{Map, Value};
 use validation::{Schema, Violations};
 
-use super::{Call, Refused, location};
+use super::call::{Call, Refused, location};
 use crate::answer::{self, Answer, Data, Paging, Success};
 use crate::catalogue::Refusal;
 use crate::request::exchange::Exchange;

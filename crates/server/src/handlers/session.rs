@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value};
 
-use super::Call;
+use super::call::Call;
 use crate::answer::{self, Answer, Data, Success};
 use crate::catalogue::Refusal;
 use crate::request::exchange::Exchange;
