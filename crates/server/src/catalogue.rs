@@ -161,7 +161,7 @@ impl Refusal {
             Self::SecondFactor => named(
                 401,
                 "invalid_credentials",
-                "the account wants a second factor, which only Kazoo's crossbar can check: log in there",
+                "this account needs a second factor: log in through Kazoo's crossbar",
             ),
             Self::TooManyRequests => named(429, "too_many_requests", "too many requests"),
             Self::Forbidden => named(403, "forbidden", "forbidden"),

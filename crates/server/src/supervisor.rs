@@ -69,7 +69,7 @@ impl fmt::Display for Health {
         match self.state {
             State::Running => f.write_str("running")?,
             State::BackingOff { since } => {
-                write!(f, "restarting for {} seconds", since.elapsed().as_secs())?;
+                write!(f, "failing for {} seconds", since.elapsed().as_secs())?;
             }
             State::Stopped => f.write_str("stopped")?,
         }

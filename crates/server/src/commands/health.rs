@@ -1,5 +1,5 @@
-//! Whether the server is ready, for the admin listener. Only the store decides that. The answer also has a
-//! line for each background task, because a task that restarts is worth a look but hinders no request.
+//! The readiness check of the admin listener. Only the store decides it. The answer also has a line for each
+//! background task. A failing task is worth a look, but requests do not need it.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -48,16 +48,16 @@ mod tests {
     use crate::supervisor::State;
 
     #[test]
-    fn a_server_whose_task_restarts_is_ready_and_names_the_task() {
+    fn a_failing_task_is_named_and_the_server_stays_ready() {
         let state = State::BackingOff { since: Instant::now() };
         let task = Health { name: "purge", state, last_error: Some("no".to_owned()), restarts: 3 };
         let (status, body) = readiness(&Ok(true), &[task]);
         assert_eq!(status, StatusCode::OK);
-        assert_eq!(body, "ready\npurge: restarting for 0 seconds, 3 restarts\n");
+        assert_eq!(body, "ready\npurge: failing for 0 seconds, 3 restarts\n");
     }
 
     #[test]
-    fn a_server_whose_store_is_not_set_up_is_not_ready() {
+    fn a_store_that_is_not_set_up_makes_the_server_unready() {
         let task = Health { name: "purge", state: State::Running, last_error: None, restarts: 0 };
         let (status, body) = readiness(&Ok(false), &[task]);
         assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);

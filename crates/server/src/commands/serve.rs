@@ -145,7 +145,7 @@ async fn check_set_up(auth: &Authenticator) -> Result<(), Failure> {
              `crossbar-groups account create`, `import` one, or try `serve --demo`",
         )),
         Err(error @ (StoreError::Unauthorized(_) | StoreError::Forbidden(_))) => Err(Failure::setup(
-            format!("{}: check user and password in the setting store", crate::chain(&error)),
+            format!("check the user and the password in the setting store: {}", crate::chain(&error)),
         )),
         Err(error) => {
             log::warn!("the store does not answer yet: {}", crate::chain(&error));

@@ -134,7 +134,7 @@ async fn stopping_does_not_wait_for_a_pause_or_for_ever() {
     };
     assert!(since < told, "it has failed for a while");
     let line = supervisor.health()[0].to_string();
-    assert!(line.starts_with("backing off: restarting for ") && line.ends_with(" restarts"), "{line}");
+    assert!(line.starts_with("backing off: failing for ") && line.ends_with(" restarts"), "{line}");
     supervisor.stop(Duration::from_secs(2)).await;
     assert!(told.elapsed() <= Duration::from_secs(3), "{:?}", told.elapsed());
     assert_eq!(states(&supervisor), [State::Stopped, State::Running], "the deaf one was dropped");

@@ -228,7 +228,7 @@ fn a_store_that_is_out_of_reach_is_a_503_in_time_and_comes_back() {
     assert_eq!(send(server.admin_address, "GET", "/health/ready", &[], b"").status, 503);
     wait_until("the admin listener names the task that restarts", || {
         let ready = send(server.admin_address, "GET", "/health/ready", &[], b"").text();
-        ready.contains("purge of logged-out tokens: restarting for ")
+        ready.contains("purge of logged-out tokens: failing for ")
     });
     assert!(!server.log().contains("very-secret"), "no password reaches the log");
 
