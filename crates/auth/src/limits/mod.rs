@@ -6,5 +6,5 @@ mod buckets;
 mod rate_limits;
 
 pub(crate) use bucket::{Bucket, Capacity};
-pub use buckets::{Buckets, Client, Empty};
+pub use buckets::{BucketEmpty, Buckets, Client};
 pub use rate_limits::{Charged, RateLimits, network};

@@ -7,7 +7,7 @@ use kazoo::{AccountId, SystemDb, search_name};
 use serde_json::{Value, json};
 
 use crate::directory::Directory;
-use crate::setup::views::{accounts_design, users_design};
+use crate::views::{accounts_design, users_design};
 
 /// How many accounts of one name, and how many users of the same credentials, are looked at.
 const MOST_ROWS: u64 = 100;

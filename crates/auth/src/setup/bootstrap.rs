@@ -11,12 +11,12 @@ use futures::StreamExt as _;
 use kazoo::{AccountId, Config, Kind, SystemDb, Time, is_deleted, search_name};
 use serde_json::{Map, Value, json};
 
-use super::views::{accounts_design, users_design};
 use crate::directory::{BadKey, SigningKey, if_found};
 use crate::password;
 use crate::secret::Secret;
 use crate::settings::Settings;
 use crate::verify::SYSTEM_SECRET;
+use crate::views::{accounts_design, users_design};
 
 /// An account to create.
 #[derive(Clone, Debug)]

@@ -96,9 +96,9 @@ async fn documents_have_kazoos_layout(place: Arc<Place>) {
 
 async fn setting_up_twice_changes_nothing(place: Arc<Place>) {
     let store = place.store();
-    assert!(!auth::is_set_up(&*store, soon()).await.unwrap());
+    assert!(!bootstrap::is_set_up(&*store, soon()).await.unwrap());
     bootstrap::ensure_system(&*store, soon()).await.unwrap();
-    assert!(auth::is_set_up(&*store, soon()).await.unwrap());
+    assert!(bootstrap::is_set_up(&*store, soon()).await.unwrap());
     let before = revisions(&*store).await;
     bootstrap::ensure_system(&*store, soon()).await.unwrap();
     assert_eq!(revisions(&*store).await, before);
@@ -128,7 +128,7 @@ async fn what_is_kazoos_is_not_completed(place: Arc<Place>) {
         let world = World::without_accounts(&place, Settings::default()).await;
         world.put("system_config", "auth", section.clone()).await;
         let before = revisions(&*world.store).await;
-        assert!(!auth::is_set_up(&*world.store, soon()).await.unwrap(), "{section}");
+        assert!(!bootstrap::is_set_up(&*world.store, soon()).await.unwrap(), "{section}");
         let refused = bootstrap::ensure_system(&*world.store, soon()).await;
         assert!(
             matches!(refused, Err(StoreError::Invalid(cause)) if cause.reason().contains("system_key")),
