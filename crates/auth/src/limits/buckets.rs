@@ -1,5 +1,5 @@
-//! Rate buckets: one for each client. They live in the memory of this process. A request whose credentials
-//! are good costs nothing, as in crossbar 5.0.
+//! Rate buckets, one for each client. They exist only in this process. As in crossbar 5.0, a request with
+//! valid credentials costs nothing.
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,13 +12,13 @@ use moka::sync::Cache;
 use super::bucket::Bucket;
 use super::rate_limits::RateLimits;
 
-/// A bucket is forgotten after this time without a failure: it would be full again.
+/// A bucket is dropped after this time without use. With Kazoo's defaults it is full again by then.
 const IDLE: Duration = Duration::from_secs(600);
 
-/// How many buckets are remembered. A flood of addresses pushes out those that were unused longest.
+/// How many buckets are kept. Beyond that, the bucket that was unused longest is dropped.
 const MAX_BUCKETS: u64 = 65_536;
 
-/// The bucket has too little left.
+/// The bucket holds too few tokens for the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("too many requests")]
 pub struct BucketEmpty;
@@ -58,7 +58,7 @@ impl Buckets {
     /// Takes `cost` tokens out of a bucket.
     ///
     /// # Errors
-    /// [`BucketEmpty`] if it holds fewer; then nothing is taken.
+    /// [`BucketEmpty`] if the bucket holds fewer. Then nothing is taken.
     pub fn charge(
         &self,
         client: &Client,
@@ -70,12 +70,12 @@ impl Buckets {
         if lock(&bucket).take(cost, limits.capacity, now) { Ok(()) } else { Err(BucketEmpty) }
     }
 
-    /// Charges an attempt to log in, good or bad: once as a request without a token, and once for the
-    /// attempt itself.
+    /// Charges an attempt to log in, whether it succeeds or not. There are two charges: one for a request
+    /// without a token, one for the attempt.
     ///
     /// # Errors
-    /// [`BucketEmpty`] if the bucket holds less than both together. If only the second charge finds too little,
-    /// it empties the bucket, so that a client gains nothing by trying again at once.
+    /// [`BucketEmpty`] if the bucket holds fewer tokens than the sum. If the first charge fits and the second
+    /// does not, the bucket is emptied. A client then gains nothing by trying again at once.
     pub fn charge_login(
         &self,
         client: &Client,
@@ -97,7 +97,7 @@ impl Buckets {
     }
 }
 
-/// A panic cannot leave a bucket half changed, so a poisoned lock is as good as any.
+/// A panic cannot leave a bucket half changed, so a poisoned lock can be used.
 fn lock(bucket: &Mutex<Bucket>) -> MutexGuard<'_, Bucket> {
     bucket.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -141,7 +141,7 @@ mod tests {
         assert_eq!((login(4, [u32::MAX, u32::MAX]), level(4)), (Err(BucketEmpty), 100));
     }
 
-    /// New limits hold for buckets that are there already.
+    /// New limits apply to existing buckets.
     #[test]
     fn a_bucket_is_as_large_as_the_limits_say_now() {
         let (buckets, limits, now) = (Buckets::default(), RateLimits::default(), Instant::now());

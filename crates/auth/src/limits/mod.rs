@@ -1,5 +1,5 @@
-//! How often clients may fail: what requests cost, and the buckets that pay for it. Values only; the
-//! configuration is read by the [directory](crate::directory).
+//! Rate limits: the costs of requests, and the buckets that pay for them. Nothing here does IO. The
+//! [directory](crate::directory) reads the configuration.
 
 mod bucket;
 mod buckets;
