@@ -9,10 +9,10 @@
 //! - `login`: logs clients in and out, and mints tokens;
 //! - `setup`: prepares an empty store.
 //!
-//! Imports point down only. `directory` imports `limits`. `verify` imports `directory`. `access`, `login`
-//! and `setup` import `directory` and `verify`, and never each other. The single files beside the folders
-//! (`views`, `password`, `secret`, `settings` and others) import no folder, so that every folder may use them.
-//! Only `authenticator` stands above the folders.
+//! Imports point down only. `directory` imports `limits`. `verify` imports `directory`. `access`, `login` and
+//! `setup` import `directory` and `verify`, and never each other. The single files beside the folders
+//! (`views`, `password`, `secret`, `settings` and others) import no folder, so that every folder may use
+//! them. Only `authenticator` stands above the folders.
 //!
 //! Verifying never writes. A token can cause reads of the store, and no other network calls: `iss` must be
 //! `kazoo`, and every id is checked before it reaches the store. Secrets are compared in constant time and

@@ -1,4 +1,4 @@
-//! The design documents that logging in needs. Their map functions are the files in `couch-views/`.
+//! The design documents for logging in. Their map functions are the files in `couch-views/`.
 
 use datastore::{DesignDocument, NameError};
 

@@ -129,8 +129,8 @@ fn restrictions<'a>(caller: &Caller, policies: &'a Policies) -> Option<Restricti
     Restrictions::for_level(rules, level)
 }
 
-/// Whether a caller may reach an account: its own account and all accounts below it. A superuser reaches every
-/// account.
+/// Whether a caller may reach an account: its own account and all accounts below it. A superuser reaches
+/// every account.
 fn may_reach(caller: &Caller, target: &Account) -> bool {
     let own = caller.account_id();
     caller.is_superduper()

@@ -49,8 +49,8 @@ impl DocKey {
         Self::new(Db::System(db), id)
     }
 
-    /// The key of a document whose id is a secret. It holds the id's digest after a control character. Ids hold
-    /// no control characters, so no other document has this key.
+    /// The key of a document whose id is a secret. It holds the id's digest after a control character. Ids
+    /// hold no control characters, so no other document has this key.
     pub(crate) fn of_secret(db: SystemDb, id: &str) -> Self {
         Self::of_system(db, &format!("\u{1}{}", hex(&sha256(id.as_bytes()))))
     }

@@ -1,5 +1,5 @@
-//! A cache of values and of absences. A value stays for a while. An absence stays only for a moment: a new key
-//! or account is found soon, and many requests for a missing one still cost few reads.
+//! A cache of values and of absences. A value stays for a while. An absence stays only for a moment: a new
+//! key or account is found soon, and many requests for a missing one still cost few reads.
 
 use std::hash::Hash;
 use std::sync::Arc;
@@ -60,7 +60,7 @@ where
     K: Hash + Eq + Clone + Send + Sync + 'static,
     V: Clone + Send + Sync + 'static,
 {
-    /// Makes a cache. The sum of what `weigh` returns stays below `capacity`.
+    /// Makes a cache. Its entries together weigh at most `capacity`.
     pub(crate) fn new(
         lifetimes: Lifetimes,
         capacity: u64,

@@ -222,8 +222,8 @@ impl Directory {
         Ok(services.is_some_and(|services| services.get("pvt_reseller").is_some_and(term::is_true)))
     }
 
-    /// Whether the account `wanted` is below `ancestor`. Kazoo asks its view of descendants. This function reads
-    /// only the document of `wanted`, so the cost does not grow with the number of descendants.
+    /// Whether the account `wanted` is below `ancestor`. Kazoo asks its view of descendants. This function
+    /// reads only the document of `wanted`, so the cost does not grow with the number of descendants.
     pub(crate) async fn is_descendant(
         &self,
         ancestor: &AccountId,

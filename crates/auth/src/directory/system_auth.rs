@@ -76,8 +76,8 @@ impl SystemAuth {
         }
     }
 
-    /// Reads a bearer document from the store. Its id is a secret, so it is sent in the request's body. Errors
-    /// show the URL, but not the body.
+    /// Reads a bearer document from the store. Its id is a secret, so it is sent in the request's body.
+    /// Errors show the URL, but not the body.
     pub(super) async fn load_bearer(&self, id: &str, deadline: Deadline) -> Result<Option<Document>> {
         let Ok(id) = DocId::parse(id) else { return Ok(None) };
         if !self.may_hold(&id, deadline).await? {
@@ -88,7 +88,8 @@ impl SystemAuth {
         Ok(found.map(if_found).transpose()?.flatten())
     }
 
-    /// Whether the database may hold a document with this id. Without this check, made-up ids would cost reads.
+    /// Whether the database may hold a document with this id. Without this check, made-up ids would cost
+    /// reads.
     async fn may_hold(&self, id: &DocId, deadline: Deadline) -> Result<bool> {
         if self.guesses.allow() {
             return Ok(true);

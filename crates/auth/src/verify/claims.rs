@@ -41,9 +41,9 @@ impl Claims {
         ["device_id", "owner_id", "account_id"].into_iter().find_map(|name| self.text(name))
     }
 
-    /// The account and the user that the token acts for, from the claim `as`. `None` unless the claim has both.
-    /// Clients choose this claim when they log in, so it can hold any value. An id that is not a text is
-    /// refused.
+    /// The account and the user that the token acts for, from the claim `as`. `None` unless the claim has
+    /// both. Clients choose this claim when they log in, so it can hold any value. An id that is not a text
+    /// is refused.
     pub(crate) fn masquerade(&self) -> Result<Option<(&str, &str)>, AuthError> {
         let member = |name| self.0.get("as").and_then(|wanted| wanted.get(name));
         let (Some(account_id), Some(owner_id)) = (member("account_id"), member("owner_id")) else {
@@ -57,7 +57,8 @@ impl Claims {
 }
 
 impl Expiry {
-    /// Whether the token has expired. Like Kazoo, this compares with the current whole second, without leeway.
+    /// Whether the token has expired. Like Kazoo, this compares with the current whole second, without
+    /// leeway.
     pub(crate) fn is_over(self, now: Time) -> bool {
         let now = Duration::from_secs(u64::try_from(now.unix_seconds()).unwrap_or_default()).as_secs_f64();
         match self {

@@ -1,7 +1,7 @@
 //! Reads and writes tokens (JWT, RFC 7519). Other files check the claims.
 //!
-//! The crate `jsonwebtoken` is not used: it refuses padded signatures and a fractional `exp`, and Kazoo accepts
-//! both.
+//! The crate `jsonwebtoken` is not used: it refuses padded signatures and a fractional `exp`, and Kazoo
+//! accepts both.
 
 use aws_lc_rs::hmac;
 use datastore::json;

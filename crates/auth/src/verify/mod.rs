@@ -244,8 +244,8 @@ impl Verifier {
         Ok(Signer { id: id.to_owned(), identity, config })
     }
 
-    /// Reads the documents that [`Verifier::caller`] and the access checks need, all at the same time. Errors are
-    /// ignored here; the real read reports them.
+    /// Reads the documents that [`Verifier::caller`] and the access checks need, all at the same time. Errors
+    /// are ignored here; the real read reports them.
     async fn read_ahead(&self, claims: &Claims, account_id: &AccountId, deadline: Deadline) {
         let account = self.directory.account(account_id, deadline);
         let wanted = claims.masquerade().ok().flatten();

@@ -264,7 +264,7 @@ async fn who_must_show_a_second_factor_is_not_let_in(place: Arc<Place>) {
     world.put(account_id("alpha").db().as_str(), "configs_crossbar.auth", document).await;
     assert_eq!(by_key("alpha").await, "in");
     let data = json!({"credentials": md5(CREDENTIALS), "account_name": "alpha"});
-    assert_eq!(outcome(&user_auth(&world, data).await), "a second factor is wanted");
+    assert_eq!(outcome(&user_auth(&world, data).await), "a second factor is required");
     let data = json!({"credentials": md5("x"), "account_name": "alpha"});
     assert_eq!(outcome(&user_auth(&world, data).await), "invalid credentials");
 }
