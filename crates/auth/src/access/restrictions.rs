@@ -8,7 +8,7 @@ use crate::verify::Caller;
 /// The parts of a request that the rules look at.
 #[derive(Clone, Copy, Debug)]
 pub struct Asked<'a> {
-    /// The last module of the path, `groups` for instance.
+    /// The last module of the path, such as `groups`.
     pub endpoint: &'a str,
     /// The parts of the path after the endpoint: none, or a group's id.
     pub params: &'a [&'a str],

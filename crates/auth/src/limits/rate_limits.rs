@@ -24,7 +24,7 @@ const LOGIN_COST: u32 = 35;
 pub struct Charged<'a> {
     /// The account in the path, if it exists.
     pub account_id: Option<&'a AccountId>,
-    /// The resource, `groups` for instance.
+    /// The resource, such as `groups`.
     pub endpoint: &'a str,
     /// The verb, in upper case.
     pub verb: &'a str,

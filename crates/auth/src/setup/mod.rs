@@ -1,3 +1,3 @@
-//! Setting up a store: the signing key, accounts, users, and the views for logging in.
+//! Prepares a store: the signing key, accounts, users, and the views for logging in.
 
 pub mod bootstrap;
