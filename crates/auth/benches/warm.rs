@@ -1,8 +1,8 @@
-//! What a warm request pays for authentication and authorisation together: a token that was verified
-//! before, an account and restrictions that are remembered. Prints the time of one request, and as its
-//! yardstick, from the same run, the time of checking one RSA signature, which a warm request leaves out.
+//! Measures authentication and authorisation of a warm request. Its token was verified before, and its
+//! account and restrictions are in the cache. The bench prints the time of one request. For comparison, it
+//! also prints the time of checking one RSA signature, which a warm request skips.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a bench that cannot go on must stop")]
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a bench that fails must stop")]
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ fn soon() -> Deadline {
     Deadline::after(Duration::from_secs(60))
 }
 
-/// The time of one of `count` runs.
+/// The average time of `count` runs.
 fn time(count: u32, mut run: impl FnMut()) -> Duration {
     run();
     let begun = Instant::now();
@@ -35,7 +35,7 @@ fn main() {
     let store: Arc<dyn Backend> = Arc::new(store);
     let (auth, token, account) = runtime.block_on(async {
         let account = NewAccount { name: "bench", realm: None, parent: None };
-        // The first account may do all without a look at restrictions; the second is an ordinary one.
+        // Restrictions are not checked for the first account, so the bench uses a second one.
         create_account(&*store, &account, soon()).await.unwrap();
         let id = create_account(&*store, &NewAccount { name: "ordinary", ..account }, soon()).await.unwrap();
         let password = Secret::new("password");
@@ -54,7 +54,7 @@ fn main() {
             black_box(auth.authorise(&caller, &target, asked, soon()).await.unwrap());
         });
     });
-    // A wrong signature is never remembered: the key is, and the signature is checked each time.
+    // A token with a wrong signature is never cached, so its signature is checked each time.
     let (signed, signature) = token.rsplit_once('.').unwrap();
     let first = if signature.starts_with('A') { 'B' } else { 'A' };
     let tampered = format!("{signed}.{first}{}", signature.get(1..).unwrap());

@@ -1,5 +1,4 @@
-//! The face of this crate: one type with a method for each thing that can be asked. The work is done by the
-//! folders beside this file.
+//! The type that other crates call. Each method passes its call to the folder that does the work.
 
 use std::sync::Arc;
 
@@ -16,7 +15,7 @@ use crate::settings::Settings;
 use crate::setup::bootstrap;
 use crate::verify::{Caller, TokenDigest, Verifier};
 
-/// Knows who a request comes from and what they may do.
+/// Finds out who sent a request and what the sender may do.
 pub struct Authenticator {
     directory: Arc<Directory>,
     verifier: Verifier,
@@ -25,7 +24,7 @@ pub struct Authenticator {
 }
 
 impl Authenticator {
-    /// Authentication by what `store` holds.
+    /// Authenticates against the documents in `store`.
     #[must_use]
     pub fn new(store: Arc<dyn Backend>, settings: Settings) -> Self {
         let directory = Arc::new(Directory::new(store, settings));
@@ -37,19 +36,19 @@ impl Authenticator {
         }
     }
 
-    /// Whether the store has what tokens are made and checked with.
+    /// Whether the store has a signing key and a system secret. Tokens need both.
     ///
     /// # Errors
-    /// What the store answers.
+    /// Errors from the store.
     pub async fn is_set_up(&self, deadline: Deadline) -> Result<bool> {
         bootstrap::is_set_up_for(self.directory.store(), self.directory.settings(), deadline).await
     }
 
-    /// Verifies a token. `wanted_account` is the header `X-Auth-Account-ID`. If it is there, it must name
+    /// Verifies a token. `wanted_account` is the header `X-Auth-Account-ID`. If it is present, it must name
     /// the token's account.
     ///
     /// # Errors
-    /// [`AuthError`]. Only a token whose signature is good is ever called expired.
+    /// [`AuthError`]. A token with a wrong signature is never reported as expired.
     pub async fn verify(
         &self,
         token: &str,
@@ -59,10 +58,10 @@ impl Authenticator {
         self.verifier.token(token, wanted_account, deadline).await
     }
 
-    /// Verifies the token that a stored bearer document holds.
+    /// Verifies the token in a stored bearer document.
     ///
     /// # Errors
-    /// [`AuthError`], also if there is no such document.
+    /// [`AuthError`]. A missing document is `Invalid`.
     pub async fn verify_bearer(
         &self,
         id: &str,
@@ -72,7 +71,7 @@ impl Authenticator {
         self.verifier.bearer(id, wanted_account, deadline).await
     }
 
-    /// Verifies what stands behind `Basic `: base64 of `account id:credentials`.
+    /// Verifies Basic credentials: the base64 of `account id:credentials`.
     ///
     /// # Errors
     /// [`AuthError`].
@@ -84,16 +83,16 @@ impl Authenticator {
         self.verifier.basic(encoded, deadline).await
     }
 
-    /// An account, deleted or not; none if it is not there.
+    /// Reads an account, even a deleted one. `None` if it does not exist.
     ///
     /// # Errors
-    /// What the store answers.
+    /// Errors from the store.
     pub async fn load_account(&self, id: &AccountId, deadline: Deadline) -> Result<Option<Arc<Account>>> {
         self.directory.account(id, deadline).await
     }
 
-    /// Grants access to an account, or says why not. Restrictions are checked before reach: a request that
-    /// both forbid is called restricted.
+    /// Grants access to an account, or says why access is denied. Restrictions are checked first. A request
+    /// that fails both checks is therefore `Restricted`.
     ///
     /// # Errors
     /// [`Denied`].
@@ -107,8 +106,8 @@ impl Authenticator {
         self.access.authorise(caller, target, asked, deadline).await
     }
 
-    /// Refuses a request that the restrictions of the caller's account forbid. Restrictions cover every
-    /// path, also paths without an account.
+    /// Refuses a request if the caller's restrictions forbid it. Restrictions cover every path, even a path
+    /// without an account.
     ///
     /// # Errors
     /// [`Denied`], but never `OutOfReach`.
@@ -122,21 +121,21 @@ impl Authenticator {
         self.access.check_restrictions(caller, target, asked, deadline).await
     }
 
-    /// The limits of all clients, by what is known now.
+    /// The rate limits that were read last.
     #[must_use]
     pub fn known_rate_limits(&self) -> Arc<RateLimits> {
         self.directory.known_rate_limits()
     }
 
-    /// The limits of all clients.
+    /// Reads the rate limits. They are the same for all clients.
     ///
     /// # Errors
-    /// What the store answers.
+    /// Errors from the store.
     pub async fn rate_limits(&self, deadline: Deadline) -> Result<Arc<RateLimits>> {
         self.directory.rate_limits(deadline).await
     }
 
-    /// Logs a user in by the digest of its credentials. `data` satisfies its schema.
+    /// Logs a user in by the digest of its credentials. `data` has passed its schema.
     ///
     /// # Errors
     /// [`LoginError`].
@@ -148,8 +147,7 @@ impl Authenticator {
         self.logins.user(data, deadline).await
     }
 
-    /// Logs an account in by its key. Crossbar does not ask whether the account is enabled, so neither does
-    /// this.
+    /// Logs an account in by its API key. As in crossbar, a disabled account may log in.
     ///
     /// # Errors
     /// [`LoginError`].
@@ -161,18 +159,18 @@ impl Authenticator {
         self.logins.api_key(api_key, deadline).await
     }
 
-    /// The claims of a caller's token, and what its account is like.
+    /// The token's claims and a description of its account.
     ///
     /// # Errors
-    /// What the store answers.
+    /// Errors from the store.
     pub async fn describe_caller(&self, caller: &Caller, deadline: Deadline) -> Result<Map<String, Value>> {
         self.logins.describe(caller, deadline).await
     }
 
-    /// Mints a token for an account, or for a user of it, that is good for `ttl_seconds` from now.
+    /// Mints a token for an account or one of its users. It expires after `ttl_seconds`.
     ///
     /// # Errors
-    /// What the store answers; `Missing` if it holds no signing key, or no such user or account.
+    /// Errors from the store. `Missing` if the signing key, the user or the account does not exist.
     pub async fn mint(
         &self,
         account_id: &AccountId,
@@ -183,21 +181,21 @@ impl Authenticator {
         self.logins.mint(account_id, owner_id, ttl_seconds, deadline).await
     }
 
-    /// Makes a token count no more: here at once, in other processes on the same store as soon as they
-    /// have forgotten that they verified it.
+    /// Logs a token out. This process refuses it at once. Other processes refuse it when their cached check
+    /// expires.
     ///
     /// # Errors
-    /// What the store answers. The token then still counts, so that its bearer can try again.
+    /// Errors from the store. The token then stays valid, so that the client can try again.
     pub async fn log_out(&self, token: &str, deadline: Deadline) -> Result<()> {
         self.logins.record_logout(token, deadline).await?;
         self.verifier.end(TokenDigest::of(token));
         Ok(())
     }
 
-    /// Deletes the records of logged-out tokens that have ended by now, and answers how many those were.
+    /// Deletes the records of logged-out tokens that have expired. Returns how many it deleted.
     ///
     /// # Errors
-    /// What the store answers.
+    /// Errors from the store.
     pub async fn purge_logged_out(&self, deadline: Deadline) -> Result<usize> {
         self.logins.purge_logged_out(deadline).await
     }

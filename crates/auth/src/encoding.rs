@@ -1,4 +1,4 @@
-//! Base64 as tokens use it, and the digest that stands for a secret in memory.
+//! Base64url for tokens, and SHA-256 for cache keys.
 
 use aws_lc_rs::digest::SHA256;
 use base64::Engine as _;
@@ -13,7 +13,7 @@ const LENIENT_PADDING: GeneralPurpose = GeneralPurpose::new(
 );
 
 /// Decodes base64url with complete padding or none. Other alphabets, white space and non-zero spare bits are
-/// refused, so that only one text stands for a token.
+/// refused. A token therefore has one spelling, apart from its padding.
 pub(crate) fn decode_base64url(text: &str) -> Option<Vec<u8>> {
     if text.contains('=') && !text.len().is_multiple_of(4) {
         return None;
@@ -26,7 +26,7 @@ pub(crate) fn encode_base64url(bytes: impl AsRef<[u8]>) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-/// The digest that stands for a secret in memory.
+/// The SHA-256 of bytes. Caches use it as the key of a secret.
 pub(crate) fn sha256(bytes: &[u8]) -> [u8; 32] {
     let mut digest = [0; 32];
     for (place, byte) in digest.iter_mut().zip(aws_lc_rs::digest::digest(&SHA256, bytes).as_ref()) {

@@ -2,21 +2,21 @@
 
 use datastore::StoreError;
 
-/// Why credentials are refused. Clients do not learn what exactly is wrong with a token. The log does, without
-/// the token.
+/// Why credentials are refused. The log says what exactly is wrong with a token, without the token. Clients
+/// are not told.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AuthError {
-    /// The token was good once, and has ended.
+    /// The token was valid, but has expired.
     #[error("the token has expired")]
     Expired,
     /// The credentials are malformed or wrong.
-    #[error("the credentials are not good: {0}")]
+    #[error("the credentials are invalid: {0}")]
     Invalid(&'static str),
-    /// The token is good, but its account's trial is over.
+    /// The token is valid, but its account's trial is over.
     #[error("the account's trial expired")]
     TrialExpired {
-        /// When it ended, in gregorian seconds.
+        /// The end of the trial, in gregorian seconds.
         at: i64,
     },
     /// The store failed.

@@ -1,20 +1,22 @@
 //! Kazoo's tokens, and what callers may do with them.
 //!
-//! [`Authenticator`] is the face. Behind it, one folder for each job:
-//! - `directory`: every read of accounts, identities, keys and configuration, and the memory of them;
-//! - `verify`: tokens, bearer documents and Basic become a [`Caller`];
-//! - `access`: a [`Caller`] and an [`Account`] become an [`AccountAccess`], the only proof that opens an
-//!   account's groups;
-//! - `login`: logging in and out, and minting tokens;
-//! - `limits`: what failures cost, and the [`Buckets`] that pay for them;
-//! - `setup`: setting up an empty store.
+//! Other crates call [`Authenticator`]. Each job has a folder. From the bottom up:
+//! - `limits`: the costs of requests, and the [`Buckets`] that pay for them;
+//! - `directory`: reads accounts, identities, keys and configuration, and caches them;
+//! - `verify`: checks tokens, bearer documents and Basic credentials, and gives a [`Caller`];
+//! - `access`: checks what a [`Caller`] may do to an [`Account`], and gives an [`AccountAccess`]. Nobody
+//!   reaches an account's groups without one;
+//! - `login`: logs clients in and out, and mints tokens;
+//! - `setup`: prepares an empty store.
 //!
-//! Imports run one way: `limits` and `directory` know none of the others, `verify` knows `directory`,
-//! `access` and `login` know both.
+//! Imports point down only. `directory` imports `limits`. `verify` imports `directory`. `access`, `login` and
+//! `setup` import `directory` and `verify`, and never each other. The single files beside the folders
+//! (`views`, `password`, `secret`, `settings` and others) import no folder, so that every folder may use
+//! them. Only `authenticator` stands above the folders.
 //!
-//! Verifying never writes. Nothing in a token causes a network call except reads of the store: `iss` must
-//! be `kazoo`, and every id is checked before it reaches the store. Secrets are compared in constant time
-//! and never shown.
+//! Verifying never writes. A token can cause reads of the store, and no other network calls: `iss` must be
+//! `kazoo`, and every id is checked before it reaches the store. Secrets are compared in constant time and
+//! never printed.
 
 #![forbid(unsafe_code)]
 
@@ -30,14 +32,15 @@ mod secret;
 mod settings;
 mod setup;
 mod verify;
+mod views;
 
 pub use access::{AccountAccess, Asked, Denied, Restrictions};
 pub use authenticator::Authenticator;
 pub use directory::Account;
 pub use error::AuthError;
-pub use limits::{Buckets, Charged, Client, Empty, RateLimits, network};
+pub use limits::{BucketEmpty, Buckets, Charged, Client, RateLimits, network};
 pub use login::{Login, LoginError};
 pub use secret::Secret;
 pub use settings::Settings;
-pub use setup::bootstrap::{self, is_set_up};
+pub use setup::bootstrap;
 pub use verify::Caller;

@@ -1,15 +1,15 @@
-//! The digests that Kazoo keeps of credentials. They are weak, but its clients send them.
+//! The digests of credentials that Kazoo stores. They are weak, but Kazoo's clients send them.
 
 use datastore::hex;
 use md5::{Digest as _, Md5};
 use sha1::Sha1;
 
-/// The MD5 of `username:password`; user names are stored in lower case.
+/// The MD5 of `username:password`. The user name is put into lower case.
 pub(crate) fn md5(username: &str, password: &str) -> String {
     hex(&Md5::digest(credentials(username, password)))
 }
 
-/// The SHA-1 of `username:password`.
+/// The SHA-1 of `username:password`. The user name is put into lower case.
 pub(crate) fn sha1(username: &str, password: &str) -> String {
     hex(&Sha1::digest(credentials(username, password)))
 }

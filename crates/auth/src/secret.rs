@@ -1,20 +1,20 @@
-//! Texts that must never be shown.
+//! A type for secret texts. It keeps them out of logs and errors.
 
 use std::fmt;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 
-/// A secret text. It prints `***`. Comparing it takes a time that depends on its length alone.
+/// A secret text. It prints `***`. The time of a comparison depends only on the length.
 #[derive(Clone)]
 pub struct Secret(String);
 
 impl Secret {
-    /// Makes a secret of a text.
+    /// Wraps a text.
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 
-    /// The text itself. Use it, and never show it.
+    /// The text itself. Never print it.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0

@@ -8,19 +8,19 @@ use kazoo::Place;
 /// Settings of an [`Authenticator`](crate::Authenticator).
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The node and zone whose sections of configuration documents count before `default`.
+    /// The Kazoo node and zone. Their sections of a configuration document override its section `default`.
     pub place: Place,
-    /// Peers, or networks of peers, whose `X-Forwarded-For` is believed. None: those that Kazoo's
-    /// configuration names.
+    /// The proxies whose `X-Forwarded-For` is believed. `None` means the proxies that Kazoo's configuration
+    /// lists.
     pub reverse_proxies: Option<Vec<IpNet>>,
-    /// Refuse tokens that never expire or that no identity has signed.
+    /// Refuse tokens that never expire and tokens without an identity's signature.
     pub strict_tokens: bool,
-    /// Create the views that logging in needs where they are missing. Only for a store that belongs to
-    /// this program: in Kazoo's store, a design document with some of its views would hide the others.
+    /// Create missing views for logging in. Only for a store that belongs to this program: Kazoo's own design
+    /// documents hold more views, and Kazoo would lack those.
     pub may_create_views: bool,
-    /// How long a document or a verified token counts before it is read or checked again.
+    /// How long a document or a verified token stays cached.
     pub remember_for: Duration,
-    /// How long the absence of a document counts.
+    /// How long the absence of a document stays cached.
     pub remember_absence_for: Duration,
 }
 

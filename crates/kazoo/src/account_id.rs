@@ -4,7 +4,7 @@ use std::fmt;
 
 use datastore::{DbName, DocId, NameError};
 
-/// The id of a Kazoo account: 32 lower-case letters and digits (Kazoo itself makes hexadecimal ones).
+/// The id of a Kazoo account: 32 lower-case letters and digits. Kazoo's own ids are hexadecimal.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct AccountId([u8; LENGTH]);
 
@@ -12,11 +12,11 @@ pub struct AccountId([u8; LENGTH]);
 const LENGTH: usize = 32;
 
 impl AccountId {
-    /// Reads an account id in its raw form. Crossbar's paths take no other form.
+    /// Reads an account id in its raw form. Crossbar's paths accept only this form.
     ///
     /// # Errors
-    /// [`NameError::Length`] if the text is not 32 bytes long. [`NameError::Shape`] if it holds a
-    /// character that no database name can hold, so that no such account can exist.
+    /// [`NameError::Length`] if the text is not 32 bytes long. [`NameError::Shape`] if it holds a character
+    /// other than a lower-case letter or a digit.
     pub fn parse(text: &str) -> Result<Self, NameError> {
         let bytes: [u8; LENGTH] = text.as_bytes().try_into().map_err(|_| NameError::Length)?;
         if !bytes.iter().all(|b| b.is_ascii_digit() || b.is_ascii_lowercase()) {
@@ -25,7 +25,7 @@ impl AccountId {
         Ok(Self(bytes))
     }
 
-    /// The account that a database belongs to; none if it is not the database of an account.
+    /// The account that owns a database. `None` if it is not an account's database.
     #[must_use]
     pub fn of_db(db: &DbName) -> Option<Self> {
         let id = db.as_str().strip_prefix("account/")?.replace('/', "");
@@ -48,7 +48,7 @@ impl AccountId {
         DbName::parse(&format!("account/{first}/{second}/{rest}")).expect("an account id names a database")
     }
 
-    /// The id of the account's own document, which lies in its database.
+    /// The id of the account's own document in its database.
     #[must_use]
     pub fn doc_id(&self) -> DocId {
         DocId::from_store(self.as_str().to_owned())

@@ -1,29 +1,30 @@
-//! Kazoo's configuration documents: sections by node, zone and `default`, asked in that order.
+//! Kazoo's configuration documents. They have sections for nodes and zones, and `default`. A node's section
+//! overrides its zone's, and both override `default`.
 
 use serde_json::{Map, Value};
 
 use crate::term;
 
-/// Whose sections of a configuration document count before `default`.
+/// A node and a zone. Their sections of a configuration document override `default`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Place {
-    /// The Kazoo node, whose section counts first.
+    /// The Kazoo node. Its section comes first.
     pub node: Option<String>,
-    /// The Kazoo zone, whose section counts second.
+    /// The Kazoo zone. Its section comes second.
     pub zone: Option<String>,
 }
 
-/// One document of `system_config`, reduced to the sections that count.
+/// One document of `system_config`, reduced to the sections for one node and zone.
 ///
 /// It may hold the system's secret, so it cannot be printed.
 #[derive(Clone, Default)]
 pub struct Config {
-    /// The sections that count, the first to count first.
+    /// The sections. An earlier one overrides a later one.
     sections: Vec<Map<String, Value>>,
 }
 
 impl Config {
-    /// Reads a configuration document as it counts at a place.
+    /// Keeps the sections of a configuration document that apply to a node and zone.
     #[must_use]
     pub fn read(mut document: Map<String, Value>, place: &Place) -> Self {
         let names = [place.node.as_deref(), place.zone.as_deref(), Some("default")];
@@ -34,7 +35,7 @@ impl Config {
         Self { sections: sections.collect() }
     }
 
-    /// The value at a path of keys, from the first section that has one.
+    /// The value at a path of keys, from the first section that has a value there.
     #[must_use]
     pub fn get(&self, path: &[&str]) -> Option<&Value> {
         self.sections.iter().find_map(|section| {
@@ -43,7 +44,7 @@ impl Config {
         })
     }
 
-    /// The text at a path of keys; none if it is one of the words that Kazoo takes for nothing.
+    /// The text at a path of keys. `None` if Kazoo treats the text as empty.
     #[must_use]
     pub fn text(&self, path: &[&str]) -> Option<&str> {
         self.get(path)?.as_str().filter(|text| !term::is_empty_text(text))

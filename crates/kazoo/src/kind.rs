@@ -1,4 +1,4 @@
-//! Kinds of documents: what `pvt_type` says.
+//! Kinds of documents, as their member `pvt_type` names them.
 
 use serde_json::{Map, Value};
 
@@ -30,13 +30,14 @@ impl Kind {
         }
     }
 
-    /// Whether a stored document says that it is of this kind.
+    /// Whether a stored document is of this kind.
     #[must_use]
     pub fn is_kind_of(self, document: &Map<String, Value>) -> bool {
         document.get("pvt_type").is_some_and(|kind| kind == self.as_str())
     }
 
-    /// Whether a stored document is of this kind or says nothing about its kind, which crossbar lets pass.
+    /// Whether a stored document is of this kind or has no `pvt_type`. Crossbar accepts a document without
+    /// one.
     #[must_use]
     pub fn may_be_kind_of(self, document: &Map<String, Value>) -> bool {
         document.get("pvt_type").is_none_or(|kind| kind == self.as_str())

@@ -1,7 +1,7 @@
-//! Kazoo's vocabulary: the names and conventions that its documents share. Plain functions on values,
-//! no IO. Every crate above `datastore` uses these, so each idea has one definition.
+//! Kazoo's vocabulary: the names and conventions of its documents. It consists of plain functions on values,
+//! without IO. Every crate above `datastore` uses them, so each idea has one definition.
 //!
-//! This crate does not know what a group is, who may do what, or how anything is stored.
+//! This crate does not know groups, access rules or storage.
 
 #![forbid(unsafe_code)]
 

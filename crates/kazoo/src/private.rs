@@ -1,32 +1,33 @@
-//! Private members: what Kazoo keeps in a document beside what clients see, and what every save writes.
+//! Private members of documents. Kazoo stores them, and clients never see them. This file also writes the
+//! ones that every save sets.
 
 use datastore::DbName;
 use serde_json::{Map, Value, json};
 
 use crate::{Kind, Time, term};
 
-/// Whether a top-level key is private: never shown to clients and never taken from them.
+/// Whether a top-level key is private. Private members are not sent to clients or accepted from them.
 #[must_use]
 pub fn is_private(key: &str) -> bool {
     key.starts_with('_') || key.starts_with("pvt_")
 }
 
-/// Whether a stored document is soft-deleted. Its id stays taken.
+/// Whether a stored document is soft-deleted. Its id cannot be used again.
 #[must_use]
 pub fn is_deleted(document: &Map<String, Value>) -> bool {
     document.get("pvt_deleted").is_some_and(term::is_true)
 }
 
-/// Marks a new document with its kind and the time of its creation.
+/// Writes the kind and the creation time of a new document.
 pub fn stamp_created(document: &mut Map<String, Value>, kind: Kind, now: Time) {
     document.insert("pvt_type".to_owned(), json!(kind.as_str()));
-    // Crossbar takes a public member `rev` for a revision, and a document that has one for an old document.
+    // Crossbar mistakes a public member `rev` for a revision. It then believes that the document is not new.
     if !document.contains_key("rev") {
         document.insert("pvt_created".to_owned(), json!(now.gregorian_seconds()));
     }
 }
 
-/// Writes what every save writes: the time, and the owner and format version where they are missing.
+/// Writes the members that every save sets: the time, and the owner and format version if they are missing.
 pub fn stamp_modified(document: &mut Map<String, Value>, owner: &str, db: &DbName, now: Time) {
     document.entry("pvt_vsn").or_insert_with(|| json!("1"));
     document.entry("pvt_account_id").or_insert_with(|| json!(owner));

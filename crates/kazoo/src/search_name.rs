@@ -1,6 +1,6 @@
-//! The form of a name that Kazoo searches by.
+//! Turns a name into the form that Kazoo searches for.
 
-/// A name's ASCII letters, lower-cased, and its digits: what Kazoo stores as `pvt_alphanum_name`.
+/// The ASCII letters of a name, in lower case, and its digits. Kazoo stores this as `pvt_alphanum_name`.
 #[must_use]
 pub fn search_name(name: &str) -> String {
     name.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect()

@@ -1,4 +1,4 @@
-//! The databases that hold what no single account owns.
+//! The databases of the whole cluster. No single account owns them.
 
 use std::sync::LazyLock;
 
@@ -7,9 +7,9 @@ use datastore::DbName;
 /// A database of the whole cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SystemDb {
-    /// A copy of every account's own document, with the views that look accounts up.
+    /// A copy of every account's own document. Its views look accounts up.
     Accounts,
-    /// Reseller marks and billing, one document for each account.
+    /// Billing, and who is a reseller. One document for each account.
     Services,
     /// Signing keys and bearer documents.
     SystemAuth,

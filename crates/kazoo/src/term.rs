@@ -1,9 +1,9 @@
-//! How Kazoo's helpers (`kz_term`, `kz_json`) see values: what is true, false or empty, and the integer,
-//! text or bytes of a value.
+//! Interprets values as Kazoo's helpers `kz_term` and `kz_json` do: whether a value is true, false or empty,
+//! and its integer, text or bytes.
 
 use serde_json::Value;
 
-/// Whether a value is `true` for Kazoo: the boolean or the string `"true"`, nothing else.
+/// Whether Kazoo treats a value as true. Only `true` and the string `"true"` are.
 #[must_use]
 pub fn is_true(value: &Value) -> bool {
     match value {
@@ -13,7 +13,7 @@ pub fn is_true(value: &Value) -> bool {
     }
 }
 
-/// Whether a value is `false` for Kazoo: the boolean or the string `"false"`, nothing else.
+/// Whether Kazoo treats a value as false. Only `false` and the string `"false"` are.
 #[must_use]
 pub fn is_false(value: &Value) -> bool {
     match value {
@@ -23,7 +23,7 @@ pub fn is_false(value: &Value) -> bool {
     }
 }
 
-/// The integer that a number or a text stands for; a fraction is rounded, half away from zero.
+/// Converts a number or a text to an integer. Fractions are rounded, half away from zero.
 #[must_use]
 pub fn to_integer(value: &Value) -> Option<i128> {
     match value {
@@ -33,13 +33,13 @@ pub fn to_integer(value: &Value) -> Option<i128> {
     }
 }
 
-/// The integer that a text stands for; a fraction is rounded, half away from zero.
+/// Converts a text to an integer. Fractions are rounded, half away from zero.
 #[must_use]
 pub fn integer_of_text(text: &str) -> Option<i128> {
     if let Ok(number) = text.parse::<i128>() {
         return Some(number);
     }
-    // Erlang's float syntax: digits, a dot, digits; an exponent may follow. No `inf`, no `.5`.
+    // Erlang's syntax of floats: digits, a dot, digits, and perhaps an exponent. It has no `inf` and no `.5`.
     let digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
     let (whole, rest) = text.split_once('.')?;
     let (fraction, exponent) = rest.split_once(['e', 'E']).unwrap_or((rest, "0"));
@@ -51,7 +51,7 @@ pub fn integer_of_text(text: &str) -> Option<i128> {
     format!("{number:.0}").parse().ok()
 }
 
-/// Whether a value counts as empty: for Kazoo also `0`, and a few words that stand for nothing.
+/// Whether Kazoo treats a value as empty. Zero and a few words count as empty too.
 #[must_use]
 pub fn is_empty(value: &Value) -> bool {
     match value {
@@ -64,14 +64,14 @@ pub fn is_empty(value: &Value) -> bool {
     }
 }
 
-/// Whether a text counts as no value at all.
+/// Whether Kazoo treats a text as empty.
 #[must_use]
 pub fn is_empty_text(text: &str) -> bool {
     matches!(text, "" | "0" | "NULL" | "undefined")
 }
 
-/// The text of a value as bytes. An array is an Erlang iolist, so its strings and bytes are joined, and
-/// one that holds anything else is empty; an object is its JSON.
+/// The text of a value as bytes. An array is an Erlang iolist: its strings and bytes are joined. An array
+/// with any other item gives no bytes. An object gives its JSON.
 #[must_use]
 pub fn to_bytes(value: &Value) -> Vec<u8> {
     match value {
@@ -105,8 +105,8 @@ fn push_iolist(items: &[Value], bytes: &mut Vec<u8>) -> bool {
     })
 }
 
-/// The text of a number: integers as they are, floats by their shortest digits in the form that Kazoo
-/// prints them (`1.5`, `1000.0`, `1.0e+20`).
+/// The text of a number. Integers stay as they are. Floats get their shortest digits in Kazoo's form: `1.5`,
+/// `1000.0`, `1.0e+20`.
 #[must_use]
 pub fn number_text(number: &serde_json::Number) -> String {
     let text = number.to_string();
@@ -123,8 +123,8 @@ fn float_text(float: f64) -> String {
     if float == 0.0 {
         return "0.0".to_owned();
     }
-    // Rust prints the shortest digits that read back as the same float, as Kazoo does; only the place
-    // of the point and the form of the exponent differ.
+    // Like Kazoo, Rust prints the shortest digits that read back as the same float. Kazoo puts the point
+    // elsewhere and writes the exponent differently.
     let scientific = format!("{:e}", float.abs());
     let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
     let digits = mantissa.replace('.', "");
@@ -133,7 +133,7 @@ fn float_text(float: f64) -> String {
     format!("{sign}{}", with_point(&digits, place))
 }
 
-/// `digits` with the point after `place` of them.
+/// Puts the point after the first `place` digits. Adds zeros or an exponent if needed.
 fn with_point(digits: &str, place: i32) -> String {
     let length = i32::try_from(digits.len()).unwrap_or(i32::MAX);
     let zeros = |count: i32| "0".repeat(usize::try_from(count).unwrap_or(0));

@@ -1,8 +1,8 @@
-//! Time as Kazoo counts it: whole seconds, in documents since the year 0, in tokens since 1970.
+//! Time in whole seconds. Kazoo's documents count from the year 0, its tokens from 1970.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// The seconds between the year 0, where Kazoo's gregorian time begins, and 1970.
+/// The seconds from the year 0 to 1970. Kazoo's gregorian time begins in the year 0.
 const GREGORIAN_EPOCH: i64 = 62_167_219_200;
 
 /// A point in time, to the second.
@@ -12,32 +12,32 @@ pub struct Time {
 }
 
 impl Time {
-    /// The present.
+    /// The current time.
     #[must_use]
     pub fn now() -> Self {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Self { unix_seconds: i64::try_from(since.as_secs()).unwrap_or(i64::MAX) }
     }
 
-    /// A time in seconds since 1970.
+    /// Makes a time from seconds since 1970.
     #[must_use]
     pub fn from_unix_seconds(unix_seconds: i64) -> Self {
         Self { unix_seconds }
     }
 
-    /// The time in seconds since 1970, as tokens have it.
+    /// The seconds since 1970. Tokens use these.
     #[must_use]
     pub fn unix_seconds(self) -> i64 {
         self.unix_seconds
     }
 
-    /// The time in seconds since the year 0, as documents have it.
+    /// The seconds since the year 0. Documents use these.
     #[must_use]
     pub fn gregorian_seconds(self) -> i64 {
         self.unix_seconds.saturating_add(GREGORIAN_EPOCH)
     }
 
-    /// This time so many seconds later.
+    /// The time that is `seconds` later.
     #[must_use]
     pub fn plus_seconds(self, seconds: i64) -> Self {
         Self { unix_seconds: self.unix_seconds.saturating_add(seconds) }

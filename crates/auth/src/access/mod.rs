@@ -1,4 +1,4 @@
-//! Access: which caller may do what in which account, and the proof of it.
+//! Checks what a caller may do in an account, and gives the proof of access.
 
 mod restrictions;
 
@@ -12,8 +12,8 @@ pub use restrictions::{Asked, Restrictions};
 use crate::directory::{Account, Directory, Policies};
 use crate::verify::Caller;
 
-/// The proof that a caller may touch an account. Only [`Authenticator::authorise`] gives one, and an
-/// account's groups cannot be reached without one.
+/// The proof that a caller may use an account. Only [`Authenticator::authorise`] gives one. Code cannot reach
+/// an account's groups without it.
 ///
 /// [`Authenticator::authorise`]: crate::Authenticator::authorise
 #[derive(Clone, Debug)]
@@ -41,14 +41,14 @@ impl AccountAccess {
         &self.db
     }
 
-    /// The caller that may.
+    /// The caller who has this access.
     #[must_use]
     pub fn caller(&self) -> &Caller {
         &self.caller
     }
 }
 
-/// Why a caller may not.
+/// Why access is denied.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Denied {
@@ -56,14 +56,14 @@ pub enum Denied {
     #[error("the account is out of the caller's reach")]
     OutOfReach,
     /// The restrictions of the caller's account forbid the request.
-    #[error("token restrictions forbid it")]
+    #[error("token restrictions forbid the request")]
     Restricted,
     /// The store failed.
     #[error(transparent)]
     Store(#[from] datastore::StoreError),
 }
 
-/// Checks access by what the directory says.
+/// Checks access. It reads accounts and rules from the directory.
 pub(crate) struct Access {
     directory: Arc<Directory>,
 }
@@ -73,8 +73,8 @@ impl Access {
         Self { directory }
     }
 
-    /// Grants access to an account, or says why not. Restrictions are checked before reach: a request that
-    /// both forbid is called restricted.
+    /// Grants access to an account, or says why access is denied. Restrictions are checked first. A request
+    /// that fails both checks is therefore `Restricted`.
     pub(crate) async fn authorise(
         &self,
         caller: &Caller,
@@ -90,8 +90,8 @@ impl Access {
         }
     }
 
-    /// Refuses a request that the restrictions of the caller's account forbid. Restrictions cover every
-    /// path, also paths without an account.
+    /// Refuses a request if the caller's restrictions forbid it. Restrictions cover every path, even a path
+    /// without an account.
     pub(crate) async fn check_restrictions(
         &self,
         caller: &Caller,
@@ -110,8 +110,8 @@ impl Access {
     }
 }
 
-/// The restrictions that hold for a caller: those of its account, else those of the system, by the method
-/// that it logged in with and by its level.
+/// Finds the caller's restrictions. The account's own come first, then the system's. Both are listed by login
+/// method and privilege level.
 fn restrictions<'a>(caller: &Caller, policies: &'a Policies) -> Option<Restrictions<'a>> {
     let Policies { own, system, user } = policies;
     let method = caller.method().unwrap_or("undefined");
@@ -129,7 +129,8 @@ fn restrictions<'a>(caller: &Caller, policies: &'a Policies) -> Option<Restricti
     Restrictions::for_level(rules, level)
 }
 
-/// Whether an account is within a caller's reach: its own, one below its own, or any for a superuser.
+/// Whether a caller may reach an account: its own account and all accounts below it. A superuser reaches
+/// every account.
 fn may_reach(caller: &Caller, target: &Account) -> bool {
     let own = caller.account_id();
     caller.is_superduper()

@@ -1,27 +1,27 @@
-//! Token restrictions: the rules for what an account's tokens may do, in the order of the document.
+//! Token restrictions: the rules for an account's tokens. They are tried in the order of the document.
 
 use serde_json::{Map, Value};
 
 use crate::directory::Account;
 use crate::verify::Caller;
 
-/// What a request asks for, in the terms of the rules.
+/// The parts of a request that the rules look at.
 #[derive(Clone, Copy, Debug)]
 pub struct Asked<'a> {
-    /// The last module of the path, `groups` for instance.
+    /// The last module of the path, such as `groups`.
     pub endpoint: &'a str,
-    /// The parts of the path after it: none, or a group's id.
+    /// The parts of the path after the endpoint: none, or a group's id.
     pub params: &'a [&'a str],
-    /// The verb, upper case.
+    /// The verb, in upper case.
     pub verb: &'a str,
 }
 
-/// The rules that hold for one caller.
+/// The rules for one caller.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Restrictions<'a>(&'a Map<String, Value>);
 
 impl<'a> Restrictions<'a> {
-    /// The rules for callers of a level, from the rules of their method, if there are any.
+    /// Picks the rules for a privilege level from the rules for a login method. `None` means no restrictions.
     #[must_use]
     pub fn for_level(rules: &'a Value, level: &str) -> Option<Self> {
         match rules.get(level).or_else(|| rules.get("_")) {
@@ -30,7 +30,7 @@ impl<'a> Restrictions<'a> {
         }
     }
 
-    /// Whether the rules allow a request about an account, or about no account.
+    /// Whether the rules allow a request. `target` is the account in the path, if there is one.
     #[must_use]
     pub fn allow(&self, caller: &Caller, target: Option<&Account>, asked: Asked<'_>) -> bool {
         let Some(items) = self.items(asked.endpoint).or_else(|| self.items("_")) else { return false };
@@ -49,7 +49,7 @@ impl<'a> Restrictions<'a> {
     }
 }
 
-/// The names that a rule can give the account.
+/// The names by which a rule can list the account.
 fn names_of_target<'a>(caller: &'a Caller, target: Option<&'a Account>) -> Vec<&'a str> {
     let Some(target) = target else { return vec!["_"] };
     let own = caller.account_id().as_str();
@@ -72,7 +72,8 @@ fn names_one_of(item: &Value, names: &[&str]) -> bool {
     }
 }
 
-/// Whether a rule's pattern fits the parts of the path after the endpoint: `#` is anything, `*` one part.
+/// Whether a rule's pattern fits the parts of the path after the endpoint. `#` fits any number of parts, `*`
+/// fits one.
 fn matches(pattern: &str, params: &[&str]) -> bool {
     let mut parts: Vec<_> = pattern.split('/').collect();
     while parts.last() == Some(&"") {

@@ -1,11 +1,11 @@
-//! Accounts, as far as access to them goes.
+//! The members of an account that access checks and logins need.
 
 use datastore::Document;
 use kazoo::term::{is_true, to_integer};
 use kazoo::{AccountId, Time};
 use serde_json::Value;
 
-/// An account's document, read.
+/// The parsed document of an account.
 #[derive(Clone, Debug)]
 pub struct Account {
     id: AccountId,
@@ -18,10 +18,10 @@ pub struct Account {
 }
 
 impl Account {
-    /// Reads an account's document. A deleted one is an account like any other, as in crossbar.
+    /// Reads an account's document. As in crossbar, a deleted account is not refused here.
     ///
     /// # Errors
-    /// `Corrupt` where the document is no object.
+    /// `Corrupt` if the document is not an object.
     pub(super) fn read(id: AccountId, document: &Document) -> datastore::Result<Self> {
         let members = document.to_object()?;
         let text = |key: &str| members.get(key).and_then(Value::as_str).map(str::to_owned);
@@ -37,43 +37,43 @@ impl Account {
         })
     }
 
-    /// Its id.
+    /// The id of the account.
     #[must_use]
     pub fn id(&self) -> &AccountId {
         &self.id
     }
 
-    /// Its name.
+    /// The name of the account.
     #[must_use]
     pub fn name(&self) -> Option<&str> {
         self.name.as_deref()
     }
 
-    /// The language of its users.
+    /// The language of the account. Users may have another one.
     #[must_use]
     pub fn language(&self) -> Option<&str> {
         self.language.as_deref()
     }
 
-    /// Its ancestors, the root first.
+    /// The ids of the accounts above it, the root first.
     #[must_use]
     pub fn tree(&self) -> &[String] {
         &self.tree
     }
 
-    /// Whether it may reach every account.
+    /// Whether callers of this account may reach every account.
     #[must_use]
     pub fn is_superduper(&self) -> bool {
         self.is_superduper
     }
 
-    /// Whether people may log in to it.
+    /// Whether users may log in to the account.
     #[must_use]
     pub fn is_enabled(&self) -> bool {
         self.is_enabled
     }
 
-    /// When its trial was over, in gregorian seconds, if it is by now.
+    /// The end of the trial, in gregorian seconds. `None` if the trial has not ended.
     #[must_use]
     pub fn expired_at(&self, now: Time) -> Option<i64> {
         let end = self.trial_expires.filter(|end| *end <= i128::from(now.gregorian_seconds()));

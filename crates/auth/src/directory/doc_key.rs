@@ -1,4 +1,4 @@
-//! The keys of the memory of documents.
+//! The keys of the document cache.
 
 use std::sync::{Arc, LazyLock};
 
@@ -14,12 +14,12 @@ pub(crate) enum Db {
     Account(AccountId),
     /// A database of the cluster.
     System(SystemDb),
-    /// This program's own database, which holds the tokens that were logged out.
+    /// This program's own database. It records logged-out tokens.
     Own,
 }
 
 impl Db {
-    /// Its name.
+    /// The name of the database.
     pub(crate) fn name(&self) -> DbName {
         match self {
             Self::Account(account_id) => account_id.db(),
@@ -29,7 +29,7 @@ impl Db {
     }
 }
 
-/// A document's place: its database and its id, or the digest of an id that is a secret.
+/// A document's database and id. The digest stands in for an id that is a secret.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct DocKey {
     pub(super) db: Db,
@@ -49,8 +49,8 @@ impl DocKey {
         Self::new(Db::System(db), id)
     }
 
-    /// The key of a document whose id is a secret: the id itself is not remembered. No document has such
-    /// a key as its id, since ids hold no control characters.
+    /// The key of a document whose id is a secret. It holds the id's digest after a control character. Ids
+    /// hold no control characters, so no other document has this key.
     pub(crate) fn of_secret(db: SystemDb, id: &str) -> Self {
         Self::of_system(db, &format!("\u{1}{}", hex(&sha256(id.as_bytes()))))
     }

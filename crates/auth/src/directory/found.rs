@@ -1,8 +1,8 @@
-//! Reads that may find nothing.
+//! Turns "not found" errors into `None`.
 
 use datastore::Result;
 
-/// Turns the errors that say that something is absent into `None`.
+/// Turns an error that means "not found" into `None`.
 pub(crate) fn if_found<T>(answer: Result<T>) -> Result<Option<T>> {
     match answer {
         Ok(found) => Ok(Some(found)),

@@ -1,6 +1,6 @@
-//! The budget for ids of `system_auth` that nobody has seen yet. A client can make up ids of keys and of
-//! bearer documents. The first few are read one by one, so that a new key counts at once. Beyond that, only
-//! ids that were in the database a moment ago are read, so that made-up ids cost next to nothing.
+//! The budget for reads of unknown ids in `system_auth`. A client can make up ids of keys and of bearer
+//! documents. The first few ids are read one by one, so that a new key works at once. When the budget is used
+//! up, the ids in the database are listed at most every few seconds, and only listed ids are read.
 
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
@@ -13,10 +13,10 @@ use kazoo::SystemDb;
 use super::found::if_found;
 use crate::limits::{Bucket, Capacity};
 
-/// How many ids are held. Kazoo keeps its keys in this database, and the accounts that people have linked.
+/// How many ids are kept. Kazoo stores its keys in this database, and links to accounts at other services.
 const MAX_IDS: u64 = 10_000;
 
-/// One bucket for all clients, since one attacker can have many addresses.
+/// The budget. All clients share one bucket, since one attacker can have many addresses.
 pub(super) struct Guesses(Mutex<Bucket>);
 
 impl Guesses {
@@ -24,14 +24,14 @@ impl Guesses {
         Self(Mutex::new(Bucket::full(Capacity::DEFAULT, Instant::now())))
     }
 
-    /// Whether the budget still allows a read of an id that may be made up.
+    /// Takes one read out of the budget. False if the budget is used up.
     pub(super) fn allow(&self) -> bool {
         let mut bucket = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         bucket.take(1, Capacity::DEFAULT, Instant::now())
     }
 }
 
-/// The ids in `system_auth`; none if there are more than [`MAX_IDS`].
+/// Lists the ids in `system_auth`. `None` if there are more than [`MAX_IDS`].
 pub(super) async fn load_ids(store: &dyn Backend, deadline: Deadline) -> Result<Option<HashSet<DocId>>> {
     let query = ViewQuery { limit: Some(MAX_IDS + 1), ..ViewQuery::all_docs() };
     let Some(rows) = if_found(store.query(SystemDb::SystemAuth.name(), query, deadline).await)? else {

@@ -1,11 +1,11 @@
-//! Identities: users, devices and accounts, as far as tokens in their name go.
+//! The members of a user, device or account that tokens need.
 
 use kazoo::is_deleted;
 use serde_json::{Map, Value};
 
 use crate::secret::Secret;
 
-/// The members of a user, device or account that tokens in its name depend on.
+/// The parsed document of a user, device or account that a token belongs to.
 pub(crate) struct Identity {
     pub(crate) secret: Option<Secret>,
     pub(crate) priv_level: Option<String>,
@@ -13,7 +13,7 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
-    /// Reads an identity; none if its document is deleted.
+    /// Reads an identity. `None` if its document is deleted.
     pub(super) fn read(members: &Map<String, Value>) -> Option<Self> {
         let text = |name: &str| members.get(name).and_then(Value::as_str);
         (!is_deleted(members)).then(|| Self {

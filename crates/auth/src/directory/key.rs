@@ -21,8 +21,8 @@ pub(crate) enum Algorithm {
 }
 
 impl Algorithm {
-    /// Reads a token's `alg`. Everything but RSA with PKCS#1 padding is refused: `none` proves nothing,
-    /// and with an HMAC the public key would become the secret.
+    /// Reads a token's `alg`. Only RSA with PKCS#1 padding is accepted. `none` proves nothing. With an HMAC,
+    /// an attacker could sign with the public key.
     pub(crate) fn parse(name: &str) -> Option<Self> {
         match name {
             "RS256" => Some(Self::Rs256),
@@ -53,7 +53,8 @@ pub(crate) struct VerifyingKey {
 }
 
 impl VerifyingKey {
-    /// A public key in DER, bare or with its algorithm. The store holds private keys only.
+    /// Takes a public key in DER, with or without its algorithm. Only tests have one: the store holds private
+    /// keys.
     #[cfg(test)]
     pub(crate) fn from_der(der: Vec<u8>) -> Self {
         Self { der }
@@ -64,7 +65,7 @@ impl VerifyingKey {
     }
 }
 
-/// A whole key, which makes signatures.
+/// A private key, which makes signatures.
 pub(crate) struct SigningKey(KeyPair);
 
 impl SigningKey {
@@ -78,7 +79,7 @@ impl SigningKey {
         pair.map(Self).map_err(|_| BadKey)
     }
 
-    /// A new key of 2048 bits.
+    /// Makes a new key of 2048 bits.
     pub(crate) fn generate() -> Result<Self, BadKey> {
         KeyPair::generate(KeySize::Rsa2048).map(Self).map_err(|_| BadKey)
     }
@@ -94,7 +95,7 @@ impl SigningKey {
         Ok(signature)
     }
 
-    /// The key in PEM, in the form that every version of Kazoo reads: PKCS#1, with a blank line at the end.
+    /// The key in PEM. Every version of Kazoo reads this form: PKCS#1 with a blank line at the end.
     pub(crate) fn to_pkcs1_pem(&self) -> Result<String, BadKey> {
         let pkcs8: Pkcs8V1Der<'_> = self.0.as_der().map_err(|_| BadKey)?;
         let encoded = STANDARD.encode(pkcs1_inside(pkcs8.as_ref()).ok_or(BadKey)?);
@@ -119,7 +120,7 @@ fn pkcs1_inside(pkcs8: &[u8]) -> Option<&[u8]> {
     Some(key)
 }
 
-/// Splits bytes that begin with a DER value of this tag: the value's content, and the bytes after it.
+/// Splits bytes that begin with a DER value of this tag. Returns the value's content and the bytes after it.
 fn der_value(bytes: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
     let (first, rest) = bytes.split_first()?;
     if *first != tag {

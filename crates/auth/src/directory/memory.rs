@@ -1,5 +1,5 @@
-//! A memory with bounded lifetimes. A value that was loaded counts for a while. Its absence counts only for
-//! a moment, so that a new key or account is found soon, yet asking for one that does not exist costs little.
+//! A cache of values and of absences. A value stays for a while. An absence stays only for a moment: a new
+//! key or account is found soon, and many requests for a missing one still cost few reads.
 
 use std::hash::Hash;
 use std::sync::Arc;
@@ -10,10 +10,10 @@ use futures::lock::Mutex;
 use moka::Expiry;
 use moka::sync::Cache;
 
-/// How many loads of different keys can be told apart at the same time.
+/// How many keys can be loaded at the same time. Beyond that, tasks may load the same value twice.
 const MAX_LOADING: u64 = 10_000;
 
-/// How long values and absences count.
+/// How long values and absences stay cached.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Lifetimes {
     pub(crate) present: Duration,
@@ -42,15 +42,14 @@ impl<K, V> Expiry<K, Option<V>> for Lifetimes {
     }
 }
 
-/// Values by key, each present or known to be absent.
+/// The cache. It knows for each key a value or that there is none.
 pub(crate) struct Memory<K, V> {
     known: Cache<K, Option<V>>,
-    /// A task that loads a value holds the lock of its key. Others that want the same value wait for it.
+    /// A task holds the lock of a key while it loads the value. Other tasks that want the value wait.
     loading: Cache<K, Arc<Mutex<Option<Failure>>>>,
 }
 
-/// A load that failed. Tasks that waited for it share the failure: another try would take longer than their
-/// deadlines allow.
+/// A load that failed. Tasks that waited for it fail too: their deadlines leave no time for another try.
 struct Failure {
     at: Instant,
     why: String,
@@ -61,7 +60,7 @@ where
     K: Hash + Eq + Clone + Send + Sync + 'static,
     V: Clone + Send + Sync + 'static,
 {
-    /// A memory that holds at most `capacity`, in the units of `weigh`.
+    /// Makes a cache. Its entries together weigh at most `capacity`.
     pub(crate) fn new(
         lifetimes: Lifetimes,
         capacity: u64,
@@ -72,13 +71,13 @@ where
         Self { known, loading: Cache::builder().max_capacity(MAX_LOADING).time_to_idle(idle).build() }
     }
 
-    /// The value, or that it is absent, if that is remembered now.
+    /// The cached value. `Some(None)` if the absence is cached, `None` if nothing is.
     pub(crate) fn recall(&self, key: &K) -> Option<Option<V>> {
         self.known.get(key)
     }
 
-    /// The value. It is loaded unless it is remembered. A failure is shared by all who wait for the same
-    /// load, and is not remembered after that.
+    /// The cached value, else the loaded one. If the load fails, all tasks that wait for it get the failure.
+    /// Failures are not cached.
     pub(crate) async fn recall_or(
         &self,
         key: K,
@@ -108,12 +107,12 @@ where
         }
     }
 
-    /// Remembers a value that was loaded in another way.
+    /// Caches a value that was loaded in another way.
     pub(crate) fn remember(&self, key: K, value: V) {
         self.known.insert(key, Some(value));
     }
 
-    /// Forgets a value, so that the next task that wants it loads it.
+    /// Drops a value from the cache. The next task that wants the value loads it.
     pub(crate) fn forget(&self, key: &K) {
         self.known.invalidate(key);
     }

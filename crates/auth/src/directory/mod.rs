@@ -1,8 +1,8 @@
-//! The directory: every read of accounts, identities, keys and configuration goes through it.
+//! The directory: it reads accounts, identities, keys and configuration.
 //!
-//! Documents and absences are remembered below, by database and id, for a bounded time. Values parsed from
-//! them are kept above, by revision. Only what authentication reads is remembered here: groups and listings
-//! are read from the store. Nothing here writes.
+//! It caches documents and absences by database and id, for a bounded time. It also caches the values parsed
+//! from them, by revision. Groups and listings are not cached; they are read from the store. Nothing here
+//! writes.
 
 mod account;
 mod doc_key;
@@ -34,13 +34,13 @@ use self::system_auth::SystemAuth;
 use crate::limits::RateLimits;
 use crate::settings::Settings;
 
-/// How much is remembered of documents, in bytes: some 20,000 accounts with a user each.
+/// The size of the document cache, in bytes. About 20,000 accounts with one user each fit.
 const DOCUMENT_BYTES: u64 = 32_000_000;
 
-/// What a remembered document costs beside its text, in bytes.
+/// The memory that a cached document needs in addition to its text, in bytes.
 const DOCUMENT_OVERHEAD: u32 = 300;
 
-/// Reads with a memory.
+/// Reads documents through the cache.
 pub(crate) struct Directory {
     store: Arc<dyn Backend>,
     settings: Settings,
@@ -50,19 +50,19 @@ pub(crate) struct Directory {
     rate_limits: RwLock<Limits>,
 }
 
-/// The rate limits, and the configuration that they were read from.
+/// The rate limits and the configuration that they come from.
 struct Limits {
     read_from: Option<(Arc<Config>, Arc<Config>)>,
     limits: Arc<RateLimits>,
 }
 
-/// The documents that restrictions come from.
+/// The documents that decide the restrictions of a caller.
 pub(crate) struct Policies {
     /// The account's own `token_restrictions`.
     pub(crate) own: Option<Arc<Map<String, Value>>>,
-    /// The system's.
+    /// The system's `crossbar.token_restrictions`.
     pub(crate) system: Arc<Config>,
-    /// The user that the token belongs to; none for an account's own token, and if the user is gone.
+    /// The user of the token. `None` for an account's own token, and if the user does not exist any more.
     pub(crate) user: Option<Arc<Identity>>,
 }
 
@@ -86,29 +86,29 @@ impl Directory {
         }
     }
 
-    /// The store, for what is never remembered.
+    /// The store, for reads that bypass the cache.
     pub(crate) fn store(&self) -> &dyn Backend {
         &*self.store
     }
 
-    /// The settings.
+    /// The settings of authentication.
     pub(crate) fn settings(&self) -> &Settings {
         &self.settings
     }
 
-    /// Signing keys.
+    /// Reads of signing keys.
     pub(crate) fn system_auth(&self) -> &SystemAuth {
         &self.system_auth
     }
 
-    /// An account, deleted or not.
+    /// Reads an account, even a deleted one.
     pub(crate) async fn account(&self, id: &AccountId, deadline: Deadline) -> Result<Option<Arc<Account>>> {
         let key = DocKey::of_account(id, id.as_str());
         let document = self.document(&key, deadline).await?;
         document.map(|document| self.read_account(id, &key, &document)).transpose()
     }
 
-    /// Whether an account is remembered now.
+    /// Whether an account is in the cache.
     pub(crate) fn remembers_account(&self, id: &AccountId) -> bool {
         self.documents.recall(&DocKey::of_account(id, id.as_str())).flatten().is_some()
     }
@@ -117,7 +117,7 @@ impl Directory {
         self.parsed.of(key, document, |document| Account::read(id.clone(), document))
     }
 
-    /// An identity: a user, device or account that is not deleted.
+    /// Reads an identity: a user, device or account that is not deleted.
     pub(crate) async fn identity(
         &self,
         account_id: &AccountId,
@@ -131,7 +131,7 @@ impl Directory {
         }
     }
 
-    /// An identity as it is stored now, not as it is remembered.
+    /// Reads an identity from the store, not from the cache.
     pub(crate) async fn identity_now(
         &self,
         account_id: &AccountId,
@@ -142,13 +142,13 @@ impl Directory {
         Ok(members.as_ref().and_then(Identity::read))
     }
 
-    /// An identity, if it is remembered now.
+    /// An identity, if it is in the cache.
     pub(crate) fn remembered_identity(&self, account_id: &AccountId, id: &str) -> Option<Arc<Identity>> {
         let key = DocKey::of_account(account_id, id);
         self.read_identity(&key, &self.documents.recall(&key)??).ok()?
     }
 
-    /// Remembers a user that a view has handed out.
+    /// Caches a user that was read through a view.
     pub(crate) fn remember_user(&self, account_id: &AccountId, document: Document) {
         self.documents.remember(DocKey::of_account(account_id, document.id().as_str()), document);
     }
@@ -158,7 +158,7 @@ impl Directory {
         Ok(self.parsed.of(key, document, read)?.as_ref().clone())
     }
 
-    /// A configuration document. One that is absent or deleted says nothing.
+    /// Reads a configuration document. An absent or deleted document counts as empty.
     pub(crate) async fn config(&self, name: &str, deadline: Deadline) -> Result<Arc<Config>> {
         let key = DocKey::of_system(SystemDb::SystemConfig, name);
         match self.document(&key, deadline).await? {
@@ -167,13 +167,13 @@ impl Directory {
         }
     }
 
-    /// A configuration document as it is stored now, not as it is remembered.
+    /// Reads a configuration document from the store, not from the cache.
     pub(crate) async fn config_now(&self, name: &str, deadline: Deadline) -> Result<Config> {
         let members = self.read_now(SystemDb::SystemConfig.name(), name, deadline).await?;
         Ok(members.map(|members| Config::read(members, &self.settings.place)).unwrap_or_default())
     }
 
-    /// A configuration document, if it is remembered now.
+    /// A configuration document, if it is in the cache.
     pub(crate) fn remembered_config(&self, name: &str) -> Option<Arc<Config>> {
         let key = DocKey::of_system(SystemDb::SystemConfig, name);
         self.read_config(&key, &self.documents.recall(&key)??).ok()
@@ -183,8 +183,8 @@ impl Directory {
         self.parsed.of(key, document, |document| read_config(document, &self.settings.place))
     }
 
-    /// A document that governs an account, `token_restrictions` for instance. A group of that name does not
-    /// count, since clients write groups and could write their own rules.
+    /// Reads a document that sets rules for an account, such as `token_restrictions`. A group with this id is
+    /// ignored: clients write groups, and could otherwise write their own rules.
     pub(crate) async fn policy(
         &self,
         account_id: &AccountId,
@@ -196,7 +196,7 @@ impl Directory {
         Ok(members.filter(|members| !Kind::Group.is_kind_of(members)))
     }
 
-    /// The documents that say what a user of an account, or the account's key, may do.
+    /// Reads the documents that decide the restrictions of a user, or of an account's key.
     pub(crate) async fn policies(
         &self,
         account_id: &AccountId,
@@ -215,15 +215,15 @@ impl Directory {
         Ok(Policies { own, system, user })
     }
 
-    /// Whether an account is a reseller. One without a document of its services is none.
+    /// Whether an account is a reseller. An account without a services document is not a reseller.
     pub(crate) async fn is_reseller(&self, account_id: &AccountId, deadline: Deadline) -> Result<bool> {
         let key = DocKey::of_system(SystemDb::Services, account_id.as_str());
         let services = self.live_members(&key, deadline).await?;
         Ok(services.is_some_and(|services| services.get("pvt_reseller").is_some_and(term::is_true)))
     }
 
-    /// Whether an account is below another. Kazoo asks its view of descendants. This reads the one document
-    /// that the view's row would come from, so that the answer costs the same above ten thousand accounts.
+    /// Whether the account `wanted` is below `ancestor`. Kazoo asks its view of descendants. This function
+    /// reads only the document of `wanted`, so the cost does not grow with the number of descendants.
     pub(crate) async fn is_descendant(
         &self,
         ancestor: &AccountId,
@@ -237,18 +237,18 @@ impl Directory {
         Ok(tree.is_some_and(|tree| tree.iter().any(|above| above == ancestor.as_str())))
     }
 
-    /// Whether there is such a document in this program's own database.
+    /// Whether this program's own database has a document with this id.
     pub(crate) async fn is_in_own_db(&self, id: &DocId, deadline: Deadline) -> Result<bool> {
         let document = self.document(&DocKey::new(Db::Own, id.as_str()), deadline).await?;
         Ok(document.is_some())
     }
 
-    /// Forgets a document of this program's own database, after it was written.
+    /// Drops a document of this program's own database from the cache, after it was written.
     pub(crate) fn forget_in_own_db(&self, id: &DocId) {
         self.documents.forget(&DocKey::new(Db::Own, id.as_str()));
     }
 
-    /// A bearer document. Its id is a secret, so it is remembered as a digest.
+    /// Reads a bearer document. Its id is a secret, so the cache holds only the digest.
     pub(crate) async fn bearer(
         &self,
         id: &str,
@@ -260,12 +260,12 @@ impl Directory {
         self.live(&key, document)
     }
 
-    /// The limits of all clients, by what is known now.
+    /// The rate limits that were read last.
     pub(crate) fn known_rate_limits(&self) -> Arc<RateLimits> {
         Arc::clone(&self.rate_limits.read().unwrap_or_else(PoisonError::into_inner).limits)
     }
 
-    /// The limits of all clients.
+    /// Reads the rate limits. They are the same for all clients.
     pub(crate) async fn rate_limits(&self, deadline: Deadline) -> Result<Arc<RateLimits>> {
         let token_buckets = self.config("token_buckets", deadline);
         let crossbar = self.config("crossbar", deadline);
@@ -286,7 +286,7 @@ impl Directory {
         Ok(limits)
     }
 
-    /// Rows of a view; none if the database is missing. They are never remembered.
+    /// Reads the rows of a view, without the cache. A missing database has no rows.
     pub(crate) async fn rows(
         &self,
         db: &DbName,
@@ -299,7 +299,7 @@ impl Directory {
         }
     }
 
-    /// The members of a document that is not deleted, remembered.
+    /// Reads the members of a document through the cache. `None` if the document is deleted.
     async fn live_members(
         &self,
         key: &DocKey,
@@ -315,7 +315,7 @@ impl Directory {
         Ok(Some(members).filter(|members| !is_deleted(members)))
     }
 
-    /// The members of a document that is not deleted, as it is stored now.
+    /// Reads the members of a document from the store. `None` if the document is deleted.
     async fn read_now(
         &self,
         db: &DbName,
@@ -328,7 +328,7 @@ impl Directory {
         Ok(members.filter(|members| !is_deleted(members)))
     }
 
-    /// A document, remembered. An id that cannot name a document is not worth remembering.
+    /// Reads a document through the cache. An invalid id is not cached.
     async fn document(&self, key: &DocKey, deadline: Deadline) -> Result<Option<Document>> {
         if let Some(known) = self.documents.recall(key) {
             return Ok(known);
@@ -339,13 +339,14 @@ impl Directory {
     }
 }
 
-/// The sections of a configuration document that count at a place. A deleted document has none.
+/// Picks the sections of a configuration document that apply to the node and zone. A deleted document has
+/// none.
 fn read_config(document: &Document, place: &Place) -> Result<Config> {
     let members = document.to_object()?;
     Ok(if is_deleted(&members) { Config::default() } else { Config::read(members, place) })
 }
 
-/// A configuration that says nothing. There is one, so that it can be recognised.
+/// An absent document counts as empty. All absent documents share one empty `Config`, so that `ptr_eq` works.
 fn no_config() -> Arc<Config> {
     static NONE: LazyLock<Arc<Config>> = LazyLock::new(Arc::default);
     Arc::clone(&NONE)

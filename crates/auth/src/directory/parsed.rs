@@ -1,4 +1,4 @@
-//! Values that were parsed from documents, kept for as long as the document's revision stays the same.
+//! A cache of values parsed from documents. A value is parsed again when its document has a new revision.
 
 use std::any::{Any, TypeId};
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use super::doc_key::DocKey;
 /// How many parsed values are kept.
 const CAPACITY: u64 = 20_000;
 
-/// Parsed values, by the document's place and the type that it was parsed into.
+/// Parsed values, by document and type.
 pub(super) struct Parsed(Cache<(DocKey, TypeId), Entry>);
 
 #[derive(Clone)]
@@ -25,7 +25,7 @@ impl Parsed {
         Self(Cache::new(CAPACITY))
     }
 
-    /// What `read` makes of a document; read anew only if the document has another revision.
+    /// The value that `read` parses from a document. `read` runs only if no value of this revision is cached.
     pub(super) fn of<T: Send + Sync + 'static>(
         &self,
         key: &DocKey,

@@ -1,4 +1,4 @@
-//! Reads of `system_auth`: signing keys and bearer documents.
+//! Reads signing keys and bearer documents from the database `system_auth`.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -17,15 +17,15 @@ use super::memory::{Lifetimes, Memory};
 /// The attachment that holds a key.
 const KEY_ATTACHMENT: &str = "private_key.pem";
 
-/// How many verified keys are remembered. A cluster has a handful.
+/// How many keys are cached. A cluster has a handful.
 const MAX_KEYS: u64 = 10_000;
 
-/// Reads of `system_auth`. Only public halves of keys are remembered.
+/// Reads `system_auth`. It caches only the public halves of keys.
 pub(crate) struct SystemAuth {
     store: Arc<dyn Backend>,
     keys: Memory<DocKey, Arc<VerifyingKey>>,
     guesses: Guesses,
-    /// The ids in the database, while they are few.
+    /// The ids in the database, unless they are too many.
     ids: Memory<(), Arc<HashSet<DocId>>>,
 }
 
@@ -39,7 +39,7 @@ impl SystemAuth {
         }
     }
 
-    /// The key of that id, remembered. An id that cannot name a document names no key.
+    /// Reads the key with this id through the cache. `None` if the id is invalid.
     pub(crate) async fn key(&self, kid: &str, deadline: Deadline) -> Result<Option<Arc<VerifyingKey>>> {
         let load = async {
             let Ok(id) = DocId::parse(kid) else { return Ok(None) };
@@ -47,7 +47,7 @@ impl SystemAuth {
                 return Ok(None);
             }
             let db = SystemDb::SystemAuth.name();
-            // One after the other, so that a made-up id costs one read.
+            // The document is read before the attachment, so that a made-up id costs one read.
             let Some(document) = if_found(self.store.fetch(db, &id, deadline).await)? else {
                 return Ok(None);
             };
@@ -58,12 +58,12 @@ impl SystemAuth {
         self.keys.recall_or(DocKey::of_system(SystemDb::SystemAuth, kid), load).await
     }
 
-    /// The key of that id, if it is remembered now.
+    /// The key with this id, if it is in the cache.
     pub(crate) fn remembered_key(&self, kid: &str) -> Option<Arc<VerifyingKey>> {
         self.keys.recall(&DocKey::of_system(SystemDb::SystemAuth, kid))?
     }
 
-    /// The whole key of that id. It is never remembered.
+    /// Reads the private key with this id. It is never cached.
     pub(crate) async fn signing_key(&self, kid: &str, deadline: Deadline) -> Result<Option<SigningKey>> {
         let Ok(id) = DocId::parse(kid) else { return Ok(None) };
         let db = SystemDb::SystemAuth.name();
@@ -76,8 +76,8 @@ impl SystemAuth {
         }
     }
 
-    /// A bearer document as it is stored now. Its id is a secret, so it travels to the store in a body, where
-    /// no failure shows it.
+    /// Reads a bearer document from the store. Its id is a secret, so it is sent in the request's body.
+    /// Errors show the URL, but not the body.
     pub(super) async fn load_bearer(&self, id: &str, deadline: Deadline) -> Result<Option<Document>> {
         let Ok(id) = DocId::parse(id) else { return Ok(None) };
         if !self.may_hold(&id, deadline).await? {
@@ -88,7 +88,8 @@ impl SystemAuth {
         Ok(found.map(if_found).transpose()?.flatten())
     }
 
-    /// Whether it is worth asking the database for a document of that id.
+    /// Whether the database may hold a document with this id. Without this check, made-up ids would cost
+    /// reads.
     async fn may_hold(&self, id: &DocId, deadline: Deadline) -> Result<bool> {
         if self.guesses.allow() {
             return Ok(true);
@@ -99,7 +100,7 @@ impl SystemAuth {
     }
 }
 
-/// The key that a document holds in its attachment.
+/// Parses the key in a document's attachment. A deleted document has no key.
 fn read_key(kid: &str, document: &Document, pem: Option<Bytes>) -> Result<Option<SigningKey>> {
     let Some(pem) = pem else { return Ok(None) };
     if is_deleted(&document.to_object()?) {

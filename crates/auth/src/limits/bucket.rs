@@ -1,20 +1,20 @@
-//! One bucket of tokens. It fills in blocks, as Kazoo's do.
+//! One bucket of tokens. It refills in blocks, as Kazoo's buckets do.
 
 use std::time::{Duration, Instant};
 
-/// The size of a bucket, and how it fills.
+/// The size of a bucket and its refills.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Capacity {
     /// How many tokens a full bucket holds.
     pub(crate) size: u32,
-    /// How many tokens come back, in one block, after each interval.
+    /// How many tokens each refill adds.
     pub(crate) refill: u32,
-    /// The interval.
+    /// The time between two refills.
     pub(crate) interval: Duration,
 }
 
 impl Capacity {
-    /// What Kazoo takes where nothing is configured.
+    /// Kazoo's defaults.
     pub(crate) const DEFAULT: Self = Self { size: 100, refill: 10, interval: Duration::from_secs(1) };
 }
 
@@ -31,7 +31,7 @@ impl Bucket {
         Self { tokens: capacity.size, filled_at: now }
     }
 
-    /// How many tokens are in it now. A bucket is never fuller than its capacity says now.
+    /// Refills the bucket and returns its tokens. The current capacity is the upper bound.
     pub(crate) fn level(&mut self, capacity: Capacity, now: Instant) -> u32 {
         let since = now.saturating_duration_since(self.filled_at);
         let blocks = since.as_secs().checked_div(capacity.interval.as_secs()).unwrap_or(0);
@@ -44,12 +44,12 @@ impl Bucket {
         self.tokens
     }
 
-    /// Leaves so many tokens in it, after [`Bucket::level`] has filled it.
+    /// Sets the number of tokens. Call [`Bucket::level`] first, which refills the bucket.
     pub(crate) fn leave(&mut self, tokens: u32) {
         self.tokens = tokens;
     }
 
-    /// Takes tokens out. False if it holds fewer; then nothing is taken.
+    /// Takes tokens out. If the bucket holds fewer, it takes none and returns false.
     pub(crate) fn take(&mut self, cost: u32, capacity: Capacity, now: Instant) -> bool {
         match self.level(capacity, now).checked_sub(cost) {
             Some(left) => {

@@ -1,5 +1,5 @@
-//! Rate buckets: one for each client. They live in the memory of this process. A request whose credentials
-//! are good costs nothing, as in crossbar 5.0.
+//! Rate buckets, one for each client. They exist only in this process. As in crossbar 5.0, a request with
+//! valid credentials costs nothing.
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,16 +12,16 @@ use moka::sync::Cache;
 use super::bucket::Bucket;
 use super::rate_limits::RateLimits;
 
-/// A bucket is forgotten after this time without a failure: it would be full again.
+/// A bucket is dropped after this time without use. With Kazoo's defaults it is full again by then.
 const IDLE: Duration = Duration::from_secs(600);
 
-/// How many buckets are remembered. A flood of addresses pushes out those that were unused longest.
+/// How many buckets are kept. Beyond that, the bucket that was unused longest is dropped.
 const MAX_BUCKETS: u64 = 65_536;
 
-/// The bucket has too little left.
+/// The bucket holds too few tokens for the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("too many requests")]
-pub struct Empty;
+pub struct BucketEmpty;
 
 /// The key of a bucket: a client at one account.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -58,32 +58,38 @@ impl Buckets {
     /// Takes `cost` tokens out of a bucket.
     ///
     /// # Errors
-    /// [`Empty`] if it holds fewer; then nothing is taken.
-    pub fn charge(&self, client: &Client, cost: u32, limits: &RateLimits, now: Instant) -> Result<(), Empty> {
+    /// [`BucketEmpty`] if the bucket holds fewer. Then nothing is taken.
+    pub fn charge(
+        &self,
+        client: &Client,
+        cost: u32,
+        limits: &RateLimits,
+        now: Instant,
+    ) -> Result<(), BucketEmpty> {
         let bucket = self.bucket(client, limits, now);
-        if lock(&bucket).take(cost, limits.capacity, now) { Ok(()) } else { Err(Empty) }
+        if lock(&bucket).take(cost, limits.capacity, now) { Ok(()) } else { Err(BucketEmpty) }
     }
 
-    /// Charges an attempt to log in, good or bad: once as a request without a token, and once for the
-    /// attempt itself.
+    /// Charges an attempt to log in, whether it succeeds or not. There are two charges: one for a request
+    /// without a token, one for the attempt.
     ///
     /// # Errors
-    /// [`Empty`] if the bucket holds less than both together. If only the second charge finds too little,
-    /// it empties the bucket, so that a client gains nothing by trying again at once.
+    /// [`BucketEmpty`] if the bucket holds fewer tokens than the sum. If the first charge fits and the second
+    /// does not, the bucket is emptied. A client then gains nothing by trying again at once.
     pub fn charge_login(
         &self,
         client: &Client,
         costs: [u32; 2],
         limits: &RateLimits,
         now: Instant,
-    ) -> Result<(), Empty> {
+    ) -> Result<(), BucketEmpty> {
         let bucket = self.bucket(client, limits, now);
         let mut bucket = lock(&bucket);
         let [as_request, as_attempt] = costs;
-        let left = bucket.level(limits.capacity, now).checked_sub(as_request).ok_or(Empty)?;
+        let left = bucket.level(limits.capacity, now).checked_sub(as_request).ok_or(BucketEmpty)?;
         let left = left.checked_sub(as_attempt);
         bucket.leave(left.unwrap_or(0));
-        left.map(drop).ok_or(Empty)
+        left.map(drop).ok_or(BucketEmpty)
     }
 
     fn bucket(&self, client: &Client, limits: &RateLimits, now: Instant) -> Arc<Mutex<Bucket>> {
@@ -91,7 +97,7 @@ impl Buckets {
     }
 }
 
-/// A panic cannot leave a bucket half changed, so a poisoned lock is as good as any.
+/// A panic cannot leave a bucket half changed, so a poisoned lock can be used.
 fn lock(bucket: &Mutex<Bucket>) -> MutexGuard<'_, Bucket> {
     bucket.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -99,7 +105,7 @@ fn lock(bucket: &Mutex<Bucket>) -> MutexGuard<'_, Bucket> {
 #[cfg(test)]
 mod tests {
     use super::super::{Capacity, RateLimits};
-    use super::{Buckets, Client, Empty};
+    use super::{BucketEmpty, Buckets, Client};
     use std::time::{Duration, Instant};
 
     fn client(last: u8) -> Client {
@@ -116,9 +122,9 @@ mod tests {
         for left in (0..100).rev() {
             assert_eq!((charge(1, 0), level(1, 0)), (Ok(()), left));
         }
-        assert_eq!(charge(1, 0), Err(Empty));
+        assert_eq!(charge(1, 0), Err(BucketEmpty));
         assert_eq!((charge(2, 0), level(2, 0)), (Ok(()), 99), "each client has its own");
-        assert_eq!(charge(1, 999), Err(Empty));
+        assert_eq!(charge(1, 999), Err(BucketEmpty));
         assert_eq!((charge(1, 1_000), level(1, 1_000)), (Ok(()), 9));
         assert_eq!((charge(1, 3_600_000), level(1, 3_600_000)), (Ok(()), 99));
     }
@@ -130,12 +136,12 @@ mod tests {
         let level = |who| buckets.level(&client(who), &limits, now);
         assert_eq!((login(1, [1, 1]), level(1)), (Ok(()), 98));
         assert_eq!((login(1, [1, 97]), level(1)), (Ok(()), 0));
-        assert_eq!((login(2, [60, 60]), level(2)), (Err(Empty), 0));
-        assert_eq!((login(3, [101, 1]), level(3)), (Err(Empty), 100), "as a request it takes nothing");
-        assert_eq!((login(4, [u32::MAX, u32::MAX]), level(4)), (Err(Empty), 100));
+        assert_eq!((login(2, [60, 60]), level(2)), (Err(BucketEmpty), 0));
+        assert_eq!((login(3, [101, 1]), level(3)), (Err(BucketEmpty), 100), "as a request it takes nothing");
+        assert_eq!((login(4, [u32::MAX, u32::MAX]), level(4)), (Err(BucketEmpty), 100));
     }
 
-    /// New limits hold for buckets that are there already.
+    /// New limits apply to existing buckets.
     #[test]
     fn a_bucket_is_as_large_as_the_limits_say_now() {
         let (buckets, limits, now) = (Buckets::default(), RateLimits::default(), Instant::now());

@@ -1,10 +1,10 @@
-//! How often clients may fail: what requests cost, and the buckets that pay for it. Values only; the
-//! configuration is read by the [directory](crate::directory).
+//! Rate limits: the costs of requests, and the buckets that pay for them. Nothing here does IO. The
+//! [directory](crate::directory) reads the configuration.
 
 mod bucket;
 mod buckets;
 mod rate_limits;
 
 pub(crate) use bucket::{Bucket, Capacity};
-pub use buckets::{Buckets, Client, Empty};
+pub use buckets::{BucketEmpty, Buckets, Client};
 pub use rate_limits::{Charged, RateLimits, network};

@@ -1,7 +1,7 @@
-//! How often a client may fail, and who the client is, by Kazoo's configuration:
-//! `system_config/token_buckets` (the size of buckets, and how they fill) and `system_config/crossbar`
-//! (`token_costs`, `user_auth_tokens`, `api_auth_tokens`, `reverse_proxies`, `check_reverse_proxies`).
-//! A value that is missing or makes no sense counts as Kazoo's default.
+//! Rate limits and reverse proxies from Kazoo's configuration. `system_config/token_buckets` holds the size
+//! and the refills of buckets. `system_config/crossbar` holds `token_costs`, `user_auth_tokens`,
+//! `api_auth_tokens`, `reverse_proxies` and `check_reverse_proxies`. A missing or nonsensical value means
+//! Kazoo's default.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -16,21 +16,21 @@ use super::bucket::Capacity;
 /// Crossbar's section of `token_buckets`.
 const APP: &str = "crossbar";
 
-/// The cost of a login itself, if costs are listed and this one is not.
+/// The cost of a login if `token_costs` lists other costs only.
 const LOGIN_COST: u32 = 35;
 
-/// What a request is charged as.
+/// The facts about a request that decide its cost.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Charged<'a> {
-    /// The account that the path names, if it exists.
+    /// The account in the path, if it exists.
     pub account_id: Option<&'a AccountId>,
-    /// The resource, `groups` for instance.
+    /// The resource, such as `groups`.
     pub endpoint: &'a str,
-    /// The verb, upper case.
+    /// The verb, in upper case.
     pub verb: &'a str,
 }
 
-/// The limits of all clients.
+/// The limits, which are the same for all clients.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RateLimits {
     pub(crate) capacity: Capacity,
@@ -43,13 +43,13 @@ pub struct RateLimits {
 /// What requests cost.
 #[derive(Clone, Debug, PartialEq)]
 enum Costs {
-    /// Each the same.
+    /// Every request costs the same.
     Flat(u32),
     /// By account, endpoint and verb.
     Listed(Map<String, Value>),
 }
 
-/// Which peers are believed about a client's address.
+/// The peers whose `X-Forwarded-For` is believed.
 #[derive(Clone, Debug, PartialEq)]
 enum Proxies {
     Everybody,
@@ -63,7 +63,7 @@ impl Default for RateLimits {
 }
 
 impl RateLimits {
-    /// Reads both documents. Proxies named in this server's own settings replace those of the documents.
+    /// Reads both documents. `proxies` comes from this server's settings and overrides the documents.
     pub(crate) fn read(token_buckets: &Config, crossbar: &Config, proxies: Option<&[IpNet]>) -> Self {
         let number = |path: &[&str]| token_buckets.get(path).and_then(number);
         let size = number(&[APP, "max_bucket_tokens"]).or_else(|| number(&["default", "max_bucket_tokens"]));
@@ -91,13 +91,13 @@ impl RateLimits {
         }
     }
 
-    /// What a request costs, in tokens.
+    /// The cost of a request, in tokens.
     #[must_use]
     pub fn cost(&self, charged: Charged<'_>) -> u32 {
         self.cost_or(charged, 1)
     }
 
-    /// What a login costs in addition to a request without a token.
+    /// The cost of a login, in tokens. It is added to the cost of a request without a token.
     #[must_use]
     pub fn login_cost(&self, charged: Charged<'_>) -> u32 {
         let default = if charged.endpoint == "api_auth" { self.api_auth } else { self.user_auth };
@@ -122,9 +122,9 @@ impl RateLimits {
     }
 
     /// The client's address: the peer's, or the one that a believed proxy names. `forwarded_for` holds the
-    /// lines of `X-Forwarded-For`. Each proxy appends the address that it got the request from, so the last
-    /// address that is not a proxy's is the client. A client can invent everything before it. Of an IPv6
-    /// address only the network (/64) counts, since a client usually owns all addresses in it.
+    /// lines of `X-Forwarded-For`. Each proxy appends the address of its own peer. The last address that is
+    /// not a proxy's is therefore the client. A client can invent everything before it. For IPv6, only the
+    /// /64 network counts, since a client usually owns all addresses in it.
     #[must_use]
     pub fn client(&self, peer: IpAddr, forwarded_for: &[impl AsRef<str>]) -> IpAddr {
         let hops = forwarded_for.iter().rev().flat_map(|list| list.as_ref().rsplit(','));
@@ -166,14 +166,14 @@ impl Proxies {
     }
 }
 
-/// Reads an address, or a network with the length of its prefix (`10.0.0.0/8`).
+/// Reads an address, or a network with a prefix length (`10.0.0.0/8`).
 #[must_use]
 pub fn network(text: &str) -> Option<IpNet> {
     let address = || text.parse::<IpAddr>().ok().map(IpNet::from);
     text.parse().ok().or_else(address)
 }
 
-/// Reads an address as proxies write it, with or without a port.
+/// Reads an address with or without a port. Proxies write both.
 fn address(text: &str) -> Option<IpAddr> {
     let with_port = || text.parse::<SocketAddr>().ok().map(|address| address.ip());
     let bare = text.parse::<IpAddr>().ok();

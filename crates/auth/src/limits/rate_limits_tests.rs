@@ -14,7 +14,7 @@ fn crossbar(default: Value) -> RateLimits {
     RateLimits::read(&Config::default(), &config(default), None)
 }
 
-/// The document's own sections `default` and `crossbar` stand inside of its section `default`.
+/// The document's section `default` contains two sections of its own: `default` and `crossbar`.
 #[test]
 fn buckets_are_as_configured() {
     for (document, size, refill, seconds) in [
@@ -67,7 +67,7 @@ fn costs_are_looked_up_from_the_most_particular_on() {
     assert_eq!(crossbar(json!({"token_costs": {account: 8, "groups": 5}})).cost(stranger), 5);
 }
 
-/// What a login costs by itself counts only where costs are listed, but not this one.
+/// The settings for logins count only if `token_costs` is an object that does not list the login.
 #[test]
 fn logins_have_a_cost_of_their_own() {
     let login = |endpoint| Charged { account_id: None, endpoint, verb: "PUT" };
@@ -99,7 +99,7 @@ fn a_client_is_the_last_address_that_is_no_proxys() {
         // A proxy that adds a line of its own.
         (&loopback, "127.0.0.1", &["198.51.100.1", "192.0.2.1"], "192.0.2.1"),
         (&loopback, "192.0.2.9", &["192.0.2.1"], "192.0.2.9"),
-        // What the client has sent itself stands before what the proxy has added.
+        // The client's own text comes before the address that the proxy added.
         (&loopback, "127.0.0.1", &["198.51.100.1, 192.0.2.1"], "192.0.2.1"),
         (&two, "127.0.0.1", &["198.51.100.1, 192.0.2.1, 10.1.2.3"], "192.0.2.1"),
         (&two, "10.9.9.9", &["127.0.0.1"], "127.0.0.1"),

@@ -1,5 +1,5 @@
-//! The configuration of logins, `crossbar.auth`: an account's own, that of the accounts above it, and the
-//! system's, merged.
+//! The configuration of logins, `crossbar.auth`. It merges the documents of an account, of the accounts above
+//! it, and of the system.
 
 use std::sync::Arc;
 
@@ -11,17 +11,17 @@ use serde_json::{Map, Value};
 
 use crate::directory::{Account, Directory};
 
-/// How long a token is good if nothing is configured, in seconds.
+/// The lifetime of a token if nothing is configured, in seconds.
 const DEFAULT_EXPIRY: i64 = 3600;
 
-/// The modules that have an expiry of their own in Kazoo's built-in configuration.
+/// The modules whose token lifetime Kazoo's built-in configuration sets.
 const MODULES: [&str; 4] = ["cb_user_auth", "cb_api_auth", "cb_auth", "cb_ip_auth"];
 
 fn to_seconds(value: &Value) -> Option<i64> {
     to_integer(value).and_then(|seconds| i64::try_from(seconds).ok())
 }
 
-/// An account's ancestors from the nearest up, and which of them are resellers.
+/// The accounts above an account, the nearest first, and which of them are resellers.
 pub(super) struct Lineage {
     is_reseller: bool,
     ancestors: Vec<(AccountId, bool)>,
@@ -37,8 +37,8 @@ impl Lineage {
         self.ancestors.iter().find(|(_, is_reseller)| *is_reseller).map(|(ancestor, _)| ancestor)
     }
 
-    /// The ancestors whose configuration an account inherits: up to the first reseller; none if the account
-    /// is a reseller itself.
+    /// The ancestors whose configuration an account inherits: all up to the first reseller. A reseller
+    /// inherits from nobody.
     fn benefactors(&self) -> impl Iterator<Item = &AccountId> {
         let upwards = if self.is_reseller { &[] } else { self.ancestors.as_slice() };
         let last = upwards.iter().position(|(_, is_reseller)| *is_reseller);
@@ -47,21 +47,21 @@ impl Lineage {
     }
 }
 
-/// The configuration of one account's logins.
+/// The login configuration of one account.
 pub(super) struct LoginConfig {
-    /// The documents that count before the system's, the nearest account's first.
+    /// The documents that override the system's. The nearest account's comes first.
     documents: Vec<Arc<Map<String, Value>>>,
     system: Arc<Config>,
 }
 
 impl LoginConfig {
-    /// Whether a module may let clients in. Any configured value but true switches it off.
+    /// Whether clients may log in through a module. Any configured value except `true` forbids it.
     pub(super) fn is_enabled(&self, module: &str) -> bool {
         self.get(&[module, "enabled"]).is_none_or(is_true)
     }
 
-    /// Whether a module asks for a second factor. A configuration that another account made for itself
-    /// counts for accounts below only if it says so; the master's own always counts.
+    /// Whether a module asks for a second factor. The setting of an account applies to accounts below it only
+    /// if it has `include_subaccounts`. For the master account, any setting applies.
     pub(super) fn wants_second_factor(&self, module: &str, account_id: &str, master: Option<&str>) -> bool {
         let get = |key| self.get(&[module, "multi_factor", key]);
         let made_for = get("account_id").and_then(Value::as_str).filter(|id| !id.is_empty());
@@ -71,7 +71,7 @@ impl LoginConfig {
                 || get("include_subaccounts").is_some_and(is_true))
     }
 
-    /// How long a token of a module is good, in seconds; none means for ever.
+    /// The lifetime of a module's tokens in seconds. `None` means no expiry.
     pub(super) fn expiry(&self, module: &str) -> Option<i64> {
         let has_modules = self.documents.iter().any(|document| document.contains_key("auth_modules"))
             || self.system.get(&["auth_modules"]).is_some();
@@ -81,7 +81,7 @@ impl LoginConfig {
         of_module.filter(|seconds| *seconds > 0).or_else(general).filter(|seconds| *seconds > 0)
     }
 
-    /// The value at a path of keys, from the nearest document that has one.
+    /// The value at a path of keys. The nearest document with a value wins.
     fn get(&self, path: &[&str]) -> Option<&Value> {
         let below = |modules| path.iter().try_fold(modules, |here: &Value, key| here.get(key));
         let of_accounts = self.documents.iter().find_map(|document| below(document.get("auth_modules")?));
@@ -89,7 +89,7 @@ impl LoginConfig {
     }
 }
 
-/// Finds out which accounts above an account are resellers, and whether it is one itself.
+/// Finds out whether an account and the accounts above it are resellers.
 pub(super) async fn load_lineage(
     directory: &Directory,
     account_id: &AccountId,
@@ -104,7 +104,7 @@ pub(super) async fn load_lineage(
     Ok(Lineage { is_reseller, ancestors: ancestors.into_iter().zip(above).collect() })
 }
 
-/// Reads the configuration of an account's logins.
+/// Reads the login configuration of an account.
 pub(super) async fn load_config(
     directory: &Directory,
     account_id: &AccountId,

@@ -1,4 +1,4 @@
-//! The description of an account for the clients that are logged in to it.
+//! Describes an account to the clients that are logged in to it.
 
 use datastore::{Deadline, Result};
 use futures::future;
@@ -9,25 +9,25 @@ use super::config::Lineage;
 use crate::directory::{Account, Directory, Identity};
 use crate::password;
 
-/// The part of the system's configuration that every client is told.
+/// The parts of the system's configuration that a description needs.
 pub(super) struct ClusterSettings {
     pub(super) master_account_id: Option<String>,
     default_language: Option<String>,
     cluster_id: String,
 }
 
-/// The parts of a description.
+/// The values that a description is made from.
 pub(super) struct Described<'a> {
     pub(super) account_id: &'a AccountId,
     pub(super) owner_id: Option<&'a str>,
     pub(super) account: Option<&'a Account>,
-    /// The user, or for an account's own token the account again.
+    /// The user. For an account's own token, the account itself.
     pub(super) identity: Option<&'a Identity>,
     pub(super) lineage: Lineage,
     pub(super) settings: ClusterSettings,
 }
 
-/// The description.
+/// Makes the description of an account.
 pub(super) fn describe(described: &Described<'_>) -> Map<String, Value> {
     let Described { account_id, owner_id, account, identity, lineage, settings } = described;
     let master = settings.master_account_id.as_deref();
@@ -56,7 +56,7 @@ pub(super) fn describe(described: &Described<'_>) -> Map<String, Value> {
     data
 }
 
-/// Reads the part of the system's configuration that every client is told.
+/// Reads the parts of the system's configuration that a description needs.
 pub(super) async fn load_cluster_settings(
     directory: &Directory,
     deadline: Deadline,
@@ -67,7 +67,7 @@ pub(super) async fn load_cluster_settings(
     let auth = directory.config("auth", deadline);
     let (accounts, crossbar, cluster, auth) = future::try_join4(accounts, crossbar, cluster, auth).await?;
     let owned = |text: Option<&str>| text.map(str::to_owned);
-    // A cluster without an id gets one that stays the same for as long as the signing key does.
+    // A cluster without an id gets one here. It changes only if the signing key changes.
     let made_up = || password::md5_of(auth.text(&["system_key"]).unwrap_or_default());
     Ok(ClusterSettings {
         master_account_id: owned(accounts.text(&["master_account_id"])),

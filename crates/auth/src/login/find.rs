@@ -1,4 +1,4 @@
-//! Finding accounts and users by the views that logging in asks.
+//! Looks up accounts and users for logins, through views.
 
 use datastore::{
     Cause, DbName, Deadline, DesignDocument, NameError, Result, StoreError, ViewQuery, ViewRow, ensure_design,
@@ -7,12 +7,12 @@ use kazoo::{AccountId, SystemDb, search_name};
 use serde_json::{Value, json};
 
 use crate::directory::Directory;
-use crate::setup::views::{accounts_design, users_design};
+use crate::views::{accounts_design, users_design};
 
-/// How many accounts of one name, and how many users of the same credentials, are looked at.
+/// The most rows that one lookup reads.
 const MOST_ROWS: u64 = 100;
 
-/// The accounts of a realm, else those of a name.
+/// Finds the accounts with a realm. If there are none, finds the accounts with a name.
 pub(super) async fn accounts_named(
     directory: &Directory,
     realm: Option<&str>,
@@ -30,7 +30,7 @@ pub(super) async fn accounts_named(
     Ok(Vec::new())
 }
 
-/// The account that has an API key, if there is one.
+/// Finds the account with an API key.
 pub(super) async fn account_with_key(
     directory: &Directory,
     api_key: &str,
@@ -40,7 +40,8 @@ pub(super) async fn account_with_key(
     Ok(account_ids(directory, query, deadline).await?.into_iter().next())
 }
 
-/// The id of the account's user that has these credentials, if there is one. `view` names their kind.
+/// Finds the account's user with these credentials and returns its id. The view depends on the kind of
+/// digest.
 pub(super) async fn user_with_credentials(
     directory: &Directory,
     account_id: &AccountId,
@@ -50,7 +51,7 @@ pub(super) async fn user_with_credentials(
 ) -> Result<Option<String>> {
     let query = rows_of("users", view, credentials);
     let rows = rows_or_create(directory, &account_id.db(), query, users_design, deadline).await?;
-    // A user copied into the database of another account does not belong to it.
+    // A user that was copied from another account does not belong to this one.
     let own = rows.iter().find(|row| is_row_of(account_id, row));
     Ok(own.map(|row| row.id.as_str().to_owned()))
 }
@@ -60,7 +61,7 @@ async fn account_ids(directory: &Directory, query: ViewQuery, deadline: Deadline
     Ok(rows.iter().filter_map(|row| AccountId::parse(row.id.as_str()).ok()).collect())
 }
 
-/// Rows of a view. A missing view is created if the store belongs to this program.
+/// Reads rows of a view. Creates a missing view if the settings allow it.
 async fn rows_or_create(
     directory: &Directory,
     db: &DbName,
@@ -79,12 +80,12 @@ async fn rows_or_create(
     }
 }
 
-/// The rows of one key.
+/// A query for the rows with one key.
 fn rows_of(design: &str, view: &str, key: &str) -> ViewQuery {
     ViewQuery { key: Some(json!(key)), limit: Some(MOST_ROWS), ..ViewQuery::of(design, view) }
 }
 
-/// Whether a row of a user's credentials says that the user belongs to an account.
+/// Whether a row about a user names this account as the user's account.
 fn is_row_of(account_id: &AccountId, row: &ViewRow) -> bool {
     let value: Option<Value> = serde_json::from_str(row.value.get()).ok();
     value.is_some_and(|value| value.get("account_id").is_some_and(|id| id == account_id.as_str()))

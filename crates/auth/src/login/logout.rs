@@ -1,6 +1,5 @@
-//! Logging out. A token is good by itself until it ends, so the server must remember which tokens were given
-//! back. They are kept by digest, never as tokens, in a database of this program's own. Kazoo itself keeps
-//! no record of a token that is given back.
+//! Logging out. A token stays valid until it expires, so this program records the tokens that were logged
+//! out. It records their digests, never the tokens, in its own database. Kazoo itself records no logouts.
 
 use datastore::{Deadline, Draft, Result, StoreError, ViewQuery};
 use futures::StreamExt as _;
@@ -10,10 +9,10 @@ use serde_json::{Map, Value, json};
 use crate::directory::{Directory, if_found, own_db};
 use crate::verify::{Expiry, Jwt, LOGGED_OUT_PREFIX, TokenDigest};
 
-/// How long after its end a token is remembered, in seconds, since clocks differ.
+/// How long a record is kept after its token has expired, in seconds. Clocks may differ by less than this.
 const PURGE_MARGIN: f64 = 3_600.0;
 
-/// Writes down that a token was given back.
+/// Records that a token was logged out.
 pub(super) async fn record(directory: &Directory, token: &str, deadline: Deadline) -> Result<()> {
     let expiry = Jwt::parse(token).ok().and_then(|jwt| jwt.claims.expiry().ok());
     let mut body = Map::new();
@@ -31,13 +30,13 @@ pub(super) async fn record(directory: &Directory, token: &str, deadline: Deadlin
         saved => saved,
     };
     match saved {
-        // A conflict means that it was written down before.
+        // A conflict means that the logout was recorded before.
         Err(error) if !error.is_conflict() => Err(error),
         _ => Ok(()),
     }
 }
 
-/// Deletes the records of tokens that have ended, and answers how many those were.
+/// Deletes the records of expired tokens. Returns how many it deleted.
 pub(super) async fn purge(directory: &Directory, deadline: Deadline) -> Result<usize> {
     let (db, store, now) = (own_db(), directory.store(), Time::now());
     let query = ViewQuery { include_docs: true, ..ViewQuery::all_docs() };

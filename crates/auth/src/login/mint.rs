@@ -1,5 +1,5 @@
-//! Minting tokens as Kazoo does: its claims in its order, its header, its signature. Behind them stands an
-//! id, so that no two tokens are the same.
+//! Mints tokens in Kazoo's form: the same header, the same claims in the same order, the same signatures. One
+//! claim is added at the end: an id that makes each token unique.
 
 use datastore::{Cause, Deadline, Result, StoreError, random_hex};
 use futures::future;
@@ -13,23 +13,23 @@ use crate::verify::{SYSTEM_SECRET, mint, sign_identity};
 pub(super) struct NewToken<'a> {
     pub(super) account_id: &'a AccountId,
     pub(super) owner_id: Option<&'a str>,
-    /// The module that its bearer logged in with.
+    /// The crossbar module that the client logged in with.
     pub(super) method: &'a str,
     /// The claim `as`, as the client sent it.
     pub(super) masquerade: Option<&'a Value>,
-    /// When it ends; none for never.
+    /// When the token expires. `None` means never.
     pub(super) expires_at: Option<Time>,
 }
 
 /// The secrets that sign a token.
 pub(super) struct Signing {
     config: Config,
-    /// The user, or for an account's own token the account; none if it is not there.
+    /// The user. For an account's own token, the account. `None` if it does not exist.
     pub(super) identity: Option<Identity>,
 }
 
-/// Reads what a token is signed with, as it is stored now. A token signed with remembered secrets could be
-/// refused elsewhere.
+/// Reads the secrets for a new token from the store, not from the cache. Other servers would refuse a token
+/// that was signed with an old secret.
 pub(super) async fn load_signing(
     directory: &Directory,
     account_id: &AccountId,
@@ -42,7 +42,7 @@ pub(super) async fn load_signing(
     Ok(Signing { config, identity })
 }
 
-/// Mints a token.
+/// Makes and signs a token.
 pub(super) async fn mint_token(
     directory: &Directory,
     token: NewToken<'_>,
@@ -59,7 +59,7 @@ pub(super) async fn mint_token(
     let secret = identity.as_ref().and_then(|identity| identity.secret.as_ref());
 
     if directory.settings().strict_tokens && secret.and(system_secret).is_none() {
-        return Err(missing("the identity has no secret, and --strict-tokens takes only signed tokens"));
+        return Err(missing("--strict-tokens needs an identity signature, but a secret for it is missing"));
     }
     let mut claims = Map::new();
     claims.insert("iss".to_owned(), json!("kazoo"));
@@ -74,8 +74,8 @@ pub(super) async fn mint_token(
         ("as", token.masquerade.cloned()),
         ("method", Some(json!(token.method))),
         ("exp", token.expires_at.map(|end| json!(end.unix_seconds()))),
-        // Kazoo's tokens have no `jti`, and Kazoo ignores one. Without it two logins in one second would
-        // give the same token, and logging out of one would log out of both.
+        // Kazoo's tokens have no `jti`, and Kazoo ignores it. Without it, two logins in one second would give
+        // the same token, and logging out of one would log out of both.
         ("jti", Some(json!(random_hex()))),
     ];
     claims.extend(optional.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));

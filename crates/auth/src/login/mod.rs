@@ -1,5 +1,5 @@
-//! Logging in and out: `user_auth` with the digest of a user's credentials, `api_auth` with an account's
-//! key, `token_auth`, and minting tokens.
+//! Logs clients in and out, and mints tokens. `user_auth` logs in with the digest of a user's credentials,
+//! `api_auth` with an account's API key. `token_auth` describes a token or logs it out.
 
 mod config;
 mod describe;
@@ -26,9 +26,9 @@ use crate::verify::Caller;
 pub struct Login {
     /// The new token.
     pub token: String,
-    /// The answer's data: what the client is told about its account.
+    /// The answer's data: a description of the account.
     pub data: Map<String, Value>,
-    /// The id at the end of the answer's location: the user's, else the account's.
+    /// The id of the user, else of the account. The answer's `Location` ends with it.
     pub id: String,
 }
 
@@ -46,7 +46,7 @@ pub enum LoginError {
     /// There is no such account, or none of its users has these credentials.
     #[error("invalid credentials")]
     BadCredentials {
-        /// How many accounts had their users looked at.
+        /// The number of accounts whose users were searched.
         accounts: usize,
     },
     /// No account has this key.
@@ -55,17 +55,17 @@ pub enum LoginError {
     /// The account's trial is over.
     #[error("account expired")]
     AccountExpired {
-        /// When it ended, in gregorian seconds.
+        /// The end of the trial, in gregorian seconds.
         at: i64,
     },
     /// The account is disabled.
     #[error("account disabled")]
     AccountDisabled,
-    /// The credentials are good, but the configuration switches off this way of logging in.
+    /// The credentials are valid, but the configuration disables this way of logging in.
     #[error("this way of logging in is disabled")]
     ModuleDisabled,
-    /// The credentials are good, but the account asks for a second factor, which only crossbar can check.
-    #[error("a second factor is wanted")]
+    /// The credentials are valid, but the account requires a second factor. Only crossbar can check that.
+    #[error("a second factor is required")]
     SecondFactor,
     /// The store failed.
     #[error(transparent)]
@@ -82,7 +82,7 @@ impl Logins {
         Self { directory }
     }
 
-    /// Logs a user in by the digest of its credentials. `data` satisfies its schema.
+    /// Logs a user in by the digest of its credentials. `data` has passed its schema.
     pub(crate) async fn user(
         &self,
         data: &Map<String, Value>,
@@ -103,8 +103,7 @@ impl Logins {
         Err(LoginError::BadCredentials { accounts: accounts.len() })
     }
 
-    /// Logs an account in by its key. Crossbar does not ask whether the account is enabled, so neither does
-    /// this.
+    /// Logs an account in by its API key. As in crossbar, a disabled account may log in.
     pub(crate) async fn api_key(
         &self,
         api_key: &str,
@@ -126,11 +125,11 @@ impl Logins {
         let directory = &*self.directory;
         let account = directory.account(account_id, deadline).await?;
         let lineage = load_lineage(directory, account_id, account.as_deref(), deadline);
-        // Minting and describing need these right after. Reading them now saves round trips.
+        // Minting and describing need these later. Reading them now saves round trips.
         let settings = load_cluster_settings(directory, deadline);
         let signing = load_signing(directory, account_id, owner_id, deadline);
         let (lineage, settings, signing) = future::try_join3(lineage, settings, signing).await?;
-        // A user that was deleted meanwhile gets no token, since no identity would sign it.
+        // If the user was deleted in the meantime, there is no identity to sign the token.
         if signing.identity.is_none() {
             return Err(LoginError::BadCredentials { accounts: 0 });
         }
@@ -149,7 +148,7 @@ impl Logins {
         Ok(Login { token, data, id: owner_id.unwrap_or(account_id.as_str()).to_owned() })
     }
 
-    /// The claims of a caller's token, and what its account is like.
+    /// The token's claims and a description of its account.
     pub(crate) async fn describe(&self, caller: &Caller, deadline: Deadline) -> Result<Map<String, Value>> {
         let (directory, account_id) = (&*self.directory, caller.account_id());
         let account = directory.account(account_id, deadline).await?;
@@ -164,7 +163,7 @@ impl Logins {
         Ok(data)
     }
 
-    /// Mints a token for an account, or for a user of it, that is good for `ttl_seconds` from now.
+    /// Mints a token for an account or one of its users. It expires after `ttl_seconds`.
     pub(crate) async fn mint(
         &self,
         account_id: &AccountId,
@@ -182,12 +181,12 @@ impl Logins {
         mint_token(&self.directory, token, &signing, deadline).await
     }
 
-    /// Writes down that a token was given back.
+    /// Records that a token was logged out.
     pub(crate) async fn record_logout(&self, token: &str, deadline: Deadline) -> Result<()> {
         logout::record(&self.directory, token, deadline).await
     }
 
-    /// Deletes the records of tokens that have ended, and answers how many those were.
+    /// Deletes the records of expired tokens. Returns how many it deleted.
     pub(crate) async fn purge_logged_out(&self, deadline: Deadline) -> Result<usize> {
         logout::purge(&self.directory, deadline).await
     }

@@ -1,5 +1,5 @@
-//! Setting up an empty store: the signing key and secret that tokens need, accounts, and users. The documents
-//! have Kazoo's layout, so that the store can move into a Kazoo cluster later.
+//! Prepares an empty store: it creates a signing key and a system secret for tokens, accounts, and users. The
+//! documents have Kazoo's layout, so the store can move into a Kazoo cluster later.
 //!
 //! These functions write. Verifying never calls them.
 
@@ -11,19 +11,19 @@ use futures::StreamExt as _;
 use kazoo::{AccountId, Config, Kind, SystemDb, Time, is_deleted, search_name};
 use serde_json::{Map, Value, json};
 
-use super::views::{accounts_design, users_design};
 use crate::directory::{BadKey, SigningKey, if_found};
 use crate::password;
 use crate::secret::Secret;
 use crate::settings::Settings;
 use crate::verify::SYSTEM_SECRET;
+use crate::views::{accounts_design, users_design};
 
 /// An account to create.
 #[derive(Clone, Debug)]
 pub struct NewAccount<'a> {
-    /// Its name.
+    /// The name of the account.
     pub name: &'a str,
-    /// Its SIP realm. None: it is made from the name.
+    /// The SIP realm. `None` means a realm made from the name.
     pub realm: Option<&'a str>,
     /// The account above it, if there is one.
     pub parent: Option<&'a AccountId>,
@@ -43,16 +43,16 @@ pub struct NewUser<'a> {
 /// Whether the store has a signing key and a system secret, in the section `default`.
 ///
 /// # Errors
-/// What the store answers.
+/// Errors from the store.
 pub async fn is_set_up(store: &dyn Backend, deadline: Deadline) -> Result<bool> {
     is_set_up_for(store, &Settings::default(), deadline).await
 }
 
-/// Whether the store has a signing key and a system secret, in the sections that count at the settings'
-/// node and zone.
+/// Whether the store has a signing key and a system secret, in the sections for the settings' node and zone
+/// or in `default`.
 ///
 /// # Errors
-/// What the store answers.
+/// Errors from the store.
 pub async fn is_set_up_for(store: &dyn Backend, settings: &Settings, deadline: Deadline) -> Result<bool> {
     Ok(state(store, settings, deadline).await? == State::Complete)
 }
@@ -78,8 +78,8 @@ async fn state(store: &dyn Backend, settings: &Settings, deadline: Deadline) -> 
 /// Creates a signing key and a system secret, unless the store has both. Nothing is overwritten.
 ///
 /// # Errors
-/// What the store answers. `Invalid` if there is a `system_config/auth` that lacks one of them: Kazoo
-/// completes that document when it starts, and if this program did so too, each would invalidate the other's
+/// Errors from the store. `Invalid` if `system_config/auth` exists but lacks the key or the secret. Kazoo
+/// adds missing values when it starts. If this program added them too, each would invalidate the other's
 /// tokens.
 pub async fn ensure_system(store: &dyn Backend, deadline: Deadline) -> Result<()> {
     match state(store, &Settings::default(), deadline).await? {
@@ -103,7 +103,7 @@ pub async fn ensure_system(store: &dyn Backend, deadline: Deadline) -> Result<()
     match store.save(SystemDb::SystemConfig.name(), draft, deadline).await {
         Ok(_) => Ok(()),
         Err(error) if error.is_conflict() => {
-            // Another process was faster. Its key counts, so the key made here is deleted.
+            // Another process was faster. Its key is used, so the key made here is deleted.
             store.delete(key_db, &kid, &key_rev, deadline).await?;
             let now = state(store, &Settings::default(), deadline).await?;
             if now == State::Complete { Ok(()) } else { Err(incomplete()) }
@@ -121,8 +121,8 @@ async fn ensure_dbs(store: &dyn Backend, deadline: Deadline) -> Result<()> {
 
 fn incomplete() -> StoreError {
     StoreError::Invalid(Cause::new(format!(
-        "system_config/auth is there, but its section default lacks system_key or {SYSTEM_SECRET}; \
-         let Kazoo complete it, or delete it if there is no Kazoo"
+        "system_config/auth exists, but its section default lacks system_key or {SYSTEM_SECRET}; \
+         start Kazoo, which adds them, or delete the document if there is no Kazoo"
     )))
 }
 
@@ -130,13 +130,14 @@ fn cannot_make_key(error: BadKey) -> StoreError {
     StoreError::Invalid(Cause::with_source("no signing key could be made", error))
 }
 
-/// Creates an account: its database, its document, and the copy in `accounts`. The first account of a store
-/// becomes the master if it has no parent, and may then reach every other account.
+/// Creates an account: its database, its document, and a copy in the database `accounts`. The first account
+/// of a store becomes the master account if it has no parent. The master account may reach every other
+/// account.
 ///
-/// The account gets that right in the last step. If the creation breaks off, an ordinary account is left.
+/// The last step makes it the master. If the creation stops before that, an ordinary account is left.
 ///
 /// # Errors
-/// What the store answers; `Missing` if the parent does not exist.
+/// Errors from the store. `Missing` if the parent does not exist.
 pub async fn create_account(
     store: &dyn Backend,
     account: &NewAccount<'_>,
@@ -186,8 +187,8 @@ async fn has_no_accounts(store: &dyn Backend, deadline: Deadline) -> Result<bool
     Ok(find(store, SystemDb::Accounts.name(), deadline, |_| true).await?.is_none())
 }
 
-/// Makes an account the store's master, unless `system_config/accounts` exists already. If several claim it at
-/// once, one succeeds. Answers whether this one did.
+/// Makes an account the store's master, unless `system_config/accounts` exists already. Returns whether it
+/// succeeded. If several processes try at once, one succeeds.
 async fn claim_mastership(store: &dyn Backend, id: &AccountId, deadline: Deadline) -> Result<bool> {
     let mut config = Map::new();
     config.insert("default".to_owned(), json!({"master_account_id": id.as_str()}));
@@ -211,7 +212,7 @@ async fn make_superduper(store: &dyn Backend, db: &DbName, id: &AccountId, deadl
 /// Creates a user.
 ///
 /// # Errors
-/// What the store answers; `Missing` if the account does not exist, `Conflict` if the name is taken.
+/// Errors from the store. `Missing` if the account does not exist, `Conflict` if the name is taken.
 pub async fn create_user(
     store: &dyn Backend,
     account_id: &AccountId,
@@ -220,7 +221,7 @@ pub async fn create_user(
 ) -> Result<DocId> {
     store.fetch(&account_id.db(), &account_id.doc_id(), deadline).await?;
     if find_user(store, account_id, user.username, deadline).await?.is_some() {
-        return Err(StoreError::Conflict(Cause::new(format!("there is a user {} already", user.username))));
+        return Err(StoreError::Conflict(Cause::new(format!("the user {} exists already", user.username))));
     }
     let id = DocId::from_store(random_hex());
     let mut body = Map::new();
@@ -239,10 +240,10 @@ pub async fn create_user(
     Ok(id)
 }
 
-/// The account of that name, if there is one.
+/// Finds the account with a name.
 ///
 /// # Errors
-/// What the store answers.
+/// Errors from the store.
 pub async fn find_account(store: &dyn Backend, name: &str, deadline: Deadline) -> Result<Option<AccountId>> {
     let wanted = search_name(name);
     let found = find(store, SystemDb::Accounts.name(), deadline, |doc| {
@@ -252,10 +253,10 @@ pub async fn find_account(store: &dyn Backend, name: &str, deadline: Deadline) -
     Ok(found.and_then(|id| AccountId::parse(id.as_str()).ok()))
 }
 
-/// The user of that name, if there is one.
+/// Finds the user with a name.
 ///
 /// # Errors
-/// What the store answers.
+/// Errors from the store.
 pub async fn find_user(
     store: &dyn Backend,
     account_id: &AccountId,
@@ -271,8 +272,8 @@ pub async fn find_user(
     .await
 }
 
-/// The first document of a database that satisfies a condition; design documents do not count. It reads the
-/// whole database, which only commands may do.
+/// Finds the first document that satisfies a condition. It skips design documents. It may read the whole
+/// database, so only commands may call it.
 async fn find(
     store: &dyn Backend,
     db: &DbName,
@@ -292,10 +293,10 @@ async fn find(
     Ok(None)
 }
 
-/// Creates the design documents that logging in to an account needs, if they are missing.
+/// Creates the design documents for logging in to an account, if they are missing.
 ///
 /// # Errors
-/// What the store answers.
+/// Errors from the store.
 pub async fn push_views(store: &dyn Backend, account_id: &AccountId, deadline: Deadline) -> Result<()> {
     let made = |design: std::result::Result<DesignDocument, NameError>| {
         design.map_err(|error| StoreError::Invalid(Cause::with_source("a design document", error)))
@@ -314,7 +315,7 @@ fn private_fields_of(account_id: &AccountId, kind: Kind) -> Map<String, Value> {
     stamped(kind, account_id.as_str(), &account_id.db())
 }
 
-/// The private members of a new document in a system database, which names the database as its account.
+/// The private members of a new document in a system database. They name the database as the account.
 fn private_fields(kind: Kind, db: SystemDb) -> Map<String, Value> {
     stamped(kind, db.name().as_str(), db.name())
 }

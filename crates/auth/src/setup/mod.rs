@@ -1,4 +1,3 @@
-//! Setting up a store: signing key, accounts, users, and the views that logging in needs.
+//! Prepares a store: the signing key, accounts, users, and the views for logging in.
 
 pub mod bootstrap;
-pub(crate) mod views;

@@ -1,4 +1,4 @@
-//! `Authorization: Basic`: an account's id and the credentials of one of its users.
+//! Verifies `Authorization: Basic`. It holds an account's id and the credentials of one of its users.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::directory::Directory;
 use crate::error::AuthError;
 use crate::password;
 
-/// Verifies what stands behind `Basic `: base64 of `account id:credentials`.
+/// Verifies Basic credentials: the base64 of `account id:credentials`.
 pub(super) async fn verify(
     directory: &Directory,
     encoded: &str,
@@ -24,10 +24,11 @@ pub(super) async fn verify(
 ) -> Result<Caller, AuthError> {
     let decoded = STANDARD.decode(encoded).map_err(|_| AuthError::Invalid("not base64"))?;
     let decoded = String::from_utf8(decoded).map_err(|_| AuthError::Invalid("not text"))?;
-    let (account_id, credentials) = decoded.split_once(':').ok_or(AuthError::Invalid("no colon in it"))?;
-    let account_id = AccountId::parse(account_id).map_err(|_| AuthError::Invalid("no account id in it"))?;
+    let (account_id, credentials) = decoded.split_once(':').ok_or(AuthError::Invalid("there is no colon"))?;
+    let account_id = AccountId::parse(account_id)
+        .map_err(|_| AuthError::Invalid("there is no account id before the colon"))?;
 
-    // The access check asks for the restrictions later. Reading them now saves a round trip.
+    // The access check needs the restrictions later. Reading them now saves a round trip.
     let view = view_and_key(directory, &account_id, credentials, deadline);
     let account = directory.account(&account_id, deadline);
     let restrictions = directory.policy(&account_id, "token_restrictions", deadline);
@@ -46,10 +47,10 @@ pub(super) async fn verify(
         rows => rows?,
     };
     let [row] = rows.as_slice() else {
-        return Err(AuthError::Invalid("not the credentials of one user"));
+        return Err(AuthError::Invalid("no user or several users have these credentials"));
     };
     // The row may be older than the document.
-    let document = row.doc.as_ref().ok_or(AuthError::Invalid("the user is gone"))?;
+    let document = row.doc.as_ref().ok_or(AuthError::Invalid("the user does not exist any more"))?;
     let user = document.to_object()?;
     if is_deleted(&user) {
         return Err(AuthError::Invalid("the user is deleted"));
@@ -68,7 +69,7 @@ pub(super) async fn verify(
     Ok(Caller::new(account_id, Some(row.id.as_str().to_owned()), is_superduper, Arc::new(Claims(claims))))
 }
 
-/// The view and the key that credentials are looked up by. The account's configuration names their kind.
+/// The view and the key that find a user by credentials. The configuration names the kind of the credentials.
 async fn view_and_key(
     directory: &Directory,
     account_id: &AccountId,

@@ -1,4 +1,4 @@
-//! The caller: a client whose credentials were good.
+//! The caller: a client with valid credentials.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::claims::Claims;
 
-/// A client whose credentials were good.
+/// A client with valid credentials.
 #[derive(Clone)]
 pub struct Caller(Arc<Facts>);
 
@@ -41,31 +41,31 @@ impl Caller {
         }))
     }
 
-    /// The account that the caller belongs to or acts for.
+    /// The caller's account. If the caller acts as another user, it is that user's account.
     #[must_use]
     pub fn account_id(&self) -> &AccountId {
         &self.0.account_id
     }
 
-    /// The user that the caller is; none for an account's own token.
+    /// The caller's user id. `None` for an account's own token.
     #[must_use]
     pub fn owner_id(&self) -> Option<&str> {
         self.0.owner_id.as_deref()
     }
 
-    /// The module that the caller logged in with, `cb_user_auth` for instance.
+    /// The crossbar module that the caller logged in with, such as `cb_user_auth`.
     #[must_use]
     pub fn method(&self) -> Option<&str> {
         self.0.method.as_deref()
     }
 
-    /// If the caller acts as another user: the caller's own account.
+    /// The caller's own account, if the caller acts as another user.
     #[must_use]
     pub fn original_account_id(&self) -> Option<&str> {
         self.0.original_account_id.as_deref()
     }
 
-    /// If the caller acts as another user: the caller's own id.
+    /// The caller's own user id, if the caller acts as another user.
     #[must_use]
     pub fn original_owner_id(&self) -> Option<&str> {
         self.0.original_owner_id.as_deref()

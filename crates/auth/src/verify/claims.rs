@@ -1,4 +1,4 @@
-//! The claims of a token that was read. Whether they are true is checked elsewhere.
+//! The claims of a token. This file only reads them; the signature is checked elsewhere.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::error::AuthError;
 #[derive(Clone)]
 pub(crate) struct Claims(pub(crate) Map<String, Value>);
 
-/// When a token ends.
+/// When a token expires.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Expiry {
     Never,
@@ -24,7 +24,7 @@ impl Claims {
         self.0.get(name)?.as_str()
     }
 
-    /// When the token ends. An `exp` that is no number makes the token invalid.
+    /// When the token expires. A token is invalid if its `exp` is not a number.
     pub(crate) fn expiry(&self) -> Result<Expiry, AuthError> {
         match self.0.get("exp") {
             None => Ok(Expiry::Never),
@@ -32,17 +32,18 @@ impl Claims {
                 Some(seconds) => Ok(Expiry::At(seconds)),
                 None => Err(AuthError::Invalid("exp is out of range")),
             },
-            Some(_) => Err(AuthError::Invalid("exp is no number")),
+            Some(_) => Err(AuthError::Invalid("exp is not a number")),
         }
     }
 
-    /// The id of the document that signed the token: the device, else the user, else the account.
+    /// The id of the identity that signed the token: the device, else the user, else the account.
     pub(crate) fn identity(&self) -> Option<&str> {
         ["device_id", "owner_id", "account_id"].into_iter().find_map(|name| self.text(name))
     }
 
-    /// The account and the user that the token acts for, from the claim `as`; both or none. Clients choose
-    /// this claim when they log in, so any value can stand there. A value that is no text is refused.
+    /// The account and the user that the token acts for, from the claim `as`. `None` unless the claim has
+    /// both. Clients choose this claim when they log in, so it can hold any value. An id that is not a text
+    /// is refused.
     pub(crate) fn masquerade(&self) -> Result<Option<(&str, &str)>, AuthError> {
         let member = |name| self.0.get("as").and_then(|wanted| wanted.get(name));
         let (Some(account_id), Some(owner_id)) = (member("account_id"), member("owner_id")) else {
@@ -50,13 +51,14 @@ impl Claims {
         };
         match (account_id.as_str(), owner_id.as_str()) {
             (Some(account_id), Some(owner_id)) => Ok(Some((account_id, owner_id))),
-            _ => Err(AuthError::Invalid("the ids that it acts for are no texts")),
+            _ => Err(AuthError::Invalid("the ids in the claim `as` are not texts")),
         }
     }
 }
 
 impl Expiry {
-    /// Whether the token has ended. Kazoo compares whole seconds, without leeway.
+    /// Whether the token has expired. Like Kazoo, this compares with the current whole second, without
+    /// leeway.
     pub(crate) fn is_over(self, now: Time) -> bool {
         let now = Duration::from_secs(u64::try_from(now.unix_seconds()).unwrap_or_default()).as_secs_f64();
         match self {

@@ -1,7 +1,7 @@
-//! Reading and writing tokens (JWT, RFC 7519). Whether the claims are true is checked elsewhere.
+//! Reads and writes tokens (JWT, RFC 7519). Other files check the claims.
 //!
-//! This is our own code on purpose: Kazoo accepts padded signatures and fractional `exp`, which the
-//! `jsonwebtoken` crate refuses.
+//! The crate `jsonwebtoken` is not used: it refuses padded signatures and a fractional `exp`, and Kazoo
+//! accepts both.
 
 use aws_lc_rs::hmac;
 use datastore::json;
@@ -12,13 +12,13 @@ use crate::directory::{Algorithm, BadKey, SigningKey, VerifyingKey};
 use crate::encoding::{decode_base64url, encode_base64url};
 use crate::error::AuthError;
 
-/// The longest token that is read, in bytes; Kazoo's have fewer than 1,000.
+/// The longest token that is accepted, in bytes. Kazoo's tokens have fewer than 1,000.
 const MAX_TOKEN: usize = 16_384;
 
-/// The longest key id, in bytes; Kazoo's have 32.
+/// The longest key id that is accepted, in bytes. Kazoo's key ids have 32.
 const MAX_KID: usize = 128;
 
-/// A token of the right form. It cannot be printed.
+/// A well-formed token. Its signature may still be wrong. It cannot be printed.
 pub(crate) struct Jwt<'a> {
     pub(crate) algorithm: Algorithm,
     pub(crate) kid: String,
@@ -31,29 +31,33 @@ impl<'a> Jwt<'a> {
     /// Reads a token.
     pub(crate) fn parse(token: &'a str) -> Result<Self, AuthError> {
         if token.len() > MAX_TOKEN {
-            return Err(AuthError::Invalid("longer than any token"));
+            return Err(AuthError::Invalid("the token is too long"));
         }
-        let (signed, signature) = token.rsplit_once('.').ok_or(AuthError::Invalid("not three parts"))?;
-        let (header, payload) = signed.split_once('.').ok_or(AuthError::Invalid("not three parts"))?;
+        let (signed, signature) =
+            token.rsplit_once('.').ok_or(AuthError::Invalid("the token does not have three parts"))?;
+        let (header, payload) =
+            signed.split_once('.').ok_or(AuthError::Invalid("the token does not have three parts"))?;
         if payload.contains('.') {
-            return Err(AuthError::Invalid("not three parts"));
+            return Err(AuthError::Invalid("the token does not have three parts"));
         }
         let header = decode_object(header).ok_or(AuthError::Invalid("the header cannot be read"))?;
         let claims = Claims(decode_object(payload).ok_or(AuthError::Invalid("the payload cannot be read"))?);
         let signature =
             decode_base64url(signature).ok_or(AuthError::Invalid("the signature cannot be read"))?;
         if claims.text("iss") != Some("kazoo") {
-            return Err(AuthError::Invalid("issued by somebody else"));
+            return Err(AuthError::Invalid("the issuer is not kazoo"));
         }
         let text = |name: &str| header.get(name).and_then(Value::as_str);
-        let algorithm =
-            text("alg").and_then(Algorithm::parse).ok_or(AuthError::Invalid("no such algorithm"))?;
-        let kid =
-            text("kid").filter(|kid| kid.len() <= MAX_KID).ok_or(AuthError::Invalid("no usable key id"))?;
+        let algorithm = text("alg")
+            .and_then(Algorithm::parse)
+            .ok_or(AuthError::Invalid("the algorithm is missing or not supported"))?;
+        let kid = text("kid")
+            .filter(|kid| kid.len() <= MAX_KID)
+            .ok_or(AuthError::Invalid("the key id is missing or too long"))?;
         Ok(Self { algorithm, kid: kid.to_owned(), claims, signed, signature })
     }
 
-    /// Whether the key has signed this token.
+    /// Whether this key made the token's signature.
     pub(crate) fn is_signed_by(&self, key: &VerifyingKey) -> bool {
         key.verify(self.algorithm, self.signed.as_bytes(), &self.signature)
     }
@@ -75,17 +79,17 @@ pub(crate) fn mint(kid: &str, key: &SigningKey, claims: Map<String, Value>) -> R
     Ok(format!("{signed}.{}", encode_base64url(signature)))
 }
 
-/// The key of an identity's signature: the identity's own secret followed by the system's.
+/// The HMAC key of an identity's signature: the identity's secret followed by the system's secret.
 fn identity_key(identity_secret: &str, system_secret: &str) -> hmac::Key {
     hmac::Key::new(hmac::HMAC_SHA256, format!("{identity_secret}{system_secret}").as_bytes())
 }
 
-/// An identity's signature as tokens carry it.
+/// The claim `identity_sig`: the identity's signature of its own id.
 pub(crate) fn sign_identity(identity: &str, identity_secret: &str, system_secret: &str) -> String {
     encode_base64url(hmac::sign(&identity_key(identity_secret, system_secret), identity.as_bytes()))
 }
 
-/// Whether a token's identity signature is right; compared in constant time.
+/// Whether a token's identity signature is correct. The comparison takes constant time.
 pub(crate) fn is_identity_signature(
     signature: &str,
     identity: &str,

@@ -1,4 +1,4 @@
-//! Verifying credentials: tokens, bearer documents, Basic. Verifying only reads.
+//! Verifies credentials: tokens, bearer documents and Basic. Verifying never writes.
 
 mod basic;
 mod caller;
@@ -26,16 +26,16 @@ use crate::encoding::sha256;
 use crate::error::AuthError;
 use crate::secret::Secret;
 
-/// The member of `system_config/auth` that holds the system's half of the key of identity signatures.
+/// The member of `system_config/auth` that holds the system's secret. Identity signatures need it.
 pub(crate) const SYSTEM_SECRET: &str = "secret_for_user_signature";
 
-/// How much is remembered of verified tokens, in bytes of their texts: some ten thousand of Kazoo's.
+/// The size of the cache of verified tokens, in bytes of token text. About 10,000 of Kazoo's tokens fit.
 const MAX_VERIFIED_BYTES: u64 = 8_000_000;
 
-/// How many logged-out tokens this process remembers by itself. The store remembers all of them.
+/// How many logged-out tokens this process keeps in memory. The store keeps all of them.
 const MAX_ENDED: u64 = 100_000;
 
-/// What the ids of documents about logged-out tokens begin with.
+/// The prefix of the ids of documents that record logged-out tokens.
 pub(crate) const LOGGED_OUT_PREFIX: &str = "logged_out-";
 
 type Result<T> = std::result::Result<T, AuthError>;
@@ -45,13 +45,14 @@ pub(crate) struct Verifier {
     directory: Arc<Directory>,
     strict_tokens: bool,
     verified: Cache<TokenDigest, Arc<Verified>>,
-    /// Tokens that were logged out here, for as long as anything may still be remembered about them.
+    /// Tokens logged out here. Kept until every cached entry about them has expired.
     ended: Cache<TokenDigest, ()>,
 }
 
-/// A token that was verified, and what it was verified with. It is verified again once any of that changes.
+/// A verified token, and the key and identity it was verified with. If one of those changes, the token is
+/// verified again.
 struct Verified {
-    /// The token's length in bytes, since its digest leaves out the padding.
+    /// The token's length in bytes. It tells spellings apart: the digest leaves out the padding.
     length: usize,
     kid: String,
     key: Arc<VerifyingKey>,
@@ -60,15 +61,15 @@ struct Verified {
     signer: Option<Signer>,
 }
 
-/// The identity whose signature a token carries.
+/// The identity that signed a token.
 struct Signer {
     id: String,
     identity: Arc<Identity>,
     config: Arc<Config>,
 }
 
-/// What a token is remembered by; the token itself is never remembered. A signature may be written with its
-/// padding or without: both are the same token.
+/// The digest under which a token is cached. The token itself is never stored. It leaves out the signature's
+/// padding, since a token with padding and without is the same token.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct TokenDigest([u8; 32]);
 
@@ -77,7 +78,7 @@ impl TokenDigest {
         Self(sha256(token.trim_end_matches('=').as_bytes()))
     }
 
-    /// The id of the document that says that the token was logged out.
+    /// The id of the document that records the logout of the token.
     pub(crate) fn logged_out_id(self) -> DocId {
         DocId::from_store(format!("{LOGGED_OUT_PREFIX}{}", hex(&self.0)))
     }
@@ -92,7 +93,7 @@ impl Verifier {
             .weigher(|_, verified: &Arc<Verified>| u32::try_from(verified.length).unwrap_or(u32::MAX))
             .time_to_live(lifetime)
             .build();
-        // Moka's default policy refuses rare keys when it is full, so a token just ended would be forgotten.
+        // When full, Moka's default policy refuses rare keys. It would drop a token that was just logged out.
         let policy = EvictionPolicy::lru();
         let ended = Cache::builder()
             .max_capacity(MAX_ENDED)
@@ -102,8 +103,8 @@ impl Verifier {
         Self { directory, strict_tokens, verified, ended }
     }
 
-    /// Verifies a token. `wanted_account` is the header `X-Auth-Account-ID`. If it is there, it must name
-    /// the token's account. Only a token whose signature is good is ever called expired.
+    /// Verifies a token. `wanted_account` is the header `X-Auth-Account-ID`. If it is present, it must name
+    /// the token's account. A token with a wrong signature is never reported as expired.
     pub(crate) async fn token(
         &self,
         token: &str,
@@ -115,12 +116,12 @@ impl Verifier {
             return Err(AuthError::Expired);
         }
         if wanted_account.is_some_and(|wanted| wanted != verified.account_id.as_str()) {
-            return Err(AuthError::Invalid("another account is wanted than the token's"));
+            return Err(AuthError::Invalid("X-Auth-Account-ID does not name the token's account"));
         }
         self.caller(&verified, deadline).await
     }
 
-    /// Verifies the token that a stored bearer document holds.
+    /// Verifies the token in a stored bearer document.
     pub(crate) async fn bearer(
         &self,
         id: &str,
@@ -129,16 +130,17 @@ impl Verifier {
     ) -> Result<Caller> {
         let bearer = self.directory.bearer(id, deadline).await?;
         let token = bearer.as_ref().and_then(|bearer| bearer.get("Token")?.as_str());
-        let token = token.ok_or(AuthError::Invalid("no such bearer document"))?;
+        let token =
+            token.ok_or(AuthError::Invalid("there is no such bearer document, or it holds no token"))?;
         self.token(token, wanted_account, deadline).await
     }
 
-    /// Verifies what stands behind `Basic `: base64 of `account id:credentials`.
+    /// Verifies Basic credentials: the base64 of `account id:credentials`.
     pub(crate) async fn basic(&self, encoded: &str, deadline: Deadline) -> Result<Caller> {
         basic::verify(&self.directory, encoded, deadline).await
     }
 
-    /// Makes the token of that digest count no more in this process.
+    /// Makes this process refuse the token with this digest.
     pub(crate) fn end(&self, digest: TokenDigest) {
         self.directory.forget_in_own_db(&digest.logged_out_id());
         self.ended.insert(digest, ());
@@ -158,12 +160,12 @@ impl Verifier {
         };
         // Checked last, since the token may have been logged out while it was verified.
         if self.ended.contains_key(&digest) {
-            return Err(AuthError::Invalid("it was logged out"));
+            return Err(AuthError::Invalid("the token was logged out"));
         }
         Ok(verified)
     }
 
-    /// Whether the key and the secrets that a token was verified with are those that count now.
+    /// Whether the key and secrets are unchanged since the token was verified.
     fn still_counts(&self, known: &Verified) -> bool {
         self.directory.system_auth().remembered_key(&known.kid).is_some_and(|key| key == known.key)
             && known.signer.as_ref().is_none_or(|signer| {
@@ -185,7 +187,7 @@ impl Verifier {
             .system_auth()
             .key(&jwt.kid, deadline)
             .await?
-            .ok_or(AuthError::Invalid("no such key"))?;
+            .ok_or(AuthError::Invalid("there is no such key"))?;
         if !jwt.is_signed_by(&key) {
             return Err(AuthError::Invalid("the signature is wrong"));
         }
@@ -195,14 +197,15 @@ impl Verifier {
         }
         let signature = jwt.claims.0.get("identity_sig");
         if self.strict_tokens && (matches!(expiry, Expiry::Never) || signature.is_none()) {
-            return Err(AuthError::Invalid("it never expires, or no identity has signed it"));
+            return Err(AuthError::Invalid("the token never expires or has no identity signature"));
         }
         let account_id = jwt.claims.text("account_id").and_then(|id| AccountId::parse(id).ok());
-        let account_id = account_id.ok_or(AuthError::Invalid("it names no account"))?;
+        let account_id = account_id.ok_or(AuthError::Invalid("the token names no account"))?;
         let signer = async {
             let Some(signature) = signature else { return Ok(None) };
             let signature = signature.as_str().filter(|text| !text.is_empty());
-            let signature = signature.ok_or(AuthError::Invalid("the identity's signature is empty"))?;
+            let signature =
+                signature.ok_or(AuthError::Invalid("the identity's signature is empty or not a text"))?;
             self.signer(&jwt.claims, &account_id, signature, deadline).await.map(Some)
         };
         let logged_out_id = digest.logged_out_id();
@@ -210,7 +213,7 @@ impl Verifier {
         let (signer, is_logged_out) = future::join(signer, is_logged_out).await;
         let signer = signer?;
         if is_logged_out? {
-            return Err(AuthError::Invalid("it was logged out"));
+            return Err(AuthError::Invalid("the token was logged out"));
         }
         let (length, kid, claims) = (token.len(), jwt.kid, Arc::new(jwt.claims));
         Ok(Verified { length, kid, key, claims, account_id, signer })
@@ -223,13 +226,13 @@ impl Verifier {
         signature: &str,
         deadline: Deadline,
     ) -> Result<Signer> {
-        let id = claims.identity().ok_or(AuthError::Invalid("it names no identity"))?;
+        let id = claims.identity().ok_or(AuthError::Invalid("the token names no identity"))?;
         let identity = self.directory.identity(account_id, id, deadline);
         let config = self.directory.config("auth", deadline);
-        // Reading ahead saves round trips: these documents are wanted right after.
+        // Reading ahead saves round trips: these documents are needed next.
         let ahead = self.read_ahead(claims, account_id, deadline);
         let (identity, config, ()) = future::join3(identity, config, ahead).await;
-        let no_secret = AuthError::Invalid("the identity is not there, or has no secret");
+        let no_secret = AuthError::Invalid("the identity does not exist or has no secret");
         let Some(identity) = identity? else { return Err(no_secret) };
         let Some(secret) = &identity.secret else { return Err(no_secret) };
         let config = config?;
@@ -241,8 +244,8 @@ impl Verifier {
         Ok(Signer { id: id.to_owned(), identity, config })
     }
 
-    /// Reads at once all that [`Verifier::caller`] and the access checks will ask about a token whose
-    /// signature is good. Errors are ignored here; the real read reports them.
+    /// Reads the documents that [`Verifier::caller`] and the access checks need, all at the same time. Errors
+    /// are ignored here; the real read reports them.
     async fn read_ahead(&self, claims: &Claims, account_id: &AccountId, deadline: Deadline) {
         let account = self.directory.account(account_id, deadline);
         let wanted = claims.masquerade().ok().flatten();
@@ -258,11 +261,11 @@ impl Verifier {
         let _ = future::join4(account, is_descendant, acting, policies).await;
     }
 
-    /// The caller that a verified token stands for, after its account's trial and its `as` are checked.
+    /// Builds the caller from a verified token. Checks the account's trial and the claim `as` first.
     async fn caller(&self, verified: &Verified, deadline: Deadline) -> Result<Caller> {
         let claims = &verified.claims;
         if !self.directory.remembers_account(&verified.account_id) {
-            // The account has just been forgotten, and the rest soon will be.
+            // The account has left the cache, and the other documents will soon. One round reads them all.
             self.read_ahead(claims, &verified.account_id, deadline).await;
         }
         let account = self.directory.account(&verified.account_id, deadline).await?;
@@ -272,10 +275,12 @@ impl Verifier {
             let is_superduper = account.is_some_and(|account| account.is_superduper());
             return Ok(Caller::new(verified.account_id.clone(), owner_id, is_superduper, Arc::clone(claims)));
         };
-        let wanted =
-            AccountId::parse(account_id).map_err(|_| AuthError::Invalid("it acts for no account"))?;
+        let wanted = AccountId::parse(account_id)
+            .map_err(|_| AuthError::Invalid("the claim `as` names no account"))?;
         if !self.directory.is_descendant(&verified.account_id, &wanted, deadline).await? {
-            return Err(AuthError::Invalid("it acts for an account that is not below its own"));
+            return Err(AuthError::Invalid(
+                "the claim `as` names an account that is not below the token's own",
+            ));
         }
         let account = self.directory.account(&wanted, deadline).await?;
         let is_superduper = account.is_some_and(|account| account.is_superduper());
@@ -283,7 +288,7 @@ impl Verifier {
     }
 }
 
-/// The system's half of the key of identity signatures.
+/// The system's secret, which identity signatures need.
 fn system_secret(config: &Config) -> Option<Secret> {
     config.text(&[SYSTEM_SECRET]).map(Secret::new)
 }

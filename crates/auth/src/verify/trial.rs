@@ -1,4 +1,4 @@
-//! Trial accounts.
+//! Checks the trial of an account.
 
 use kazoo::Time;
 

@@ -72,7 +72,7 @@ async fn superduper_is_what_kazoo_takes_for_true(place: Arc<Place>) {
     }
 }
 
-/// Its own account, even one that no tree is known of; and trees of other forms count as none.
+/// A malformed tree counts as no tree. The account itself and superusers still have access.
 async fn a_tree_of_another_form_opens_nothing(place: Arc<Place>) {
     let mut world = World::new(&place).await;
     let gamma = account_id("gamma");
@@ -92,7 +92,7 @@ async fn a_tree_of_another_form_opens_nothing(place: Arc<Place>) {
     }
 }
 
-/// A token without an identity's signature needs no account of its own.
+/// A token without an identity's signature stays valid when its account does not exist.
 async fn an_account_that_is_gone_reaches_what_is_below_it(place: Arc<Place>) {
     let world = World::new(&place).await;
     world.account("orphan", &["gone"], json!({})).await;
@@ -103,8 +103,8 @@ async fn an_account_that_is_gone_reaches_what_is_below_it(place: Arc<Place>) {
     assert_eq!(world.verdict(&token("gone").signed()).await, "invalid");
 }
 
-/// Access is allowed exactly to the own account, to those below it, and to whoever may everything: on
-/// random trees, of which each account names its parent or is a root.
+/// On random trees, a caller may reach its own account and the accounts below it, and nothing else. A
+/// superuser may reach every account.
 fn check_random_trees(kind: Kind, cases: u32) {
     let config = ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() };
     let parents = prop::collection::vec(any::<prop::sample::Index>(), 1..8);
@@ -120,7 +120,7 @@ fn check_random_trees(kind: Kind, cases: u32) {
 async fn check_tree(world: &World, parents: &[prop::sample::Index], superduper: &[bool]) {
     let mut trees: Vec<Vec<usize>> = Vec::new();
     for (place, parent) in parents.iter().enumerate() {
-        // The first choice is to be a root.
+        // Choice 0 makes a root. Choice n makes a child of account n - 1.
         let chosen = parent.index(place + 1);
         let tree = match chosen.checked_sub(1) {
             None => Vec::new(),
@@ -151,7 +151,7 @@ fn access_is_own_or_below_or_superduper() {
     check_random_trees(Kind::Embedded, 24);
 }
 
-/// The rule is the same code; a few trees show that the documents are read alike.
+/// Both stores share the code of the rule. A few trees show that the documents are read alike.
 #[test]
 fn access_is_own_or_below_or_superduper_on_couchdb() {
     check_random_trees(Kind::CouchDb, 4);

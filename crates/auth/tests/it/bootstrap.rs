@@ -33,8 +33,8 @@ async fn is_superduper(store: &dyn Backend, id: &AccountId) -> [bool; 2] {
     [own, copy].map(|document| document.get("pvt_superduper_admin") == Some(&json!(true)))
 }
 
-/// The members of a document of the recorded seed, by its name; those that Kazoo's own forms leave to
-/// its users are left out.
+/// The names of the members of a document in the recorded seed. It leaves out optional members that Kazoo's
+/// users fill in.
 fn seeded(kind: &str, is_wanted: impl Fn(&Map<String, Value>) -> bool) -> Vec<String> {
     let seed = include_str!("../../../../conformance/seed.ndjson");
     let documents =
@@ -96,9 +96,9 @@ async fn documents_have_kazoos_layout(place: Arc<Place>) {
 
 async fn setting_up_twice_changes_nothing(place: Arc<Place>) {
     let store = place.store();
-    assert!(!auth::is_set_up(&*store, soon()).await.unwrap());
+    assert!(!bootstrap::is_set_up(&*store, soon()).await.unwrap());
     bootstrap::ensure_system(&*store, soon()).await.unwrap();
-    assert!(auth::is_set_up(&*store, soon()).await.unwrap());
+    assert!(bootstrap::is_set_up(&*store, soon()).await.unwrap());
     let before = revisions(&*store).await;
     bootstrap::ensure_system(&*store, soon()).await.unwrap();
     assert_eq!(revisions(&*store).await, before);
@@ -128,7 +128,7 @@ async fn what_is_kazoos_is_not_completed(place: Arc<Place>) {
         let world = World::without_accounts(&place, Settings::default()).await;
         world.put("system_config", "auth", section.clone()).await;
         let before = revisions(&*world.store).await;
-        assert!(!auth::is_set_up(&*world.store, soon()).await.unwrap(), "{section}");
+        assert!(!bootstrap::is_set_up(&*world.store, soon()).await.unwrap(), "{section}");
         let refused = bootstrap::ensure_system(&*world.store, soon()).await;
         assert!(
             matches!(refused, Err(StoreError::Invalid(cause)) if cause.reason().contains("system_key")),
@@ -173,9 +173,9 @@ async fn the_first_account_without_a_parent_is_the_only_master(place: Arc<Place>
     authenticator.authorise(&caller, &target, GET, soon()).await.unwrap();
 }
 
-/// A creation that breaks off at any point gives no account the master's right.
+/// If a creation stops at any point, no account becomes the master.
 async fn a_store_with_accounts_has_no_new_master(place: Arc<Place>) {
-    // There are accounts, but nothing is said of a master: Kazoo's store, or a creation that broke off.
+    // There are accounts, but no document names a master: a Kazoo store, or a creation that stopped early.
     let world = World::new(&place).await;
     let late = account(&*world.store, "late", None).await;
     assert_eq!(is_superduper(&*world.store, &late).await, [false, false]);
@@ -184,7 +184,7 @@ async fn a_store_with_accounts_has_no_new_master(place: Arc<Place>) {
     let claimed = world.store.fetch(&db("system_config"), &accounts, soon()).await;
     assert!(claimed.is_err_and(|error| error.is_not_found()));
 
-    // A master is named, but its account is not there yet, or not any more.
+    // A document names a master, but that account does not exist.
     let store = place.store();
     bootstrap::ensure_system(&*store, soon()).await.unwrap();
     let draft = datastore::Draft {

@@ -1,4 +1,4 @@
-//! What is remembered, and for how long.
+//! How long documents and tokens stay cached.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,12 +11,12 @@ use crate::support::{KID, World, account_id, id, identity_sig, key_document, pem
 
 const MOMENT: Duration = Duration::from_millis(20);
 
-/// A world whose documents are remembered for a moment only.
+/// A world that caches documents for a moment only.
 async fn forgetful(place: &Place) -> World {
     World::with(place, Settings { remember_for: MOMENT, ..Settings::default() }).await
 }
 
-/// Waits until a token is judged otherwise.
+/// Waits until verifying a token has the expected result.
 async fn becomes(world: &World, token: &str, expected: &str) {
     let patience = Instant::now() + Duration::from_secs(20);
     while world.verdict(token).await != expected {
@@ -66,7 +66,7 @@ async fn a_deleted_user_is_refused_once_the_memory_ends(place: Arc<Place>) {
     becomes(&world, &good, "invalid").await;
 }
 
-/// Documents are remembered for a minute by default, so a busy client's tokens cost no reads.
+/// Documents stay cached for a minute by default, so a busy client's tokens cost no reads.
 async fn what_is_there_is_remembered(place: Arc<Place>) {
     let world = World::new(&place).await;
     let good = token("alpha_admin").signed();
@@ -78,7 +78,7 @@ async fn what_is_there_is_remembered(place: Arc<Place>) {
     assert_eq!(world.forgotten().verdict(&good).await, "invalid");
 }
 
-/// A remembered token is looked at again as soon as its secret is known to be another.
+/// A cached token is verified again as soon as the cache holds a new secret of its identity.
 async fn a_newer_secret_refuses_a_remembered_token(place: Arc<Place>) {
     let world = World::new(&place).await;
     world.push_views().await;
@@ -87,14 +87,14 @@ async fn a_newer_secret_refuses_a_remembered_token(place: Arc<Place>) {
     world
         .change(account_id("alpha").db().as_str(), &id("alpha_admin"), json!({"pvt_signature_secret": "x"}))
         .await;
-    // Logging in by Basic reads the user, and so learns of the new secret.
+    // Basic reads the user from the store, so the new secret gets into the cache.
     let credentials = format!("{}:{}", id("alpha"), crate::support::md5("admin:alpha-password"));
     let encoded = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, credentials);
     world.auth.verify_basic(&encoded, crate::support::soon()).await.unwrap();
     assert_eq!(world.verdict(&good).await, "invalid");
 }
 
-/// A document that was absent is found soon after it is written, long before other memories end.
+/// An absent document is found soon after it is written. Absences leave the cache long before documents.
 async fn what_is_absent_is_forgotten_sooner(place: Arc<Place>) {
     let settings = Settings { remember_absence_for: MOMENT, ..Settings::default() };
     let world = World::with(&place, settings).await;
@@ -121,7 +121,7 @@ async fn what_is_absent_is_remembered_for_a_moment(place: Arc<Place>) {
     assert_eq!(world.verdict(&of_new_key).await, "invalid");
 }
 
-/// An account's restrictions and level count anew as well.
+/// New restrictions apply once the cached absence has expired.
 async fn new_restrictions_count_once_the_absence_is_forgotten(place: Arc<Place>) {
     let world = World::with(&place, Settings { remember_absence_for: MOMENT, ..Settings::default() }).await;
     let caller = world.verify(&token("alpha_admin").signed()).await.unwrap();

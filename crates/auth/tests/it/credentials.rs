@@ -1,4 +1,4 @@
-//! Credentials that are no tokens, tokens that act for others, and trials.
+//! Basic credentials, bearer documents, tokens that act for other users, and trials.
 
 use std::sync::Arc;
 
@@ -87,7 +87,7 @@ async fn the_kind_of_basic_is_the_accounts_or_the_systems(place: Arc<Place>) {
     check(["good", "invalid", "invalid"]).await;
 }
 
-/// The account of a Basic caller is what its user's document says, and nothing else will do.
+/// Basic works only if the user's document names the account as its own.
 async fn a_user_counts_for_its_own_account_only(place: Arc<Place>) {
     let world = World::new(&place).await;
     world.push_views().await;
@@ -202,7 +202,7 @@ async fn a_token_may_act_for_a_user_below(place: Arc<Place>) {
     }
 }
 
-/// The database `accounts` decides who is below whom. A deleted account is below none.
+/// The database `accounts` decides which account is below which. A deleted account is below no other.
 async fn a_deleted_account_is_below_nobody(place: Arc<Place>) {
     let world = World::new(&place).await;
     let wanted = json!({"account_id": id("gamma"), "owner_id": id("gamma_admin")});

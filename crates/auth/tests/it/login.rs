@@ -1,4 +1,4 @@
-//! Logging in.
+//! Logging in with a user's credentials or an account's key.
 
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ fn outcome(result: &Result<Login, LoginError>) -> String {
     }
 }
 
-/// The seconds that a token is good for.
+/// The lifetime of a login's token, in seconds.
 async fn lifetime(world: &World, login: &Login) -> Option<i64> {
     let caller = world.fresh(Settings::default()).verify(&login.token, None, soon()).await.unwrap();
     let end = caller.claim("exp")?.as_i64().unwrap();
@@ -93,7 +93,7 @@ async fn an_account_logs_in_by_its_key(place: Arc<Place>) {
     for key in ["", "x", &"0".repeat(64)] {
         assert!(matches!(world.auth.api_auth(key, soon()).await, Err(LoginError::UnknownKey)), "{key}");
     }
-    // A disabled account's key lets in; an expired one's too, though its token is of no use.
+    // A disabled account can log in by its key. So can an expired one, but its token is refused.
     let beta = account_id("beta");
     world.change(beta.db().as_str(), beta.as_str(), json!({"pvt_enabled": false})).await;
     world.auth.api_auth(&md5("beta").repeat(2), soon()).await.unwrap();
@@ -116,8 +116,8 @@ async fn disabled_users_and_accounts_stay_out(place: Arc<Place>) {
     assert_eq!(outcome(&user_auth(&world, data).await), "invalid credentials");
 }
 
-/// The nearest configuration that says anything counts: the account's, its ancestors' up to the first
-/// reseller, the system's.
+/// The nearest configuration with a value wins. The order is: the account, its ancestors up to the first
+/// reseller, the system.
 async fn a_way_of_logging_in_can_be_switched_off(place: Arc<Place>) {
     let world = world(&place).await;
     let data = json!({"credentials": md5("admin:gamma-password"), "account_name": "gamma"});
@@ -214,7 +214,7 @@ async fn a_client_is_told_about_its_account(place: Arc<Place>) {
     assert_eq!(told("beta").await["language"], json!("es-ES"), "the user's own");
 }
 
-/// A token keeps its reach when its account's documents move on; what logging in makes is no exception.
+/// A token from a login reaches the same accounts as a token that was made by hand.
 async fn a_login_reaches_what_its_token_would(place: Arc<Place>) {
     let world = world(&place).await;
     let login = world.auth.api_auth(&md5("alpha").repeat(2), soon()).await.unwrap();
@@ -259,17 +259,17 @@ async fn who_must_show_a_second_factor_is_not_let_in(place: Arc<Place>) {
         let outcomes = [by_key("alpha").await, by_key("gamma").await, by_key("master").await];
         assert_eq!(outcomes, expected, "{made_by} {multi_factor}");
     }
-    // Another way of logging in has a configuration of its own, and wrong credentials come first.
+    // Each way of logging in has its own setting. Wrong credentials are reported first.
     let document = json!({"auth_modules": {"cb_user_auth": {"multi_factor": {"enabled": true}}}});
     world.put(account_id("alpha").db().as_str(), "configs_crossbar.auth", document).await;
     assert_eq!(by_key("alpha").await, "in");
     let data = json!({"credentials": md5(CREDENTIALS), "account_name": "alpha"});
-    assert_eq!(outcome(&user_auth(&world, data).await), "a second factor is wanted");
+    assert_eq!(outcome(&user_auth(&world, data).await), "a second factor is required");
     let data = json!({"credentials": md5("x"), "account_name": "alpha"});
     assert_eq!(outcome(&user_auth(&world, data).await), "invalid credentials");
 }
 
-/// Any value but true turns a switch off.
+/// Any value except `true` disables a module or an account.
 async fn only_what_is_true_is_enabled(place: Arc<Place>) {
     let world = world(&place).await;
     let alpha = account_id("alpha").db();
@@ -292,7 +292,7 @@ async fn only_what_is_true_is_enabled(place: Arc<Place>) {
     }
 }
 
-/// Two accounts may have one name: their users are looked through in turn.
+/// Two accounts may have the same name. Their users are searched one account after the other.
 async fn accounts_of_one_name_are_tried_in_turn(place: Arc<Place>) {
     let world = world(&place).await;
     let beta = account_id("beta");

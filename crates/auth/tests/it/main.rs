@@ -1,6 +1,6 @@
-//! Tokens and access, seen from outside, over each store.
+//! Tests of tokens and access through the public interface, on each store.
 
-// These are tests: a panic is how they report.
+// A test reports a failure by a panic.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod access;

@@ -1,4 +1,4 @@
-//! No token that differs from a good one by a little is good.
+//! Slightly changed tokens are refused.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::place::{Kind, Place, on_each_store, run};
 use crate::support::{Token, World, base64url, id, pem, public_key, token};
 
-/// Tokens that are not what was signed, made from good ones.
+/// Good tokens, changed after they were signed.
 fn mutations(goods: &[String]) -> Vec<String> {
     let mut all = Vec::new();
     for good in goods {
@@ -41,7 +41,7 @@ fn mutations(goods: &[String]) -> Vec<String> {
             for swapped in 0..3 {
                 let mut mixed = parts.clone();
                 mixed[swapped] = others[swapped];
-                // Headers are the same in all of them.
+                // All tokens have the same header.
                 if mixed != parts {
                     all.push(join(&mixed));
                 }
@@ -60,7 +60,7 @@ fn mutations(goods: &[String]) -> Vec<String> {
     all
 }
 
-/// A good token whose key was confused with the secret of an HMAC, in every form that it has.
+/// Tokens signed by an HMAC with the public key as its secret, for each form of the public key.
 fn confusions() -> Vec<String> {
     let public_pem = |der: &[u8]| {
         let text = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, der);
@@ -89,7 +89,7 @@ async fn no_mutation_of_a_good_token_is_good(place: Arc<Place>) {
     }
 }
 
-/// Claims that were changed under an old signature.
+/// Changed claims with an old signature are refused.
 async fn no_claim_can_be_changed_under_a_signature(place: Arc<Place>) {
     let world = World::new(&place).await;
     let good = token("alpha_admin").signed();
@@ -109,7 +109,7 @@ async fn no_claim_can_be_changed_under_a_signature(place: Arc<Place>) {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Parts made of any bytes are refused without a fault.
+    /// Random bytes as parts of a token are refused, without a panic.
     #[test]
     fn no_bytes_are_a_token(
         parts in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..64), 0..5),

@@ -1,5 +1,5 @@
-//! Where a test keeps its documents: on the embedded store, or on CouchDB. Tests take a [`Place`], and
-//! [`on_each_store`] makes two of each.
+//! Stores for tests: the embedded one and CouchDB. A test takes a [`Place`], and [`on_each_store`] runs it on
+//! both.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use tokio::runtime::Builder;
 use crate::prefixed::Prefixed;
 use crate::support::soon;
 
-/// What a test is run on.
+/// The store that a test runs on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Embedded,
@@ -29,7 +29,7 @@ pub(crate) struct Place {
 
 enum At {
     Folder(TempDir),
-    /// A CouchDB, and what the names of this test's databases on it begin with.
+    /// A CouchDB, and the prefix of the names of this test's databases.
     CouchDb(Arc<dyn Backend>, DbName),
 }
 
@@ -45,7 +45,7 @@ impl Place {
         Self { made: AtomicU32::new(0), at }
     }
 
-    /// A store with nothing in it.
+    /// Makes an empty store.
     pub(crate) fn store(&self) -> Arc<dyn Backend> {
         let number = self.made.fetch_add(1, Ordering::Relaxed);
         match &self.at {
@@ -62,7 +62,7 @@ impl Place {
         }
     }
 
-    /// Removes what was made. A failure is left alone: the test has said what there is to say.
+    /// Removes the test's databases. It ignores errors, since the test has reported its own result.
     async fn tear_down(&self) {
         let At::CouchDb(server, name) = &self.at else { return };
         let begin = format!("{name}/");
@@ -74,7 +74,7 @@ impl Place {
     }
 }
 
-/// Runs a test on a store of that kind, and removes what it made there, also if it fails.
+/// Runs a test on a store of this kind. Afterwards it removes the test's databases, even if the test fails.
 pub(crate) fn run<F: Future<Output = ()>>(kind: Kind, test: impl FnOnce(Arc<Place>) -> F) {
     let runtime = Builder::new_current_thread().enable_all().build().unwrap();
     let _inside = runtime.enter();
@@ -86,8 +86,8 @@ pub(crate) fn run<F: Future<Output = ()>>(kind: Kind, test: impl FnOnce(Arc<Plac
     }
 }
 
-/// Makes two tests of each function: one on the embedded store, one on CouchDB. A function that is left
-/// out is never used, which the compiler tells.
+/// Makes two tests of each function: one on the embedded store, one on CouchDB. The compiler warns about a
+/// function that is not listed.
 macro_rules! on_each_store {
     ($($test:ident),* $(,)?) => {
         mod embedded {

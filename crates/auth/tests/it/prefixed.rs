@@ -1,5 +1,5 @@
-//! A store before a store: it adds a prefix to the name of every database. Tests that each need their own
-//! `system_config` share one CouchDB this way.
+//! A store that adds a prefix to every database name and passes the call on. This way, tests with their own
+//! `system_config` can share one CouchDB.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Verifying never writes. Only logging in may create views that it needs.
+//! Verifying never writes. Only logging in may create missing views.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::support::{KID, World, account_id, id, md5, object, revisions, soon, t
 
 async fn verifying_writes_nothing(place: Arc<Place>) {
     let world = World::with(&place, Settings { may_create_views: true, ..Settings::default() }).await;
-    // What tempts Kazoo to write: a user and an account without a secret, a key without its attachment,
+    // Kazoo would write in these cases: a user and an account without a secret, a key without its attachment,
     // an expired trial, no views.
     let gamma = account_id("gamma").db();
     for doc in [id("gamma"), id("gamma_admin")] {

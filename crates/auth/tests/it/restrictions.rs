@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::place::{Place, on_each_store};
 use crate::support::{World, account_id, id, soon, token};
 
-/// Puts alpha's restrictions in place, and looks at them anew.
+/// Writes alpha's restrictions and empties the cache.
 async fn restricted(world: World, restrictions: Value) -> World {
     let alpha = account_id("alpha").db();
     world.put(alpha.as_str(), "token_restrictions", json!({"restrictions": restrictions})).await;
@@ -25,7 +25,7 @@ async fn check(world: &World, who: &str, asked: (&str, &[&str], &str), expected:
     );
 }
 
-/// Rules for every caller and every method, on groups.
+/// Rules on groups for every level and every login method.
 fn for_groups(rules: Value) -> Value {
     json!({"_": {"_": {"groups": [{"rules": rules}]}}})
 }
@@ -40,25 +40,25 @@ async fn rules_are_chosen_by_method_and_level(place: Arc<Place>) {
         ("alpha_admin", "PUT", "restricted"),
         ("alpha_user", "GET", "restricted"),
         ("alpha_user", "PUT", "allowed"),
-        // No rules of its method: those of any.
+        // Without rules for its method, the rules for any method apply.
         ("alpha", "GET", "restricted"),
-        // Another account's restrictions are nothing to it.
+        // Restrictions of another account do not apply.
         ("beta_admin", "GET", "out of reach"),
         ("master_admin", "PUT", "allowed"),
     ] {
         check(&world, who, ("alpha", &[], verb), expected).await;
     }
-    // A level that nothing is said about is not restricted, nor is a method.
+    // A level without rules is not restricted. A method without rules is not either.
     let world = restricted(world, json!({"cb_user_auth": {"user": get}})).await;
     check(&world, "alpha_admin", ("alpha", &[], "PUT"), "allowed").await;
     check(&world, "alpha", ("alpha", &[], "PUT"), "allowed").await;
     check(&world, "alpha_user", ("alpha", &[], "PUT"), "restricted").await;
-    // Any level.
+    // Rules for any level.
     let world = restricted(world, json!({"cb_user_auth": {"_": get}, "cb_api_auth": {"admin": put}})).await;
     check(&world, "alpha_admin", ("alpha", &[], "PUT"), "restricted").await;
     check(&world, "alpha", ("alpha", &[], "PUT"), "allowed").await;
     check(&world, "alpha", ("alpha", &[], "GET"), "restricted").await;
-    // Rules that are no object are none.
+    // Rules that are not an object mean no restrictions.
     let world = restricted(world, json!({"cb_user_auth": {"_": get, "admin": true}})).await;
     check(&world, "alpha_admin", ("alpha", &[], "PUT"), "allowed").await;
 }
@@ -68,7 +68,7 @@ async fn a_level_is_the_users_own_or_the_systems(place: Arc<Place>) {
     let put = json!({"groups": [{"rules": {"#": ["PUT"]}}]});
     let world = restricted(world, json!({"_": {"reader": {}, "user": put, "admin": {}}})).await;
     let alpha = account_id("alpha").db();
-    // A user without a level has the lowest level.
+    // A user without a level has the level `user`.
     world.change(alpha.as_str(), &id("alpha_user"), json!({"priv_level": null})).await;
     check(&world, "alpha_user", ("alpha", &[], "PUT"), "allowed").await;
     check(&world, "alpha", ("alpha", &[], "PUT"), "restricted").await;
@@ -76,7 +76,7 @@ async fn a_level_is_the_users_own_or_the_systems(place: Arc<Place>) {
     world.put("system_config", "crossbar.token_restrictions", defaults).await;
     let world = world.forgotten();
     check(&world, "alpha", ("alpha", &[], "PUT"), "allowed").await;
-    // A token of a user that was deleted.
+    // The token of a deleted user.
     world.remove(alpha.as_str(), &id("alpha_admin")).await;
     let unsigned = token("alpha_admin").claim("identity_sig", None).signed();
     let world = world.forgotten();
@@ -153,7 +153,7 @@ async fn the_first_rules_that_speak_of_the_account_count(place: Arc<Place>) {
             check(&world, "alpha_admin", (target, &[], "GET"), expected).await;
         }
     }
-    // The first item is final, though a later one would allow it.
+    // The first matching item decides, even if a later one would allow the request.
     let items = json!([
         {"allowed_accounts": [gamma], "rules": {"/": ["GET"]}},
         {"allowed_accounts": ["_"], "rules": {"#": ["_"]}},
@@ -171,15 +171,15 @@ async fn the_systems_rules_stand_in_for_an_accounts(place: Arc<Place>) {
     check(&world, "alpha_admin", ("alpha", &[], "GET"), "allowed").await;
     check(&world, "alpha_admin", ("alpha", &[], "PUT"), "restricted").await;
     check(&world, "beta_admin", ("beta", &[], "PUT"), "restricted").await;
-    // A value that is no object is no rule, and the master is exempt.
+    // A value that is not an object is not a rule. The master is exempt.
     check(&world, "alpha", ("alpha", &[], "PUT"), "allowed").await;
     check(&world, "master_admin", ("alpha", &[], "PUT"), "allowed").await;
-    // An account that says nothing about the method leaves it to the system; one that does, decides.
+    // The system's rules apply if the account has none for the method. Otherwise the account's rules apply.
     let world = restricted(world, json!({"cb_api_auth": {"_": {}}})).await;
     check(&world, "alpha_admin", ("alpha", &[], "PUT"), "restricted").await;
     let world = restricted(world, json!({"cb_user_auth": {"_": {"_": [{"rules": {"#": ["_"]}}]}}})).await;
     check(&world, "alpha_admin", ("alpha", &[], "PUT"), "allowed").await;
-    // A deleted document says nothing.
+    // A deleted document has no rules.
     let alpha = account_id("alpha").db();
     world.change(alpha.as_str(), "token_restrictions", json!({"pvt_deleted": true})).await;
     let world = world.forgotten();
@@ -196,13 +196,13 @@ async fn a_token_without_a_method_has_the_rules_of_any(place: Arc<Place>) {
     );
 }
 
-/// Being restricted is told before being out of reach.
+/// A request that is restricted and out of reach is reported as restricted.
 async fn a_restriction_outranks_reach(place: Arc<Place>) {
     let world = restricted(World::new(&place).await, json!({"_": {"_": {}}})).await;
     check(&world, "alpha_admin", ("beta", &[], "GET"), "restricted").await;
 }
 
-/// A caller that acts as another user has the other user's restrictions.
+/// The restrictions of a caller that acts as another user are the other user's.
 async fn who_acts_as_another_is_restricted_as_that_one(place: Arc<Place>) {
     let world = World::new(&place).await;
     let gamma = account_id("gamma").db();
@@ -217,7 +217,7 @@ async fn who_acts_as_another_is_restricted_as_that_one(place: Arc<Place>) {
     }
 }
 
-/// Restrictions speak of every path; where it names no account, only rules for any account fit.
+/// Restrictions cover every path. If the path names no account, only rules for any account match.
 async fn a_path_without_an_account_is_restricted_too(place: Arc<Place>) {
     let all = json!([{"rules": {"#": ["_"]}}]);
     let own = json!([{"allowed_accounts": ["{AUTH_ACCOUNT_ID}"], "rules": {"#": ["_"]}}]);
@@ -240,7 +240,7 @@ async fn a_path_without_an_account_is_restricted_too(place: Arc<Place>) {
     }
 }
 
-/// A group under the name of the restrictions would be its client's own rules.
+/// A group whose id is `token_restrictions` is ignored. Otherwise clients could write their own rules.
 async fn a_group_is_no_restriction(place: Arc<Place>) {
     let world = World::new(&place).await;
     let system = json!({"default": {"_": {"_": {}}}});

@@ -1,4 +1,4 @@
-//! How often a request waits for the store: reads that do not need each other are made together.
+//! How often a request waits for the store. Independent reads are made at the same time.
 
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
@@ -19,8 +19,8 @@ use tokio::runtime::{Handle, Runtime};
 use crate::place::{Kind, Place};
 use crate::support::{World, account_id, id, md5, object, soon, token};
 
-/// A store whose reads wait until nothing but reads is waited for; then all of them are answered, and
-/// that was one round.
+/// A store that holds back its answers until the request waits for reads only. Then it answers all of them.
+/// That is one round.
 struct InRounds {
     inner: Arc<dyn Backend>,
     runtime: Handle,
@@ -112,7 +112,7 @@ impl Layer for InRounds {
     ) -> BoxFuture<'a, Result<RowStream>> {
         Box::pin(async move {
             self.wait(format!("{db} {:?}", query.source)).await;
-            // The rows are gathered, since their stream needs the runtime too.
+            // The rows are collected here, since their stream needs the runtime.
             let rows: Vec<_> = self.runtime.block_on(async {
                 let rows = self.inner.query(db, query, deadline).await?;
                 Result::Ok(futures::StreamExt::collect(rows).await)
@@ -144,13 +144,13 @@ impl Layer for InRounds {
     }
 }
 
-/// A world whose authenticator counts.
+/// A world that counts rounds of reads.
 struct Counted {
     world: World,
     auth: Authenticator,
     gate: Arc<Mutex<Gate>>,
     runtime: Runtime,
-    /// Holds the files of the world's store.
+    /// Keeps the files of the world's store.
     _place: Place,
 }
 
@@ -161,7 +161,7 @@ impl Counted {
         let world = runtime.block_on(async {
             let world = World::new(&place).await;
             world.push_views().await;
-            // Settings of the system that are there are remembered as long as any other.
+            // System documents that exist stay cached as long as others. Absent ones would not.
             world.put("system_auth", "bearer", json!({"Token": token("alpha_user").signed()})).await;
             for name in ["crossbar.token_restrictions", "crossbar.auth", "accounts", "crossbar", "cluster"] {
                 world.put("system_config", name, json!({"default": {}})).await;
@@ -176,12 +176,12 @@ impl Counted {
         };
         let auth = Authenticator::new(Arc::new(store), Settings::default());
         let counted = Self { world, auth, gate, runtime, _place: place };
-        // Key and settings of the system are loaded by somebody's first request.
+        // The first request of any client loads the system's key and settings.
         counted.request("beta_admin", "beta");
         counted
     }
 
-    /// Runs something, and answers what each round of reads was.
+    /// Runs a future and returns the reads of each round.
     fn rounds<T>(&self, work: impl Future<Output = T>) -> (T, Vec<Vec<String>>) {
         let mut rounds = Vec::new();
         let mut work = pin!(work);
@@ -201,7 +201,7 @@ impl Counted {
         }
     }
 
-    /// The rounds of a whole request until its handler begins.
+    /// The rounds of a request up to the start of its handler.
     fn request(&self, who: &str, target: &str) -> Vec<Vec<String>> {
         self.request_with(&token(who).signed(), target)
     }
@@ -280,8 +280,8 @@ fn even_the_first_request_of_all_waits_for_the_key_only_in_addition() {
     assert_eq!(of_key, [1, 1], "the key's document, then its attachment: {rounds:#?}");
 }
 
-/// The first made-up ids of keys and bearers cost a read each. After that the ids are listed, and only those
-/// that exist are read.
+/// The first made-up ids of keys and bearers cost one read each. After that, the ids are listed, and only
+/// existing ones are read.
 #[test]
 fn made_up_ids_cost_next_to_nothing() {
     let counted = Counted::new();
@@ -294,7 +294,7 @@ fn made_up_ids_cost_next_to_nothing() {
         assert!(result.is_err() && other.is_err());
         reads += of_token.iter().chain(&of_bearer).map(Vec::len).sum::<usize>();
     }
-    // A bucket, what comes back of it meanwhile, and every five seconds a look at which ids there are.
+    // The full bucket, its refills since then, and a listing of the ids every five seconds.
     let seconds = usize::try_from(begun.elapsed().as_secs()).unwrap() + 1;
     assert!(reads <= 100 + 11 * seconds, "{reads} in {seconds} s");
     let (result, _) = counted.rounds(counted.auth.verify_bearer("bearer", None, soon()));

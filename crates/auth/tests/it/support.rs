@@ -1,7 +1,8 @@
-//! A store with a small family of accounts, and tokens of every kind for its members.
+//! A store with a few accounts, and tokens of every kind for them.
 //!
-//! `master` may reach everything; `alpha` and `beta` are its children, `gamma` is alpha's; the trial of
-//! `echo` is over. Each has the users `{account}_admin` and `{account}_user` and the device `{account}_device`.
+//! `master` may reach every account. `alpha` and `beta` are its children, `gamma` is a child of `alpha`. The
+//! trial of `echo` is over. Each has the users `{account}_admin` and `{account}_user` and the device
+//! `{account}_device`.
 
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, SystemTime};
@@ -23,7 +24,7 @@ use crate::place::Place;
 pub(crate) const KID: &str = "0123456789abcdef0123456789abcdef";
 pub(crate) const SYSTEM_SECRET: &str = "fedcba9876543210fedcba9876543210";
 
-/// A trial that was over in 2026, in gregorian seconds.
+/// The end of a trial that is over, in gregorian seconds.
 pub(crate) const EXPIRED_AT: i64 = 63_900_000_000;
 
 static KEY: LazyLock<KeyPair> = LazyLock::new(|| KeyPair::generate(KeySize::Rsa2048).unwrap());
@@ -43,7 +44,7 @@ pub(crate) fn unix_now() -> i64 {
     i64::try_from(now.as_secs()).unwrap()
 }
 
-/// The id of an account, user or device: its name, filled up to 32 characters.
+/// The id of an account, user or device: its name without `_`, padded with zeros to 32 characters.
 pub(crate) fn id(name: &str) -> String {
     format!("{:0<32}", name.replace('_', ""))
 }
@@ -139,7 +140,7 @@ impl World {
         }
     }
 
-    /// Writes a document over any earlier one.
+    /// Writes a document. It replaces an earlier one.
     pub(crate) async fn put(&self, db_name: &str, doc: &str, body: Value) {
         let doc = DocId::from_store(doc.to_owned());
         let base = self.store.fetch(&db(db_name), &doc, soon()).await.ok().map(|doc| doc.rev().clone());
@@ -165,12 +166,12 @@ impl World {
         self.store.delete(&db(db_name), &doc, &rev, soon()).await.unwrap();
     }
 
-    /// An authenticator without memories, as another process would be.
+    /// An authenticator with an empty cache, like another process.
     pub(crate) fn fresh(&self, settings: Settings) -> Authenticator {
         Authenticator::new(Arc::clone(&self.store), settings)
     }
 
-    /// The same world, with nothing remembered of it.
+    /// The same world with an empty cache.
     pub(crate) fn forgotten(mut self) -> Self {
         self.auth = self.fresh(Settings::default());
         self
@@ -198,7 +199,7 @@ impl World {
     }
 }
 
-/// What became of credentials, in a word.
+/// The result of verifying, as a word or two.
 pub(crate) fn verdict(result: &Result<Caller, AuthError>) -> &'static str {
     match result {
         Ok(_) => "good",
@@ -209,7 +210,7 @@ pub(crate) fn verdict(result: &Result<Caller, AuthError>) -> &'static str {
     }
 }
 
-/// The key's private half as a document of `system_auth`.
+/// A document of `system_auth` with a private key.
 pub(crate) fn key_document(pem: String) -> Value {
     let data = STANDARD.encode(pem);
     let attachment = json!({"private_key.pem": {"content_type": "application/x-pem-file", "data": data}});
@@ -221,7 +222,7 @@ pub(crate) fn pem() -> String {
     format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", STANDARD.encode(der.as_ref()))
 }
 
-/// The public half of the key, as bytes that an attacker could take for an HMAC's secret.
+/// The public key. An attacker could use these bytes as the secret of an HMAC.
 pub(crate) fn public_key() -> Vec<u8> {
     use aws_lc_rs::signature::KeyPair as _;
     KEY.public_key().as_ref().to_vec()
@@ -231,14 +232,14 @@ pub(crate) fn base64url(bytes: impl AsRef<[u8]>) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-/// A token to be: its header and claims can be changed before it is signed.
+/// An unsigned token. Tests can change its header and claims before they sign it.
 #[derive(Clone)]
 pub(crate) struct Token {
     pub(crate) header: Value,
     pub(crate) claims: Value,
 }
 
-/// The token of a member: `alpha_admin` for a user, `alpha` for an account's key.
+/// The token of a user (`alpha_admin`) or of an account's key (`alpha`).
 pub(crate) fn token(name: &str) -> Token {
     let (account, user) = name.split_once('_').map_or((name, None), |(account, _)| (account, Some(name)));
     let mut claims = json!({
@@ -260,7 +261,7 @@ pub(crate) fn identity_sig(identity: &str, secret: &str, system_secret: &str) ->
 }
 
 impl Token {
-    /// With a claim of another value, or without it where that is nothing.
+    /// Sets a claim. `None` removes it.
     pub(crate) fn claim(mut self, name: &str, value: impl Into<Option<Value>>) -> Self {
         set(&mut self.claims, name, value.into());
         self
@@ -271,12 +272,12 @@ impl Token {
         self
     }
 
-    /// The signed part.
+    /// The header and the payload, which the signature covers.
     pub(crate) fn body(&self) -> String {
         format!("{}.{}", base64url(self.header.to_string()), base64url(self.claims.to_string()))
     }
 
-    /// Signed with the system's key, by the algorithm that the header names where it is one of RSA.
+    /// Signs with the system's key and the header's algorithm. If that is not RS384 or RS512, uses RS256.
     pub(crate) fn signed(&self) -> String {
         let algorithm = match self.header["alg"].as_str() {
             Some("RS384") => &RSA_PKCS1_SHA384,
@@ -286,12 +287,12 @@ impl Token {
         self.signed_with(&KEY, algorithm)
     }
 
-    /// Signed with a key that the store does not know.
+    /// Signs with a key that is not in the store.
     pub(crate) fn signed_by_a_stranger(&self) -> String {
         self.signed_with(&OTHER_KEY, &RSA_PKCS1_SHA256)
     }
 
-    /// With an HMAC for a signature.
+    /// Signs with an HMAC.
     pub(crate) fn signed_with_hmac(&self, secret: &[u8]) -> String {
         let body = self.body();
         let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret), body.as_bytes());
@@ -313,7 +314,7 @@ fn set(object: &mut Value, name: &str, value: Option<Value>) {
     }
 }
 
-/// The documents of each database with their revisions: what changes as soon as anything is written.
+/// The revisions of all documents of each database. Any write changes the result.
 pub(crate) async fn revisions(store: &dyn Backend) -> Vec<(DbName, Vec<String>)> {
     use futures::TryStreamExt as _;
     let mut all = Vec::new();

@@ -1,4 +1,4 @@
-//! Which tokens are good, one fault at a time.
+//! Valid tokens, and tokens with one fault each.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::support::{SYSTEM_SECRET, World, id, identity_sig, secret_of, soon, to
 
 async fn check(world: &World, name: &str, token: &str, expected: &str) {
     assert_eq!(world.verdict(token).await, expected, "{name}");
-    // What was found out is remembered; it must be the same the second time.
+    // The second time the answer may come from the cache. It must be the same.
     assert_eq!(world.verdict(token).await, expected, "{name}, again");
 }
 
@@ -188,7 +188,7 @@ async fn a_caller_is_who_the_token_says(place: Arc<Place>) {
     assert_eq!((caller.owner_id(), caller.is_superduper()), (None, true));
 }
 
-/// A token that the program mints itself is good, and has what Kazoo's have.
+/// Each minted token is unique: logging out of one does not log out of the other.
 async fn no_two_minted_tokens_are_the_same(place: Arc<Place>) {
     let world = World::new(&place).await;
     let alpha = crate::support::account_id("alpha");
