@@ -93,7 +93,11 @@ fn a_fault_in_the_file_is_told_with_its_line() {
         "\npage_sizes = 1\n",
         "the settings file settings.toml, line 2: there is no setting \"page_sizes\"; did you mean page_size?",
     );
-    check(&[], "zzz = 1\n", "the settings file settings.toml, line 1: there is no setting \"zzz\"");
+    check(
+        &[],
+        "port = 1\n",
+        "the settings file settings.toml, line 1: there is no setting \"port\"; did you mean listen?",
+    );
     let failure = read::<ServeSettings>(&[], "workers = 1\nworkers = 2\n").unwrap_err().to_string();
     assert!(failure.starts_with("the settings file settings.toml, line 2: duplicate key"), "{failure}");
     let failure = read::<ServeSettings>(&[], "workers = 1\n[").unwrap_err().to_string();
