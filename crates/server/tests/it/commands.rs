@@ -180,11 +180,40 @@ fn a_store_moves_into_another_and_nothing_is_overwritten() {
 }
 
 #[test]
-fn a_line_that_cannot_be_imported_is_named() {
+fn an_import_ends_before_the_first_bad_line() {
     let folder = tempfile::tempdir().unwrap();
     let store = format!("sqlite:{}", folder.path().join("store.db").display());
-    let output =
-        run(&["import", "--store", &store, "-"], b"{\"db\":\"a\",\"doc\":{\"_id\":\"x\"}}\nnonsense\n");
-    assert_eq!(output.status.code(), Some(1));
-    assert!(String::from_utf8(output.stderr).unwrap().contains("line 2"));
+    let line = |id: &str, n: u32| format!("{}\n", json!({"db": "a", "doc": {"_id": id, "n": n}}));
+    let lines = [line("x", 1), "nonsense\n".to_owned(), line("y", 1)].concat();
+    let import = |lines: &str| {
+        let output = run(&["import", "--store", &store, "-"], lines.as_bytes());
+        assert_eq!(output.status.code(), Some(1));
+        (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (said, error) = import(&lines);
+    assert_eq!(said, "1 documents imported, 0 were there already\n");
+    assert!(error.starts_with("crossbar-groups: line 2: "), "{error}");
+    assert!(error.ends_with("; neither this line nor a later one was imported\n"), "{error}");
+    assert_eq!(run_ok(&["export", "--store", &store], b""), line("x", 1));
+
+    // Documents that were refused before the bad line are named too.
+    let (_, error) = import(&[line("x", 2), "nonsense\n".to_owned()].concat());
+    assert!(error.starts_with("crossbar-groups: line 2: ") && error.contains("left as it is"), "{error}");
+}
+
+#[test]
+fn a_name_that_logins_take_for_another_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = format!("sqlite:{}", folder.path().join("store.db").display());
+    let create = |name: &str| {
+        ["account", "create", "--unless-exists", "--store", &store, "--name", name].map(str::to_owned)
+    };
+    run_ok(&create("Main Office").each_ref().map(String::as_str), b"");
+    let same = create("main-office");
+    let words = ["an account with a name equal to \"main-office\" for logins exists; choose another name"];
+    check_refused(&same.each_ref().map(String::as_str), 1, &words);
+    let push = ["views", "push", "--store", &store];
+    assert_eq!(run_ok(&push, b""), "all views exist (1 account)\n");
+    run_ok(&create("Other").each_ref().map(String::as_str), b"");
+    assert_eq!(run_ok(&push, b""), "all views exist (2 accounts)\n");
 }
