@@ -129,3 +129,17 @@ fn an_address_counts_only_where_a_proxy_vouches_for_it() {
         assert_eq!(told(&ask(&account, &[], from)).2, remaining, "{from}");
     }
 }
+
+/// The setting wins over Kazoo's configuration, which trusts the tests' own address here.
+#[test]
+fn an_empty_list_of_proxies_trusts_no_forwarded_address() {
+    let crossbar = json!({"reverse_proxies": ["127.0.0.1"]});
+    let mut account = configured(&[slow(2), ("crossbar", crossbar)]);
+    for from in ["198.51.100.1", "198.51.100.2"] {
+        assert_eq!(told(&ask(&account, &[], from)).2, 1, "{from} has a bucket of its own");
+    }
+    account.restart(&["--reverse-proxies", ""]);
+    for (from, remaining) in [("198.51.100.1", 1), ("198.51.100.2", 0)] {
+        assert_eq!(told(&ask(&account, &[], from)).2, remaining, "{from} shares the tests' own bucket");
+    }
+}
