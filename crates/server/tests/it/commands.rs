@@ -65,7 +65,7 @@ fn a_port_in_use_is_one_line_and_exit_code_2() {
 }
 
 #[test]
-fn settings_that_make_no_sense_are_refused_by_name() {
+fn bad_settings_are_refused_by_name() {
     check_refused(&["serve", "--page-size", "0"], 2, &["page_size"]);
     check_refused(&["serve", "--listen", "nowhere"], 2, &["listen", "nowhere"]);
     check_refused(&["serve", "--config", "/does/not/exist.toml"], 2, &["/does/not/exist.toml"]);
@@ -129,7 +129,7 @@ fn every_command_honours_the_settings_of_its_store() {
 }
 
 #[test]
-fn accounts_and_users_are_made_once() {
+fn an_account_or_user_is_not_created_twice() {
     let folder = tempfile::tempdir().unwrap();
     let store = format!("sqlite:{}", folder.path().join("store.db").display());
     let create = ["account", "create", "--store", &store, "--name", "Main Office"];

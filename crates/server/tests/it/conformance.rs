@@ -63,8 +63,8 @@ fn replay_embedded(recording: &str) {
     }
 }
 
-/// The recordings share their database names, so on a CouchDB they take turns, and the matrices of who may
-/// do what and of results come behind them. The stand-in knows neither the order of members nor large
+/// The recordings share their database names, so on a CouchDB they run one after another, and then the
+/// matrices of permissions and results. The stand-in knows neither the order of members nor large
 /// numbers, so only `auth.jsonl` is replayed there.
 #[test]
 fn all_recordings_are_matched_on_couchdb() {
