@@ -77,7 +77,7 @@ fmt:
 # If a run finds a fault, it prints the seed and the requests. FUZZ_SEED=seed repeats the run.
 fuzz:
 	FUZZ_SECONDS=$(FUZZ_SECONDS) $(CARGO) test --release --locked -p server --test it -- \
-	  fuzz::what_is_made_from_a_seed_is_answered --nocapture
+	  fuzz::generated_requests_are_answered --nocapture
 
 # With COUCHDB_URL, it also measures on that CouchDB. Use an empty one: it creates accounts there.
 bench: release wrk

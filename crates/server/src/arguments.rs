@@ -23,9 +23,12 @@ impl StoreArguments {
         self.given.settings(&self.file()?)
     }
 
+    /// The settings file. No other name of a setting is accepted, neither in the file nor in the environment.
     fn file(&self) -> Result<SettingsFile, Failure> {
+        let known = settings::all();
+        settings::check_variables(std::env::vars_os(), &known)?;
         match self.config.as_deref() {
-            Some(path) => SettingsFile::read(path, &settings::all()),
+            Some(path) => SettingsFile::read(path, &known),
             None => Ok(SettingsFile::default()),
         }
     }

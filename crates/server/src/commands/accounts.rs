@@ -29,7 +29,7 @@ pub(crate) fn create_account(arguments: AccountCreate) -> Result<(), Failure> {
             let members = document.map(|document| document.to_object()).transpose().map_err(&failure)?;
             if members.is_none_or(|members| members.get("name").is_none_or(|name| *name != *arguments.name)) {
                 return Err(Failure::run(format!(
-                    "the account {there} has a name that logging in cannot tell from {:?}: choose another",
+                    "an account with a name equal to {:?} for logins exists; choose another name",
                     arguments.name
                 )));
             }
@@ -95,7 +95,8 @@ pub(crate) fn push_views(arguments: ViewsPush) -> Result<(), Failure> {
         for id in &accounts {
             push_views_of(&*store, id).await?;
         }
-        say(&format!("the views of {} accounts are there", accounts.len()))
+        let count = accounts.len();
+        say(&format!("all views exist ({count} {})", if count == 1 { "account" } else { "accounts" }))
     })
 }
 

@@ -40,15 +40,17 @@ pub(crate) fn import(arguments: Import) -> Result<(), Failure> {
             there: 0,
             refused: Vec::new(),
         };
+        let mut bad_line = None;
         for (number, line) in (1..).zip(reader.lines()) {
-            let line = line.map_err(|error| Failure::run(format!("cannot read line {number}: {error}")))?;
-            if !line.trim().is_empty() {
-                let (db, draft) = parse_line(&line).map_err(|what| {
-                    Failure::run(format!(
-                        "line {number}: {what}; nothing of it and of the lines after it was imported"
-                    ))
-                })?;
-                import.push(db, draft).await?;
+            match read_line(line) {
+                Ok(Some((db, draft))) => import.push(db, draft).await?,
+                Ok(None) => {}
+                Err(fault) => {
+                    bad_line = Some(format!(
+                        "line {number}: {fault}; neither this line nor a later one was imported"
+                    ));
+                    break;
+                }
             }
         }
         import.flush_all().await?;
@@ -57,8 +59,21 @@ pub(crate) fn import(arguments: Import) -> Result<(), Failure> {
                 push_views_of(import.store, account).await?;
             }
         }
-        import.report()
+        let report = import.report();
+        match bad_line {
+            None => report,
+            Some(fault) => Err(Failure::run(match report {
+                Ok(()) => fault,
+                Err(refused) => format!("{fault}\n{refused}"),
+            })),
+        }
     })
+}
+
+/// The database and document of a line; `None` if the line is blank.
+fn read_line(line: std::io::Result<String>) -> Result<Option<(DbName, Draft)>, String> {
+    let line = line.map_err(|error| format!("it cannot be read: {error}"))?;
+    if line.trim().is_empty() { Ok(None) } else { parse_line(&line).map(Some) }
 }
 
 /// A line's database and document.

@@ -43,7 +43,7 @@ settings! {
         /// Refuse tokens that never expire and tokens that no identity has signed.
         strict_tokens: bool = "strict_tokens" "BOOL", Value("false");
         /// The proxies whose X-Forwarded-For header is trusted: addresses, or networks like 10.0.0.0/8,
-        /// separated by commas.
+        /// separated by commas. An empty list trusts no proxy.
         reverse_proxies: Option<Vec<IpNet>> = "reverse_proxies" "ADDRESSES",
             Nothing("those of system_config/crossbar, else 127.0.0.1");
     }

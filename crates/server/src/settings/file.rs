@@ -6,10 +6,8 @@ use std::path::Path;
 use toml::Spanned;
 
 use super::setting::{Setting, Shape};
+use super::unknown;
 use crate::failure::Failure;
-
-/// How alike an unknown key and a known one must be, between 0 and 1, so that the known one is suggested.
-const LIKENESS: f64 = 0.7;
 
 /// A settings file that has been read. The default is an empty one.
 #[derive(Clone, Debug, Default)]
@@ -55,7 +53,7 @@ impl SettingsFile {
             let setting = known
                 .iter()
                 .find(|setting| setting.key == key.get_ref())
-                .ok_or_else(|| refused(start, &unknown(key.get_ref(), known)))?;
+                .ok_or_else(|| refused(start, &unknown::refusal(key.get_ref(), known)))?;
             let text_of = text_of(setting, value.get_ref()).ok_or_else(|| {
                 refused(start, &format!("the setting {} must be {}", setting.key, wanted(setting)))
             })?;
@@ -70,15 +68,6 @@ impl SettingsFile {
 
     pub(super) fn path(&self) -> &str {
         &self.path
-    }
-}
-
-fn unknown(key: &str, known: &[Setting]) -> String {
-    let likeness = |setting: &&Setting| strsim::jaro_winkler(key, setting.key);
-    let nearest = known.iter().max_by(|one, other| likeness(one).total_cmp(&likeness(other)));
-    match nearest.filter(|setting| likeness(setting) >= LIKENESS) {
-        Some(setting) => format!("there is no setting {key:?}; did you mean {}?", setting.key),
-        None => format!("there is no setting {key:?}"),
     }
 }
 

@@ -35,10 +35,9 @@ pub(crate) struct Layers<'a> {
 }
 
 impl Layers<'_> {
-    /// The checked value of a setting. `None` is no setting; only the `settings!` table calls this.
-    pub(super) fn read<T: Value>(&self, setting: Option<Setting>) -> Result<T, Failure> {
-        let setting = setting.ok_or_else(|| Failure::setup("a setting is not declared"))?;
-        let (text, source) = self.find(&setting);
+    /// The checked value of a setting.
+    pub(super) fn read<T: Value>(&self, setting: &Setting) -> Result<T, Failure> {
+        let (text, source) = self.find(setting);
         let refused = |what: &str| match &source {
             Source::Flag | Source::Default => Failure::setup(format!("the setting {} {what}", setting.key)),
             Source::Environment | Source::File(..) => {
@@ -111,31 +110,41 @@ macro_rules! settings {
 
         impl $crate::settings::group::Group for $name {
             fn declared() -> Vec<$crate::settings::setting::Setting> {
-                use $crate::settings::setting::Setting;
-                use $crate::settings::value::Value as SettingValue;
                 vec![$(
-                    Setting {
-                        key: $key,
-                        value_name: $value_name,
-                        help: &[$($help),+],
-                        default: $default,
-                        range: $crate::settings::group::settings!(@range $kind $(, $least, $most)?),
-                        shape: <$kind as SettingValue>::SHAPE,
-                        section: $section,
-                    },
+                    $crate::settings::group::settings!(
+                        @setting $section, [$($help),+], $kind, $key $value_name, $default
+                            $(, $least, $most)?
+                    ),
                 )+]
             }
 
             fn read(
                 layers: &$crate::settings::group::Layers<'_>,
             ) -> Result<Self, $crate::failure::Failure> {
-                let mut declared = Self::declared().into_iter();
-                // The fields are read in the order in which they are declared.
-                Ok(Self { $( $field: layers.read(declared.next())?, )+ })
+                Ok(Self {
+                    $( $field: layers.read(&$crate::settings::group::settings!(
+                        @setting $section, [$($help),+], $kind, $key $value_name, $default
+                            $(, $least, $most)?
+                    ))?, )+
+                })
             }
         }
     };
-    (@range $kind:ty) => { <$kind as SettingValue>::RANGE };
+    (
+        @setting $section:literal, [$($help:literal),+], $kind:ty, $key:literal $value_name:literal,
+        $default:expr $(, $least:literal, $most:literal)?
+    ) => {
+        $crate::settings::setting::Setting {
+            key: $key,
+            value_name: $value_name,
+            help: &[$($help),+],
+            default: $default,
+            range: $crate::settings::group::settings!(@range $kind $(, $least, $most)?),
+            shape: <$kind as $crate::settings::value::Value>::SHAPE,
+            section: $section,
+        }
+    };
+    (@range $kind:ty) => { <$kind as $crate::settings::value::Value>::RANGE };
     (@range $kind:ty, $least:literal, $most:literal) => { ($least, $most) };
 }
 

@@ -1,8 +1,8 @@
 //! Settings, each declared once, in `declared`. A value comes from the flag, else from the environment,
 //! else from the settings file, else it is the default. A bad value is refused with the setting's name.
 //!
-//! Each file imports only files that stand before it in this row: `setting`, `location`, `value`, `file`,
-//! `group`, `given`; and `declared`, which imports all but `file` and `given`.
+//! Each file imports only files that stand before it in this row: `setting`, `unknown`, `location`, `value`,
+//! `file`, `group`, `given`; and `declared`, which imports all but `unknown`, `file` and `given`.
 
 mod declared;
 mod file;
@@ -10,12 +10,14 @@ mod given;
 mod group;
 mod location;
 mod setting;
+mod unknown;
 mod value;
 
 pub(crate) use declared::{CouchDbSettings, EmbeddedSettings, ServeSettings, StoreSettings, all};
 pub(crate) use file::SettingsFile;
 pub(crate) use given::Given;
 pub(crate) use location::StoreLocation;
+pub(crate) use unknown::check_variables;
 
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,9 @@
 //! A setting before it has a value: its names, its default and how it is written. This file knows no
 //! other file of the settings.
 
+/// How the environment variable of every setting begins.
+pub(super) const VARIABLE_PREFIX: &str = "CROSSBAR_GROUPS_";
+
 /// One setting, as declared.
 #[derive(Clone, Debug)]
 pub(crate) struct Setting {
@@ -28,7 +31,7 @@ impl Setting {
 
     /// The environment variable.
     pub(crate) fn variable(&self) -> String {
-        format!("CROSSBAR_GROUPS_{}", self.key.to_uppercase())
+        format!("{VARIABLE_PREFIX}{}", self.key.to_uppercase())
     }
 }
 

@@ -43,6 +43,25 @@ fn lists_and_switches_can_be_written_in_each_way() {
 }
 
 #[test]
+fn an_empty_list_of_proxies_is_a_list() {
+    for (arguments, file) in [
+        (&["--reverse-proxies", ""][..], ""),
+        (&["--reverse-proxies="], "reverse_proxies = [\"::1\"]"),
+        (&[], "reverse_proxies = []"),
+    ] {
+        let settings: ServeSettings = read(arguments, file).unwrap();
+        assert_eq!(settings.reverse_proxies, Some(Vec::new()), "{arguments:?} {file}");
+    }
+    let settings: ServeSettings = read(&[], "").unwrap();
+    assert_eq!(settings.reverse_proxies, None, "Kazoo's configuration names the proxies");
+    check_refused::<ServeSettings>(
+        &["--reverse-proxies", "::1,"],
+        "",
+        "the setting reverse_proxies must hold addresses or networks, like 10.0.0.0/8, not \"\"",
+    );
+}
+
+#[test]
 fn nonsense_is_refused_by_name() {
     let serve = check_refused::<ServeSettings>;
     serve(&["--page-size", "0"], "", "the setting page_size must be at least 1");
@@ -93,7 +112,11 @@ fn a_fault_in_the_file_is_told_with_its_line() {
         "\npage_sizes = 1\n",
         "the settings file settings.toml, line 2: there is no setting \"page_sizes\"; did you mean page_size?",
     );
-    check(&[], "zzz = 1\n", "the settings file settings.toml, line 1: there is no setting \"zzz\"");
+    check(
+        &[],
+        "port = 1\n",
+        "the settings file settings.toml, line 1: there is no setting \"port\"; did you mean listen?",
+    );
     let failure = read::<ServeSettings>(&[], "workers = 1\nworkers = 2\n").unwrap_err().to_string();
     assert!(failure.starts_with("the settings file settings.toml, line 2: duplicate key"), "{failure}");
     let failure = read::<ServeSettings>(&[], "workers = 1\n[").unwrap_err().to_string();

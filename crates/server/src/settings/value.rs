@@ -104,6 +104,7 @@ impl Value for SocketAddr {
     }
 }
 
+/// An empty text is an empty list.
 impl Value for Vec<IpNet> {
     const SHAPE: Shape = Shape::List;
 
@@ -112,7 +113,7 @@ impl Value for Vec<IpNet> {
             auth::network(part.trim())
                 .ok_or_else(|| format!("must hold addresses or networks, like 10.0.0.0/8, not {part:?}"))
         };
-        text.split(',').map(read).collect()
+        if text.is_empty() { Ok(Self::new()) } else { text.split(',').map(read).collect() }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Who may do what: every persona on every account with every operation, no cell left out.
+//! The permissions of every persona on every account, for every operation.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -36,7 +36,7 @@ const PERSONAS: [&str; 20] = [
 /// The accounts: gamma is below alpha, the others are beside it; one is deleted, one disabled.
 const ACCOUNTS: [&str; 8] = ["master", "alpha", "beta", "gamma", "delta", "echo", "disabled", "deleted"];
 
-/// What can be done to an account's groups.
+/// The operations on an account's groups.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Operation {
     List,
@@ -63,7 +63,7 @@ const OPERATIONS: [Operation; 9] = [
 ];
 
 impl Operation {
-    /// The request, made so that nothing is changed, and what it is answered when it is allowed.
+    /// A request that changes nothing, and its status if it is allowed.
     fn request(self) -> (&'static str, &'static str, Option<Value>, u16) {
         let nameless = Some(json!({"data": {"name": ""}}));
         match self {
@@ -84,9 +84,9 @@ impl Operation {
 fn expected(persona: &str, account: &str, operation: Operation) -> u16 {
     let (.., allowed) = operation.request();
     match persona {
-        // Good once, told first; nobody and bad signatures are told nothing.
+        // These are refused for every account and operation.
         "expired" | "bad_signature" | "nobody" => 401,
-        // Whoever signs a token must be there: the user, or for an account's key the account.
+        // The token's user must exist, or for an account's key the account.
         "deleted_user" | "deleted_api" => 401,
         // The trial of the token's account is over.
         "echo_admin" => 400,
@@ -117,7 +117,7 @@ fn expected(persona: &str, account: &str, operation: Operation) -> u16 {
     }
 }
 
-/// What is asked in nobody's name but the persona's own: no account is in the path.
+/// Paths without an account. They mean the persona's own account.
 const OWN_PATHS: [&str; 3] = ["/v2/account/groups", "/v2/token_auth", "/v2/groups"];
 
 /// The status of a persona's answer there.
@@ -134,7 +134,7 @@ fn expected_of_own(persona: &str, path: &str) -> u16 {
 }
 
 #[test]
-fn every_cell_is_as_the_rules_say() {
+fn every_persona_gets_the_expected_status() {
     let folder = tempfile::tempdir().unwrap();
     check_every_cell(&seed(), &format!("sqlite:{}", folder.path().join("store.db").display()));
 }
@@ -186,7 +186,7 @@ pub(crate) fn check_every_cell(seed: &Seed, store: &str) {
     let mut wrong = Vec::new();
     for (number, persona) in PERSONAS.into_iter().enumerate() {
         let token = (persona != "nobody").then(|| minter.token(persona));
-        // Each from an address of its own: who fails often is told 429.
+        // Each request has its own client address, so that failures do not add up to a 429.
         let headers: Vec<_> = token
             .map(|token| ("X-Auth-Token".to_owned(), token))
             .into_iter()

@@ -49,11 +49,21 @@ impl Account {
 
     /// Stops the server, does something to the store by the command line, and serves it again.
     pub(crate) fn while_stopped<T>(&mut self, command: impl FnOnce(&str) -> T) -> T {
-        let (code, _) = self.server.take().unwrap().stop();
-        assert_eq!(code, Some(0));
+        self.stop();
         let done = command(&self.store());
         self.server = Some(Server::start(&self.store(), &[]));
         done
+    }
+
+    /// Stops the server and serves the store again, with more arguments.
+    pub(crate) fn restart(&mut self, arguments: &[&str]) {
+        self.stop();
+        self.server = Some(Server::start(&self.store(), arguments));
+    }
+
+    fn stop(&mut self) {
+        let (code, _) = self.server.take().unwrap().stop();
+        assert_eq!(code, Some(0));
     }
 
     /// Sends a request with the account's token. A path that begins with `/groups` or `/users` is one

@@ -65,7 +65,7 @@ fn a_port_in_use_is_one_line_and_exit_code_2() {
 }
 
 #[test]
-fn settings_that_make_no_sense_are_refused_by_name() {
+fn bad_settings_are_refused_by_name() {
     check_refused(&["serve", "--page-size", "0"], 2, &["page_size"]);
     check_refused(&["serve", "--listen", "nowhere"], 2, &["listen", "nowhere"]);
     check_refused(&["serve", "--config", "/does/not/exist.toml"], 2, &["/does/not/exist.toml"]);
@@ -76,6 +76,22 @@ fn settings_that_make_no_sense_are_refused_by_name() {
     check_refused(&["serve", "--config", &config], 2, &["line 1", "page_sizes", "did you mean page_size?"]);
     // Every command refuses an unknown key.
     check_refused(&["export", "--config", &config], 2, &["line 1", "page_sizes"]);
+}
+
+#[test]
+fn an_unknown_variable_is_refused_by_every_command_with_a_store() {
+    let account = "0".repeat(32);
+    for arguments in [&["serve"][..], &["export"], &["token", "--account", &account]] {
+        let output =
+            binary().args(arguments).env("CROSSBAR_GROUPS_PAGE_SIZES", "3").output().expect("it ends");
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {error}");
+        assert_eq!(
+            error,
+            "crossbar-groups: there is no environment variable \"CROSSBAR_GROUPS_PAGE_SIZES\"; \
+             did you mean CROSSBAR_GROUPS_PAGE_SIZE?\n"
+        );
+    }
 }
 
 #[test]
@@ -113,7 +129,7 @@ fn every_command_honours_the_settings_of_its_store() {
 }
 
 #[test]
-fn accounts_and_users_are_made_once() {
+fn an_account_or_user_is_not_created_twice() {
     let folder = tempfile::tempdir().unwrap();
     let store = format!("sqlite:{}", folder.path().join("store.db").display());
     let create = ["account", "create", "--store", &store, "--name", "Main Office"];
@@ -164,11 +180,40 @@ fn a_store_moves_into_another_and_nothing_is_overwritten() {
 }
 
 #[test]
-fn a_line_that_cannot_be_imported_is_named() {
+fn an_import_ends_before_the_first_bad_line() {
     let folder = tempfile::tempdir().unwrap();
     let store = format!("sqlite:{}", folder.path().join("store.db").display());
-    let output =
-        run(&["import", "--store", &store, "-"], b"{\"db\":\"a\",\"doc\":{\"_id\":\"x\"}}\nnonsense\n");
-    assert_eq!(output.status.code(), Some(1));
-    assert!(String::from_utf8(output.stderr).unwrap().contains("line 2"));
+    let line = |id: &str, n: u32| format!("{}\n", json!({"db": "a", "doc": {"_id": id, "n": n}}));
+    let lines = [line("x", 1), "nonsense\n".to_owned(), line("y", 1)].concat();
+    let import = |lines: &str| {
+        let output = run(&["import", "--store", &store, "-"], lines.as_bytes());
+        assert_eq!(output.status.code(), Some(1));
+        (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (said, error) = import(&lines);
+    assert_eq!(said, "1 documents imported, 0 were there already\n");
+    assert!(error.starts_with("crossbar-groups: line 2: "), "{error}");
+    assert!(error.ends_with("; neither this line nor a later one was imported\n"), "{error}");
+    assert_eq!(run_ok(&["export", "--store", &store], b""), line("x", 1));
+
+    // Documents that were refused before the bad line are named too.
+    let (_, error) = import(&[line("x", 2), "nonsense\n".to_owned()].concat());
+    assert!(error.starts_with("crossbar-groups: line 2: ") && error.contains("left as it is"), "{error}");
+}
+
+#[test]
+fn a_name_that_logins_take_for_another_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = format!("sqlite:{}", folder.path().join("store.db").display());
+    let create = |name: &str| {
+        ["account", "create", "--unless-exists", "--store", &store, "--name", name].map(str::to_owned)
+    };
+    run_ok(&create("Main Office").each_ref().map(String::as_str), b"");
+    let same = create("main-office");
+    let words = ["an account with a name equal to \"main-office\" for logins exists; choose another name"];
+    check_refused(&same.each_ref().map(String::as_str), 1, &words);
+    let push = ["views", "push", "--store", &store];
+    assert_eq!(run_ok(&push, b""), "all views exist (1 account)\n");
+    run_ok(&create("Other").each_ref().map(String::as_str), b"");
+    assert_eq!(run_ok(&push, b""), "all views exist (2 accounts)\n");
 }

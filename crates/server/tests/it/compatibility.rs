@@ -29,6 +29,33 @@ fn every_deviation_of_the_recordings_is_in_the_table() {
     assert!(missing.is_empty(), "sent but not compared, and not in the table: {missing:?}");
 }
 
+/// A deviation is the name of a recorded step, or `stored.NAME` for a member that a save of a group writes.
+/// The replay fails if such a step is answered as recorded.
+#[test]
+fn every_deviation_names_a_step_or_a_stored_member() {
+    let recordings = std::fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().path());
+    let mut steps = BTreeSet::new();
+    for recording in recordings.filter(|path| path.extension().is_some_and(|extension| extension == "jsonl"))
+    {
+        steps.extend(steps_of(&std::fs::read_to_string(recording).unwrap()));
+    }
+    let document = concat!(env!("CARGO_MANIFEST_DIR"), "/../groups/src/document.rs");
+    let document = std::fs::read_to_string(document).unwrap();
+    let (code, _tests) = document.split_once("#[cfg(test)]").unwrap();
+    let is_known = |name: &str| match name.strip_prefix("stored.") {
+        Some(member) => code.contains(&format!("\"{member}\"")),
+        None => steps.contains(name),
+    };
+    let unknown: Vec<_> = deviations().into_keys().filter(|name| !is_known(name)).collect();
+    assert!(unknown.is_empty(), "conformance/deviations.json has entries that nothing uses: {unknown:?}");
+}
+
+/// The names of the steps of a recording.
+fn steps_of(recording: &str) -> impl Iterator<Item = String> {
+    let steps = recording.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    steps.map(|step| step["name"].as_str().unwrap().to_owned())
+}
+
 fn deviations() -> BTreeMap<String, String> {
     serde_json::from_str(&std::fs::read_to_string(folder().join("deviations.json")).unwrap()).unwrap()
 }
@@ -100,9 +127,7 @@ impl Known {
         if !self.recordings.contains_key(file) {
             let text =
                 std::fs::read_to_string(folder().join(file)).map_err(|_| format!("no recording {file}"))?;
-            let steps = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
-            let steps = steps.map(|step| step["name"].as_str().unwrap().to_owned());
-            let steps = steps.filter(|name| !self.deviations.contains_key(name)).collect();
+            let steps = steps_of(&text).filter(|name| !self.deviations.contains_key(name)).collect();
             self.recordings.insert(file.to_owned(), steps);
         }
         let known = &self.recordings[file];

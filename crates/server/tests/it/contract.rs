@@ -1,5 +1,5 @@
-//! What the recordings leave out of the contract: requests in odd wrappings, what is refused here on
-//! purpose, and the forms that a listing can have. Rows of `docs/compatibility.md` name these tests.
+//! Unusual bodies and paths, and requests that this server refuses on purpose, where the recordings do not
+//! cover them. Rows of `docs/compatibility.md` name these tests.
 
 use serde_json::{Value, json};
 
@@ -11,7 +11,7 @@ type Said<'a> = Option<(&'a str, Value)>;
 /// Headers of a request.
 type Headers<'a> = &'a [(&'a str, &'a str)];
 
-/// A request, and what its answer must be: its status, and a value in its body by JSON pointer.
+/// Checks the status of an answer, and a value in its body by JSON pointer.
 struct Case<'a> {
     method: &'a str,
     path: &'a str,
@@ -56,7 +56,7 @@ fn message(text: &str) -> Value {
 }
 
 #[test]
-fn a_form_is_read_as_json_where_it_is_json() {
+fn a_form_whose_body_is_json_is_read_as_json() {
     let required = || Some(("/data/data/required/message", message("Field is required but missing")));
     check_bodies(
         "application/x-www-form-urlencoded",
@@ -72,7 +72,7 @@ fn a_form_is_read_as_json_where_it_is_json() {
 }
 
 #[test]
-fn an_empty_form_is_refused_even_without_anything_to_say() {
+fn an_empty_form_is_refused_with_every_method() {
     let alpha = Account::served();
     alpha.create_all(&["a"]);
     let headers = [("Content-Type", "application/x-www-form-urlencoded")];
@@ -105,7 +105,7 @@ fn the_last_json_part_of_a_multipart_body_is_the_envelope() {
 }
 
 #[test]
-fn a_body_that_is_a_file_is_no_data() {
+fn a_file_as_the_body_is_refused() {
     let alpha = Account::served();
     alpha.create_all(&["a"]);
     let json = br#"{"data":{"name":"x"}}"#;
@@ -143,7 +143,7 @@ fn a_bad_content_type_is_400_with_the_envelope() {
 }
 
 #[test]
-fn the_names_of_an_envelope_are_normalised_and_those_of_data_are_not() {
+fn only_the_top_level_names_of_an_envelope_are_normalised() {
     let alpha = Account::served();
     let body = json!({"DATA": {"id": "n", "Name-X": 1, "name": "x"}, "AUTH-TOKEN": alpha.token}).to_string();
     let answer = alpha.send_as_stranger("PUT", "/groups", &[], body.as_bytes());
@@ -152,7 +152,7 @@ fn the_names_of_an_envelope_are_normalised_and_those_of_data_are_not() {
 }
 
 #[test]
-fn a_parameter_is_looked_for_in_data_then_the_query_then_the_envelope() {
+fn a_parameter_is_read_from_data_else_the_query_else_the_envelope() {
     let alpha = Account::served();
     alpha.create_all(&["a", "b", "c", "d"]);
     let listed = |query: &str, body: &Value| {
@@ -163,13 +163,13 @@ fn a_parameter_is_looked_for_in_data_then_the_query_then_the_envelope() {
     assert_eq!(listed("?page_size=2", &json!({"data": {"page_size": 1}, "page_size": 3})), 1);
     assert_eq!(listed("?page_size=2", &json!({"data": {}, "page_size": 3})), 2);
     assert_eq!(listed("", &json!({"data": {}, "page_size": 3})), 3);
-    // What only the query string can say.
+    // These work only in the query string.
     let elsewhere = json!({"data": {"filter_name": "group a", "is_chunked": true, "ascending": true}});
     assert_eq!(listed("", &elsewhere), 4);
 }
 
 #[test]
-fn a_start_key_inside_data_is_obeyed_and_never_stored() {
+fn a_start_key_in_data_is_a_parameter_and_is_not_stored() {
     let alpha = Account::served();
     let created = alpha.ask("PUT", "/groups", &json!({"name": "x", "start_key": "a", "page_size": 3}));
     assert_eq!(created.status, 201);
@@ -178,7 +178,7 @@ fn a_start_key_inside_data_is_obeyed_and_never_stored() {
 }
 
 #[test]
-fn an_id_that_cannot_be_one_is_refused() {
+fn an_invalid_id_is_refused() {
     let alpha = Account::served();
     let rows = [
         (json!(5), "type"),
@@ -216,7 +216,7 @@ fn an_empty_id_means_a_new_one() {
 }
 
 #[test]
-fn ids_of_the_stores_own_documents_are_no_groups() {
+fn ids_that_no_group_can_have_are_404() {
     let alpha = Account::served();
     for id in ["_all_docs", "_design%2Fgroups", "_changes", "_design/groups", ".", "..", "%01"] {
         for method in ["GET", "DELETE"] {
@@ -247,7 +247,7 @@ fn data_that_is_a_list_breaks_the_schema_with_every_verb() {
 }
 
 #[test]
-fn what_would_change_in_silence_is_refused() {
+fn json_that_could_not_be_kept_exactly_is_refused() {
     let alpha = Account::served();
     let deep = |levels: usize| {
         let (open, close) = (r#"{"a":"#.repeat(levels), "}".repeat(levels));
@@ -290,7 +290,7 @@ fn a_jsonp_parameter_changes_nothing() {
 }
 
 #[test]
-fn a_verb_comes_through_post_alone() {
+fn the_verb_parameter_works_only_in_a_post() {
     let alpha = Account::served();
     alpha.create_all(&["a"]);
     let data = br#"{"data":{"name":"x"}}"#;
@@ -318,7 +318,7 @@ fn a_verb_comes_through_post_alone() {
 }
 
 #[test]
-fn paths_that_crossbar_reads_by_its_modules_names_are_no_routes() {
+fn module_names_in_a_path_are_no_routes() {
     let alpha = Account::served();
     alpha.create_all(&["a"]);
     let cause = Some(("/data/cause", message("users")));

@@ -1,5 +1,5 @@
-//! What the recordings leave out of the contract, second part: the forms of answers, preconditions,
-//! listings and their order. Rows of `docs/compatibility.md` name these tests.
+//! The forms of answers, preconditions, and the order of listings, where the recordings do not cover them.
+//! Rows of `docs/compatibility.md` name these tests.
 
 use serde_json::{Value, json};
 
@@ -24,7 +24,7 @@ fn the_accept_parameter_comes_after_negotiation() {
         let answer = alpha.send("GET", &format!("/groups?accept={query}"), &[], b"");
         assert_eq!((answer.status, answer.header("content-type")), (200, Some(content_type)), "{query}");
     }
-    // A write answers JSON whatever it is asked for, and what nobody serves is refused before it is done.
+    // A write answers JSON even if the client asks for CSV. A type that is not served is refused before the write.
     let data = br#"{"data":{"name":"x"}}"#;
     let csv = alpha.send("PUT", "/groups", &[("Accept", "text/csv")], data);
     assert_eq!((csv.status, csv.header("content-type")), (201, Some("application/json")));
@@ -33,7 +33,7 @@ fn the_accept_parameter_comes_after_negotiation() {
 }
 
 #[test]
-fn an_error_after_csv_was_asked_for_is_json() {
+fn an_error_is_json_even_if_the_client_asks_for_csv() {
     let alpha = Account::served();
     for path in ["/groups/nosuch", "/groups?page_size=0"] {
         let answer = alpha.send("GET", path, &[("Accept", "text/csv")], b"");
@@ -51,7 +51,7 @@ fn an_empty_listing_as_csv_is_a_bare_204() {
 }
 
 #[test]
-fn errors_before_negotiation_say_that_they_are_json() {
+fn errors_before_negotiation_have_the_type_json() {
     let alpha = Account::served();
     let long_account = format!("/v2/accounts/{}a/groups", alpha.id);
     for (method, path, body, status) in [
@@ -69,7 +69,7 @@ fn errors_before_negotiation_say_that_they_are_json() {
 }
 
 #[test]
-fn preconditions_hold_or_answer_as_cowboys() {
+fn preconditions_are_answered_as_by_cowboy() {
     let alpha = Account::served();
     let empty = |header: (&str, &str)| alpha.send("GET", "/groups", &[header], b"").status;
     assert_eq!(empty(("If-None-Match", "\"x\"")), 412, "an empty listing has no tag");
@@ -107,7 +107,7 @@ fn preconditions_hold_or_answer_as_cowboys() {
 }
 
 #[test]
-fn a_write_has_no_etag_and_a_listing_a_new_one_each_time() {
+fn a_write_has_no_etag_and_each_listing_has_a_new_one() {
     let alpha = Account::served();
     let created = alpha.ask("PUT", "/groups", &json!({"id": "a", "name": "x"}));
     let replaced = alpha.ask("POST", "/groups/a", &json!({"name": "y"}));
@@ -126,7 +126,7 @@ fn a_write_has_no_etag_and_a_listing_a_new_one_each_time() {
 }
 
 #[test]
-fn paging_parameters_that_make_no_sense_are_404() {
+fn bad_paging_parameters_are_404() {
     let alpha = Account::served();
     alpha.create_all(&["a", "b", "c", "d"]);
     let fault = |query: &str| {
@@ -152,7 +152,7 @@ fn paging_parameters_that_make_no_sense_are_404() {
 }
 
 #[test]
-fn what_is_not_true_turns_paging_off() {
+fn paginate_with_any_value_but_true_turns_paging_off() {
     let alpha = Account::served();
     alpha.create_all(&["a", "b", "c"]);
     for value in ["false", "no", "1", "TRUE", ""] {
@@ -170,7 +170,7 @@ fn what_is_not_true_turns_paging_off() {
 }
 
 #[test]
-fn order_turns_on_ascending_alone() {
+fn only_ascending_changes_the_order() {
     let alpha = Account::served();
     alpha.create_all(&["a", "b", "c"]);
     for (query, ids) in [
@@ -218,7 +218,7 @@ fn the_groups_of_a_user_are_paged_by_their_ids() {
 }
 
 #[test]
-fn chunks_are_one_json_text_whose_values_behind_the_data_are_texts() {
+fn chunks_form_one_json_text_with_strings_after_the_data() {
     let alpha = Account::served();
     let empty = alpha.send("GET", "/groups?is_chunked=true", &[], b"");
     assert_eq!((empty.header("transfer-encoding"), &json_of(&empty)["data"]), (None, &json!([])));
@@ -238,7 +238,7 @@ fn chunks_are_one_json_text_whose_values_behind_the_data_are_texts() {
 }
 
 #[test]
-fn nothing_null_hides_a_group() {
+fn null_members_do_not_hide_a_group() {
     let alpha = Account::served();
     let user = alpha.user_id.as_str();
     let hidden = json!({
@@ -255,7 +255,7 @@ fn nothing_null_hides_a_group() {
 }
 
 #[test]
-fn a_document_that_was_written_past_the_server_is_there() {
+fn imported_documents_are_served() {
     let mut alpha = Account::served();
     let line = |doc: &Value| json!({"db": alpha.db(), "doc": doc}).to_string();
     let group = line(
@@ -273,7 +273,7 @@ fn a_document_that_was_written_past_the_server_is_there() {
 }
 
 #[test]
-fn a_long_request_is_refused_or_served_but_answered() {
+fn long_requests_are_answered() {
     let alpha = Account::served();
     let long = format!("/groups/{}", "a".repeat(7_000));
     assert_eq!(alpha.send("GET", &long, &[], b"").status, 404);

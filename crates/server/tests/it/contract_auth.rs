@@ -1,6 +1,5 @@
-//! What the recordings leave out of the contract, third part: credentials that crossbar takes and this
-//! server does not, and what looking at a token never does. Rows of
-//! `docs/compatibility.md` name these tests.
+//! Credentials that crossbar accepts and this server refuses, and the effects of verifying a token. The
+//! recordings do not cover these. Rows of `docs/compatibility.md` name these tests.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -57,7 +56,7 @@ impl Kazoo {
 }
 
 #[test]
-fn a_token_of_another_issuer_is_no_token() {
+fn a_token_of_another_issuer_is_refused() {
     let kazoo = Kazoo::new();
     let server = Server::start(&kazoo.store(), &[]);
     assert_eq!(kazoo.get(&server, &kazoo.token("alpha_admin")).status, 200);
@@ -66,7 +65,7 @@ fn a_token_of_another_issuer_is_no_token() {
 }
 
 #[test]
-fn looking_at_a_token_writes_nothing() {
+fn verifying_a_token_writes_nothing() {
     let kazoo = Kazoo::new();
     let dbs = ["system_auth", "system_config", "accounts"];
     let before: Vec<_> = dbs.iter().map(|db| kazoo.dump(db)).collect();
@@ -84,7 +83,7 @@ fn looking_at_a_token_writes_nothing() {
 }
 
 #[test]
-fn an_old_token_in_the_header_does_not_hinder_logging_in() {
+fn a_login_ignores_a_bad_token_in_the_header() {
     let kazoo = Kazoo::new();
     let server = Server::start(&kazoo.store(), &[]);
     let names = &kazoo.seed.names;
@@ -97,7 +96,7 @@ fn an_old_token_in_the_header_does_not_hinder_logging_in() {
 }
 
 #[test]
-fn a_token_is_found_in_every_place_and_only_the_first_counts() {
+fn a_token_is_accepted_in_every_place_and_the_first_one_wins() {
     let alpha = Account::served();
     let token = alpha.token.as_str();
     let bad = ("X-Auth-Token", "bad");
@@ -124,7 +123,7 @@ fn a_token_is_found_in_every_place_and_only_the_first_counts() {
 }
 
 #[test]
-fn who_is_not_known_learns_the_body_s_faults_and_the_account_s_existence_first() {
+fn without_credentials_a_bad_body_or_an_unknown_account_is_reported_before_the_401() {
     let alpha = Account::served();
     let unknown = format!("/v2/accounts/{}/groups", "0".repeat(32));
     for (method, path, body, status) in [

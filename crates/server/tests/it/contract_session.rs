@@ -1,6 +1,5 @@
-//! What the recordings leave out of the contract, fourth part: logging in and out, tokens of odd forms and
-//! in odd places, and restrictions where no account is in the path. Rows of `docs/compatibility.md` name
-//! these tests.
+//! Logins and logouts, unusual tokens, and restrictions on paths without an account, where the recordings do
+//! not cover them. Rows of `docs/compatibility.md` name these tests.
 
 use serde_json::{Value, json};
 
@@ -85,7 +84,7 @@ fn private_members_and_an_empty_id_are_no_part_of_a_login() {
 }
 
 #[test]
-fn a_login_says_a_page_size_only_where_pages_are_wanted() {
+fn a_login_has_a_page_size_unless_paging_is_off() {
     let served = Served::new();
     for (target, expected) in [("", json!(0)), ("?paginate=false", json!(null))] {
         let answer = served.login(&format!("/v2/user_auth{target}"), json!({}));
@@ -100,7 +99,7 @@ fn a_login_says_a_page_size_only_where_pages_are_wanted() {
 
 /// Crossbar looks for it in a database that nothing writes any more.
 #[test]
-fn a_token_in_the_path_below_user_auth_is_never_found() {
+fn a_token_in_the_path_below_user_auth_is_404() {
     let served = Served::new();
     let token = served.kazoo.token("alpha_admin");
     let own = format!("/v2/user_auth/{token}");
@@ -124,7 +123,7 @@ fn a_token_in_the_path_below_user_auth_is_never_found() {
 }
 
 #[test]
-fn giving_back_a_token_answers_without_data_and_of_other_credentials_nothing_is_given_back() {
+fn a_logout_answers_without_data_even_for_credentials_that_are_no_token() {
     let served = Served::new();
     let basic = format!("Basic {}", served.name("basic:alpha_admin"));
     for _ in 0..2 {
@@ -135,9 +134,9 @@ fn giving_back_a_token_answers_without_data_and_of_other_credentials_nothing_is_
     assert_eq!((answer.status, json_of(&answer).get("data")), (200, None), "{answer:?}");
 }
 
-/// What is no text is no token, and is repeated as it is.
+/// A value of another type is no token. The answer repeats it unchanged.
 #[test]
-fn a_token_of_another_type_is_repeated_as_it_came() {
+fn a_token_that_is_no_text_is_refused_and_repeated() {
     let served = Served::new();
     let target = format!("/v2/accounts/{}/groups", served.name("alpha"));
     for (query, body, echo) in [
@@ -158,7 +157,7 @@ fn a_token_of_another_type_is_repeated_as_it_came() {
 }
 
 #[test]
-fn a_wanted_account_that_is_no_text_is_not_the_tokens() {
+fn an_account_header_that_names_no_account_is_401() {
     let served = Served::new();
     let target = format!("/v2/accounts/{}/groups", served.name("alpha"));
     let token = served.kazoo.token("alpha_admin");
@@ -168,7 +167,7 @@ fn a_wanted_account_that_is_no_text_is_not_the_tokens() {
     }
 }
 
-/// Restrictions outrank every other refusal, also where no account is in the path.
+/// Restrictions win over every other refusal, even if the path has no account.
 #[test]
 fn a_path_without_an_account_is_restricted_too() {
     let served = Served::new();
@@ -189,9 +188,9 @@ fn a_path_without_an_account_is_restricted_too() {
     }
 }
 
-/// There are no groups without an account, but what else is wrong with the request is told first.
+/// There are no groups without an account, but other faults of the request are reported first.
 #[test]
-fn a_superuser_without_an_account_finds_no_groups() {
+fn a_superuser_gets_404_for_groups_without_an_account() {
     let served = Served::new();
     for (method, target, body, status) in [
         ("GET", "/v2/groups", json!(null), 404),
@@ -208,9 +207,9 @@ fn a_superuser_without_an_account_finds_no_groups() {
     assert_eq!(served.send("GET", "/v2/groups", &headers, &Value::Null).status, 406);
 }
 
-/// Whoever may write groups must not write the rules and settings of the account by it.
+/// The right to write groups must not give the right to write the account's restrictions and settings.
 #[test]
-fn no_group_takes_the_name_of_a_document_that_governs_the_account() {
+fn no_group_replaces_the_restrictions_or_settings_of_an_account() {
     let served = Served::new();
     let groups = format!("/v2/accounts/{}/groups", served.name("delta"));
     for id in ["token_restrictions", "configs_crossbar.auth"] {
@@ -231,7 +230,7 @@ fn no_group_takes_the_name_of_a_document_that_governs_the_account() {
 }
 
 #[test]
-fn strictness_refuses_tokens_that_last_for_ever_or_are_unsigned() {
+fn strict_tokens_refuses_tokens_without_an_expiry_or_an_identity_s_signature() {
     let kazoo = Kazoo::new();
     let server = Server::start(&kazoo.store(), &["--strict-tokens"]);
     let served = Served { kazoo, server };
@@ -239,16 +238,15 @@ fn strictness_refuses_tokens_that_last_for_ever_or_are_unsigned() {
     for (persona, status) in [("alpha_admin", 200), ("no_exp", 401), ("no_sig", 401)] {
         assert_eq!(served.send_as(persona, "GET", &target, &Value::Null).status, status, "{persona}");
     }
-    // What is minted here is taken here.
+    // The server accepts the tokens that it issues.
     let key = json!({"data": {"api_key": served.name("alpha_key")}});
     let login = json_of(&served.send("PUT", "/v2/api_auth", &[], &key));
     let headers = [("X-Auth-Token", login["auth_token"].as_str().unwrap())];
     assert_eq!(served.send("GET", &target, &headers, &Value::Null).status, 200);
 }
 
-/// What anybody may send makes nothing large of little.
 #[test]
-fn little_from_a_stranger_stays_little() {
+fn answers_without_credentials_stay_small() {
     let served = Served::new();
     let surplus: serde_json::Map<_, _> = (0..10_000).map(|n| (format!("a{n}"), json!(1))).collect();
     let answer = served.send("PUT", "/v2/api_auth", &[], &json!({ "data": surplus }));

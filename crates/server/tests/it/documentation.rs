@@ -188,7 +188,7 @@ impl Drop for Demo {
 }
 
 #[test]
-fn the_greeting_of_the_demo_is_the_readme_s_and_its_lines_work_as_they_stand() {
+fn the_readme_shows_the_greeting_of_the_demo_and_its_commands_work() {
     let folder = tempfile::tempdir().unwrap();
     let mut command = binary();
     command.args(["serve", "--demo", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]);

@@ -13,7 +13,7 @@ use crate::secrets;
 /// The built binary.
 pub(crate) fn binary() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_crossbar-groups"));
-    // What a developer's shell sets must not change what is tested.
+    // Variables of a developer's shell must not change the tests.
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("CROSSBAR_GROUPS_") {
             command.env_remove(name);
@@ -84,7 +84,7 @@ impl Server {
         self.child.id()
     }
 
-    /// What the server has logged so far.
+    /// The log of the server so far.
     pub(crate) fn log(&self) -> String {
         self.log.lock().unwrap().clone()
     }

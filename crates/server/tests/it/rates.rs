@@ -1,4 +1,4 @@
-//! What failing costs, and who is told 429. Rows of `docs/compatibility.md` name these tests.
+//! The cost of failed requests, and the 429. Rows of `docs/compatibility.md` name these tests.
 
 use serde_json::{Value, json};
 
@@ -28,14 +28,14 @@ fn ask(account: &Account, headers: &[(&str, &str)], from: &str) -> Response {
     account.send_as_stranger("GET", "/groups", &[headers, &[("X-Forwarded-For", from)]].concat(), b"")
 }
 
-/// The status of an answer, and what it says was consumed and remains.
-fn told(answer: &Response) -> (u16, u64, u64) {
+/// The status of an answer, and its `consumed` and `remaining` tokens.
+fn tokens_of(answer: &Response) -> (u16, u64, u64) {
     let tokens = &json_of(answer)["tokens"];
     (answer.status, tokens["consumed"].as_u64().unwrap(), tokens["remaining"].as_u64().unwrap())
 }
 
 #[test]
-fn who_fails_too_often_is_told_429() {
+fn too_many_failures_are_429() {
     let alpha = Account::served();
     let ask = |token: &str, forwarded: &str| {
         let headers = [("X-Auth-Token", token), ("X-Forwarded-For", forwarded)];
@@ -58,20 +58,20 @@ fn who_fails_too_often_is_told_429() {
     assert_eq!(ask(&alpha.token, "192.0.2.1").status, 200, "a good token costs nothing");
 }
 
-/// What is left is told to everybody, and a good token takes nothing of it.
+/// Every answer shows the tokens that remain. A good token consumes none.
 #[test]
-fn buckets_and_costs_are_as_kazoos_configuration_says() {
+fn buckets_and_costs_come_from_kazoos_configuration() {
     let account = configured(&[slow(7), ("crossbar", json!({"token_costs": {"groups": {"GET": 3}}}))]);
     let (bad, good) = ([("X-Auth-Token", "bad")], [("X-Auth-Token", account.token.as_str())]);
     let from = "192.0.2.1";
-    assert_eq!(told(&ask(&account, &good, from)), (200, 3, 7));
-    assert_eq!(told(&ask(&account, &bad, from)), (401, 3, 4));
-    assert_eq!(told(&ask(&account, &[], from)), (401, 3, 1));
-    assert_eq!(told(&ask(&account, &bad, from)), (429, 3, 1), "nothing is taken of what is too little");
-    assert_eq!(told(&ask(&account, &good, from)), (200, 3, 1));
-    assert_eq!(told(&ask(&account, &bad, "192.0.2.2")), (401, 3, 4));
+    assert_eq!(tokens_of(&ask(&account, &good, from)), (200, 3, 7));
+    assert_eq!(tokens_of(&ask(&account, &bad, from)), (401, 3, 4));
+    assert_eq!(tokens_of(&ask(&account, &[], from)), (401, 3, 1));
+    assert_eq!(tokens_of(&ask(&account, &bad, from)), (429, 3, 1), "a bucket with too few tokens loses none");
+    assert_eq!(tokens_of(&ask(&account, &good, from)), (200, 3, 1));
+    assert_eq!(tokens_of(&ask(&account, &bad, "192.0.2.2")), (401, 3, 4));
     let post = account.send_as_stranger("POST", "/groups/x", &[("X-Forwarded-For", from)], b"");
-    assert_eq!(told(&post), (401, 1, 0), "another verb costs what is not listed");
+    assert_eq!(tokens_of(&post), (401, 1, 0), "a verb without a listed cost costs one");
 }
 
 /// `Basic` pays when it comes, before the account is known; the other schemes pay nothing.
@@ -81,23 +81,23 @@ fn schemes_pay_as_in_crossbar() {
     for scheme in ["Bearer nosuch", "Token nosuch", "nosuch"] {
         for _ in 0..4 {
             let answer = ask(&account, &[("Authorization", scheme)], "192.0.2.1");
-            assert_eq!(told(&answer), (401, 1, 3), "{scheme}");
+            assert_eq!(tokens_of(&answer), (401, 1, 3), "{scheme}");
         }
     }
     for _ in 0..3 {
-        // What is told is the bucket of the account that the path names.
-        assert_eq!(told(&ask(&account, &[("Authorization", "Basic Og==")], "192.0.2.2")), (401, 1, 3));
+        // The answer shows the bucket of the account in the path.
+        assert_eq!(tokens_of(&ask(&account, &[("Authorization", "Basic Og==")], "192.0.2.2")), (401, 1, 3));
     }
-    assert_eq!(told(&ask(&account, &[("Authorization", "Basic Og==")], "192.0.2.2")), (429, 1, 0));
+    assert_eq!(tokens_of(&ask(&account, &[("Authorization", "Basic Og==")], "192.0.2.2")), (429, 1, 0));
 }
 
-/// Each attempt pays twice; where costs are listed, the second time what a login costs by itself.
+/// Each attempt pays twice. If `token_costs` exists, the second payment is the login's own cost.
 #[test]
 fn logins_pay_twice() {
     let login = |account: &Account, path: &str, from: &str| {
         let body =
             json!({"data": {"credentials": "x", "account_name": "nobody", "api_key": "x"}}).to_string();
-        told(&account.send_as_stranger("PUT", path, &[("X-Forwarded-For", from)], body.as_bytes()))
+        tokens_of(&account.send_as_stranger("PUT", path, &[("X-Forwarded-For", from)], body.as_bytes()))
     };
     let account = configured(&[slow(5)]);
     assert_eq!(login(&account, "/v2/user_auth", "192.0.2.1").2, 3);
@@ -111,21 +111,35 @@ fn logins_pay_twice() {
 }
 
 #[test]
-fn an_address_counts_only_where_a_proxy_vouches_for_it() {
+fn only_a_known_proxy_can_name_a_client_s_address() {
     let account = configured(&[slow(2), ("crossbar", json!({"reverse_proxies": ["192.0.2.0/24"]}))]);
-    // The tests' own address is no proxy's here.
+    // Here the tests' own address is not a proxy.
     for (from, remaining) in [("198.51.100.1", 1), ("198.51.100.2", 0)] {
-        assert_eq!(told(&ask(&account, &[], from)).2, remaining, "{from}");
+        assert_eq!(tokens_of(&ask(&account, &[], from)).2, remaining, "{from}");
     }
     let account = configured(&[slow(2)]);
     // A proxy may also add a line of its own.
     let two_lines = |first: &str| {
         let lines = [("X-Forwarded-For", first), ("X-Forwarded-For", "192.0.2.9")];
-        told(&account.send_as_stranger("GET", "/groups", &lines, b"")).2
+        tokens_of(&account.send_as_stranger("GET", "/groups", &lines, b"")).2
     };
     assert_eq!((two_lines("198.51.100.1"), two_lines("198.51.100.2")), (1, 0));
-    // What stands before the proxy's own entry is the client's invention.
+    // Clients can invent the entries before the proxy's own.
     for (from, remaining) in [("198.51.100.1, 192.0.2.1", 1), ("198.51.100.2,192.0.2.1", 0)] {
-        assert_eq!(told(&ask(&account, &[], from)).2, remaining, "{from}");
+        assert_eq!(tokens_of(&ask(&account, &[], from)).2, remaining, "{from}");
+    }
+}
+
+/// The setting wins over Kazoo's configuration, which trusts the tests' own address here.
+#[test]
+fn an_empty_list_of_proxies_trusts_no_forwarded_address() {
+    let crossbar = json!({"reverse_proxies": ["127.0.0.1"]});
+    let mut account = configured(&[slow(2), ("crossbar", crossbar)]);
+    for from in ["198.51.100.1", "198.51.100.2"] {
+        assert_eq!(tokens_of(&ask(&account, &[], from)).2, 1, "{from} has a bucket of its own");
+    }
+    account.restart(&["--reverse-proxies", ""]);
+    for (from, remaining) in [("198.51.100.1", 1), ("198.51.100.2", 0)] {
+        assert_eq!(tokens_of(&ask(&account, &[], from)).2, remaining, "{from} shares the tests' own bucket");
     }
 }

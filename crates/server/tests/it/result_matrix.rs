@@ -11,7 +11,7 @@ use crate::process::{Server, run_ok};
 use crate::seed::Seed;
 use crate::tokens::{Minter, SigningKey};
 
-/// What a row is answered: the status, and for a refusal `message` and `data`.
+/// The expected answer: the status, and for a refusal `message` and `data`.
 #[derive(Clone, Debug, PartialEq)]
 struct Expected(u16, Value, Value);
 
@@ -19,12 +19,12 @@ fn allowed() -> Expected {
     Expected(200, Value::Null, Value::Null)
 }
 
-/// 401 of who is not known.
+/// The 401 for bad or missing credentials.
 fn unknown_caller() -> Expected {
     Expected(401, json!("invalid_credentials"), json!({"message": "invalid credentials"}))
 }
 
-/// 401 of a token that was good once; the space is crossbar's.
+/// The 401 for an expired token. Crossbar writes its message with a space.
 fn expired() -> Expected {
     Expected(401, json!("invalid credentials"), json!({}))
 }
@@ -38,7 +38,7 @@ fn not_found(id: &str) -> Expected {
 }
 
 #[test]
-fn every_row_is_as_the_contract_says() {
+fn every_row_of_the_matrix_is_answered_as_expected() {
     let folder = tempfile::tempdir().unwrap();
     check_every_row(&format!("sqlite:{}", folder.path().join("store.db").display()));
 }
@@ -169,7 +169,7 @@ pub(crate) fn check_every_row(store: &str) {
     }
 
     for (number, (row, method, target, headers, expected)) in rows.into_iter().enumerate() {
-        // Each from an address of its own: who fails often is told 429.
+        // Each request has its own client address, so that failures do not add up to a 429.
         let headers: Vec<_> = headers
             .into_iter()
             .chain([("X-Forwarded-For", format!("192.0.2.{number}"))])

@@ -1,4 +1,4 @@
-//! What no log may hold, at any level: tokens, keys, passwords and what is derived from them.
+//! Secrets that no log may hold, at any level: tokens, keys, passwords and their digests.
 
 use std::time::{Duration, Instant};
 
@@ -75,15 +75,15 @@ fn a_seeded_secret_in_a_log_is_found() {
     check_absent(&format!("looked for {}\n", seeded().first().unwrap()));
 }
 
-/// Whoever knows the id of a bearer document may act by it: so not even the store's failures name it.
+/// Anybody who knows the id of a bearer document can log in with it, so errors of the store must not show it.
 #[test]
-fn a_bearers_id_stays_out_of_the_log_when_the_store_fails() {
+fn the_id_of_a_bearer_document_is_not_logged_when_the_store_fails() {
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let server = Server::start(&format!("http://u:p@{nobody}"), &["--store-timeout-ms", "500"]);
     let target = format!("/v2/accounts/{}/groups", "a".repeat(32));
     let bearer = ("Authorization".to_owned(), "Bearer very-secret".to_owned());
     assert_eq!(send(server.address, "GET", &target, &[bearer], b"").status, 503);
-    // As of every server that a test has started, the rest of the log is looked at when it ends.
+    // `Server` checks the whole log when it stops, as in every test.
     let patience = Instant::now() + Duration::from_secs(20);
     while !server.log().contains("system_auth") {
         assert!(Instant::now() < patience, "the failure itself is told: {}", server.log());

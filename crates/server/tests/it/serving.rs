@@ -1,4 +1,4 @@
-//! Serving: start, stop, faults of the store, what a stranger sees first.
+//! Serving: start, stop, failures of the store, and odd requests.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -109,7 +109,7 @@ fn logging_in_with_the_password_gives_a_token_that_works() {
 }
 
 #[test]
-fn a_token_that_was_given_back_counts_no_more() {
+fn a_token_is_refused_after_its_logout() {
     let alpha = Account::create();
     let server = Server::start(&alpha.store, &[]);
     let own = |method: &str, token: &str| {
@@ -180,7 +180,7 @@ fn the_store_is_owned_by_one_process() {
 }
 
 #[test]
-fn what_was_acknowledged_is_there_after_a_kill() {
+fn acknowledged_writes_survive_a_kill() {
     let alpha = Account::create();
     let server = Server::start(&alpha.store, &[]);
     assert_eq!(alpha.ask(&server, "PUT", "/groups", Some(&json!({"data": {"name": "kept"}}))).status, 201);
@@ -191,7 +191,7 @@ fn what_was_acknowledged_is_there_after_a_kill() {
 }
 
 #[test]
-fn health_is_told_on_the_admin_listener_alone() {
+fn only_the_admin_listener_reports_health() {
     let alpha = Account::create();
     let server = Server::start(&alpha.store, &[]);
     for path in ["/health/live", "/health/ready"] {
@@ -211,8 +211,8 @@ fn health_is_told_on_the_admin_listener_alone() {
 }
 
 #[test]
-fn a_store_that_is_out_of_reach_is_a_503_in_time_and_comes_back() {
-    // A port that is free now: whatever is asked there is refused, until a CouchDB of sorts opens it.
+fn an_unreachable_store_is_a_503_in_time_and_is_used_again_later() {
+    // A free port. It refuses connections until the test opens a small CouchDB there.
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);

@@ -26,7 +26,7 @@ impl SigningKey {
         pem("PRIVATE KEY", der.as_ref())
     }
 
-    /// The public half in PEM, with which a careless server could be fooled as a shared secret.
+    /// The public half in PEM. A careless server could be made to use it as a shared secret.
     fn public_pem(&self) -> String {
         let der = self.0.public_key().as_der().expect("SPKI");
         pem("PUBLIC KEY", der.as_ref())

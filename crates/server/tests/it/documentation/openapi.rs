@@ -1,5 +1,5 @@
 //! `docs/openapi.yaml` against the server: the table below provokes every status of every method of
-//! every path, and what came must be what is documented, header by header, no more and no less.
+//! every path. The answers and their headers must be the documented ones, no more and no less.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -55,7 +55,7 @@ fn documented() -> Promises {
 }
 
 #[test]
-fn openapi_says_just_what_is_served() {
+fn openapi_lists_every_answer_and_no_other() {
     let world = World::new();
     // Tokens end by themselves.
     world.wait_for("/token_auth", &ask("GET").who(Who::Late), 401);
@@ -86,7 +86,7 @@ fn forbidden(prefix: &str) -> Who {
     if prefix.starts_with("/accounts") { Who::Stranger } else { Who::Restricted }
 }
 
-/// What every method of a path has in common.
+/// The answers that all methods of a path share.
 fn see_common(world: &World, path: &str, ask: &Ask<'_>) {
     let (group_id, stranger) = ("any", forbidden(path));
     world.check(path, group_id, &ask.clone().query("?a=%zz"), 400);
@@ -188,7 +188,7 @@ fn see_item(world: &World, prefix: &str) {
     see_preflight(world, path);
 }
 
-/// Writes against writers who are faster, until one has lost.
+/// Several clients write at once until one write is refused as a conflict.
 fn see_race(world: &World, prefix: &str, write: &Ask<'_>) {
     let path = &format!("{prefix}/groups/{{GROUP_ID}}");
     let deadline = Instant::now() + Duration::from_secs(30);

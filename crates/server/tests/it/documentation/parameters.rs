@@ -1,5 +1,5 @@
-//! `docs/openapi.yaml` names the query parameters that are served, and no others. The served ones are read
-//! from the tables in the source, so that nobody can forget to list one here.
+//! `docs/openapi.yaml` names the query parameters and the headers that are served, and no others. The served
+//! ones are read from the tables in the source. Only headers that no table holds are listed here.
 
 use std::collections::BTreeSet;
 
@@ -11,21 +11,36 @@ use super::page;
 /// The documented name of all filters by a path, whose own names have no end.
 const FILTERS_BY_PATH: &str = "filters";
 
-/// The query parameters of the table in `request/parameters.rs`, and the filters of the groups.
-fn served() -> BTreeSet<String> {
+/// The documented headers that are in no table, each with the file that reads it.
+const OTHER_HEADERS: [(&str, &str); 5] = [
+    ("accept-language", "crates/server/src/pipeline.rs"),
+    ("if-match", "crates/server/src/stage/preconditions.rs"),
+    ("if-none-match", "crates/server/src/stage/preconditions.rs"),
+    ("origin", "crates/server/src/stage/cors.rs"),
+    ("x-request-id", "crates/server/src/request/exchange.rs"),
+];
+
+/// OpenAPI describes this header by a security scheme that has no parameter's name.
+const AUTHORIZATION: &str = "authorization";
+
+/// The rows of the table in `request/parameters.rs`: the name of each parameter, and its sources.
+fn rows() -> Vec<(String, String)> {
     let table = page("crates/server/src/request/parameters.rs");
     let row = Regex::new(r#"Parameter\(\s*"(\w+)",\s*&\[([^\]]*)\]"#).unwrap();
-    let mut rows = 0;
-    let mut names = BTreeSet::new();
-    for found in row.captures_iter(&table) {
-        rows += 1;
-        if found[2].contains("QueryString") {
-            names.insert(found[1].to_owned());
-        }
-    }
+    let rows: Vec<_> =
+        row.captures_iter(&table).map(|found| (found[1].to_owned(), found[2].to_owned())).collect();
     let constants = Regex::new(r"const [A-Z_]+: (Parameter|Flag) =").unwrap();
-    assert_eq!(rows, constants.find_iter(&table).count(), "every row of the table is read");
+    assert_eq!(rows.len(), constants.find_iter(&table).count(), "every row of the table is read");
+    rows
+}
 
+/// The query parameters of the table, and the filters of the groups.
+fn served_in_query() -> BTreeSet<String> {
+    let mut names: BTreeSet<_> = rows()
+        .into_iter()
+        .filter(|(_, sources)| sources.contains("QueryString"))
+        .map(|(name, _)| name)
+        .collect();
     let filters = page("crates/groups/src/filter.rs");
     let exact = Regex::new(r#"(?m)^\s*"(\w+)" => Self::"#).unwrap();
     let by_path = Regex::new(r#"strip_prefix\("filter_\w*"\)"#).unwrap();
@@ -35,8 +50,28 @@ fn served() -> BTreeSet<String> {
     names
 }
 
-/// The documented query parameters. Each must stand in a path, or be a way to show credentials.
-fn documented() -> BTreeSet<String> {
+/// The headers of the table, and the others that the source reads.
+fn served_in_headers() -> BTreeSet<String> {
+    let header = Regex::new(r#"Header\("([a-z-]+)"\)"#).unwrap();
+    let mut names = BTreeSet::new();
+    for (_, sources) in rows() {
+        assert_eq!(header.is_match(&sources), sources.contains("Header("), "the header in {sources} is read");
+        names.extend(header.captures_iter(&sources).map(|found| found[1].to_owned()));
+    }
+    assert!(names.remove(AUTHORIZATION), "the table has {AUTHORIZATION}");
+    for (name, file) in OTHER_HEADERS {
+        // The unit tests at the end of a file serve nothing.
+        let source = page(file);
+        let code = source.split("#[cfg(test)]").next().unwrap();
+        assert!(code.contains(&format!("\"{name}\"")), "{file} does not read {name}");
+        assert!(names.insert(name.to_owned()), "{name} is in the table");
+    }
+    names
+}
+
+/// The documented parameters in a place, in lower case. Each must stand in a path, or be a way to show
+/// credentials.
+fn documented(place: &str) -> BTreeSet<String> {
     let document = page("docs/openapi.yaml");
     let scalars = scalars(&document);
     let value = |group: &str, entry: &str, key: &str| {
@@ -44,29 +79,39 @@ fn documented() -> BTreeSet<String> {
         scalars.iter().find(|(keys, _)| *keys == wanted).map(|(_, value)| value.clone())
     };
     let mut names = BTreeSet::new();
-    for (keys, place) in &scalars {
-        let [components, group, entry, key] = &keys[..] else { continue };
-        if components != "components" || key != "in" || place != "query" {
+    for (keys, found) in &scalars {
+        if keys.last().is_none_or(|key| key != "in") || found != place {
             continue;
         }
+        let [components, group, entry, _] = &keys[..] else { panic!("{keys:?}: not among the components") };
+        assert_eq!(components, "components", "{keys:?}");
         let is_used = match group.as_str() {
             "parameters" => document.contains(&format!("'#/components/parameters/{entry}'")),
             _ => document.contains(&format!("\n  - {entry}: []")),
         };
         assert!(is_used, "docs/openapi.yaml: no path uses {entry}");
-        names.insert(value(group, entry, "name").unwrap_or_else(|| panic!("{entry} has no name")));
+        let name = value(group, entry, "name").unwrap_or_else(|| panic!("{entry} has no name"));
+        names.insert(name.to_ascii_lowercase());
     }
     names
 }
 
-#[test]
-fn the_documented_query_parameters_are_the_served_ones() {
-    let (documented, served) = (documented(), served());
+fn check(documented: &BTreeSet<String>, served: &BTreeSet<String>) {
     let lines = |names: &mut dyn Iterator<Item = &String>| names.cloned().collect::<Vec<_>>().join(", ");
-    let not_documented = lines(&mut served.difference(&documented));
-    let not_served = lines(&mut documented.difference(&served));
+    let not_documented = lines(&mut served.difference(documented));
+    let not_served = lines(&mut documented.difference(served));
     assert!(
         not_documented.is_empty() && not_served.is_empty(),
         "served and not documented: {not_documented}; documented and not served: {not_served}"
     );
+}
+
+#[test]
+fn the_documented_query_parameters_are_the_served_ones() {
+    check(&documented("query"), &served_in_query());
+}
+
+#[test]
+fn the_documented_headers_are_the_served_ones() {
+    check(&documented("header"), &served_in_headers());
 }

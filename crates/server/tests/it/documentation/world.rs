@@ -1,4 +1,4 @@
-//! The servers and requests that the OpenAPI document is held against, and what came of them.
+//! The servers and requests that the OpenAPI document is compared with, and their answers.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,7 +16,7 @@ use crate::process::{Server, run_ok};
 const OF_HTTP: [&str; 6] =
     ["connection", "content-encoding", "content-length", "content-type", "date", "transfer-encoding"];
 
-/// What the document promises, and what was seen: lines of path, method, status and header.
+/// Documented or observed answers, as lines of path, method, status and header.
 pub(super) type Promises = BTreeSet<String>;
 
 pub(super) fn promise(path: &str, method: &str, status: &str, header: &str) -> String {
@@ -89,7 +89,7 @@ pub(super) struct World {
     pub(super) without_view: Server,
     pub(super) ids: BTreeMap<&'static str, String>,
     pub(super) tokens: BTreeMap<&'static str, String>,
-    /// Every request comes from an address of its own, so that failures do not add up.
+    /// Each request has its own client address, so that failures do not add up to a 429.
     addresses: Cell<u32>,
     pub(super) seen: RefCell<Promises>,
 }
@@ -191,7 +191,7 @@ impl World {
         send(server.address, ask.method, &format!("{target}{}", ask.query), &headers, body.as_bytes())
     }
 
-    /// Notes what came, under the path as it is documented.
+    /// Records an answer under its documented path.
     pub(super) fn note(&self, path: &str, method: &str, answer: &Response) {
         let status = if answer.status >= 500 { "5XX".to_owned() } else { answer.status.to_string() };
         let headers = answer.headers.iter().map(|(name, _)| name.as_str());

@@ -1,4 +1,4 @@
-//! Bodies: good envelopes, envelopes with one thing wrong, and what is no envelope at all.
+//! Bodies: good envelopes, envelopes with one fault, and texts that are no envelope.
 
 use super::dice::Dice;
 
@@ -77,7 +77,7 @@ const NUMBERS: [&str; 16] = [
     "NaN",
 ];
 
-/// A JSON text, which may be none, of some depth.
+/// A JSON text of at most this depth. Sometimes it is not valid JSON.
 fn value(dice: &mut Dice, depth: usize) -> String {
     match dice.below(if depth == 0 { 6 } else { 9 }) {
         0 => "null".to_owned(),

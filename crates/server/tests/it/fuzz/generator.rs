@@ -3,7 +3,7 @@
 use super::bodies;
 use super::dice::Dice;
 
-/// What requests are about.
+/// The ids and tokens that requests use.
 #[derive(Clone, Debug)]
 pub(crate) struct World {
     pub(crate) account: String,
@@ -13,7 +13,7 @@ pub(crate) struct World {
     pub(crate) groups: Vec<String>,
 }
 
-/// A request, and what it must be answered with.
+/// A request, and what its answer depends on.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
     pub(crate) bytes: Vec<u8>,
@@ -331,7 +331,7 @@ fn target(dice: &mut Dice, world: &World) -> String {
     if dice.once_in(10) {
         path.push_str(dice.pick(&["/", "//", "/x", "/x/y", "/%2F"]));
     }
-    // A path as bytes on the wire: what is outside ASCII is escaped, as every client does.
+    // Characters outside ASCII are escaped, as every client does.
     let path = path.replace('é', "%C3%A9");
     let mut pairs = Vec::new();
     for _ in 0..dice.below(4) {
@@ -339,7 +339,7 @@ fn target(dice: &mut Dice, world: &World) -> String {
         let value = dice.pick(&QUERY_VALUES);
         pairs.push(if dice.once_in(8) { key.to_owned() } else { format!("{key}={value}") });
     }
-    // What no URL may hold is escaped.
+    // Characters that no URL may hold are escaped.
     let query = pairs.join("&").replace('"', "%22").replace('{', "%7B").replace('}', "%7D");
     if query.is_empty() { path } else { format!("{path}?{query}") }
 }

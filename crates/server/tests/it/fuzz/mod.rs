@@ -33,7 +33,7 @@ const CONVERSATIONS_PER_GROUPS: usize = 250;
 const MOST_FAULTS: usize = 10;
 
 #[test]
-fn the_corpus_is_answered() {
+fn requests_of_the_corpus_are_answered() {
     let alpha = Account::served();
     alpha.create_all(&["g1", "g2"]);
     let world = world(&alpha);
@@ -57,7 +57,7 @@ fn the_corpus_is_answered() {
 }
 
 #[test]
-fn what_is_made_from_a_seed_is_answered() {
+fn generated_requests_are_answered() {
     let seconds = std::env::var("FUZZ_SECONDS").ok().map(|seconds| seconds.parse().unwrap());
     let Some(seconds) = seconds else {
         run(20_261_123, Instant::now() + NORMAL_TIME, NORMAL_CONVERSATIONS);
@@ -76,7 +76,7 @@ fn what_is_made_from_a_seed_is_answered() {
     }
 }
 
-/// What requests of enough conversations must have been answered with, so that they reach every stage.
+/// The statuses that many conversations must get. They show that the requests reach every stage.
 const REACHED: [u16; 9] = [200, 201, 400, 401, 404, 405, 406, 412, 501];
 
 /// Answers how many conversations there were.
@@ -112,7 +112,7 @@ fn world(alpha: &Account) -> World {
     }
 }
 
-/// Symbols of the corpus stand for what differs from run to run.
+/// Symbols of the corpus stand for texts that differ from run to run.
 fn fill_in(raw: &[u8], world: &World) -> Vec<u8> {
     let World { account, user, token, .. } = world;
     let mut bytes = raw.to_vec();
