@@ -99,8 +99,6 @@ fn import(binary: &str, store: &str, account: &Account, groups: usize) {
 
 fn command(binary: &str, store: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(binary);
-    // The server refuses variables that are no settings of it.
-    command.env_remove("CROSSBAR_GROUPS_BINARY");
     command.args(arguments).env("CROSSBAR_GROUPS_STORE", store).stdout(Stdio::null());
     command
 }

@@ -23,12 +23,10 @@ impl StoreArguments {
         self.given.settings(&self.file()?)
     }
 
-    /// The settings file. No other name of a setting is accepted, neither in the file nor in the environment.
+    /// The settings file.
     fn file(&self) -> Result<SettingsFile, Failure> {
-        let known = settings::all();
-        settings::check_variables(std::env::vars_os(), &known)?;
         match self.config.as_deref() {
-            Some(path) => SettingsFile::read(path, &known),
+            Some(path) => SettingsFile::read(path, &settings::all()),
             None => Ok(SettingsFile::default()),
         }
     }

@@ -17,7 +17,6 @@ pub(crate) use declared::{CouchDbSettings, EmbeddedSettings, ServeSettings, Stor
 pub(crate) use file::SettingsFile;
 pub(crate) use given::Given;
 pub(crate) use location::StoreLocation;
-pub(crate) use unknown::check_variables;
 
 #[cfg(test)]
 mod tests;

@@ -79,22 +79,6 @@ fn bad_settings_are_refused_by_name() {
 }
 
 #[test]
-fn an_unknown_variable_is_refused_by_every_command_with_a_store() {
-    let account = "0".repeat(32);
-    for arguments in [&["serve"][..], &["export"], &["token", "--account", &account]] {
-        let output =
-            binary().args(arguments).env("CROSSBAR_GROUPS_PAGE_SIZES", "3").output().expect("it ends");
-        let error = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {error}");
-        assert_eq!(
-            error,
-            "crossbar-groups: there is no environment variable \"CROSSBAR_GROUPS_PAGE_SIZES\"; \
-             did you mean CROSSBAR_GROUPS_PAGE_SIZE?\n"
-        );
-    }
-}
-
-#[test]
 fn a_setting_comes_from_the_flag_else_the_environment_else_the_file() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("settings.toml");
