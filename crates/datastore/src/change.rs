@@ -16,7 +16,7 @@ pub enum Since {
     Seq(String),
 }
 
-/// What a feed does after it has returned the changes that exist.
+/// How a feed continues after the existing changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Feed {
     /// It ends.

@@ -106,7 +106,7 @@ pub enum OpenError {
     Foreign {
         /// The file.
         path: PathBuf,
-        /// What the file is instead.
+        /// Why it is not a store.
         reason: String,
     },
     /// A newer version of crossbar-groups wrote the file.

@@ -78,7 +78,7 @@ pub enum Deletion {
     Hard,
 }
 
-/// What a deletion does if the group has changed since it was read.
+/// How a deletion treats a group that has changed since it was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IfChanged {
     /// Read the new content and delete that.

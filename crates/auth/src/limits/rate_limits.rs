@@ -40,7 +40,7 @@ pub struct RateLimits {
     proxies: Proxies,
 }
 
-/// What requests cost.
+/// The costs of requests.
 #[derive(Clone, Debug, PartialEq)]
 enum Costs {
     /// Every request costs the same.

@@ -21,7 +21,7 @@ pub(crate) struct Indenter<W> {
     compact_size: usize,
 }
 
-/// Where the last byte was.
+/// The position of the last byte in the JSON text.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Text {
     Outside,

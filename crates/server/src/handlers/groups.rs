@@ -56,54 +56,27 @@ pub(super) async fn check_user(
     })
 }
 
-pub(super) fn prepare_create(
-    exchange: &Exchange<'_>,
-    access: AccountAccess,
-    data: Value,
-) -> Result<Prepared, Refusal> {
-    let work = Work::Create(exchange.app.groups.prepare_new(data)?);
-    Ok(Prepared { access, work })
-}
-
-pub(super) async fn prepare_read(
-    exchange: &Exchange<'_>,
-    access: AccountAccess,
-    id: &str,
-) -> Result<Prepared, Refusal> {
-    let work = Work::Read(exchange.app.groups.fetch(&scope(exchange, &access), id).await?);
-    Ok(Prepared { access, work })
-}
-
-pub(super) async fn prepare_replace(
-    exchange: &Exchange<'_>,
-    access: AccountAccess,
-    id: &str,
-    data: Value,
-) -> Result<Prepared, Refusal> {
-    let work =
-        Work::Change(exchange.app.groups.prepare_replacement(&scope(exchange, &access), id, data).await?);
-    Ok(Prepared { access, work })
-}
-
-pub(super) async fn prepare_patch(
-    exchange: &Exchange<'_>,
-    access: AccountAccess,
-    id: &str,
-    data: Value,
-) -> Result<Prepared, Refusal> {
-    let work = Work::Change(exchange.app.groups.prepare_patch(&scope(exchange, &access), id, data).await?);
-    Ok(Prepared { access, work })
-}
-
-pub(super) async fn prepare_delete(
+/// Checks the data of a request about one group, and reads the group.
+pub(super) async fn prepare(
     exchange: &Exchange<'_>,
     call: &Call<'_>,
     access: AccountAccess,
-    id: &str,
+    action: GroupAction<'_>,
+    data: Value,
 ) -> Result<Prepared, Refusal> {
-    let deletion = if call.parameters.is_soft_deletion { Deletion::Soft } else { Deletion::Hard };
-    let group = exchange.app.groups.fetch(&scope(exchange, &access), id).await?;
-    Ok(Prepared { access, work: Work::Delete(group, deletion) })
+    let groups = &exchange.app.groups;
+    let scope = scope(exchange, &access);
+    let work = match action {
+        GroupAction::Create => Work::Create(groups.prepare_new(data)?),
+        GroupAction::Read(id) => Work::Read(groups.fetch(&scope, id).await?),
+        GroupAction::Replace(id) => Work::Change(groups.prepare_replacement(&scope, id, data).await?),
+        GroupAction::Patch(id) => Work::Change(groups.prepare_patch(&scope, id, data).await?),
+        GroupAction::Delete(id) => {
+            let deletion = if call.parameters.is_soft_deletion { Deletion::Soft } else { Deletion::Hard };
+            Work::Delete(groups.fetch(&scope, id).await?, deletion)
+        }
+    };
+    Ok(Prepared { access, work })
 }
 
 /// Refuses a superuser's request whose path has no account. If the request is to create a group, faults in

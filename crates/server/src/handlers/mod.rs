@@ -12,7 +12,8 @@ use serde_json::Value;
 
 pub(crate) use self::call::{Call, Refused};
 use crate::answer::Answer;
-use crate::request::action::{Action, GroupAction, LoginKind, TokenAction};
+use crate::catalogue::Refusal;
+use crate::request::action::{Action, LoginKind, TokenAction};
 use crate::request::exchange::Exchange;
 use crate::request::target::Target;
 
@@ -56,14 +57,25 @@ pub(crate) async fn prepare(
     access: Option<AccountAccess>,
     data: Value,
 ) -> Result<Prepared, Refused> {
-    let action = match call.action {
-        Action::Groups(action) => action,
+    match call.action {
+        Action::List => {
+            let access = access.ok_or(Refusal::MissingAccountId)?;
+            let listing = listing::prepare(exchange, call, &access).await?;
+            Ok(Prepared::Listing(Box::new(listing)))
+        }
+        Action::Group(action) => {
+            let Some(access) = access else {
+                return Err(groups::refuse_without_account(exchange, action, data).into());
+            };
+            groups::check_user(exchange, call, &access).await?;
+            Ok(Prepared::Group(groups::prepare(exchange, call, access, action, data).await?))
+        }
         Action::Login(kind) => {
             let prepared = match kind {
                 LoginKind::User => login::prepare_user(exchange, call, data).await?,
                 LoginKind::ApiKey => login::prepare_api_key(exchange, call, data).await?,
             };
-            return Ok(Prepared::Login(prepared));
+            Ok(Prepared::Login(prepared))
         }
         Action::Token(action) => {
             let prepared = match action {
@@ -71,27 +83,9 @@ pub(crate) async fn prepare(
                 TokenAction::LogOut => session::prepare_log_out(call),
                 TokenAction::ShowNamed(token) => return Err(session::refuse_named(call, token).into()),
             };
-            return Ok(Prepared::Session(prepared));
+            Ok(Prepared::Session(prepared))
         }
-    };
-    let Some(access) = access else {
-        return Err(groups::refuse_without_account(exchange, action, data).into());
-    };
-    if action != GroupAction::List {
-        groups::check_user(exchange, call, &access).await?;
     }
-    let prepared = match action {
-        GroupAction::List => {
-            let listing = listing::prepare(exchange, call, &access).await?;
-            return Ok(Prepared::Listing(Box::new(listing)));
-        }
-        GroupAction::Create => groups::prepare_create(exchange, access, data)?,
-        GroupAction::Read(id) => groups::prepare_read(exchange, access, id).await?,
-        GroupAction::Replace(id) => groups::prepare_replace(exchange, access, id, data).await?,
-        GroupAction::Patch(id) => groups::prepare_patch(exchange, access, id, data).await?,
-        GroupAction::Delete(id) => groups::prepare_delete(exchange, call, access, id).await?,
-    };
-    Ok(Prepared::Group(prepared))
 }
 
 /// Carries out a prepared request.

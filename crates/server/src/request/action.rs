@@ -6,19 +6,19 @@ use super::verb::Verb;
 /// A resource and one of its verbs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Action<'a> {
-    /// An action on an account's groups.
-    Groups(GroupAction<'a>),
+    /// List the groups of the account or of a user.
+    List,
+    /// An action on one group.
+    Group(GroupAction<'a>),
     /// A login.
     Login(LoginKind),
     /// An action on a token.
     Token(TokenAction<'a>),
 }
 
-/// An action on an account's groups. The texts are group ids.
+/// An action on one group. The texts are group ids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum GroupAction<'a> {
-    /// List the groups of the account or of a user.
-    List,
     /// Create a group.
     Create,
     /// Read a group.
@@ -55,12 +55,12 @@ impl<'a> Action<'a> {
     /// The action; `None` if the resource does not have the verb.
     pub(crate) fn of(resource: &'a Resource, verb: &Verb) -> Option<Self> {
         Some(match (resource, verb) {
-            (Resource::Groups, Verb::Get) => Self::Groups(GroupAction::List),
-            (Resource::Groups, Verb::Put) => Self::Groups(GroupAction::Create),
-            (Resource::Group(id), Verb::Get) => Self::Groups(GroupAction::Read(id)),
-            (Resource::Group(id), Verb::Post) => Self::Groups(GroupAction::Replace(id)),
-            (Resource::Group(id), Verb::Patch) => Self::Groups(GroupAction::Patch(id)),
-            (Resource::Group(id), Verb::Delete) => Self::Groups(GroupAction::Delete(id)),
+            (Resource::Groups, Verb::Get) => Self::List,
+            (Resource::Groups, Verb::Put) => Self::Group(GroupAction::Create),
+            (Resource::Group(id), Verb::Get) => Self::Group(GroupAction::Read(id)),
+            (Resource::Group(id), Verb::Post) => Self::Group(GroupAction::Replace(id)),
+            (Resource::Group(id), Verb::Patch) => Self::Group(GroupAction::Patch(id)),
+            (Resource::Group(id), Verb::Delete) => Self::Group(GroupAction::Delete(id)),
             (Resource::UserAuth, Verb::Put) => Self::Login(LoginKind::User),
             (Resource::ApiAuth, Verb::Put) => Self::Login(LoginKind::ApiKey),
             (Resource::TokenAuth, Verb::Get) => Self::Token(TokenAction::Show),

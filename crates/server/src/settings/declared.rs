@@ -50,10 +50,9 @@ settings! {
 }
 
 settings! {
-    /// Where documents are kept.
+    /// The location of the store.
     pub(crate) struct PlaceSettings in "Store" {
-        /// Where documents are kept: sqlite:PATH for a file, or http(s)://USER:PASSWORD@HOST:5984 for a
-        /// CouchDB.
+        /// The store: sqlite:PATH for a file, or http(s)://USER:PASSWORD@HOST:5984 for a CouchDB.
         location: StoreLocation = "store" "URL", Value("sqlite:data/crossbar-groups.db");
     }
 }
@@ -111,7 +110,7 @@ settings! {
 /// What every command needs that opens a store.
 #[derive(Clone, Debug)]
 pub(crate) struct StoreSettings {
-    /// Where documents are kept.
+    /// The location of the store.
     pub(crate) location: StoreLocation,
     /// The settings of an embedded store.
     pub(crate) embedded: EmbeddedSettings,

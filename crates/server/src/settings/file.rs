@@ -19,7 +19,7 @@ pub(crate) struct SettingsFile {
 /// A value in a settings file.
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
-    /// As a flag would give it.
+    /// The text that a flag would have.
     pub(super) text: String,
     /// The line, counted from 1.
     pub(super) line: usize,

@@ -62,7 +62,7 @@ impl<G: Group> FromArgMatches for Given<G> {
 fn argument(setting: &Setting) -> Arg {
     let lines: Vec<_> = setting.help.iter().map(|line| line.trim()).collect();
     let help = lines.join(" ");
-    // As clap itself shows help.
+    // clap's own help has no full stop either.
     let help = help.trim_end_matches('.').to_owned();
     let argument = Arg::new(setting.key)
         .long(setting.flag())

@@ -88,7 +88,7 @@ impl fmt::Display for Source {
 /// Declares a group of settings. A row is
 ///
 /// ```text
-/// /// What the setting is for.
+/// /// The purpose of the setting.
 /// field: Type = "key" "VALUE_NAME", the default[, smallest..=largest];
 /// ```
 macro_rules! settings {

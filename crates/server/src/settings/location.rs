@@ -1,11 +1,11 @@
-//! Where documents are kept, as the setting `store` says it.
+//! The value of the setting `store`: a file or a CouchDB.
 
 use std::fmt;
 use std::path::PathBuf;
 
 use couchdb::ServerUrl;
 
-/// Where documents are kept.
+/// The location of a store.
 #[derive(Clone, Debug)]
 pub(crate) enum StoreLocation {
     /// A file on this machine.

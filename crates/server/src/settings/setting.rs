@@ -2,7 +2,7 @@
 //! other file of the settings.
 
 /// How the environment variable of every setting begins.
-pub(super) const VARIABLE_PREFIX: &str = "CROSSBAR_GROUPS_";
+const VARIABLE_PREFIX: &str = "CROSSBAR_GROUPS_";
 
 /// One setting, as declared.
 #[derive(Clone, Debug)]
@@ -11,7 +11,7 @@ pub(crate) struct Setting {
     pub(crate) key: &'static str,
     /// What `--help` calls the value.
     pub(crate) value_name: &'static str,
-    /// What the setting is for, line by line.
+    /// The purpose of the setting, line by line.
     pub(crate) help: &'static [&'static str],
     /// The value when nobody gives one.
     pub(crate) default: Default,
@@ -40,7 +40,7 @@ impl Setting {
 pub(crate) enum Default {
     /// This value.
     Value(&'static str),
-    /// What the function finds on this machine; the words describe it in `--help`.
+    /// The function finds the value on this machine. `--help` shows the words in its place.
     Found(&'static str, fn() -> String),
     /// No value; the words say what happens then.
     Nothing(&'static str),

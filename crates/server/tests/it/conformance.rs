@@ -253,7 +253,7 @@ impl Replay {
     }
 }
 
-/// What the symbols of the recordings stand for in this run.
+/// The values of the recordings' symbols in this run.
 struct Symbols<'a> {
     replay: &'a Replay,
     now: i64,
@@ -399,7 +399,7 @@ fn compare_headers(expected: &serde_json::Map<String, Value>, response: &Respons
     }
     let is_compared = |name: &str| COMPARED_HEADERS.contains(&name) || name.starts_with("access-control-");
     let surplus = response.headers.iter().find(|(name, value)| {
-        // Where crossbar leaves out the type of a JSON error, this project says it.
+        // crossbar leaves out the content type of some errors. This server always sends it.
         let is_ours = name == "content-type" && value == "application/json" && response.status >= 400;
         is_compared(name) && !expected.contains_key(name) && !is_ours
     });

@@ -210,7 +210,7 @@ fn an_empty_id_means_a_new_one() {
         let given = body["data"]["id"].as_str().unwrap();
         assert!(given.len() == 32 && given.bytes().all(|byte| byte.is_ascii_hexdigit()), "{body}");
     }
-    // Where both are there, `_id` counts.
+    // If both are given, `_id` counts.
     let answer = alpha.ask("PUT", "/groups", &json!({"id": "a", "_id": "b", "name": "x"}));
     assert_eq!(json_of(&answer)["data"]["id"], "b");
 }

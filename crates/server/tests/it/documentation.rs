@@ -71,7 +71,7 @@ fn text_matches(documented: &str, actual: &str) -> bool {
     Regex::new(&format!("^{}$", parts.join(".*"))).unwrap().is_match(actual.trim_end())
 }
 
-/// Where an answer is not the documented one.
+/// The first difference from the documented answer, with its path.
 fn difference(path: &str, documented: &Value, actual: &Value) -> Option<String> {
     let differs = || Some(format!("{path}: documented {documented}, answered {actual}"));
     match (documented, actual) {
@@ -224,6 +224,6 @@ fn the_readme_shows_the_greeting_of_the_demo_and_its_commands_work() {
         names.join(", ")
     });
     assert_eq!(names.collect::<Vec<_>>(), ["Lobby, Sales, Support", "Night shift", "Sales, Support"]);
-    // Whoever stops listening to it earlier ends it.
+    // The pipe stays open until here.
     drop(said);
 }

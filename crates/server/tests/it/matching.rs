@@ -50,7 +50,7 @@ fn form(symbol: &str) -> String {
     found.unwrap_or_else(|| panic!("the recordings use an unknown symbol {symbol:?}")).1.to_owned()
 }
 
-/// Where a value is not the recorded one; none where it is.
+/// The first difference from the recorded value, with its path. `None` if there is none.
 pub(crate) fn difference(path: &str, expected: &Value, actual: &Value) -> Option<String> {
     match (expected, actual) {
         (Value::Object(expected), Value::Object(actual)) => {

@@ -59,7 +59,7 @@ impl Server {
             .args(["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--workers", "2"])
             .args(more)
             .env("CROSSBAR_GROUPS_STORE", store)
-            // As much as it ever says: nothing of it may be secret, and that is looked at in the end.
+            // The most that the server logs. The test checks at its end that no secret is in it.
             .env("RUST_LOG", "debug")
             .stdin(Stdio::null())
             .stdout(Stdio::null())

@@ -38,7 +38,7 @@ pub(crate) fn check_absent(log: &str) {
     }
 }
 
-/// What stands around a place, without the secret itself.
+/// The text around a place in the log, without the secret.
 fn excerpt(log: &str, place: usize) -> &str {
     let begin = log[..place].rfind('\n').map_or(0, |end| end + 1);
     &log[begin..place]

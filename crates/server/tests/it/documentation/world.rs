@@ -28,7 +28,7 @@ pub(super) fn promise(path: &str, method: &str, status: &str, header: &str) -> S
 pub(super) enum Who {
     Nobody,
     Admin,
-    /// Whose token has ended.
+    /// A user with an expired token.
     Late,
     /// Of another account.
     Stranger,
