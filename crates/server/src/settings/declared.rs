@@ -25,6 +25,9 @@ settings! {
         max_connections: usize = "max_connections" "N", Value("10000");
         /// The largest request body that is accepted, in bytes.
         max_body_bytes: u64 = "max_body_bytes" "BYTES", Value("8000000");
+        /// How much memory all requests together may use, in bytes. The server refuses requests beyond it with
+        /// 503. Requests without a good token get an eighth of it, and one account gets half.
+        request_memory_bytes: usize = "request_memory_bytes" "BYTES", Value("256000000"), 32_000_000..=1_000_000_000_000;
         /// How long a request body may take to arrive, in milliseconds.
         body_timeout: Duration = "body_timeout_ms" "MS", Value("60000");
         /// How long the store may take for one request, in milliseconds. Each further batch of a listing may
