@@ -23,6 +23,7 @@ mod contract_session;
 mod documentation;
 mod fuzz;
 mod http_client;
+mod large;
 mod matching;
 mod process;
 mod rates;
