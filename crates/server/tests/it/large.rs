@@ -118,7 +118,7 @@ fn strangers_who_fill_their_share_of_the_memory_keep_nobody_else_out() {
     let deadline = Instant::now() + Duration::from_secs(10);
     let mut second = loop {
         assert!(Instant::now() < deadline, "nobody is refused in ten seconds");
-        let answered = waiting.iter().position(|connection| is_answered(connection));
+        let answered = waiting.iter().position(is_answered);
         if let Some(answered) = answered {
             break waiting.remove(answered);
         }
