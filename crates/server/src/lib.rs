@@ -16,6 +16,8 @@ mod failure;
 mod grammar;
 mod handlers;
 mod http;
+#[cfg(test)]
+mod linear_tests;
 mod pipeline;
 mod request;
 mod settings;

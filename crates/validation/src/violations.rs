@@ -86,20 +86,26 @@ impl Violations {
     /// Turns problems into violations. The messages show limits from the schema and values from the document.
     pub(crate) fn describe(problems: &[Problem], schema: &Value, document: &Value) -> Self {
         let mut violations = Self::default();
+        // Every surplus member repeats the same object. If it does not fit once, it never will.
+        let mut may_repeat_object = true;
         for problem in problems {
+            let is_surplus = problem.keyword == Keyword::AdditionalProperties;
             let path: Vec<_> = problem.path.iter().map(|part| part.replace('.', "%2E")).collect();
-            let path = match problem.keyword {
-                // The client chose the last part.
-                Keyword::AdditionalProperties => violations.room.fitted(path.join(".")),
-                _ => path.join("."),
-            };
-            violations.push(path, problem.keyword.name(), details(problem, schema, document));
+            let mut path = path.join(".");
+            let mut details = details(problem, schema, document);
+            if is_surplus {
+                // The client chose the name.
+                path = violations.room.fitted(path);
+                details.retain(|(name, _)| may_repeat_object || !SENT.contains(name));
+            }
+            may_repeat_object &= violations.push(path, problem.keyword.name(), details) || !is_surplus;
         }
         violations
     }
 
-    /// Adds a violation. Values that the client sent are copied only if there is room for them.
-    fn push<N>(&mut self, path: String, rule: &str, details: Vec<(N, Cow<'_, Value>)>)
+    /// Adds a violation. Values that the client sent are copied only if there is room for them. Returns whether
+    /// there was.
+    fn push<N>(&mut self, path: String, rule: &str, details: Vec<(N, Cow<'_, Value>)>) -> bool
     where
         N: AsRef<str> + Into<String>,
     {
@@ -115,6 +121,7 @@ impl Violations {
         if let Value::Object(rules) = rules {
             rules.insert(rule.to_owned(), Value::Object(kept));
         }
+        fits
     }
 }
 

@@ -2,9 +2,9 @@
 
 pub(crate) mod csv;
 mod envelope;
-mod gzip;
+pub(crate) mod gzip;
 mod headers;
-mod pretty;
+pub(crate) mod pretty;
 mod sink;
 
 use std::borrow::Cow;
@@ -16,6 +16,7 @@ use bytes::Bytes;
 use futures::stream::BoxStream;
 use serde_json::Value;
 use serde_json::value::RawValue;
+use validation::{MAX_ECHO, echo_size};
 
 use self::envelope::{CHUNKED, PLAIN, Tokens, Values};
 pub(crate) use self::envelope::{Data, Paging};
@@ -98,10 +99,10 @@ pub(crate) fn success(exchange: &Exchange<'_>, success: Success) -> Result<Answe
 }
 
 /// An answer with CSV, which the client saves as a file with this name.
-pub(crate) fn as_csv(exchange: &Exchange<'_>, text: String, file_name: &str) -> Answer {
+pub(crate) fn as_csv(exchange: &Exchange<'_>, csv: Vec<u8>, file_name: &str) -> Answer {
     let mut headers = Headers::of_content(exchange, "text/csv");
     headers.push_text(header::CONTENT_DISPOSITION, format!("attachment; filename=\"{file_name}\""));
-    Answer { status: 200, headers, body: Body::Full(text.into_bytes()) }
+    Answer { status: 200, headers, body: Body::Full(csv) }
 }
 
 /// The answer for an empty listing as CSV.
@@ -179,6 +180,8 @@ pub(crate) fn refusal(exchange: &Exchange<'_>, refusal: &Refusal, page_size: Opt
         Ok(row) => row,
     };
     let mut values = values(exchange, Paging { page_size, ..Paging::default() });
+    let room = MAX_ECHO.saturating_sub(refusal.echoed_bytes());
+    values.auth_token = values.auth_token.filter(|token| echo_size(token, room).is_some());
     values.error = Some(status);
     values.message = Some(message);
     values.status = "error";

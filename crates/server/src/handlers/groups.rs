@@ -121,7 +121,8 @@ pub(super) async fn carry_out(
         }
         Work::Read(group) if call.format == Format::Csv => {
             let object = group.public_object().map_err(Refusal::Store)?;
-            Ok(answer::as_csv(exchange, csv::render(&Value::Object(object)), &csv_file_name(call)))
+            let csv = csv::render(&[Value::Object(object)])?;
+            Ok(answer::as_csv(exchange, csv, &csv_file_name(call)))
         }
         Work::Read(group) => answer::success(exchange, found(group, None)),
     }

@@ -134,7 +134,7 @@ fn list_query(exchange: &Exchange<'_>, call: &Call<'_>) -> Result<ListQuery, Ref
         page_size,
         start_key: parameters.start_key.as_deref().map(start_key::decode),
         end_key: parameters.end_key.clone(),
-        filters: parameters.filters(),
+        filters: parameters.filters()?,
     })
 }
 
@@ -147,7 +147,7 @@ fn as_csv(exchange: &Exchange<'_>, call: &Call<'_>, rows: &[Box<RawValue>]) -> R
     let rows = rows.map_err(|error| {
         Refusal::Store(StoreError::Corrupt(Cause::with_source("a row of the view is not an object", error)))
     })?;
-    Ok(answer::as_csv(exchange, csv::render(&Value::Array(rows)), &csv_file_name(call)))
+    Ok(answer::as_csv(exchange, csv::render(&rows)?, &csv_file_name(call)))
 }
 
 /// A listing whose rows are sent while they are read, one in each chunk.
