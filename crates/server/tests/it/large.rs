@@ -50,6 +50,19 @@ fn a_large_listing_is_sent_while_it_is_read_in_every_form() {
     let next = page["next_start_key"].as_str().unwrap();
     assert_eq!(account.ids(&format!("/groups?start_key={next}")), ["a"]);
 
+    let csv = account.send("GET", &format!("{all}&accept=csv"), &[], b"");
+    assert_eq!(
+        (csv.header("transfer-encoding"), csv.header("content-type")),
+        (Some("chunked"), Some("text/csv"))
+    );
+    let text = csv.text();
+    let lines: Vec<_> = text.lines().collect();
+    assert_eq!(lines[0], "\"ID\",\"name\",\"features\",\"endpoints\",\"flags\"");
+    assert!(
+        lines.len() == 21
+            && lines[20].starts_with("\"a\",\"group a\",\"\",\"0\",\"flag number 0,flag number 1,")
+    );
+
     let filtered = format!("{all}&filter_not_name=group%20b");
     assert_eq!(account.ids(&filtered).len(), 19);
 }

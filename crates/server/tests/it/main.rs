@@ -13,6 +13,7 @@
 mod access;
 mod account;
 mod accounts;
+mod bounds;
 mod commands;
 mod compatibility;
 mod conformance;
