@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::client::Client;
 use crate::error::{Call, Error, Target};
+use crate::outcome::Wanted;
 use crate::request::{Path, Request};
 use crate::rows::{Row, RowReader, Wait, parsed};
 use crate::splitter::Shape;
@@ -75,8 +76,9 @@ impl Client {
         .await
     }
 
-    /// Saves a document and returns its new revision. It is sent once: after [`Error::Transport`] and
-    /// [`Error::DeadlineExceeded`] it is unknown whether it was saved.
+    /// Saves a document and returns its new revision. It is sent once. If the answer is lost, the document is read
+    /// back, and the save counts as done if the document shows it. An error that
+    /// [is retryable](Error::is_retryable) leaves open whether it was saved.
     ///
     /// ```no_run
     /// # async fn example(
@@ -96,9 +98,10 @@ impl Client {
     /// `Conflict` if the base is not the newest revision; `TooLarge`, `Forbidden`, `Invalid`.
     pub async fn save(&self, db: &DbName, draft: Draft, deadline: Deadline) -> Result<Rev, Error> {
         let path = Path::doc(db, &draft.id)?;
+        let (id, base) = (draft.id.clone(), draft.base.clone());
         let request =
             Request::write(Method::PUT, path, Target::Document).with_body(body_of(draft, IdPlace::Path)?);
-        self.send_write(&request, deadline).await
+        self.write(db, &id, &request, Wanted::Saved(base.as_ref()), deadline).await
     }
 
     /// Saves several documents in one round trip. Each is saved by itself and has a result of its own, in
@@ -168,13 +171,49 @@ impl Client {
     ) -> Result<Rev, Error> {
         let request =
             Request::write(Method::DELETE, Path::doc(db, id)?, Target::Document).with_query("rev", base);
-        self.send_write(&request, deadline).await
+        self.write(db, id, &request, Wanted::Deleted(base), deadline).await
     }
 
-    async fn send_write(&self, request: &Request, deadline: Deadline) -> Result<Rev, Error> {
+    /// The newest revision of a document, even if it is a tombstone; `None` if there never was the document.
+    pub(crate) async fn newest_rev(
+        &self,
+        db: &DbName,
+        id: &DocId,
+        deadline: Deadline,
+    ) -> Result<Option<NewestRev>, Error> {
+        let request = Request::read(Method::POST, Path::db(db).resource("_all_docs"), Target::Database)
+            .with_body(object("keys", vec![id.as_str().into()]));
+        let max_row_bytes = self.settings().max_row_bytes;
+        let rows = self.send(&request, deadline, |reply| async move {
+            let (shape, wait) = (Shape::ArrayIn("rows"), Wait::Whole(deadline));
+            RowReader::new(reply, shape, wait, max_row_bytes, read_newest_rev).all().await
+        });
+        Ok(rows.await?.into_iter().next().flatten())
+    }
+
+    pub(crate) async fn send_write(&self, request: &Request, deadline: Deadline) -> Result<Rev, Error> {
         let body = self.send_whole(request, deadline).await?;
         body.json::<Written>()?.into_rev(body.call())
     }
+}
+
+/// A revision of a document.
+#[derive(Debug)]
+pub(crate) struct NewestRev {
+    pub(crate) rev: Rev,
+    pub(crate) is_deleted: bool,
+}
+
+/// A row of `_all_docs` for an id that was asked for. A document that never was has an error in its row.
+fn read_newest_rev(row: &Row<'_>) -> Result<Option<NewestRev>, Error> {
+    match row.check() {
+        Err(error) if error.is_not_found() => return Ok(None),
+        checked => checked?,
+    }
+    let value = parsed(row.value).unwrap_or_default();
+    let rev = value.get("rev").and_then(Value::as_str).and_then(|rev| Rev::parse(rev).ok());
+    let rev = rev.ok_or_else(|| row.unreadable("a row without a revision"))?;
+    Ok(Some(NewestRev { rev, is_deleted: value.get("deleted") == Some(&Value::Bool(true)) }))
 }
 
 /// CouchDB's answer to the write of one document.

@@ -220,6 +220,16 @@ impl Error {
         matches!(self, Self::Transport { .. }) || matches!(self.status(), Some(502..=504))
     }
 
+    /// Whether a write may have been done although it failed. A connection that was never opened carried nothing.
+    pub(crate) fn leaves_the_outcome_open(&self) -> bool {
+        match self {
+            Self::Transport { source, .. } => !source.as_ref().is_some_and(reqwest::Error::is_connect),
+            Self::DeadlineExceeded(_) | Self::Unreadable { .. } | Self::AnswerTooLarge { .. } => true,
+            Self::Unavailable(refusal) => refusal.status.is_none_or(|status| status != 429),
+            _ => false,
+        }
+    }
+
     pub(crate) fn transport(call: Call, error: reqwest::Error) -> Self {
         let error = error.without_url();
         Self::Transport { call, reason: causes(&error), source: Some(error) }

@@ -106,6 +106,11 @@ impl Request {
         self.is_read
     }
 
+    /// The body.
+    pub(crate) fn body(&self) -> Option<&[u8]> {
+        self.body.as_deref()
+    }
+
     /// The request for the HTTP library, and the [`Call`] that describes it in errors.
     pub(crate) fn build(&self, server: &ServerUrl) -> (Call, reqwest::Request) {
         let mut url = server.at(&self.path.0);

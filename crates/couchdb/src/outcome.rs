@@ -1,0 +1,184 @@
+//! Writes whose answer was lost. The write is never sent again. The document is read back instead, and the write
+//! counts as done only if the document shows it.
+
+use std::time::Duration;
+
+use datastore::{DbName, Deadline, DocId, Document, Rev};
+use serde_json::{Map, Value};
+use tokio::time::sleep;
+
+use crate::backoff::Backoff;
+use crate::client::Client;
+use crate::error::Error;
+use crate::request::Request;
+
+/// A write may take this part of the time that is left, in fifths. The rest is for reading back.
+const FIFTHS_FOR_THE_WRITE: u32 = 4;
+
+/// The pauses before the document is read once more: a write whose answer was lost may still be under way.
+const PAUSES: Backoff = Backoff { first: Duration::from_millis(20), cap: Duration::from_millis(200) };
+
+/// How many times the document is read.
+const READS: u32 = 4;
+
+/// What a write would leave behind.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Wanted<'a> {
+    /// The document in the body of the request, on top of this revision.
+    Saved(Option<&'a Rev>),
+    /// A tombstone on top of this revision.
+    Deleted(&'a Rev),
+}
+
+impl Client {
+    /// Sends the write of one document once, and returns the new revision.
+    pub(crate) async fn write(
+        &self,
+        db: &DbName,
+        id: &DocId,
+        request: &Request,
+        wanted: Wanted<'_>,
+        deadline: Deadline,
+    ) -> Result<Rev, Error> {
+        let for_the_write = deadline.remaining() / 5 * FIFTHS_FOR_THE_WRITE;
+        match self.send_write(request, deadline.min(Deadline::after(for_the_write))).await {
+            Err(error) if error.leaves_the_outcome_open() => {
+                log::debug!("the answer to a write was lost, the document is read back: {error}");
+                self.read_back(db, id, request, wanted, deadline).await.ok_or(error)
+            }
+            answer => answer,
+        }
+    }
+
+    /// The revision that the write has made; `None` if the document does not show that the write was done.
+    async fn read_back(
+        &self,
+        db: &DbName,
+        id: &DocId,
+        request: &Request,
+        wanted: Wanted<'_>,
+        deadline: Deadline,
+    ) -> Option<Rev> {
+        for read in 1..=READS {
+            let found = match wanted {
+                Wanted::Saved(base) => self.read_back_saved(db, id, request, base, deadline).await,
+                Wanted::Deleted(base) => self.read_back_deleted(db, id, base, deadline).await,
+            };
+            match found {
+                Ok(Found::Done(rev)) => return Some(rev),
+                Ok(Found::Other) => return None,
+                Ok(Found::NotYet) | Err(_) => {}
+            }
+            let pause = PAUSES.delay(read);
+            if pause >= deadline.remaining() {
+                return None;
+            }
+            sleep(pause).await;
+        }
+        None
+    }
+
+    async fn read_back_saved(
+        &self,
+        db: &DbName,
+        id: &DocId,
+        request: &Request,
+        base: Option<&Rev>,
+        deadline: Deadline,
+    ) -> Result<Found, Error> {
+        let stored = match self.fetch(db, id, deadline).await {
+            Ok(stored) => stored,
+            Err(Error::Missing(_) | Error::Deleted(_)) if base.is_none() => return Ok(Found::NotYet),
+            Err(error) if error.is_not_found() => return Ok(Found::Other),
+            Err(error) => return Err(error),
+        };
+        if base == Some(stored.rev()) {
+            return Ok(Found::NotYet);
+        }
+        let follows =
+            base.is_none_or(|base| stored.rev().generation() == base.generation().saturating_add(1));
+        let is_ours = follows && request.body().is_some_and(|sent| shows(&stored, sent));
+        Ok(if is_ours { Found::Done(stored.rev().clone()) } else { Found::Other })
+    }
+
+    /// A document that was deleted from the same revision is deleted, whoever did it.
+    async fn read_back_deleted(
+        &self,
+        db: &DbName,
+        id: &DocId,
+        base: &Rev,
+        deadline: Deadline,
+    ) -> Result<Found, Error> {
+        let newest = self.newest_rev(db, id, deadline).await?;
+        Ok(match newest {
+            Some(newest) if newest.rev == *base => Found::NotYet,
+            Some(newest)
+                if newest.is_deleted && newest.rev.generation() == base.generation().saturating_add(1) =>
+            {
+                Found::Done(newest.rev)
+            }
+            _ => Found::Other,
+        })
+    }
+}
+
+/// What a look at the document has found.
+enum Found {
+    /// The write was done, with this revision.
+    Done(Rev),
+    /// The document is as it was before the write.
+    NotYet,
+    /// The document has changed in another way.
+    Other,
+}
+
+/// Whether a stored document has exactly the members that were sent, beside those that belong to CouchDB.
+fn shows(stored: &Document, sent: &[u8]) -> bool {
+    let Ok(stored) = serde_json::from_str::<Map<String, Value>>(stored.text()) else { return false };
+    let Ok(sent) = serde_json::from_slice::<Map<String, Value>>(sent) else { return false };
+    are_equal(&without_special(stored), &without_special(sent))
+}
+
+fn without_special(members: Map<String, Value>) -> Map<String, Value> {
+    members.into_iter().filter(|(name, _)| !name.starts_with('_')).collect()
+}
+
+fn are_equal(one: &Map<String, Value>, other: &Map<String, Value>) -> bool {
+    one.len() == other.len()
+        && one.iter().all(|(name, value)| other.get(name).is_some_and(|twin| is_equal(value, twin)))
+}
+
+/// CouchDB may write a number with other digits than it was sent with.
+fn is_equal(one: &Value, other: &Value) -> bool {
+    match (one, other) {
+        (Value::Object(one), Value::Object(other)) => are_equal(one, other),
+        (Value::Array(one), Value::Array(other)) => {
+            one.len() == other.len() && one.iter().zip(other).all(|(one, other)| is_equal(one, other))
+        }
+        (Value::Number(number), Value::Number(twin)) => {
+            number == twin || (number.as_f64().is_some() && number.as_f64() == twin.as_f64())
+        }
+        _ => one == other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use datastore::Document;
+
+    use super::shows;
+
+    fn check(stored: &str, sent: &str, expected: bool) {
+        let stored = Document::from_text(format!("{{\"_id\":\"a\",\"_rev\":\"1-a\",{stored}}}")).unwrap();
+        assert_eq!(shows(&stored, sent.as_bytes()), expected, "{stored:?} {sent}");
+    }
+
+    #[test]
+    fn the_same_members_in_any_order_are_the_same_document() {
+        check(r#""a":1,"b":{"c":[1,2.0,1000.0]}"#, r#"{"_rev":"0-x","b":{"c":[1,2.0,1e3]},"a":1}"#, true);
+        check(r#""a":1"#, r#"{"a":1,"b":2}"#, false);
+        check(r#""a":1,"b":2"#, r#"{"a":1}"#, false);
+        check(r#""a":[1]"#, r#"{"a":[1,1]}"#, false);
+        check(r#""a":"1""#, r#"{"a":1}"#, false);
+    }
+}
