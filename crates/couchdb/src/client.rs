@@ -13,7 +13,7 @@ use thread_local::ThreadLocal;
 use tokio::time::sleep;
 
 use crate::error::{Call, Error};
-use crate::reply::{Body, Reply, TimeLimit};
+use crate::reply::{Body, LargeTurns, Reply, TimeLimit};
 use crate::request::Request;
 use crate::settings::Settings;
 
@@ -29,6 +29,7 @@ struct Inner {
     pooled: ThreadLocal<reqwest::Client>,
     /// For further attempts and for feeds. Every request opens a connection.
     fresh: reqwest::Client,
+    turns: LargeTurns,
 }
 
 impl fmt::Debug for Client {
@@ -55,7 +56,8 @@ impl Client {
     /// [`Error::Setup`] if TLS cannot be set up.
     pub fn new(settings: Settings) -> Result<Self, Error> {
         let fresh = builder(&settings).pool_max_idle_per_host(0).build().map_err(setup_failure)?;
-        Ok(Self { inner: Arc::new(Inner { settings, pooled: ThreadLocal::new(), fresh }) })
+        let (pooled, turns) = (ThreadLocal::new(), LargeTurns::default());
+        Ok(Self { inner: Arc::new(Inner { settings, pooled, fresh, turns }) })
     }
 
     /// This thread's connections.
@@ -103,7 +105,17 @@ impl Client {
 
     /// Sends a request as [`Client::send`] does and reads the whole body.
     pub(crate) async fn send_whole(&self, request: &Request, deadline: Deadline) -> Result<Body, Error> {
-        self.send(request, deadline, |reply| reply.whole(deadline, self.settings().max_answer_bytes)).await
+        self.send_up_to(self.settings().max_answer_bytes, request, deadline).await
+    }
+
+    /// Sends a request as [`Client::send_whole`] does, with another bound of the body's size.
+    pub(crate) async fn send_up_to(
+        &self,
+        max_bytes: usize,
+        request: &Request,
+        deadline: Deadline,
+    ) -> Result<Body, Error> {
+        self.send(request, deadline, |reply| reply.whole(deadline, max_bytes)).await
     }
 
     async fn attempt(
@@ -120,7 +132,7 @@ impl Client {
         let own = self.settings().request_timeout;
         let limit = if remaining <= own { TimeLimit::Deadline(deadline) } else { TimeLimit::Silence(own) };
         let response = limit.apply(&call, self.execute(http, message, &call)).await?;
-        Reply::accept(call, response, request.target(), Some(deadline)).await
+        self.reply(call, response).accepted(request.target(), Some(deadline)).await
     }
 
     /// Sends a request once, on a connection of its own. `silence` is the only limit to the wait.
@@ -128,7 +140,11 @@ impl Client {
         let (call, message) = request.build(&self.settings().url);
         let answered = self.execute(&self.inner.fresh, message, &call);
         let response = TimeLimit::Silence(silence).apply(&call, answered).await?;
-        Reply::accept(call, response, request.target(), None).await
+        self.reply(call, response).accepted(request.target(), None).await
+    }
+
+    fn reply(&self, call: Call, response: reqwest::Response) -> Reply {
+        Reply::new(call, response, self.inner.turns.clone())
     }
 
     async fn execute(

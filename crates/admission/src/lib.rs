@@ -1,0 +1,28 @@
+//! Admission control for a document store: [`Admission`] is a [`Layer`](datastore::Layer) that bounds the
+//! store's calls in flight, shares them between databases, and refuses calls early when there are too many.
+//! It does not know HTTP, Kazoo or the store behind it.
+//!
+//! - At most [`Limits::calls`] calls run at once. A query runs until its rows end or are dropped. Change
+//!   feeds are not counted.
+//! - The number that may run adapts below that bound. When calls take longer because many run, fewer run:
+//!   the store does as much, and each call is answered sooner. See `tuner.rs`.
+//! - Each database has a queue of its own, and the queues take turns, one call each. A database holds at most
+//!   half of the places, so a burst of one database leaves room for the others.
+//! - Queries hold at most three quarters of the places. A caller may make other calls while it reads rows, and
+//!   these calls find a place even if queries hold all that they may.
+//! - A query that has run for a second counts apart from the others. So a slow reader, or a view that is
+//!   being built, does not keep the places of quick calls.
+//! - When all queues together are full, the newest call of the longest queue is refused: the burst pays. A
+//!   call that waits too long is refused too. After a refusal calls wait only a tenth of the time, until the
+//!   queues are empty again. So a lasting overload does not make every call slow.
+//! - A caller that goes away gives its place back at once.
+
+#![forbid(unsafe_code)]
+
+mod desk;
+mod gate;
+mod layer;
+mod tuner;
+
+pub use gate::Limits;
+pub use layer::Admission;
