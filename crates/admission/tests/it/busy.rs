@@ -70,7 +70,7 @@ async fn a_burst_of_one_database_refuses_no_call_of_another() {
     settle().await;
     assert_eq!(gated.store.in_flight(), 4);
     // The third waits in the place of a call of the burst. It is its turn as soon as a place is free.
-    gated.store.answer(4);
+    gated.store.answer(1_000);
     for call in [quiet, second, third] {
         call.await.unwrap().unwrap();
     }

@@ -1,8 +1,11 @@
 //! Who holds a place, and when it becomes free.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use datastore::{Attachments, Changes as _, ChangesQuery, Databases, DocId, Draft, Rev, Store};
+use datastore::{
+    Attachments, Changes as _, ChangesQuery, Databases, Deadline, DocId, Draft, Rev, Store, ViewQuery,
+};
 use futures::StreamExt as _;
 use futures::future::join_all;
 use serde_json::Map;
@@ -88,14 +91,15 @@ async fn a_query_holds_its_place_until_its_rows_end() {
         // With four places, a database has one for queries.
         let mut rows = query(&gated.gate, db).await.unwrap();
         rows.next().await.unwrap().unwrap();
-        assert!(query(&gated.gate, db).await.err().unwrap().is_busy());
+        let soon = Deadline::after(Duration::from_millis(100));
+        let second = Store::query(&*gated.gate, &db_name(db), ViewQuery::all_docs(), soon).await;
+        assert!(second.err().unwrap().is_busy());
         assert_eq!(rows.next().await.unwrap().is_ok(), db == "a");
         if db == "a" {
             assert!(rows.next().await.is_none());
         }
-        let dropped = query(&gated.gate, db).await.unwrap();
-        drop(dropped);
-        query(&gated.gate, db).await.unwrap();
+        drop(query(&gated.gate, db).await.unwrap());
+        drop(query(&gated.gate, db).await.unwrap());
         assert!(rows.next().await.is_none(), "the rows have ended");
     }
 }
@@ -129,8 +133,8 @@ async fn slow_readers_do_not_keep_places_for_ever() {
         slow.push(query(&gated.gate, db).await.unwrap());
     }
     // All places for queries are held. A further query finds one when the others have become long.
-    tokio::time::advance(std::time::Duration::from_millis(990)).await;
-    query(&gated.gate, "c").await.unwrap();
+    tokio::time::advance(Duration::from_millis(990)).await;
+    drop(query(&gated.gate, "c").await.unwrap());
 }
 
 #[tokio::test(start_paused = true)]
