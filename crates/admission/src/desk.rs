@@ -112,6 +112,11 @@ impl<W> Desk<W> {
         self.held.calls
     }
 
+    /// Whether more calls of this call's database wait than may run at once.
+    pub(crate) fn is_crowded(&self, ticket: &Ticket) -> bool {
+        self.dbs.get(&ticket.db).is_some_and(|db| db.waiting() > half(self.limit))
+    }
+
     /// For how long a call has run, and how many calls ran when it began.
     pub(crate) fn progress(&self, ticket: &Ticket, now: Instant) -> Option<(Duration, usize)> {
         let running = self.running.get(&ticket.number)?;

@@ -11,12 +11,19 @@ use tokio::time::{Instant, sleep, timeout_at};
 use crate::desk::{Class, Desk, Queued, Ticket};
 use crate::tuner::{Kind, Tuner};
 
-/// After a refusal, calls wait this part of [`Limits::queue_wait`] until the queues are empty.
+/// After a refusal, the calls of a crowded database wait this part of [`Limits::queue_wait`].
 const STRAINED_PART: u32 = 10;
 
+/// The gate is strained until so small a part of [`Limits::queue`] waits. A few clients that ask again as
+/// soon as they are answered never let the queues become empty, and they are no overload.
+const RELAXED_PART: usize = 4;
+
 /// The pause between two refusals. Clients that ask again at once would otherwise take the processors from
-/// the calls that are served. 2,000 refusals a second cost a processor about a tenth of its time.
-const REFUSAL_INTERVAL: Duration = Duration::from_micros(500);
+/// the calls that are served.
+const REFUSAL_INTERVAL: Duration = Duration::from_millis(1);
+
+/// The longest pause before a refusal.
+const LONGEST_PAUSE: Duration = Duration::from_secs(3);
 
 /// How often refusals are logged.
 const LOG_INTERVAL: Duration = Duration::from_secs(1);
@@ -44,7 +51,7 @@ pub(crate) struct Gate {
 struct State {
     desk: Desk<oneshot::Sender<Decision>>,
     tuner: Tuner,
-    /// Whether a call was refused since the queues were last empty.
+    /// Whether a call was refused since the queues were last short.
     is_strained: bool,
     refusals: Refusals,
 }
@@ -138,13 +145,14 @@ impl Gate {
         let mut state = self.state();
         let started = state.desk.set_long_apart(Instant::now());
         tell(started, Decision::Run);
-        let gives_up = (is_last || state.is_strained) && state.desk.stop_waiting(ticket);
+        let is_due = is_last || (state.is_strained && state.desk.is_crowded(ticket));
+        let gives_up = is_due && state.desk.stop_waiting(ticket);
         state.is_strained |= gives_up;
         gives_up
     }
 
     async fn pause_before_refusal(&self, deadline: Deadline) {
-        let pause = self.state().refusals.next(Instant::now(), self.limits.queue_wait);
+        let pause = self.state().refusals.next(Instant::now());
         sleep(pause.min(deadline.remaining())).await;
     }
 
@@ -153,7 +161,7 @@ impl Gate {
         let mut state = self.state();
         let mut started = finished.map(|kind| state.observe(ticket, kind, now)).unwrap_or_default();
         started.extend(state.desk.leave(ticket, now));
-        state.is_strained &= state.desk.waiting() > 0;
+        state.is_strained &= state.desk.waiting() > self.limits.queue / RELAXED_PART;
         drop(state);
         tell(started, Decision::Run);
     }
@@ -229,14 +237,14 @@ impl Refusals {
         Self { next: now, log: now, unlogged: 0 }
     }
 
-    /// Counts a refusal. Returns how long to wait before it, at most `longest`.
-    fn next(&mut self, now: Instant, longest: Duration) -> Duration {
+    /// Counts a refusal. Returns how long to wait before it.
+    fn next(&mut self, now: Instant) -> Duration {
         self.unlogged += 1;
         if self.log <= now {
             log::warn!(refused = self.unlogged; "the store is busy: calls are refused");
             (self.log, self.unlogged) = (now + LOG_INTERVAL, 0);
         }
-        let pause = self.next.saturating_duration_since(now).min(longest);
+        let pause = self.next.saturating_duration_since(now).min(LONGEST_PAUSE);
         self.next = now + pause + REFUSAL_INTERVAL;
         pause
     }

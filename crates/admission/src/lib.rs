@@ -13,8 +13,11 @@
 //! - A query that has run for a second counts apart from the others. So a slow reader, or a view that is
 //!   being built, does not keep the places of quick calls.
 //! - When all queues together are full, the newest call of the longest queue is refused: the burst pays. A
-//!   call that waits too long is refused too. After a refusal calls wait only a tenth of the time, until the
-//!   queues are empty again. So a lasting overload does not make every call slow.
+//!   call that waits too long is refused too. After a refusal, the calls of a database with a long queue wait
+//!   only a tenth of the time, until the queues are short again. So a lasting overload does not make every
+//!   call slow.
+//! - Refusals come at most 1,000 times a second; further callers learn of theirs up to 3 seconds later. So
+//!   clients that ask again at once leave the processors to the calls that are served.
 //! - A caller that goes away gives its place back at once.
 
 #![forbid(unsafe_code)]

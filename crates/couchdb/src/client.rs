@@ -17,6 +17,10 @@ use crate::reply::{Body, LargeTurns, Reply, TimeLimit};
 use crate::request::Request;
 use crate::settings::Settings;
 
+/// How many unused connections each thread keeps. A thread that waits for a connection opens a new one, even
+/// if an old one becomes free first, so without a bound their number grows.
+const MAX_IDLE: usize = 16;
+
 /// A CouchDB client. A clone is cheap and shares the connections.
 #[derive(Clone)]
 pub struct Client {
@@ -64,7 +68,11 @@ impl Client {
     fn pooled(&self) -> Result<&reqwest::Client, Error> {
         let Inner { settings, pooled, .. } = &*self.inner;
         pooled.get_or_try(|| {
-            builder(settings).pool_idle_timeout(settings.pool_idle_timeout).build().map_err(setup_failure)
+            builder(settings)
+                .pool_idle_timeout(settings.pool_idle_timeout)
+                .pool_max_idle_per_host(MAX_IDLE)
+                .build()
+                .map_err(setup_failure)
         })
     }
 

@@ -64,8 +64,8 @@ settings! {
         calls: usize = "store_calls" "N", Value("64"), 4..=10_000;
         /// How many calls of the store wait when no more may run. Further requests are refused with 503.
         queue: usize = "store_queue" "N", Value("256"), 1..=100_000;
-        /// How long a call waits at most before its request is refused, in milliseconds. While calls are
-        /// being refused, they wait only a tenth of this.
+        /// How long a call waits at most before its request is refused, in milliseconds. While requests are
+        /// being refused, the calls of an account with many waiting ones wait only a tenth of this.
         queue_wait: Duration = "store_queue_wait_ms" "MS", Value("1000");
     }
 }
