@@ -28,8 +28,11 @@ struct Standin {
 pub fn serve(export: &str, slots: usize, service_time: Duration) -> SocketAddr {
     let mut dbs: BTreeMap<String, Db> = BTreeMap::new();
     for line in export.lines() {
-        let Value::Object(mut line) = serde_json::from_str(line).expect("a line of an export") else { panic!() };
-        let (db, mut doc) = (line["db"].as_str().expect("a name").to_owned(), line.remove("doc").expect("doc"));
+        let Value::Object(mut line) = serde_json::from_str(line).expect("a line of an export") else {
+            panic!()
+        };
+        let (db, mut doc) =
+            (line["db"].as_str().expect("a name").to_owned(), line.remove("doc").expect("doc"));
         doc["_rev"] = json!("1-967a00dff5e02add41819138abb3284d");
         dbs.entry(db).or_default().insert(doc["_id"].as_str().expect("an id").to_owned(), doc);
     }
@@ -110,7 +113,8 @@ impl Standin {
 /// The first rows of the listing, in descending order.
 fn listing(db: &Db, query: &str) -> Vec<u8> {
     let limit = query.split('&').find_map(|option| option.strip_prefix("limit=")?.parse().ok());
-    let groups = db.iter().rev().filter(|(_, doc)| doc["pvt_type"] == "group").take(limit.unwrap_or(usize::MAX));
+    let groups =
+        db.iter().rev().filter(|(_, doc)| doc["pvt_type"] == "group").take(limit.unwrap_or(usize::MAX));
     let rows = groups.map(|(id, doc)| {
         json!({"id": id, "key": id, "value": {"id": id, "name": doc["name"], "flags": doc["flags"]}})
     });
