@@ -38,10 +38,8 @@ pub(crate) enum Queued<W> {
 /// The calls that run and the calls that wait.
 #[derive(Debug)]
 pub(crate) struct Desk<W> {
-    /// The most calls that may run now. Long streams count apart.
+    /// The most calls that may run. Long streams count apart.
     limit: usize,
-    /// The most streams that may count apart.
-    max_long: usize,
     max_waiting: usize,
     dbs: HashMap<Arc<str>, Db<W>>,
     /// The databases with waiting calls, in the order of their turns.
@@ -58,8 +56,6 @@ struct Running {
     db: Arc<str>,
     class: Class,
     since: Instant,
-    /// How many calls ran when it began.
-    crowd: usize,
     is_long: bool,
 }
 
@@ -87,11 +83,9 @@ struct Waiting<W> {
 }
 
 impl<W> Desk<W> {
-    /// `max_calls` is the highest limit that will be set.
-    pub(crate) fn new(limit: usize, max_calls: usize, max_waiting: usize) -> Self {
+    pub(crate) fn new(limit: usize, max_waiting: usize) -> Self {
         Self {
             limit,
-            max_long: half(max_calls),
             max_waiting,
             dbs: HashMap::new(),
             turns: VecDeque::new(),
@@ -107,20 +101,9 @@ impl<W> Desk<W> {
         self.waiting
     }
 
-    /// How many calls run, without long streams.
-    pub(crate) fn running(&self) -> usize {
-        self.held.calls
-    }
-
     /// Whether more calls of this call's database wait than may run at once.
     pub(crate) fn is_crowded(&self, ticket: &Ticket) -> bool {
         self.dbs.get(&ticket.db).is_some_and(|db| db.waiting() > half(self.limit))
-    }
-
-    /// For how long a call has run, and how many calls ran when it began.
-    pub(crate) fn progress(&self, ticket: &Ticket, now: Instant) -> Option<(Duration, usize)> {
-        let running = self.running.get(&ticket.number)?;
-        Some((now.saturating_duration_since(running.since), running.crowd))
     }
 
     /// Starts a call if there is a place for it. This overtakes no call that could run: such calls never wait.
@@ -188,22 +171,17 @@ impl<W> Desk<W> {
             .filter(|(_, call)| call.class == Class::Stream && !call.is_long && call.since + LONG <= now)
             .map(|(number, _)| *number)
             .collect();
+        let max_long = half(self.limit);
         for number in long {
             let Some(call) = self.running.get_mut(&number) else { continue };
             let of_db = self.dbs.get(&call.db).map_or(0, |db| db.held.long);
-            if self.held.long >= self.max_long || of_db >= half(self.max_long) {
+            if self.held.long >= max_long || of_db >= half(max_long) {
                 continue;
             }
             call.is_long = true;
             let db = Arc::clone(&call.db);
             self.count(&db, Held::set_long_apart);
         }
-        self.start_waiting(now)
-    }
-
-    /// Changes how many calls may run. Returns the callers whose calls run now.
-    pub(crate) fn set_limit(&mut self, limit: usize, now: Instant) -> Vec<W> {
-        self.limit = limit;
         self.start_waiting(now)
     }
 
@@ -273,8 +251,7 @@ impl<W> Desk<W> {
         let db = Arc::clone(&ticket.db);
         self.dbs.entry(Arc::clone(&db)).or_insert_with(Db::new);
         self.count(&db, |held| held.add(class));
-        let crowd = self.held.calls;
-        self.running.insert(ticket.number, Running { db, class, since, crowd, is_long: false });
+        self.running.insert(ticket.number, Running { db, class, since, is_long: false });
     }
 
     fn count(&mut self, name: &str, change: impl Fn(&mut Held)) {

@@ -19,8 +19,6 @@ enum Step {
     GiveUp(usize),
     /// Time passes.
     Pass(u32),
-    /// The limit changes.
-    Limit(usize),
 }
 
 const DBS: [&str; 3] = ["a", "b", "c"];
@@ -35,7 +33,6 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         4 => (0_usize..100).prop_map(Step::End),
         1 => (0_usize..100).prop_map(Step::GiveUp),
         1 => (0_u32..1_500).prop_map(Step::Pass),
-        1 => (1_usize..=MAX).prop_map(Step::Limit),
     ];
     vec(step, 1..150)
 }
@@ -64,7 +61,7 @@ struct Model {
 impl Model {
     fn new(limit: usize, max_waiting: usize) -> Self {
         Self {
-            desk: Desk::new(limit, MAX, max_waiting),
+            desk: Desk::new(limit, max_waiting),
             now: Instant::now(),
             limit,
             max_waiting,
@@ -95,11 +92,6 @@ impl Model {
             Step::Pass(ms) => {
                 self.now += std::time::Duration::from_millis(ms.into());
                 let started = self.desk.set_long_apart(self.now);
-                self.started(&started);
-            }
-            Step::Limit(limit) => {
-                self.limit = limit;
-                let started = self.desk.set_limit(limit, self.now);
                 self.started(&started);
             }
         }
@@ -165,12 +157,13 @@ impl Model {
         assert!(waiting.len() <= self.max_waiting);
         assert_eq!(desk.running.len(), running.len());
         assert_eq!(self.arrived, running.len() + waiting.len() + self.refused.len() + self.finished);
-        // A lower limit ends no calls, so the numbers can be above it until they do.
-        assert!(desk.held.calls <= MAX && desk.held.long <= half(MAX));
+        let limit = self.limit;
+        assert!(desk.held.calls <= limit && desk.held.streams <= most_streams(limit));
+        assert!(desk.held.long <= half(limit));
         assert_eq!(desk.held.calls + desk.held.long, running.len());
         for db in DBS {
             let held = desk.dbs.get(db).map(|db| db.held).unwrap_or_default();
-            assert!(held.calls <= half(MAX) && held.streams <= most_streams(half(MAX)));
+            assert!(held.calls <= half(limit) && held.streams <= most_streams(half(limit)));
         }
         // No call waits that could run.
         for call in waiting.values() {
@@ -200,23 +193,8 @@ proptest! {
         assert!(dbs.is_empty() && turns.is_empty() && running.is_empty());
         assert_eq!((*held, *waiting), (super::Held::default(), 0));
     }
-
-    /// With a fixed limit, no database ever holds more than half of it, and streams never hold all.
-    #[test]
-    fn a_fixed_limit_is_never_exceeded(limit in 1_usize..=MAX, steps in steps()) {
-        let mut model = Model::new(limit, 5);
-        for step in steps.iter().filter(|step| !matches!(step, Step::Limit(_))) {
-            model.take(step);
-            let held = model.desk.held;
-            assert!(held.calls <= limit && held.streams <= most_streams(limit));
-            for db in model.desk.dbs.values() {
-                assert!(db.held.calls <= half(limit) && db.held.streams <= most_streams(half(limit)));
-            }
-        }
-    }
 }
 
-/// The names of the calls that run, in the order in which they begin while calls end one by one.
 fn order(limit: usize, arrivals: &[(&'static str, Class)]) -> Vec<usize> {
     let mut model = Model::new(limit, 1_000);
     let mut order = Vec::new();

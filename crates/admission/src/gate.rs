@@ -9,21 +9,21 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::desk::{Class, Desk, Queued, Ticket};
-use crate::tuner::{Kind, Tuner};
 
-/// After a refusal, the calls of a crowded database wait this part of [`Limits::queue_wait`].
-const STRAINED_PART: u32 = 10;
+/// While more than this part of [`Limits::queue`] waits, the store is overloaded. A few clients that ask again
+/// as soon as they are answered keep fewer calls waiting, and are no overload.
+const OVERLOADED_PART: usize = 4;
 
-/// The gate is strained until so small a part of [`Limits::queue`] waits. A few clients that ask again as
-/// soon as they are answered never let the queues become empty, and they are no overload.
-const RELAXED_PART: usize = 4;
+/// During an overload, the calls of a crowded database wait this part of [`Limits::queue_wait`], so that a lasting
+/// overload does not make every call slow.
+const OVERLOADED_WAIT_PART: u32 = 10;
 
 /// The pause between two refusals. Clients that ask again at once would otherwise take the processors from
 /// the calls that are served.
 const REFUSAL_INTERVAL: Duration = Duration::from_millis(1);
 
 /// The longest pause before a refusal.
-const LONGEST_PAUSE: Duration = Duration::from_secs(3);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// How often refusals are logged.
 const LOG_INTERVAL: Duration = Duration::from_secs(1);
@@ -50,9 +50,6 @@ pub(crate) struct Gate {
 #[derive(Debug)]
 struct State {
     desk: Desk<oneshot::Sender<Decision>>,
-    tuner: Tuner,
-    /// Whether a call was refused since the queues were last short.
-    is_strained: bool,
     refusals: Refusals,
 }
 
@@ -65,9 +62,7 @@ enum Decision {
 
 impl Gate {
     pub(crate) fn new(limits: Limits) -> Arc<Self> {
-        let tuner = Tuner::new(limits.calls);
-        let desk = Desk::new(tuner.limit(), limits.calls, limits.queue);
-        let state = State { desk, tuner, is_strained: false, refusals: Refusals::new() };
+        let state = State { desk: Desk::new(limits.calls, limits.queue), refusals: Refusals::new() };
         Arc::new(Self { limits, state: Mutex::new(state) })
     }
 
@@ -95,7 +90,7 @@ impl Gate {
     }
 
     fn begin(self: &Arc<Self>, db: &str, class: Class, now: Instant) -> Begun {
-        let place = |ticket| Place { gate: Arc::clone(self), ticket, finished: None };
+        let place = |ticket| Place { gate: Arc::clone(self), ticket };
         let mut state = self.state();
         if let Some(ticket) = state.desk.start(db, class, now) {
             return Begun::Runs(place(ticket));
@@ -108,14 +103,10 @@ impl Gate {
         let (sender, decision) = oneshot::channel();
         match state.desk.queue(db, class, sender) {
             Queued::Waits { ticket, refused } => {
-                state.is_strained |= refused.is_some();
                 tell(refused, Decision::Refused);
                 Begun::Waits(place(ticket), decision)
             }
-            Queued::Refused => {
-                state.is_strained = true;
-                Begun::Refused
-            }
+            Queued::Refused => Begun::Refused,
         }
     }
 
@@ -130,8 +121,7 @@ impl Gate {
         let last = (arrived + self.limits.queue_wait).min(deadline.instant().into());
         let mut check = arrived;
         loop {
-            // The gate may become strained during the wait.
-            check = (check + self.limits.queue_wait / STRAINED_PART).min(last);
+            check = (check + self.limits.queue_wait / OVERLOADED_WAIT_PART).min(last);
             match timeout_at(check, &mut decision).await {
                 Ok(decision) => return decision == Ok(Decision::Run),
                 Err(_) if self.gives_up(&place.ticket, check == last) => return false,
@@ -145,10 +135,9 @@ impl Gate {
         let mut state = self.state();
         let started = state.desk.set_long_apart(Instant::now());
         tell(started, Decision::Run);
-        let is_due = is_last || (state.is_strained && state.desk.is_crowded(ticket));
-        let gives_up = is_due && state.desk.stop_waiting(ticket);
-        state.is_strained |= gives_up;
-        gives_up
+        let is_overloaded = state.desk.waiting() > self.limits.queue / OVERLOADED_PART;
+        let is_due = is_last || (is_overloaded && state.desk.is_crowded(ticket));
+        is_due && state.desk.stop_waiting(ticket)
     }
 
     async fn pause_before_refusal(&self, deadline: Deadline) {
@@ -156,13 +145,8 @@ impl Gate {
         sleep(pause.min(deadline.remaining())).await;
     }
 
-    fn leave(&self, ticket: &Ticket, finished: Option<Kind>) {
-        let now = Instant::now();
-        let mut state = self.state();
-        let mut started = finished.map(|kind| state.observe(ticket, kind, now)).unwrap_or_default();
-        started.extend(state.desk.leave(ticket, now));
-        state.is_strained &= state.desk.waiting() > self.limits.queue / RELAXED_PART;
-        drop(state);
+    fn leave(&self, ticket: &Ticket) {
+        let started = self.state().desk.leave(ticket, Instant::now());
         tell(started, Decision::Run);
     }
 
@@ -184,42 +168,16 @@ fn tell(callers: impl IntoIterator<Item = oneshot::Sender<Decision>>, decision: 
     }
 }
 
-impl State {
-    /// Learns from a finished call. Returns the callers whose calls run now.
-    fn observe(&mut self, ticket: &Ticket, kind: Kind, now: Instant) -> Vec<oneshot::Sender<Decision>> {
-        let Some((took, crowd)) = self.desk.progress(ticket, now) else { return Vec::new() };
-        let crowd = crowd.max(self.desk.running());
-        let before = self.tuner.limit();
-        self.tuner.observe(kind, took, crowd, self.desk.waiting() > 0);
-        let limit = self.tuner.limit();
-        if limit == before { Vec::new() } else { self.desk.set_limit(limit, now) }
-    }
-}
-
 /// A place in the gate, or in a queue before it. Dropping it gives it back.
 #[derive(Debug)]
 pub(crate) struct Place {
     gate: Arc<Gate>,
     ticket: Ticket,
-    finished: Option<Kind>,
-}
-
-impl Place {
-    /// The call is done.
-    pub(crate) fn finish(mut self, kind: Kind) {
-        self.finished = Some(kind);
-    }
-
-    /// The store has begun to answer, but the call goes on.
-    pub(crate) fn answered(&self, kind: Kind) {
-        let started = self.gate.state().observe(&self.ticket, kind, Instant::now());
-        tell(started, Decision::Run);
-    }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.gate.leave(&self.ticket, self.finished);
+        self.gate.leave(&self.ticket);
     }
 }
 

@@ -14,7 +14,6 @@ use futures::future::BoxFuture;
 
 use crate::desk::Class;
 use crate::gate::{Gate, Limits, Place};
-use crate::tuner::Kind;
 
 /// A store whose calls in flight are bounded. A call that finds no place in time fails with
 /// [`StoreError::Busy`](datastore::StoreError); nothing of it has reached the store then.
@@ -50,14 +49,12 @@ impl Admission {
     /// Makes a call that ends by itself. `db` is empty if the call is about no database.
     async fn short<'a, T>(
         &'a self,
-        (db, kind): (&'a str, Kind),
+        db: &'a str,
         deadline: Deadline,
         call: impl FnOnce() -> BoxFuture<'a, Result<T>>,
     ) -> Result<T> {
-        let place = self.gate.enter(db, Class::Short, deadline).await?;
-        let outcome = call().await;
-        place.finish(kind);
-        outcome
+        let _place = self.gate.enter(db, Class::Short, deadline).await?;
+        call().await
     }
 }
 
@@ -76,7 +73,7 @@ impl Layer for Admission {
             return self.inner.fetch(db, id, deadline);
         }
         let call = move || self.inner.fetch(db, id, deadline);
-        Box::pin(self.short((db.as_str(), Kind::Read), deadline, call))
+        Box::pin(self.short(db.as_str(), deadline, call))
     }
 
     fn fetch_many<'a>(
@@ -86,12 +83,12 @@ impl Layer for Admission {
         deadline: Deadline,
     ) -> BoxFuture<'a, Result<Vec<Result<Document>>>> {
         let call = move || self.inner.fetch_many(db, ids, deadline);
-        Box::pin(self.short((db.as_str(), Kind::Read), deadline, call))
+        Box::pin(self.short(db.as_str(), deadline, call))
     }
 
     fn save<'a>(&'a self, db: &'a DbName, draft: Draft, deadline: Deadline) -> BoxFuture<'a, Result<Rev>> {
         let call = move || self.inner.save(db, draft, deadline);
-        Box::pin(self.short((db.as_str(), Kind::Write), deadline, call))
+        Box::pin(self.short(db.as_str(), deadline, call))
     }
 
     fn save_many<'a>(
@@ -101,7 +98,7 @@ impl Layer for Admission {
         deadline: Deadline,
     ) -> BoxFuture<'a, Result<Vec<Result<Rev>>>> {
         let call = move || self.inner.save_many(db, drafts, deadline);
-        Box::pin(self.short((db.as_str(), Kind::Write), deadline, call))
+        Box::pin(self.short(db.as_str(), deadline, call))
     }
 
     fn delete<'a>(
@@ -112,7 +109,7 @@ impl Layer for Admission {
         deadline: Deadline,
     ) -> BoxFuture<'a, Result<Rev>> {
         let call = move || self.inner.delete(db, id, base, deadline);
-        Box::pin(self.short((db.as_str(), Kind::Write), deadline, call))
+        Box::pin(self.short(db.as_str(), deadline, call))
     }
 
     fn query<'a>(
@@ -124,7 +121,6 @@ impl Layer for Admission {
         Box::pin(async move {
             let place = self.gate.enter(db.as_str(), Class::Stream, deadline).await?;
             let rows = self.inner.query(db, query, deadline).await?;
-            place.answered(Kind::Query);
             let rows: RowStream = Box::pin(PlacedRows { open: Some((rows, place)) });
             Ok(rows)
         })
@@ -138,27 +134,27 @@ impl Layer for Admission {
         deadline: Deadline,
     ) -> BoxFuture<'a, Result<Bytes>> {
         let call = move || self.inner.fetch_attachment(db, id, name, deadline);
-        Box::pin(self.short((db.as_str(), Kind::Read), deadline, call))
+        Box::pin(self.short(db.as_str(), deadline, call))
     }
 
     fn create_db<'a>(&'a self, db: &'a DbName, deadline: Deadline) -> BoxFuture<'a, Result<Created>> {
         let call = move || self.inner.create_db(db, deadline);
-        Box::pin(self.short((db.as_str(), Kind::Write), deadline, call))
+        Box::pin(self.short(db.as_str(), deadline, call))
     }
 
     fn db_exists<'a>(&'a self, db: &'a DbName, deadline: Deadline) -> BoxFuture<'a, Result<bool>> {
         let call = move || self.inner.db_exists(db, deadline);
-        Box::pin(self.short((db.as_str(), Kind::Read), deadline, call))
+        Box::pin(self.short(db.as_str(), deadline, call))
     }
 
     fn delete_db<'a>(&'a self, db: &'a DbName, deadline: Deadline) -> BoxFuture<'a, Result<()>> {
         let call = move || self.inner.delete_db(db, deadline);
-        Box::pin(self.short((db.as_str(), Kind::Write), deadline, call))
+        Box::pin(self.short(db.as_str(), deadline, call))
     }
 
     fn list_dbs(&self, deadline: Deadline) -> BoxFuture<'_, Result<Vec<DbName>>> {
         let call = move || self.inner.list_dbs(deadline);
-        Box::pin(self.short(("", Kind::Read), deadline, call))
+        Box::pin(self.short("", deadline, call))
     }
 }
 

@@ -45,7 +45,7 @@ async fn a_call_waits_for_a_second_at_most() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_a_refusal_the_calls_of_a_long_queue_wait_for_a_tenth() {
+async fn in_an_overload_the_calls_of_a_long_queue_wait_for_a_tenth() {
     let gated = burst(12).await;
     let quiet = [gated.fetch("b"), gated.fetch("b"), gated.fetch("b")];
     settle().await;
@@ -61,7 +61,7 @@ async fn after_a_refusal_the_calls_of_a_long_queue_wait_for_a_tenth() {
 
 /// Clients that ask again as soon as they are answered never let the queue become empty.
 #[tokio::test(start_paused = true)]
-async fn a_short_queue_ends_the_strain() {
+async fn a_short_queue_ends_the_overload() {
     let gated = burst(12).await;
     check_refused_after(&gated, 0).await;
     tokio::time::sleep(Duration::from_millis(110)).await;
