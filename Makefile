@@ -9,9 +9,10 @@
 #   make lint    check the formatting, run clippy with warnings as errors, find unused dependencies
 #   make fmt     format the code
 #   make fuzz    send random requests from a new seed to the release build, for FUZZ_SECONDS (600)
-#   make bench   measure four things: the authentication of a warm request; requests a second against the
+#   make bench   measure five things: the authentication of a warm request; requests a second against the
 #                server's limit; listings of 100,000 groups against listings of 100 (time of a page, memory
-#                of a whole listing); clients with valid tokens during a flood of garbage tokens
+#                of a whole listing); clients with valid tokens during a flood of garbage tokens; what is
+#                served when more is asked for than the store can give
 #   make audit   check licences, sources and bans, and advisories if their database can be reached
 #   make up      start CouchDB and this server with docker compose; make down stops them
 
@@ -91,7 +92,7 @@ fuzz:
 bench: release wrk
 	$(CARGO) bench --locked -p auth --bench warm
 	built=$${CARGO_TARGET_DIR:-target}; export CROSSBAR_GROUPS_BINARY=$$built/release/crossbar-groups; \
-	for program in throughput listing flood; do \
+	for program in throughput listing flood overload; do \
 	  $(CARGO) run --release --locked --quiet --manifest-path bench/Cargo.toml --bin $$program \
 	    --target-dir $$built/bench || exit 1; \
 	done

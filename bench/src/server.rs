@@ -103,6 +103,12 @@ fn command(binary: &str, store: &str, arguments: &[&str]) -> Command {
     command
 }
 
+/// All documents of a store, one a line.
+#[must_use]
+pub fn export(binary: &str, store: &str) -> String {
+    run(binary, store, &["export"], None)
+}
+
 /// Runs a command of the binary and answers what it printed.
 fn run(binary: &str, store: &str, arguments: &[&str], input: Option<&[u8]>) -> String {
     let mut command = command(binary, store, arguments);
@@ -147,6 +153,11 @@ impl Served {
         let sent = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
         assert!(sent.is_ok_and(|status| status.success()));
         self.child.wait().expect("the server ends");
+    }
+
+    /// The process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Memory in use now.

@@ -9,7 +9,7 @@ use crate::error::{Error, Target};
 use crate::request::{Path, Request};
 
 impl Client {
-    /// The bytes of one attachment, at most [`Settings::max_answer_bytes`](crate::Settings).
+    /// The bytes of one attachment, at most [`Settings::max_attachment_bytes`](crate::Settings).
     ///
     /// ```no_run
     /// # async fn example(
@@ -35,6 +35,7 @@ impl Client {
         // CouchDB stores text compressed. Uncompressed it sends the original bytes and their length.
         let path = Path::doc(db, id)?.name(name)?;
         let request = Request::read(Method::GET, path, Target::Document).uncompressed();
-        Ok(self.send_whole(&request, deadline).await?.into_bytes())
+        let max_bytes = self.settings().max_attachment_bytes;
+        Ok(self.send_up_to(max_bytes, &request, deadline).await?.into_bytes())
     }
 }

@@ -13,9 +13,13 @@ use thread_local::ThreadLocal;
 use tokio::time::sleep;
 
 use crate::error::{Call, Error};
-use crate::reply::{Body, Reply, TimeLimit};
+use crate::reply::{Body, LargeTurns, Reply, TimeLimit};
 use crate::request::Request;
 use crate::settings::Settings;
+
+/// How many unused connections each thread keeps. A thread that waits for a connection opens a new one, even
+/// if an old one becomes free first, so without a bound their number grows.
+const MAX_IDLE: usize = 16;
 
 /// A CouchDB client. A clone is cheap and shares the connections.
 #[derive(Clone)]
@@ -29,6 +33,7 @@ struct Inner {
     pooled: ThreadLocal<reqwest::Client>,
     /// For further attempts and for feeds. Every request opens a connection.
     fresh: reqwest::Client,
+    turns: LargeTurns,
 }
 
 impl fmt::Debug for Client {
@@ -55,14 +60,19 @@ impl Client {
     /// [`Error::Setup`] if TLS cannot be set up.
     pub fn new(settings: Settings) -> Result<Self, Error> {
         let fresh = builder(&settings).pool_max_idle_per_host(0).build().map_err(setup_failure)?;
-        Ok(Self { inner: Arc::new(Inner { settings, pooled: ThreadLocal::new(), fresh }) })
+        let (pooled, turns) = (ThreadLocal::new(), LargeTurns::default());
+        Ok(Self { inner: Arc::new(Inner { settings, pooled, fresh, turns }) })
     }
 
     /// This thread's connections.
     fn pooled(&self) -> Result<&reqwest::Client, Error> {
         let Inner { settings, pooled, .. } = &*self.inner;
         pooled.get_or_try(|| {
-            builder(settings).pool_idle_timeout(settings.pool_idle_timeout).build().map_err(setup_failure)
+            builder(settings)
+                .pool_idle_timeout(settings.pool_idle_timeout)
+                .pool_max_idle_per_host(MAX_IDLE)
+                .build()
+                .map_err(setup_failure)
         })
     }
 
@@ -103,7 +113,17 @@ impl Client {
 
     /// Sends a request as [`Client::send`] does and reads the whole body.
     pub(crate) async fn send_whole(&self, request: &Request, deadline: Deadline) -> Result<Body, Error> {
-        self.send(request, deadline, |reply| reply.whole(deadline, self.settings().max_answer_bytes)).await
+        self.send_up_to(self.settings().max_answer_bytes, request, deadline).await
+    }
+
+    /// Sends a request as [`Client::send_whole`] does, with another bound of the body's size.
+    pub(crate) async fn send_up_to(
+        &self,
+        max_bytes: usize,
+        request: &Request,
+        deadline: Deadline,
+    ) -> Result<Body, Error> {
+        self.send(request, deadline, |reply| reply.whole(deadline, max_bytes)).await
     }
 
     async fn attempt(
@@ -120,7 +140,7 @@ impl Client {
         let own = self.settings().request_timeout;
         let limit = if remaining <= own { TimeLimit::Deadline(deadline) } else { TimeLimit::Silence(own) };
         let response = limit.apply(&call, self.execute(http, message, &call)).await?;
-        Reply::accept(call, response, request.target(), Some(deadline)).await
+        self.reply(call, response).accepted(request.target(), Some(deadline)).await
     }
 
     /// Sends a request once, on a connection of its own. `silence` is the only limit to the wait.
@@ -128,7 +148,11 @@ impl Client {
         let (call, message) = request.build(&self.settings().url);
         let answered = self.execute(&self.inner.fresh, message, &call);
         let response = TimeLimit::Silence(silence).apply(&call, answered).await?;
-        Reply::accept(call, response, request.target(), None).await
+        self.reply(call, response).accepted(request.target(), None).await
+    }
+
+    fn reply(&self, call: Call, response: reqwest::Response) -> Reply {
+        Reply::new(call, response, self.inner.turns.clone())
     }
 
     async fn execute(

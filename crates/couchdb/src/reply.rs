@@ -2,12 +2,14 @@
 //! every failure becomes the crate's [`Error`].
 
 use std::future::Future;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use datastore::{Deadline, Document};
 use reqwest::Response;
 use serde::de::DeserializeOwned;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout_at;
 
 use crate::error::{Call, Error, Target};
@@ -20,6 +22,30 @@ const ERROR_BODY_WAIT: Duration = Duration::from_secs(1);
 
 /// Settings may hold any duration, but a point in time has a limit.
 const LONGEST_WAIT: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// A body or a row with more bytes than this is large.
+pub(crate) const LARGE: usize = 256 * 1024;
+
+/// How many large bodies and rows a client reads at once. Many calls may run at once, and all of them may have
+/// large answers.
+const MAX_LARGE: usize = 8;
+
+/// The turns for large bodies and rows. All answers of a client share them.
+#[derive(Clone, Debug)]
+pub(crate) struct LargeTurns(Arc<Semaphore>);
+
+/// The turn to read one large body or row. Dropping it lets another one be read.
+#[derive(Debug)]
+pub(crate) struct LargeTurn {
+    /// `None` if the semaphore was closed, which never happens.
+    _permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Default for LargeTurns {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(MAX_LARGE)))
+    }
+}
 
 /// How long to wait for the server. It also decides the error after that time.
 #[derive(Clone, Copy, Debug)]
@@ -63,26 +89,26 @@ impl TimeLimit {
 pub(crate) struct Reply {
     call: Call,
     response: Response,
+    turns: LargeTurns,
 }
 
 impl Reply {
+    /// The answer to a call.
+    pub(crate) fn new(call: Call, response: Response, turns: LargeTurns) -> Self {
+        Self { call, response, turns }
+    }
+
     /// Accepts a successful answer. Any other answer becomes an error with CouchDB's words. If the words do
     /// not arrive soon, the error has only the status.
-    pub(crate) async fn accept(
-        call: Call,
-        response: Response,
-        target: Target,
-        deadline: Option<Deadline>,
-    ) -> Result<Self, Error> {
-        let status = response.status();
-        let reply = Self { call, response };
+    pub(crate) async fn accepted(self, target: Target, deadline: Option<Deadline>) -> Result<Self, Error> {
+        let status = self.response.status();
         if status.is_success() {
-            return Ok(reply);
+            return Ok(self);
         }
-        let call = reply.call.clone();
+        let call = self.call.clone();
         let soon = Deadline::after(ERROR_BODY_WAIT);
         let soon = deadline.map_or(soon, |deadline| deadline.min(soon));
-        let words = reply.whole(soon, MAX_ERROR_BODY).await.map(Body::into_bytes).unwrap_or_default();
+        let words = self.whole(soon, MAX_ERROR_BODY).await.map(Body::into_bytes).unwrap_or_default();
         Err(Error::refused(call, target, status.as_u16(), &words))
     }
 
@@ -98,10 +124,14 @@ impl Reply {
         let first = self.next_chunk(limit).await?.unwrap_or_default();
         let mut joined = Vec::new();
         let mut length = first.len();
+        let mut turn = None;
         while length <= max_bytes {
+            if length > LARGE && turn.is_none() {
+                turn = Some(self.large_turn(limit).await?);
+            }
             let Some(chunk) = self.next_chunk(limit).await? else {
                 let bytes = if joined.is_empty() { first } else { joined.into() };
-                return Ok(Body { call: self.call, bytes });
+                return Ok(Body { call: self.call, bytes, _turn: turn });
             };
             if joined.is_empty() {
                 joined.extend_from_slice(&first);
@@ -110,6 +140,17 @@ impl Reply {
             length = joined.len();
         }
         Err(Error::AnswerTooLarge { call: self.call, max_bytes })
+    }
+
+    /// Waits for the turn to read a large body or row. A feed waits as long as it takes: the server is not
+    /// silent, and the turns of others end at their limits.
+    pub(crate) async fn large_turn(&self, limit: TimeLimit) -> Result<LargeTurn, Error> {
+        let permit = Arc::clone(&self.turns.0).acquire_owned();
+        let permit = match limit {
+            TimeLimit::Silence(_) => permit.await.ok(),
+            TimeLimit::Deadline(_) => limit.apply(&self.call, async { Ok(permit.await.ok()) }).await?,
+        };
+        Ok(LargeTurn { _permit: permit })
     }
 
     /// The next part of the body, or `None` at its end.
@@ -125,6 +166,8 @@ impl Reply {
 pub(crate) struct Body {
     call: Call,
     bytes: Bytes,
+    /// A large body keeps its turn until it has been parsed.
+    _turn: Option<LargeTurn>,
 }
 
 impl Body {

@@ -10,7 +10,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::error::{Call, Error};
-use crate::reply::{Reply, TimeLimit};
+use crate::reply::{LARGE, LargeTurn, Reply, TimeLimit};
 use crate::splitter::{Piece, Shape, SplitError, Splitter};
 
 /// How long the reader waits for the next bytes.
@@ -45,6 +45,8 @@ pub(crate) struct RowReader<T> {
     read_row: fn(&Row<'_>) -> Result<T, Error>,
     has_rows: bool,
     tail: Tail,
+    /// The turn of a large row, until the caller has the row.
+    turn: Option<LargeTurn>,
 }
 
 /// The members beside the rows.
@@ -65,8 +67,8 @@ impl<T> RowReader<T> {
         read_row: fn(&Row<'_>) -> Result<T, Error>,
     ) -> Self {
         let splitter = Splitter::new(shape, max_row_bytes);
-        let tail = Tail::default();
-        Self { reply, shape, splitter, wait, max_row_bytes, read_row, has_rows: false, tail }
+        let (has_rows, tail, turn) = (false, Tail::default(), None);
+        Self { reply, shape, splitter, wait, max_row_bytes, read_row, has_rows, tail, turn }
     }
 
     /// The request.
@@ -80,6 +82,7 @@ impl<T> RowReader<T> {
             match self.splitter.next().map_err(|error| self.split_error(error))? {
                 Some(Piece::Row(range)) => {
                     self.has_rows = true;
+                    let _turn = self.turn.take();
                     let row = Row::parse(self.reply.call(), self.splitter.text(range))?;
                     match row.last_seq() {
                         // The last line of a continuous feed.
@@ -94,10 +97,16 @@ impl<T> RowReader<T> {
                     let value = serde_json::from_slice(self.splitter.text(range)).unwrap_or_default();
                     self.tail.add(&name, value);
                 }
-                None => match self.reply.next_chunk(self.wait.limit(self.has_rows)).await? {
-                    Some(chunk) => self.splitter.push(&chunk),
-                    None => return self.check_end().map(|()| None),
-                },
+                None => {
+                    let limit = self.wait.limit(self.has_rows);
+                    if self.splitter.unfinished() > LARGE && self.turn.is_none() {
+                        self.turn = Some(self.reply.large_turn(limit).await?);
+                    }
+                    match self.reply.next_chunk(limit).await? {
+                        Some(chunk) => self.splitter.push(&chunk),
+                        None => return self.check_end().map(|()| None),
+                    }
+                }
             }
         }
     }

@@ -41,11 +41,13 @@ pub struct Settings {
     /// How long an unused connection is kept. The server, and a proxy before it, must keep it longer:
     /// otherwise a request may meet a connection that is just being closed. Default 15 s.
     pub pool_idle_timeout: Duration,
-    /// The largest answer that is read whole (a document, an attachment, the answer to a bulk write), in
-    /// bytes. Default 64 MiB.
+    /// The largest answer that is read whole, in bytes: a document, or the answer to a bulk write. CouchDB
+    /// accepts documents of 8,000,000 bytes unless it is configured otherwise. Default 16 MiB.
     pub max_answer_bytes: usize,
-    /// The largest row of a view or change of a feed, in bytes. Default 64 MiB.
+    /// The largest row of a view or change of a feed, in bytes. A row may hold a document. Default 16 MiB.
     pub max_row_bytes: usize,
+    /// The largest attachment, in bytes. Default 64 MiB.
+    pub max_attachment_bytes: usize,
 }
 
 impl Settings {
@@ -62,8 +64,9 @@ impl Settings {
             read_retries: 2,
             read_backoff: Backoff { first: Duration::from_millis(50), cap: Duration::from_millis(500) },
             pool_idle_timeout: Duration::from_secs(15),
-            max_answer_bytes: 64 * 1024 * 1024,
-            max_row_bytes: 64 * 1024 * 1024,
+            max_answer_bytes: 16 * 1024 * 1024,
+            max_row_bytes: 16 * 1024 * 1024,
+            max_attachment_bytes: 64 * 1024 * 1024,
         }
     }
 }

@@ -63,6 +63,9 @@ enum State {
     Done,
 }
 
+/// A buffer keeps at most this much memory without need.
+const KEPT_BYTES: usize = 64 * 1024;
+
 /// Takes bytes and returns pieces.
 #[derive(Debug)]
 pub(crate) struct Splitter {
@@ -101,7 +104,16 @@ impl Splitter {
         self.buffer.drain(..keep);
         self.seen -= keep;
         self.start = 0;
+        // Give the memory of a large row back.
+        if self.buffer.len() < self.buffer.capacity() / 4 {
+            self.buffer.shrink_to(KEPT_BYTES);
+        }
         self.buffer.extend_from_slice(chunk);
+    }
+
+    /// How many bytes of an unfinished row or member there are.
+    pub(crate) fn unfinished(&self) -> usize {
+        if self.in_token() { self.seen - self.start } else { 0 }
     }
 
     /// The next complete piece, or `None` if it needs more bytes.

@@ -145,6 +145,9 @@ impl Refusal {
         match self {
             Self::Bare(Bare::TunnelledPreflight) => vec![(header::ALLOW, "OPTIONS".to_owned())],
             Self::Busy => vec![(header::RETRY_AFTER, "1".to_owned())],
+            Self::Store(error) | Self::StoreWhileIdentifying(error) if error.is_busy() => {
+                vec![(header::RETRY_AFTER, "1".to_owned())]
+            }
             _ => Vec::new(),
         }
     }
@@ -199,6 +202,9 @@ impl Refusal {
             Self::UnknownApiKey(key) => row(404, "bad identifier", json!([key])),
             Self::Faulty(text) => named(404, "faulty_request", text),
             Self::Conflict => named(409, "datastore_conflict", "conflicting documents"),
+            Self::Store(error) | Self::StoreWhileIdentifying(error) if error.is_busy() => {
+                named(503, "datastore_busy", "too many requests are in progress: try again in a second")
+            }
             Self::Store(error) if error.is_retryable() => {
                 named(503, "datastore_unreachable", "datastore timeout")
             }
@@ -249,6 +255,20 @@ fn fault_word(error: &StoreError) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::{Bare, Refusal, header};
+    use datastore::{Cause, StoreError};
+
+    #[test]
+    fn a_busy_store_says_when_to_come_back() {
+        for refusal in [Refusal::Store, Refusal::StoreWhileIdentifying] {
+            let refusal = refusal(StoreError::Busy(Cause::new("x")));
+            assert_eq!(refusal.headers(), [(header::RETRY_AFTER, "1".to_owned())]);
+            let row = refusal.row().unwrap();
+            assert_eq!((row.status, row.message), (503, "datastore_busy"));
+        }
+        let refusal = Refusal::Store(StoreError::Unavailable(Cause::new("x")));
+        assert!(refusal.headers().is_empty());
+        assert_eq!(refusal.row().unwrap().message, "datastore_unreachable");
+    }
 
     #[test]
     fn a_refusal_can_have_its_own_headers() {

@@ -196,9 +196,12 @@ fn unknown_top(exchange: &Exchange<'_>) -> Refusal {
     }
 }
 
-/// Logs a failure of the store, once, with the request's id.
+/// Logs a failure of the store, once, with the request's id. That the store is busy is logged elsewhere, once
+/// a second.
 fn log_fault(exchange: &Exchange<'_>, refusal: &Refusal) {
-    if let Refusal::Store(error) | Refusal::StoreWhileIdentifying(error) = refusal {
+    if let Refusal::Store(error) | Refusal::StoreWhileIdentifying(error) = refusal
+        && !error.is_busy()
+    {
         log::error!(request_id = exchange.request_id.as_str(); "the store failed: {}", crate::chain(error));
     }
 }

@@ -3,16 +3,27 @@
 
 use std::sync::Arc;
 
+use admission::{Admission, Limits};
 use couchdb::Client;
 use datastore::Backend;
 use embedded::Embedded;
 
 use crate::failure::Failure;
-use crate::settings::{CouchDbSettings, EmbeddedSettings, StoreLocation, StoreSettings};
+use crate::settings::{CallSettings, CouchDbSettings, EmbeddedSettings, StoreLocation, StoreSettings};
 
 /// Opens the store.
 pub(crate) fn build(settings: &StoreSettings) -> Result<Arc<dyn Backend>, Failure> {
-    backend(settings)
+    let backend = backend(settings)?;
+    let gate = Admission::new(backend, limits(&settings.calls));
+    Ok(match &settings.location {
+        // The embedded store reads a document in microseconds, on the thread of the caller.
+        StoreLocation::File(_) => Arc::new(gate.with_uncounted_fetch()),
+        StoreLocation::CouchDb(_) => Arc::new(gate),
+    })
+}
+
+fn limits(settings: &CallSettings) -> Limits {
+    Limits { calls: settings.calls, queue: settings.queue, queue_wait: settings.queue_wait }
 }
 
 fn backend(settings: &StoreSettings) -> Result<Arc<dyn Backend>, Failure> {

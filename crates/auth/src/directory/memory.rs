@@ -53,6 +53,7 @@ pub(crate) struct Memory<K, V> {
 struct Failure {
     at: Instant,
     why: String,
+    was_busy: bool,
 }
 
 impl<K, V> Memory<K, V>
@@ -93,7 +94,8 @@ where
             return Ok(known);
         }
         if let Some(failure) = last_failure.as_ref().filter(|failure| failure.at >= waiting_since) {
-            return Err(StoreError::Unavailable(Cause::new(failure.why.clone())));
+            let failed = if failure.was_busy { StoreError::Busy } else { StoreError::Unavailable };
+            return Err(failed(Cause::new(failure.why.clone())));
         }
         match load.await {
             Ok(found) => {
@@ -101,7 +103,8 @@ where
                 Ok(found)
             }
             Err(error) => {
-                *last_failure = Some(Failure { at: Instant::now(), why: error.to_string() });
+                let (why, was_busy) = (error.to_string(), error.is_busy());
+                *last_failure = Some(Failure { at: Instant::now(), why, was_busy });
                 Err(error)
             }
         }

@@ -7,6 +7,7 @@ mod attempts;
 mod client;
 mod faults;
 mod feeds;
+mod large;
 mod outcomes;
 mod raw;
 mod rows;

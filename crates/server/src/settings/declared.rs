@@ -61,6 +61,19 @@ settings! {
 }
 
 settings! {
+    /// How many calls the store gets at once.
+    pub(crate) struct CallSettings in "Store" {
+        /// How many calls of the store run at once. Fewer run while more would only make each one slower.
+        calls: usize = "store_calls" "N", Value("64"), 4..=10_000;
+        /// How many calls of the store wait when no more may run. Further requests are refused with 503.
+        queue: usize = "store_queue" "N", Value("256"), 1..=100_000;
+        /// How long a call waits at most before its request is refused, in milliseconds. While requests are
+        /// being refused, the calls of an account with many waiting ones wait only a tenth of this.
+        queue_wait: Duration = "store_queue_wait_ms" "MS", Value("1000");
+    }
+}
+
+settings! {
     /// The settings of the embedded store.
     pub(crate) struct EmbeddedSettings in "Embedded store (sqlite:PATH)" {
         /// When a write is synced to disk: full syncs it before it is acknowledged; normal syncs later,
@@ -115,6 +128,8 @@ settings! {
 pub(crate) struct StoreSettings {
     /// The location of the store.
     pub(crate) location: StoreLocation,
+    /// How many calls the store gets at once.
+    pub(crate) calls: CallSettings,
     /// The settings of an embedded store.
     pub(crate) embedded: EmbeddedSettings,
     /// The settings of a CouchDB client.
@@ -123,12 +138,19 @@ pub(crate) struct StoreSettings {
 
 impl Group for StoreSettings {
     fn declared() -> Vec<Setting> {
-        [PlaceSettings::declared(), EmbeddedSettings::declared(), CouchDbSettings::declared()].concat()
+        [
+            PlaceSettings::declared(),
+            CallSettings::declared(),
+            EmbeddedSettings::declared(),
+            CouchDbSettings::declared(),
+        ]
+        .concat()
     }
 
     fn read(layers: &Layers<'_>) -> Result<Self, Failure> {
         Ok(Self {
             location: PlaceSettings::read(layers)?.location,
+            calls: CallSettings::read(layers)?,
             embedded: EmbeddedSettings::read(layers)?,
             couchdb: CouchDbSettings::read(layers)?,
         })

@@ -13,7 +13,9 @@ mod setting;
 mod unknown;
 mod value;
 
-pub(crate) use declared::{CouchDbSettings, EmbeddedSettings, ServeSettings, StoreSettings, all};
+pub(crate) use declared::{
+    CallSettings, CouchDbSettings, EmbeddedSettings, ServeSettings, StoreSettings, all,
+};
 pub(crate) use file::SettingsFile;
 pub(crate) use given::Given;
 pub(crate) use location::StoreLocation;

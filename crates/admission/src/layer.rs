@@ -1,0 +1,178 @@
+//! The layer that makes every call of a store pass the gate.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use datastore::{
+    Backend, Created, DbName, Deadline, DocId, Document, Draft, Layer, Result, Rev, RowStream, ViewQuery,
+    ViewRow,
+};
+use futures::Stream;
+use futures::future::BoxFuture;
+
+use crate::desk::Class;
+use crate::gate::{Gate, Limits, Place};
+
+/// A store whose calls in flight are bounded. A call that finds no place in time fails with
+/// [`StoreError::Busy`](datastore::StoreError); nothing of it has reached the store then.
+///
+/// ```
+/// # fn example(store: std::sync::Arc<dyn datastore::Backend>) -> impl datastore::Backend {
+/// use std::time::Duration;
+/// use admission::{Admission, Limits};
+///
+/// Admission::new(store, Limits { calls: 64, queue: 256, queue_wait: Duration::from_secs(1) })
+/// # }
+/// ```
+pub struct Admission {
+    inner: Arc<dyn Backend>,
+    gate: Arc<Gate>,
+    is_fetch_counted: bool,
+}
+
+impl Admission {
+    /// Puts a gate before a store.
+    #[must_use]
+    pub fn new(inner: Arc<dyn Backend>, limits: Limits) -> Self {
+        Self { inner, gate: Gate::new(limits), is_fetch_counted: true }
+    }
+
+    /// Lets reads of single documents pass without a place. This suits a store that reads them on the
+    /// caller's thread, because then there are never more of them than threads, and they never wait.
+    #[must_use]
+    pub fn with_uncounted_fetch(self) -> Self {
+        Self { is_fetch_counted: false, ..self }
+    }
+
+    /// Makes a call that ends by itself. `db` is empty if the call is about no database.
+    async fn short<'a, T>(
+        &'a self,
+        db: &'a str,
+        deadline: Deadline,
+        call: impl FnOnce() -> BoxFuture<'a, Result<T>>,
+    ) -> Result<T> {
+        let _place = self.gate.enter(db, Class::Short, deadline).await?;
+        call().await
+    }
+}
+
+impl Layer for Admission {
+    fn inner(&self) -> &dyn Backend {
+        &*self.inner
+    }
+
+    fn fetch<'a>(
+        &'a self,
+        db: &'a DbName,
+        id: &'a DocId,
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<Document>> {
+        if !self.is_fetch_counted {
+            return self.inner.fetch(db, id, deadline);
+        }
+        let call = move || self.inner.fetch(db, id, deadline);
+        Box::pin(self.short(db.as_str(), deadline, call))
+    }
+
+    fn fetch_many<'a>(
+        &'a self,
+        db: &'a DbName,
+        ids: &'a [DocId],
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<Vec<Result<Document>>>> {
+        let call = move || self.inner.fetch_many(db, ids, deadline);
+        Box::pin(self.short(db.as_str(), deadline, call))
+    }
+
+    fn save<'a>(&'a self, db: &'a DbName, draft: Draft, deadline: Deadline) -> BoxFuture<'a, Result<Rev>> {
+        let call = move || self.inner.save(db, draft, deadline);
+        Box::pin(self.short(db.as_str(), deadline, call))
+    }
+
+    fn save_many<'a>(
+        &'a self,
+        db: &'a DbName,
+        drafts: Vec<Draft>,
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<Vec<Result<Rev>>>> {
+        let call = move || self.inner.save_many(db, drafts, deadline);
+        Box::pin(self.short(db.as_str(), deadline, call))
+    }
+
+    fn delete<'a>(
+        &'a self,
+        db: &'a DbName,
+        id: &'a DocId,
+        base: &'a Rev,
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<Rev>> {
+        let call = move || self.inner.delete(db, id, base, deadline);
+        Box::pin(self.short(db.as_str(), deadline, call))
+    }
+
+    fn query<'a>(
+        &'a self,
+        db: &'a DbName,
+        query: ViewQuery,
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<RowStream>> {
+        Box::pin(async move {
+            let place = self.gate.enter(db.as_str(), Class::Stream, deadline).await?;
+            let rows = self.inner.query(db, query, deadline).await?;
+            let rows: RowStream = Box::pin(PlacedRows { open: Some((rows, place)) });
+            Ok(rows)
+        })
+    }
+
+    fn fetch_attachment<'a>(
+        &'a self,
+        db: &'a DbName,
+        id: &'a DocId,
+        name: &'a str,
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<Bytes>> {
+        let call = move || self.inner.fetch_attachment(db, id, name, deadline);
+        Box::pin(self.short(db.as_str(), deadline, call))
+    }
+
+    fn create_db<'a>(&'a self, db: &'a DbName, deadline: Deadline) -> BoxFuture<'a, Result<Created>> {
+        let call = move || self.inner.create_db(db, deadline);
+        Box::pin(self.short(db.as_str(), deadline, call))
+    }
+
+    fn db_exists<'a>(&'a self, db: &'a DbName, deadline: Deadline) -> BoxFuture<'a, Result<bool>> {
+        let call = move || self.inner.db_exists(db, deadline);
+        Box::pin(self.short(db.as_str(), deadline, call))
+    }
+
+    fn delete_db<'a>(&'a self, db: &'a DbName, deadline: Deadline) -> BoxFuture<'a, Result<()>> {
+        let call = move || self.inner.delete_db(db, deadline);
+        Box::pin(self.short(db.as_str(), deadline, call))
+    }
+
+    fn list_dbs(&self, deadline: Deadline) -> BoxFuture<'_, Result<Vec<DbName>>> {
+        let call = move || self.inner.list_dbs(deadline);
+        Box::pin(self.short("", deadline, call))
+    }
+}
+
+/// Rows that hold a place until they end. They end after an error.
+struct PlacedRows {
+    /// The rows are dropped first, and with them the connection, so that the place is really free.
+    open: Option<(RowStream, Place)>,
+}
+
+impl Stream for PlacedRows {
+    type Item = Result<ViewRow>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let Some((rows, _)) = &mut self.open else { return Poll::Ready(None) };
+        let row = ready!(rows.as_mut().poll_next(context));
+        if !matches!(row, Some(Ok(_))) {
+            self.open = None;
+        }
+        Poll::Ready(row)
+    }
+}
