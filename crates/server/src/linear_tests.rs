@@ -17,7 +17,14 @@ const FACTORS: [usize; 3] = [1, 2, 4];
 /// Instructions that an operation may take on top.
 const SLACK: u64 = 100_000;
 
-/// callgrind writes down its counts whenever this function is called.
+/// Does the work. callgrind counts only what happens in this function.
+#[inline(never)]
+fn measured(work: Box<dyn FnOnce()>) {
+    work();
+    black_box(());
+}
+
+/// callgrind writes down its count, and begins again from zero, whenever this function is called.
 #[inline(never)]
 fn mark() {
     black_box(());
@@ -40,7 +47,8 @@ fn every_operation_takes_linear_time() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("counts");
     let run = Command::new("valgrind")
-        .args(["--tool=callgrind", "--dump-before=*linear_tests::mark*"])
+        .args(["--tool=callgrind", "--toggle-collect=*linear_tests::measured*"])
+        .arg("--dump-before=*linear_tests::mark*")
         .arg(format!("--callgrind-out-file={}", out.display()))
         .arg(std::env::current_exe().unwrap())
         .args(["--exact", "linear_tests::run_all_operations", "--ignored", "--test-threads=1"])
@@ -49,7 +57,7 @@ fn every_operation_takes_linear_time() {
     assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
     let mut report = String::new();
     for (place, (name, _, _)) in OPERATIONS.iter().enumerate() {
-        let counts = [0, 1, 2].map(|size| count_before_mark(&out, 2 * (FACTORS.len() * place + size + 1)));
+        let counts = [0, 1, 2].map(|size| count(&out, FACTORS.len() * place + size));
         let expected = !name.starts_with("square");
         let verdict = if is_linear(counts) == expected { "" } else { " FAULT" };
         writeln!(report, "{name}: {counts:?}{verdict}").unwrap();
@@ -58,9 +66,9 @@ fn every_operation_takes_linear_time() {
     assert!(!report.contains("FAULT"), "an operation takes more than linear time\n{report}");
 }
 
-/// The instructions between a mark, counted from 1, and the one before.
-fn count_before_mark(out: &Path, mark: usize) -> u64 {
-    let part = std::fs::read_to_string(format!("{}.{mark}", out.display())).unwrap();
+/// The instructions of a piece of work. The first one has the number 0.
+fn count(out: &Path, number: usize) -> u64 {
+    let part = std::fs::read_to_string(format!("{}.{}", out.display(), number + 1)).unwrap();
     let total = part.lines().find_map(|line| line.strip_prefix("totals: ")).unwrap();
     total.trim().parse().unwrap()
 }
@@ -70,9 +78,7 @@ fn count_before_mark(out: &Path, mark: usize) -> u64 {
 fn run_all_operations() {
     for (_, unit, prepare) in OPERATIONS {
         for factor in FACTORS {
-            let work = prepare(unit * factor);
-            mark();
-            work();
+            measured(prepare(unit * factor));
             mark();
         }
     }

@@ -25,7 +25,10 @@ pub fn shortened(text: String) -> String {
 }
 
 fn beginning(text: &str) -> String {
-    text.chars().take(SHORTENED).chain(['…']).collect()
+    match text.char_indices().nth(SHORTENED) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text.to_owned(),
+    }
 }
 
 /// How many bytes an answer may still repeat.
@@ -54,7 +57,7 @@ impl Room {
         fits
     }
 
-    /// Takes room for a text. Only the beginning of a text that does not fit stays.
+    /// Takes room for a text. Only the beginning of a long text stays if it does not fit.
     pub(crate) fn fitted(&mut self, text: String) -> String {
         let mut left = Self(self.0);
         if left.take_text(&text).is_none() {

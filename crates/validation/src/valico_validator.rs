@@ -32,6 +32,9 @@ const CODES: [(&str, Keyword); 6] = [
     ("pattern", Keyword::Pattern),
 ];
 
+/// The most unknown members that are reported. A client that sends many does not need each by its name.
+const MOST_SURPLUS: usize = 16;
+
 /// Keywords that do not restrict documents, and `default`, which is handled without valico.
 const SILENT: [&str; 4] = ["$schema", "description", "default", "title"];
 
@@ -160,7 +163,7 @@ impl Search<'_> {
         self.check_alone(part, value);
         if let (Value::Object(members), true) = (value, part.is_closed) {
             let surplus = members.keys().filter(|key| !part.members.contains_key(*key));
-            for key in surplus.take(MAX_PROBLEMS) {
+            for key in surplus.take(MOST_SURPLUS) {
                 self.push(Some(key.clone()), Keyword::AdditionalProperties);
             }
         }

@@ -2,11 +2,12 @@
 //! Together they repeat at most [`MAX_ECHO`](crate::MAX_ECHO) bytes of what the client sent.
 
 use std::borrow::Cow;
+use std::mem;
 
 use serde_json::map::Entry;
 use serde_json::{Map, Value, json};
 
-use crate::echo::{Room, shortened};
+use crate::echo::Room;
 use crate::validator::{Keyword, Problem};
 
 /// The details that repeat what the client sent. They are left out if there is no room for them.
@@ -27,11 +28,15 @@ impl Violations {
     /// any other long text is shortened.
     #[must_use]
     pub fn one(path: &str, rule: &str, details: impl IntoIterator<Item = (&'static str, Value)>) -> Self {
-        let details = details.into_iter().map(|(name, value)| match value {
-            Value::String(text) if !SENT.contains(&name) => (name, Cow::Owned(Value::from(shortened(text)))),
-            other => (name, Cow::Owned(other)),
-        });
-        Self::of(path, rule, details.collect())
+        let details = details.into_iter().map(|(name, value)| (name, Cow::Owned(value)));
+        let mut violations = Self::of(path, rule, details.collect());
+        let details = violations.by_path.get_mut(path).and_then(|rules| rules.get_mut(rule));
+        for (name, value) in details.and_then(Value::as_object_mut).into_iter().flatten() {
+            if let (Value::String(text), false) = (value, SENT.contains(&name.as_str())) {
+                *text = violations.room.fitted(mem::take(text));
+            }
+        }
+        violations
     }
 
     /// A value with the wrong type. `target` names the allowed type or types.

@@ -15,7 +15,7 @@ use crate::catalogue::Refusal;
 const MAX_COLUMNS: usize = 1_000;
 
 /// The most bytes that the names of all columns may have together.
-const MAX_NAMES: usize = 1_000_000;
+const MAX_NAMES: usize = 250_000;
 
 /// The columns whose headings differ from their names in the data, as in crossbar.
 const HEADINGS: [(&str, &str); 5] = [

@@ -60,8 +60,8 @@ pub(super) const OPERATIONS: &[(&str, usize, Prepare)] = &[
         check(Schema::api_auth, Value::Object(login))
     }),
     ("check many surplus members", 1_000, |n| check(Schema::api_auth, members(n))),
-    ("check long surplus members", 6_000, |n| {
-        let long = (0..16).map(|i| (format!("{i}{}", ".".repeat(n)), value!(1)));
+    ("check long surplus members", 8_000, |n| {
+        let long = (0..2).map(|i| (format!("{i}{}", ".n".repeat(n)), value!(1)));
         check(Schema::api_auth, Value::Object(long.collect()))
     }),
     ("check a realm against a pattern", 5_000, |n| {
@@ -111,7 +111,7 @@ pub(super) const OPERATIONS: &[(&str, usize, Prepare)] = &[
     ("a form with a bad escape at its end", 1_000, |n| {
         body("application/x-www-form-urlencoded", join_with('&', n, |i| format!("n{i}")) + "&%")
     }),
-    ("an envelope of many names without data", 700, |n| body("application/json", members(n).to_string())),
+    ("an envelope of many names without data", 850, |n| body("application/json", members(n).to_string())),
     ("an envelope with a long data", 5_000, |n| {
         body("application/json", value!({"data": "\u{1}".repeat(n)}).to_string())
     }),
@@ -127,7 +127,7 @@ pub(super) const OPERATIONS: &[(&str, usize, Prepare)] = &[
         Box::new(move || drop(black_box(negotiation::negotiate(Some(&accept)))))
     }),
     ("Accept of many equal ranges and parameters", 100, |n| {
-        let accept = join(n, |_| format!("text/x{}", ";a=\"b,\"".repeat(10)));
+        let accept = join(n, |_| format!("text/x{}", ";a=\"b,\"".repeat(4)));
         Box::new(move || drop(black_box(negotiation::negotiate(Some(&accept)))))
     }),
     ("Accept-Language of many tags", 200, |n| {
