@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use couchdb::{Client, Error, Settings};
+use couchdb::{Client, Settings};
 use datastore::{Rev, ViewQuery};
 use futures::TryStreamExt;
 use serde_json::json;
