@@ -3,8 +3,9 @@
 #   make run     build the server, and serve a demo account on the embedded store
 #   make test    run all tests; installs what they need below target/ and node_modules
 #   make acceptance
-#                run what takes longer or needs more installs, 15 minutes at most: random requests from a
-#                new seed to the release build, for ACCEPTANCE_FUZZ_SECONDS (120)
+#                run what takes longer or needs more installs, 15 minutes at most: requests that schemathesis
+#                makes from docs/openapi.yaml, and random requests from a new seed to the release build, for
+#                ACCEPTANCE_FUZZ_SECONDS (120)
 #   make lint    check the formatting, run clippy with warnings as errors, find unused dependencies
 #   make fmt     format the code
 #   make fuzz    send random requests from a new seed to the release build, for FUZZ_SECONDS (600)
@@ -40,7 +41,7 @@ release:
 test: $(STANDIN)/node_modules/.package-lock.json strace client-tools
 	$(CARGO) test --workspace --locked
 	$(CARGO) build --locked --bin crossbar-groups
-	clients/run
+	clients/run kazoo-sdk pykazoo
 
 # The tests of the CouchDB client use this CouchDB-compatible server.
 $(STANDIN)/node_modules/.package-lock.json: $(STANDIN)/package-lock.json
@@ -62,7 +63,9 @@ client-tools:
 # Tests that need RabbitMQ, haproxy, Chromium or packages, and long runs for reliability, belong here and
 # not in `test`, which a newcomer runs first and which must stay quick. What they need is installed here.
 # A failing run of the requests prints its seed.
-acceptance:
+acceptance: client-tools
+	$(CARGO) build --locked --bin crossbar-groups
+	clients/run schemathesis
 	$(MAKE) fuzz FUZZ_SECONDS=$(ACCEPTANCE_FUZZ_SECONDS)
 
 lint:

@@ -19,4 +19,4 @@ pub use error::GroupsError;
 pub use filter::{FilterValue, Filters};
 pub use listing::{Cursor, ListQuery};
 pub use merge::merge;
-pub use service::{Change, Deletion, Groups, IfChanged, NewGroup, Saved, Scope};
+pub use service::{Change, Deletion, Groups, IfChanged, NewGroup, PatchBase, Saved, Scope};

@@ -58,6 +58,21 @@ impl Change {
     }
 }
 
+/// What a patch is merged into.
+#[derive(Clone, Debug)]
+pub struct PatchBase {
+    id: String,
+    stored: Option<Document>,
+}
+
+impl PatchBase {
+    /// The stored document, if there is one.
+    #[must_use]
+    pub fn document(&self) -> Option<&Document> {
+        self.stored.as_ref()
+    }
+}
+
 /// A group that was just stored.
 #[derive(Clone, Debug)]
 pub struct Saved {
@@ -161,29 +176,37 @@ impl Groups {
         Ok(Change { id: stored.id().clone(), base: stored.rev().clone(), public, private })
     }
 
+    /// Reads the document that a patch is to be merged into.
+    ///
+    /// # Errors
+    /// Errors from the store. A missing document is not an error yet.
+    pub async fn fetch_base(&self, scope: &Scope<'_>, id: &str) -> Result<PatchBase, GroupsError> {
+        let stored = match self.fetch_any(scope, id).await {
+            Ok(stored) => Some(stored),
+            Err(GroupsError::NotFound { .. }) => None,
+            Err(error) => return Err(error),
+        };
+        Ok(PatchBase { id: id.to_owned(), stored })
+    }
+
     /// Merges a client's patch into a group and validates the result. If the group does not exist, the patch
     /// alone is validated, as in crossbar: an invalid patch gives `Invalid`, a valid one gives `NotFound`.
     ///
     /// # Errors
     /// `Invalid` or `NotFound`.
-    pub async fn prepare_patch(
-        &self,
-        scope: &Scope<'_>,
-        id: &str,
-        data: Value,
-    ) -> Result<Change, GroupsError> {
+    pub fn prepare_patch(&self, base: PatchBase, data: Value) -> Result<Change, GroupsError> {
+        let PatchBase { id, stored } = base;
         // crossbar merges into any document with this id. It checks the type only after validation.
-        let found = match self.fetch_any(scope, id).await {
-            Ok(stored) => {
+        let found = match stored {
+            Some(stored) => {
                 let object = stored.to_object()?;
                 Some((stored, object)).filter(|(_, object)| !kazoo::is_deleted(object))
             }
-            Err(GroupsError::NotFound { .. }) => None,
-            Err(error) => return Err(error),
+            None => None,
         };
         let Some((stored, object)) = found else {
             self.validated(data).map_err(GroupsError::Invalid)?;
-            return Err(not_found(id));
+            return Err(not_found(&id));
         };
         let is_group = document::is_live_group(&object);
         let (public, private) = document::split(object);
@@ -193,7 +216,7 @@ impl Groups {
         };
         let public = self.validated(merged).map_err(GroupsError::Invalid)?;
         if !is_group {
-            return Err(not_found(id));
+            return Err(not_found(&id));
         }
         Ok(Change { id: stored.id().clone(), base: stored.rev().clone(), public, private })
     }

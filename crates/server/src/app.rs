@@ -9,6 +9,8 @@ use groups::Groups;
 use md5::{Digest as _, Md5};
 use validation::Schema;
 
+use crate::budget::Budget;
+use crate::lane::Lane;
 use crate::settings::ServeSettings;
 
 /// The state that all requests share.
@@ -21,6 +23,10 @@ pub(crate) struct App {
     pub(crate) auth: Arc<Authenticator>,
     /// Limits how often each client may fail.
     pub(crate) buckets: Buckets,
+    /// Limits the memory that requests may use.
+    pub(crate) budget: Arc<Budget>,
+    /// The threads for work that would keep an event loop busy.
+    pub(crate) lane: Lane,
     /// The schema of a login with a user's credentials.
     pub(crate) user_auth_schema: Schema,
     /// The schema of a login with an account's API key.

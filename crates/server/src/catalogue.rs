@@ -6,6 +6,9 @@ use datastore::StoreError;
 use serde_json::{Map, Value, json};
 use validation::Violations;
 
+use crate::budget::NoRoom;
+use crate::lane::LaneFull;
+
 /// Why a request is refused.
 #[derive(Debug)]
 pub(crate) enum Refusal {
@@ -51,8 +54,8 @@ pub(crate) enum Refusal {
     Store(StoreError),
     /// The store failed while it was asked about the account, the user, or the token.
     StoreWhileIdentifying(StoreError),
-    /// The answer to a read would be larger than this many bytes.
-    AnswerTooLarge { limit: usize },
+    /// The server has no memory or threads left for the request now.
+    Busy,
 }
 
 /// A refusal without a body.
@@ -130,6 +133,7 @@ impl Refusal {
     pub(crate) fn headers(&self) -> Vec<(HeaderName, String)> {
         match self {
             Self::Bare(Bare::TunnelledPreflight) => vec![(header::ALLOW, "OPTIONS".to_owned())],
+            Self::Busy => vec![(header::RETRY_AFTER, "1".to_owned())],
             _ => Vec::new(),
         }
     }
@@ -187,14 +191,20 @@ impl Refusal {
                 row(500, "datastore_fault", json!({"cause": fault_word(error), "message": "unknown failure"}))
             }
             Self::StoreWhileIdentifying(_) => row(503, "datastore fatal error", nothing()),
-            Self::AnswerTooLarge { limit } => named(
-                503,
-                "answer_too_large",
-                &format!(
-                    "the answer has more than {limit} bytes: ask for it in pages, or with is_chunked=true"
-                ),
-            ),
+            Self::Busy => named(503, "too_busy", "the server is busy: try again in a second"),
         }
+    }
+}
+
+impl From<NoRoom> for Refusal {
+    fn from(_: NoRoom) -> Self {
+        Self::Busy
+    }
+}
+
+impl From<LaneFull> for Refusal {
+    fn from(_: LaneFull) -> Self {
+        Self::Busy
     }
 }
 
@@ -223,13 +233,8 @@ mod tests {
     fn a_refusal_can_have_its_own_headers() {
         let refused = Refusal::Bare(Bare::TunnelledPreflight);
         assert_eq!(refused.headers(), [(header::ALLOW, "OPTIONS".to_owned())]);
+        assert_eq!(Refusal::Busy.headers(), [(header::RETRY_AFTER, "1".to_owned())]);
         assert!(Refusal::Forbidden.headers().is_empty());
     }
 
-    #[test]
-    fn an_answer_that_is_too_large_says_its_limit() {
-        let row = Refusal::AnswerTooLarge { limit: 5 }.row().unwrap();
-        let message = "the answer has more than 5 bytes: ask for it in pages, or with is_chunked=true";
-        assert_eq!((row.status, &row.data["message"]), (503, &message.into()));
-    }
 }

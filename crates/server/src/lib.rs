@@ -9,13 +9,16 @@
 mod answer;
 mod app;
 mod arguments;
+mod budget;
 mod catalogue;
 pub mod cli;
 mod commands;
+mod cost;
 mod failure;
 mod grammar;
 mod handlers;
 mod http;
+mod lane;
 mod pipeline;
 mod request;
 mod settings;

@@ -5,24 +5,42 @@ use auth::Asked;
 use futures::future;
 
 use crate::answer::{self, Answer};
+use crate::budget::Reservation;
 use crate::catalogue::{Bare, Refusal};
 use crate::handlers::{self, Call, Refused};
 use crate::request::action::Action;
 use crate::request::content_type::ContentType;
 use crate::request::credentials::Credentials;
-use crate::request::exchange::Exchange;
+use crate::request::exchange::{Exchange, Verified};
 use crate::request::format::Format;
+use crate::request::incoming::Received;
 use crate::request::methods::Methods;
 use crate::request::parameters::Parameters;
-use crate::request::route::{self, Place, Resource, Route, Versioned};
+use crate::request::route::{Place, Resource, Route, Versioned};
 use crate::request::verb::Verb;
 use crate::stage::{
     account, body, content_type, cors, language, negotiation, preconditions, query, rate, token, verb,
 };
 
+/// A request that has arrived, besides its [`Incoming`](crate::request::incoming::Incoming) part.
+pub(crate) struct Arrived {
+    /// The path, or why it is refused.
+    pub(crate) path: Result<Versioned, Refusal>,
+    /// The body.
+    pub(crate) body: Received,
+    /// The verdict on the token in a header, if it was asked for.
+    pub(crate) verified: Option<Verified>,
+    /// What the request holds of the budget.
+    pub(crate) reservation: Reservation,
+}
+
 /// Answers a request.
-pub(crate) async fn run(exchange: &mut Exchange<'_>) -> Answer {
-    match stages(exchange).await {
+pub(crate) async fn run(
+    exchange: &mut Exchange<'_>,
+    path: Result<Versioned, Refusal>,
+    body: Received,
+) -> Answer {
+    match stages(exchange, path, body).await {
         Ok(answer) => answer,
         Err(Refused { refusal, page_size }) => {
             log_fault(exchange, &refusal);
@@ -31,19 +49,22 @@ pub(crate) async fn run(exchange: &mut Exchange<'_>) -> Answer {
     }
 }
 
-async fn stages(exchange: &mut Exchange<'_>) -> Result<Answer, Refused> {
+async fn stages(
+    exchange: &mut Exchange<'_>,
+    path: Result<Versioned, Refusal>,
+    body: Received,
+) -> Result<Answer, Refused> {
     let incoming = exchange.incoming;
-    let app = exchange.app;
 
     // Read the request.
-    let place = match route::split(incoming.path)? {
+    let place = match path? {
         Versioned::Unversioned => return Ok(answer::unversioned()),
         Versioned::Gone => return Err(Refusal::Gone.into()),
         Versioned::Served(place) => place,
     };
     let query = query::parse(incoming.query)?;
     let content_type = ContentType::parse(incoming.header("content-type"))?;
-    let envelope = body::read(&content_type, incoming.body.clone(), app.settings.max_body_bytes).await?;
+    let envelope = body::read(&content_type, body, &exchange.reservation).await?;
     let (mut parameters, data) = Parameters::read(incoming, query, envelope);
     let credentials = token::find(&mut parameters);
     exchange.presented = credentials.as_ref().and_then(Credentials::echo);

@@ -37,7 +37,8 @@ async fn what_another_program_wrote_is_seen_at_once() {
     let group = place.groups.fetch(&scope(&access), "g").await.unwrap();
     assert_eq!(group.document().to_object().unwrap()["name"], "after");
     // A patch starts from the new content, so it does not conflict.
-    let draft = place.groups.prepare_patch(&scope(&access), "g", json!({"x": 1})).await.unwrap();
+    let base = place.groups.fetch_base(&scope(&access), "g").await.unwrap();
+    let draft = place.groups.prepare_patch(base, json!({"x": 1})).unwrap();
     let saved = place.groups.update(&scope(&access), draft).await.unwrap();
     let shown: Value = serde_json::from_str(&format!("{{{}}}", saved.public_members)).unwrap();
     assert_eq!((&shown["name"], &shown["x"], &shown["id"]), (&json!("after"), &json!(1), &json!("g")));
@@ -48,7 +49,8 @@ async fn a_change_that_loses_a_race_is_a_conflict() {
     let place = Place::new().await;
     let access = place.account().await;
     place.create(&access, json!({"id": "g", "name": "n"})).await.unwrap();
-    let draft = place.groups.prepare_patch(&scope(&access), "g", json!({"x": 1})).await.unwrap();
+    let base = place.groups.fetch_base(&scope(&access), "g").await.unwrap();
+    let draft = place.groups.prepare_patch(base, json!({"x": 1})).unwrap();
     write_over(&place, &access, "g", ("y", json!(2))).await;
     let lost = place.groups.update(&scope(&access), draft).await;
     assert!(matches!(lost, Err(GroupsError::Conflict)), "{lost:?}");

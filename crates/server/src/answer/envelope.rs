@@ -77,6 +77,23 @@ pub(crate) const CHUNKED: Form = Form {
     numbers_are_texts: true,
 };
 
+/// The envelope of Kazoo 5.0 for a listing that is sent while it is read. What is known only after the last row
+/// follows the data.
+pub(crate) const STREAMED: Form = Form {
+    before_data: &[
+        Member::StartKey,
+        Member::Version,
+        Member::Timestamp,
+        Member::Node,
+        Member::RequestId,
+        Member::Tokens,
+        Member::AuthToken,
+    ],
+    after_data: &[Member::NextStartKey, Member::PageSize, Member::Revision, Member::Status],
+    separator: ",",
+    numbers_are_texts: false,
+};
+
 /// The members of an envelope that are about paging.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Paging {
@@ -111,6 +128,28 @@ pub(crate) struct Values<'a> {
     pub(crate) message: Option<&'static str>,
     pub(crate) revision: Option<Cow<'a, str>>,
     pub(crate) status: &'static str,
+}
+
+impl Values<'_> {
+    /// The same values without their request.
+    pub(crate) fn into_owned(self) -> Values<'static> {
+        fn owned(text: Cow<'_, str>) -> Cow<'static, str> {
+            Cow::Owned(text.into_owned())
+        }
+        Values {
+            version: self.version.map(owned),
+            node: owned(self.node),
+            request_id: owned(self.request_id),
+            auth_token: self.auth_token.map(|token| Cow::Owned(token.into_owned())),
+            revision: self.revision.map(owned),
+            paging: self.paging,
+            received_at: self.received_at,
+            tokens: self.tokens,
+            error: self.error,
+            message: self.message,
+            status: self.status,
+        }
+    }
 }
 
 /// The data of an answer.
@@ -187,21 +226,15 @@ pub(crate) fn write(form: &Form, values: &Values<'_>, data: &Data, out: &mut imp
     writer.end(values)
 }
 
-/// Writes the start of an envelope in chunks, with the first rows.
-pub(crate) fn write_head(
-    form: &Form,
-    values: &Values<'_>,
-    rows: &[Box<RawValue>],
-    out: &mut impl Write,
-) -> io::Result<()> {
+/// Writes the part of a listing's envelope before the rows.
+pub(crate) fn write_head(form: &Form, values: &Values<'_>, out: &mut impl Write) -> io::Result<()> {
     let mut writer = Writer::new(form, out);
     writer.begin(values)?;
     writer.key("data")?;
-    writer.out.write_all(b"[")?;
-    write_rows(rows, writer.out)
+    writer.out.write_all(b"[")
 }
 
-/// Writes the end of an envelope in chunks.
+/// Writes the part of a listing's envelope after the rows.
 pub(crate) fn write_tail(form: &Form, values: &Values<'_>, out: &mut impl Write) -> io::Result<()> {
     out.write_all(b"]")?;
     let mut writer = Writer::new(form, out);

@@ -5,7 +5,7 @@ mod envelope;
 mod gzip;
 mod headers;
 mod pretty;
-mod sink;
+mod stream;
 
 use std::borrow::Cow;
 use std::io;
@@ -15,14 +15,14 @@ use actix_web::http::header;
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use serde_json::Value;
-use serde_json::value::RawValue;
 
-use self::envelope::{CHUNKED, PLAIN, Tokens, Values};
+use self::envelope::{PLAIN, Tokens, Values};
 pub(crate) use self::envelope::{Data, Paging};
 use self::headers::{Audience, Headers};
 use self::pretty::Indenter;
-use self::sink::Sink;
+pub(crate) use self::stream::{Encoding, ListingWriter, Pace};
 use crate::catalogue::{Bare, Refusal, Row};
+use crate::cost;
 use crate::request::exchange::Exchange;
 
 /// Only bodies above this size, in bytes, are compressed.
@@ -31,9 +31,8 @@ const GZIP_ABOVE: usize = 300;
 /// About how many bytes an envelope takes without its data.
 const ENVELOPE_SIZE: usize = 1_024;
 
-/// The largest answer to a read, in bytes before compression. An answer to a write is not refused, because
-/// the write has happened; the size of the document bounds it.
-const MAX_READ_ANSWER: usize = 256_000_000;
+/// Larger answers are charged to the budget and encoded in the lane, in bytes.
+pub(crate) const LIGHT: usize = 32 * 1024;
 
 /// An answer, ready for the wire.
 pub(crate) struct Answer {
@@ -80,7 +79,7 @@ impl Success {
 }
 
 /// A success in its envelope.
-pub(crate) fn success(exchange: &Exchange<'_>, success: Success) -> Result<Answer, Refusal> {
+pub(crate) async fn success(exchange: &Exchange<'_>, success: Success) -> Result<Answer, Refusal> {
     let Success { status, data, revision, location, paging, new_token } = success;
     let mut values = values(exchange, paging);
     if let Some(token) = new_token {
@@ -88,13 +87,32 @@ pub(crate) fn success(exchange: &Exchange<'_>, success: Success) -> Result<Answe
         values.auth_token = Some(Cow::Owned(Value::from(token)));
     }
     values.revision = revision.map(Cow::Owned);
-    let limit = if exchange.is_read() { MAX_READ_ANSWER } else { usize::MAX };
-    let body = body(exchange, &values, &data, limit).map_err(|_| Refusal::AnswerTooLarge { limit })?;
+    let size = data.size_hint();
+    let mut encoding = encoding(exchange);
+    let body = if size <= LIGHT {
+        encode(&values, &data, encoding)
+    } else {
+        let indented = if encoding.is_pretty { pretty::most(size) } else { 0 };
+        let room = exchange.reservation.grow_to(cost::of_document(size).saturating_add(indented)).await;
+        if room.is_err() {
+            if exchange.is_read() {
+                return Err(Refusal::Busy);
+            }
+            // The write has happened. Its answer is sent as it is.
+            encoding = Encoding::default();
+        }
+        let values = values.into_owned();
+        if encoding == Encoding::default() {
+            encode(&values, &data, encoding)
+        } else {
+            exchange.app.lane.run(async move { encode(&values, &data, encoding) }).await?
+        }
+    };
     let mut headers = Headers::of_content(exchange, "application/json");
     if let Some(location) = location {
         headers.push_text(header::LOCATION, location);
     }
-    Ok(finish(exchange, status, headers, body))
+    Ok(finish(status, headers, body))
 }
 
 /// An answer with CSV, which the client saves as a file with this name.
@@ -109,53 +127,40 @@ pub(crate) fn no_csv() -> Answer {
     Answer { status: 204, headers: Headers::default(), body: Body::Empty }
 }
 
-/// A listing whose rows are sent as they arrive.
-pub(crate) fn chunked(exchange: &Exchange<'_>, chunks: BoxStream<'static, io::Result<Bytes>>) -> Answer {
-    let headers = Headers::of_content(exchange, "application/json");
+/// A listing that is sent while it is read.
+pub(crate) fn streamed(
+    exchange: &Exchange<'_>,
+    encoding: Encoding,
+    chunks: BoxStream<'static, io::Result<Bytes>>,
+) -> Answer {
+    let mut headers = Headers::of_content(exchange, "application/json");
+    if encoding.is_gzip {
+        headers.push(header::CONTENT_ENCODING, "gzip");
+    }
     Answer { status: 200, headers, body: Body::Stream(chunks) }
 }
 
-/// The envelope of a listing in chunks. It outlives its request.
-pub(crate) struct ChunkedEnvelope(Values<'static>);
-
-impl ChunkedEnvelope {
-    /// The envelope of this request's answer. It repeats the token only if that is text.
-    pub(crate) fn of(exchange: &Exchange<'_>) -> Self {
-        let token = exchange.presented.clone().filter(Value::is_string);
-        Self(Values {
-            paging: Paging::default(),
-            version: Some(Cow::Owned(exchange.app.version.clone())),
-            received_at: exchange.received_at,
-            node: Cow::Owned(exchange.app.node.clone()),
-            request_id: Cow::Owned(exchange.request_id.clone()),
-            tokens: None,
-            auth_token: token.map(Cow::Owned),
-            error: None,
-            message: None,
-            revision: None,
-            status: "success",
-        })
+/// The writer of a listing that is sent while it is read. It outlives its request.
+pub(crate) fn listing_writer(
+    exchange: &Exchange<'_>,
+    pace: Pace,
+    encoding: Encoding,
+    start_key: Option<String>,
+    revision: Option<String>,
+) -> ListingWriter {
+    let mut values = values(exchange, Paging { start_key, ..Paging::default() });
+    match pace {
+        Pace::InBlocks => values.revision = revision.map(Cow::Owned),
+        // In this form, crossbar repeats the token only if it is text.
+        Pace::RowByRow => values.auth_token = values.auth_token.filter(|token| token.is_string()),
     }
+    in_memory(ListingWriter::begin(values.into_owned(), pace, encoding))
+}
 
-    /// The id of the request.
-    pub(crate) fn request_id(&self) -> &str {
-        &self.0.request_id
-    }
-
-    /// The bytes up to the end of the first rows.
-    pub(crate) fn head(&self, rows: &[Box<RawValue>]) -> io::Result<Bytes> {
-        let mut head = Vec::new();
-        envelope::write_head(&CHUNKED, &self.0, rows, &mut head)?;
-        Ok(head.into())
-    }
-
-    /// The bytes after the last row.
-    pub(crate) fn tail(mut self, paging: Paging) -> io::Result<Bytes> {
-        let mut tail = Vec::new();
-        self.0.paging = paging;
-        envelope::write_tail(&CHUNKED, &self.0, &mut tail)?;
-        Ok(tail.into())
-    }
+/// What becomes of the bytes of an answer, as its client asks for it.
+pub(crate) fn encoding(exchange: &Exchange<'_>) -> Encoding {
+    let is_gzip = gzip::takes_gzip(exchange.incoming.header("accept-encoding"));
+    Encoding { is_pretty: exchange.is_pretty, is_gzip }
 }
 
 /// The answer to a preflight.
@@ -185,10 +190,7 @@ pub(crate) fn refusal(exchange: &Exchange<'_>, refusal: &Refusal, page_size: Opt
     let mut headers = Headers::of_all(exchange, Audience::OtherOrigins);
     push_own_headers(&mut headers, refusal);
     headers.push(header::CONTENT_TYPE, "application/json");
-    match body(exchange, &values, &Data::Value(data), usize::MAX) {
-        Ok(body) => finish(exchange, status, headers, body),
-        Err(_) => Answer { status, headers, body: Body::Empty },
-    }
+    finish(status, headers, encode(&values, &Data::Value(data), encoding(exchange)))
 }
 
 fn without_body(exchange: &Exchange<'_>, refusal: &Refusal, bare: Bare) -> Answer {
@@ -233,26 +235,34 @@ fn values<'a>(exchange: &'a Exchange<'_>, paging: Paging) -> Values<'a> {
     }
 }
 
-/// The bytes of a plain envelope. They are indented if the client asks for that, unless indenting would make
-/// them grow too much. Fails only if they are more than `limit`.
-fn body(exchange: &Exchange<'_>, values: &Values<'_>, data: &Data, limit: usize) -> io::Result<Vec<u8>> {
-    if exchange.is_pretty
-        && let Some(size) = pretty::indented_size(|out| envelope::write(&PLAIN, values, data, out))?
-    {
-        let mut sink = Sink::new(limit, size);
-        envelope::write(&PLAIN, values, data, &mut Indenter::new(&mut sink))?;
-        return Ok(sink.into_bytes());
+/// The body of a plain answer, and whether it is compressed. It is indented if the client asks for that, unless
+/// indenting would make it grow too much.
+fn encode(values: &Values<'_>, data: &Data, encoding: Encoding) -> (Vec<u8>, bool) {
+    let indented_size = match encoding.is_pretty {
+        true => in_memory(pretty::indented_size(|out| envelope::write(&PLAIN, values, data, out))),
+        false => None,
+    };
+    let size = indented_size.unwrap_or_else(|| ENVELOPE_SIZE.saturating_add(data.size_hint()));
+    let mut body = Vec::with_capacity(size);
+    in_memory(match indented_size {
+        Some(_) => envelope::write(&PLAIN, values, data, &mut Indenter::new(&mut body)),
+        None => envelope::write(&PLAIN, values, data, &mut body),
+    });
+    match encoding.is_gzip && body.len() > GZIP_ABOVE {
+        true => (in_memory(gzip::compress(&body)), true),
+        false => (body, false),
     }
-    let mut sink = Sink::new(limit, ENVELOPE_SIZE.saturating_add(data.size_hint()));
-    envelope::write(&PLAIN, values, data, &mut sink)?;
-    Ok(sink.into_bytes())
 }
 
-fn finish(exchange: &Exchange<'_>, status: u16, mut headers: Headers, body: Vec<u8>) -> Answer {
-    let wants_gzip = body.len() > GZIP_ABOVE && gzip::takes_gzip(exchange.incoming.header("accept-encoding"));
-    if wants_gzip && let Ok(compressed) = gzip::compress(&body) {
+/// The result of writing into memory.
+#[allow(clippy::expect_used, reason = "a list of bytes takes every byte, and JSON values can always be written")]
+fn in_memory<T>(written: io::Result<T>) -> T {
+    written.expect("writing into memory does not fail")
+}
+
+fn finish(status: u16, mut headers: Headers, (body, is_gzip): (Vec<u8>, bool)) -> Answer {
+    if is_gzip {
         headers.push(header::CONTENT_ENCODING, "gzip");
-        return Answer { status, headers, body: Body::Full(compressed) };
     }
     Answer { status, headers, body: Body::Full(body) }
 }

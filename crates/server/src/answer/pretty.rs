@@ -7,6 +7,9 @@ use std::io::{self, Write};
 /// grow with the square of its depth.
 const MAX_GROWTH: usize = 16;
 
+/// Indented JSON that is held whole may have at most this many bytes.
+const MAX_INDENTED: usize = 16_000_000;
+
 /// The spaces of one level.
 const LEVEL: &[u8] = b"  ";
 
@@ -25,6 +28,8 @@ pub(crate) struct Indenter<W> {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Text {
     Outside,
+    /// In a value that stays as it is.
+    Untouched,
     /// Inside a string.
     Inside,
     /// After a backslash in a string.
@@ -36,12 +41,35 @@ impl<W: Write> Indenter<W> {
         Self { out, depth: 0, has_just_opened: false, text: Text::Outside, compact_size: 0 }
     }
 
+    /// The sink.
+    pub(crate) fn inner(&mut self) -> &mut W {
+        &mut self.out
+    }
+
+    /// Begins a value. It is indented if it may grow. Otherwise it is passed on as it is until
+    /// [`Indenter::end_value`].
+    pub(crate) fn begin_value(&mut self, may_grow: bool) -> io::Result<()> {
+        if may_grow {
+            return Ok(());
+        }
+        if std::mem::take(&mut self.has_just_opened) {
+            self.break_line()?;
+        }
+        self.text = Text::Untouched;
+        Ok(())
+    }
+
+    /// Ends a value.
+    pub(crate) fn end_value(&mut self) {
+        self.text = Text::Outside;
+    }
+
     fn push(&mut self, byte: u8) -> io::Result<()> {
         self.text = match (self.text, byte) {
             (Text::Outside, _) => return self.push_outside(byte),
             (Text::Inside, b'\\') => Text::Escaped,
             (Text::Inside, b'"') => Text::Outside,
-            (Text::Inside | Text::Escaped, _) => Text::Inside,
+            (Text::Inside | Text::Escaped | Text::Untouched, _) => Text::Inside,
         };
         self.out.write_all(&[byte])
     }
@@ -85,6 +113,10 @@ impl<W: Write> Indenter<W> {
 
 impl<W: Write> Write for Indenter<W> {
     fn write(&mut self, json: &[u8]) -> io::Result<usize> {
+        if self.text == Text::Untouched {
+            self.out.write_all(json)?;
+            return Ok(json.len());
+        }
         json.iter().try_for_each(|byte| self.push(*byte))?;
         self.compact_size += json.len();
         Ok(json.len())
@@ -103,7 +135,12 @@ pub(crate) fn indented_size(
     let mut indenter = Indenter::new(Counter::default());
     write(&mut indenter)?;
     let size = indenter.out.size;
-    Ok(Some(size).filter(|size| *size <= indenter.compact_size.saturating_mul(MAX_GROWTH)))
+    Ok(Some(size).filter(|size| *size <= most(indenter.compact_size)))
+}
+
+/// The most bytes that compact text of this size can have once it is indented.
+pub(crate) fn most(compact_size: usize) -> usize {
+    compact_size.saturating_mul(MAX_GROWTH).min(MAX_INDENTED)
 }
 
 /// Counts the bytes that are written to it.

@@ -22,6 +22,9 @@ use crate::stack;
 /// How long a command waits for one answer of the store.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// The threads of a command, or of the background tasks of `serve`.
+const BACKGROUND_THREADS: usize = 2;
+
 /// Opens the store and runs a command on it.
 fn with_store<F, W>(arguments: &StoreArguments, work: W) -> Result<(), Failure>
 where
@@ -30,14 +33,14 @@ where
 {
     let settings = arguments.settings()?;
     let store = stack::build(&settings)?;
-    runtime()?.block_on(work(store))
+    runtime("background", BACKGROUND_THREADS)?.block_on(work(store))
 }
 
-/// The runtime of a command, or of the background tasks of `serve`.
-fn runtime() -> Result<Runtime, Failure> {
+/// A runtime with its own threads.
+fn runtime(name: &str, threads: usize) -> Result<Runtime, Failure> {
     tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .thread_name("background")
+        .worker_threads(threads)
+        .thread_name(name)
         .enable_all()
         .build()
         .map_err(|error| Failure::setup(format!("cannot start threads: {error}")))

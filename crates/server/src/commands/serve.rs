@@ -17,11 +17,13 @@ use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 use validation::Schema;
 
-use super::{demo, health, runtime};
+use super::{BACKGROUND_THREADS, demo, health, runtime};
 use crate::app::{App, node_digest};
 use crate::arguments::Serve;
+use crate::budget::{Budget, Limits};
 use crate::failure::Failure;
 use crate::http;
+use crate::lane::Lane;
 use crate::settings::ServeSettings;
 use crate::stack;
 use crate::supervisor::{StopSignal, Supervisor};
@@ -59,19 +61,30 @@ const READ_HEADERS: [&str; 16] = [
 /// How long background tasks may take to stop after that. Both together stay below ten seconds.
 const TASK_PATIENCE: Duration = Duration::from_secs(1);
 
+/// How many requests may wait for a thread of the lane, or be at work there.
+const LANE_QUEUE: usize = 1_024;
+
 /// How often expired logged-out tokens are deleted, and how long that may take.
 const PURGE_INTERVAL: Duration = Duration::from_secs(3600);
 const PURGE_PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) fn run(arguments: Serve) -> Result<(), Failure> {
     let (settings, store_settings) = arguments.settings()?;
-    let background = runtime()?;
+    let background = runtime("background", BACKGROUND_THREADS)?;
+    // One more than the event loops, so that some large requests do not hold up all small ones.
+    let lane = runtime("lane", settings.workers.saturating_add(1))?;
     let opened = Opened {
         store: stack::build(&store_settings)?,
         name: store_settings.location.to_string(),
         is_own: store_settings.location.is_own(),
     };
-    actix_web::rt::System::new().block_on(serve(settings, opened, arguments.demo, background.handle()))
+    actix_web::rt::System::new().block_on(serve(
+        settings,
+        opened,
+        arguments.demo,
+        background.handle(),
+        Lane::new(lane.handle().clone(), LANE_QUEUE),
+    ))
 }
 
 /// The store to serve.
@@ -88,10 +101,11 @@ async fn serve(
     opened: Opened,
     is_demo: bool,
     background: &Handle,
+    lane: Lane,
 ) -> Result<(), Failure> {
     let Opened { store, name, is_own } = opened;
     let greeting = if is_demo { Some(demo::prepare(&store, is_own).await?) } else { None };
-    let shared = Data::new(app(settings.clone(), store, is_own));
+    let shared = Data::new(app(settings.clone(), store, is_own, lane));
     check_set_up(&shared.auth).await?;
     log::info!(store = name.as_str(); "opened the store");
     let supervisor = Data::new(Supervisor::new(background.clone()));
@@ -136,7 +150,7 @@ async fn serve(
     Ok(())
 }
 
-fn app(settings: ServeSettings, store: Arc<dyn Backend>, is_own: bool) -> App {
+fn app(settings: ServeSettings, store: Arc<dyn Backend>, is_own: bool, lane: Lane) -> App {
     let auth_settings = auth::Settings {
         place: Place { node: settings.kazoo_node.clone(), zone: settings.kazoo_zone.clone() },
         reverse_proxies: settings.reverse_proxies.clone(),
@@ -150,6 +164,8 @@ fn app(settings: ServeSettings, store: Arc<dyn Backend>, is_own: bool) -> App {
         groups: Groups::new(Arc::<dyn Backend>::clone(&store)),
         auth: Arc::new(Authenticator::new(store, auth_settings)),
         buckets: Buckets::default(),
+        budget: Arc::new(Budget::new(Limits::of(settings.request_memory_bytes))),
+        lane,
         user_auth_schema: Schema::user_auth(),
         api_auth_schema: Schema::api_auth(),
         settings,

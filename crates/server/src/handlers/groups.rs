@@ -1,12 +1,15 @@
 //! One group: create, read, replace, patch, delete.
 
+use std::future::Future;
+
 use auth::AccountAccess;
-use groups::{Change, Deletion, GroupsError, IfChanged, NewGroup, Saved, Scope, Stamp, StoredGroup};
+use groups::{Change, Deletion, GroupsError, IfChanged, NewGroup, PatchBase, Saved, Scope, Stamp, StoredGroup};
 use serde_json::Value;
 
 use super::call::{Call, csv_file_name, location};
 use crate::answer::{self, Answer, Data, Success, csv};
 use crate::catalogue::Refusal;
+use crate::cost;
 use crate::request::action::GroupAction;
 use crate::request::exchange::Exchange;
 use crate::request::format::Format;
@@ -66,17 +69,55 @@ pub(super) async fn prepare(
 ) -> Result<Prepared, Refusal> {
     let groups = &exchange.app.groups;
     let scope = scope(exchange, &access);
+    let fetch = |id| groups.fetch(&scope, id);
     let work = match action {
         GroupAction::Create => Work::Create(groups.prepare_new(data)?),
-        GroupAction::Read(id) => Work::Read(groups.fetch(&scope, id).await?),
+        GroupAction::Read(id) => Work::Read(within_budget(exchange, || fetch(id), cost_of_reading).await?),
         GroupAction::Replace(id) => Work::Change(groups.prepare_replacement(&scope, id, data).await?),
-        GroupAction::Patch(id) => Work::Change(groups.prepare_patch(&scope, id, data).await?),
+        GroupAction::Patch(id) => {
+            let base = within_budget(exchange, || groups.fetch_base(&scope, id), cost_of_patching).await?;
+            Work::Change(groups.prepare_patch(base, data)?)
+        }
         GroupAction::Delete(id) => {
             let deletion = if call.parameters.is_soft_deletion { Deletion::Soft } else { Deletion::Hard };
-            Work::Delete(groups.fetch(&scope, id).await?, deletion)
+            let group = within_budget(exchange, || fetch(id), cost_of_deleting).await?;
+            Work::Delete(group, deletion)
         }
     };
     Ok(Prepared { access, work })
+}
+
+/// Reads a document. What it will take is known only then. If there is no room for that now, it is dropped, and
+/// read again once there is.
+async fn within_budget<T, F: Future<Output = Result<T, GroupsError>>>(
+    exchange: &Exchange<'_>,
+    read: impl Fn() -> F,
+    cost: impl Fn(&T) -> usize,
+) -> Result<T, Refusal> {
+    let document = read().await?;
+    let wanted = cost(&document);
+    if wanted <= answer::LIGHT {
+        return Ok(document);
+    }
+    let wanted = exchange.reservation.held().saturating_add(wanted);
+    if exchange.reservation.try_grow_to(wanted) {
+        return Ok(document);
+    }
+    drop(document);
+    exchange.reservation.grow_to(wanted).await?;
+    Ok(read().await?)
+}
+
+fn cost_of_reading(group: &StoredGroup) -> usize {
+    cost::of_document(group.document().text().len())
+}
+
+fn cost_of_deleting(group: &StoredGroup) -> usize {
+    cost::of_change(group.document().text())
+}
+
+fn cost_of_patching(base: &PatchBase) -> usize {
+    base.document().map_or(0, |document| cost::of_change(document.text()))
 }
 
 /// Refuses a superuser's request whose path has no account. If the request is to create a group, faults in
@@ -106,24 +147,24 @@ pub(super) async fn carry_out(
         Work::Create(group) => {
             let saved = groups.create(&scope, group).await?;
             let location = location(exchange, saved.id.as_str());
-            answer::success(exchange, Success { location: Some(location), ..saved_as(201, saved) })
+            answer::success(exchange, Success { location: Some(location), ..saved_as(201, saved) }).await
         }
         Work::Change(change) => {
             let saved = groups.update(&scope, change).await?;
-            answer::success(exchange, saved_as(200, saved))
+            answer::success(exchange, saved_as(200, saved)).await
         }
         Work::Delete(group, deletion) => {
             // `If-Match` names the only revision that the client wants to delete.
             let has_if_match = exchange.incoming.headers.contains_key("if-match");
             let if_changed = if has_if_match { IfChanged::Refuse } else { IfChanged::DeleteNewest };
             let removed = groups.remove(&scope, group, deletion, if_changed).await?;
-            answer::success(exchange, found(removed, Some(DELETED)))
+            answer::success(exchange, found(removed, Some(DELETED))).await
         }
         Work::Read(group) if call.format == Format::Csv => {
             let object = group.public_object().map_err(Refusal::Store)?;
             Ok(answer::as_csv(exchange, csv::render(&Value::Object(object)), &csv_file_name(call)))
         }
-        Work::Read(group) => answer::success(exchange, found(group, None)),
+        Work::Read(group) => answer::success(exchange, found(group, None)).await,
     }
 }
 

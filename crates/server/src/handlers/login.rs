@@ -54,7 +54,7 @@ fn checked(schema: &Schema, data: Value) -> Result<Map<String, Value>, Refusal> 
     Ok(members)
 }
 
-pub(super) fn carry_out(
+pub(super) async fn carry_out(
     exchange: &Exchange<'_>,
     call: &Call<'_>,
     prepared: Prepared,
@@ -67,7 +67,7 @@ pub(super) fn carry_out(
         new_token: Some(login.token),
         ..Success::new(201, Data::Value(Value::Object(login.data)))
     };
-    answer::success(exchange, success)
+    answer::success(exchange, success).await
 }
 
 /// The number of rows in the view that crossbar read last. crossbar's envelope repeats it.

@@ -95,9 +95,9 @@ pub(crate) async fn carry_out(
     prepared: Prepared,
 ) -> Result<Answer, Refused> {
     Ok(match prepared {
-        Prepared::Login(prepared) => login::carry_out(exchange, call, prepared)?,
+        Prepared::Login(prepared) => login::carry_out(exchange, call, prepared).await?,
         Prepared::Session(prepared) => session::carry_out(exchange, prepared).await?,
-        Prepared::Listing(prepared) => listing::carry_out(exchange, call, *prepared)?,
+        Prepared::Listing(prepared) => listing::carry_out(exchange, call, *prepared).await?,
         Prepared::Group(prepared) => groups::carry_out(exchange, call, prepared).await?,
     })
 }

@@ -44,5 +44,5 @@ pub(super) async fn carry_out(exchange: &Exchange<'_>, prepared: Prepared) -> Re
             Data::Absent
         }
     };
-    answer::success(exchange, Success::new(200, data))
+    answer::success(exchange, Success::new(200, data)).await
 }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use auth::{Caller, Charged, Client, RateLimits};
+use auth::{AuthError, Caller, Charged, Client, RateLimits};
 use datastore::{Deadline, random_hex};
 use kazoo::{AccountId, Time};
 use serde_json::Value;
@@ -12,6 +12,7 @@ use super::incoming::Incoming;
 use super::methods::Methods;
 use super::verb::Verb;
 use crate::app::App;
+use crate::budget::Reservation;
 
 /// The longest request id that a client may choose, in bytes.
 const MAX_REQUEST_ID: usize = 255;
@@ -30,6 +31,10 @@ pub(crate) struct Exchange<'a> {
     pub(crate) deadline: Deadline,
     /// The request's credentials in the form in which the answer repeats them.
     pub(crate) presented: Option<Value>,
+    /// The verdict on the token in a header, if it was asked for before the body was read.
+    pub(crate) verified: Option<Verified>,
+    /// What the request holds of the budget.
+    pub(crate) reservation: Reservation,
     /// The caller, once the credentials are proven good.
     pub(crate) caller: Option<Caller>,
     /// The account that the path names, once it is known to exist.
@@ -52,9 +57,25 @@ pub(crate) struct Exchange<'a> {
     pub(crate) etag: Option<String>,
 }
 
+/// A token, and the verdict on it.
+#[derive(Debug)]
+pub(crate) struct Verified {
+    /// The token.
+    pub(crate) token: String,
+    /// The caller, or what is wrong with the token.
+    pub(crate) verdict: Result<Caller, AuthError>,
+}
+
+impl Verified {
+    /// The caller's account, if the token is good.
+    pub(crate) fn account_id(&self) -> Option<&AccountId> {
+        self.verdict.as_ref().ok().map(Caller::account_id)
+    }
+}
+
 impl<'a> Exchange<'a> {
     /// A request that no stage has looked at yet.
-    pub(crate) fn new(app: &'a App, incoming: &'a Incoming<'a>) -> Self {
+    pub(crate) fn new(app: &'a App, incoming: &'a Incoming<'a>, reservation: Reservation) -> Self {
         let request_id =
             incoming.header("x-request-id").filter(|id| !id.is_empty() && id.len() <= MAX_REQUEST_ID);
         Self {
@@ -64,6 +85,8 @@ impl<'a> Exchange<'a> {
             received_at: Time::now(),
             deadline: Deadline::after(app.settings.store_timeout),
             presented: None,
+            verified: None,
+            reservation,
             caller: None,
             account_id: None,
             endpoint: "",

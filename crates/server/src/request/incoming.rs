@@ -1,16 +1,16 @@
-//! A request as it arrived, before any stage has looked at it. It borrows its texts from the HTTP server
-//! and owns only the body.
+//! A request as it arrived, before any stage has looked at it. It borrows its texts from the HTTP server.
 
 use std::borrow::Cow;
 use std::net::IpAddr;
 
+use actix_web::HttpRequest;
 use actix_web::http::header::HeaderMap;
 use bytes::Bytes;
 
 use super::verb::Verb;
 
-/// A request.
-#[derive(Debug)]
+/// A request without its body.
+#[derive(Clone, Debug)]
 pub(crate) struct Incoming<'a> {
     /// The method.
     pub(crate) method: Verb,
@@ -22,11 +22,34 @@ pub(crate) struct Incoming<'a> {
     pub(crate) headers: &'a HeaderMap,
     /// The address at the other end of the connection.
     pub(crate) peer: Option<IpAddr>,
-    /// The body. `None` if it was larger than the limit.
-    pub(crate) body: Option<Bytes>,
+}
+
+/// What arrived of a request's body.
+#[derive(Debug)]
+pub(crate) enum Received {
+    /// All of it.
+    Whole(Bytes),
+    /// It is larger than this many bytes.
+    TooLarge {
+        /// The largest body that the request may have.
+        limit: u64,
+    },
+    /// The server has no memory for it now.
+    NoRoom,
 }
 
 impl<'a> Incoming<'a> {
+    /// A request of the HTTP server.
+    pub(crate) fn of(request: &'a HttpRequest) -> Self {
+        Self {
+            method: Verb::of_method(request.method().as_str()),
+            path: request.uri().path(),
+            query: request.uri().query().unwrap_or_default(),
+            headers: request.headers(),
+            peer: request.peer_addr().map(|address| address.ip()),
+        }
+    }
+
     /// The first value of a header, if it is readable text.
     pub(crate) fn header(&self, name: &str) -> Option<&'a str> {
         self.headers.get(name)?.to_str().ok()
@@ -35,5 +58,39 @@ impl<'a> Incoming<'a> {
     /// The first value of a header. Bytes that are not UTF-8 are replaced.
     pub(crate) fn lossy_header(&self, name: &str) -> Option<Cow<'a, str>> {
         Some(String::from_utf8_lossy(self.headers.get(name)?.as_bytes()))
+    }
+}
+
+/// A copy of a request that can move to another thread.
+#[derive(Debug)]
+pub(crate) struct Copied {
+    method: Verb,
+    path: String,
+    query: String,
+    headers: HeaderMap,
+    peer: Option<IpAddr>,
+}
+
+impl Copied {
+    /// Copies a request.
+    pub(crate) fn of(incoming: &Incoming<'_>) -> Self {
+        Self {
+            method: incoming.method.clone(),
+            path: incoming.path.to_owned(),
+            query: incoming.query.to_owned(),
+            headers: incoming.headers.clone(),
+            peer: incoming.peer,
+        }
+    }
+
+    /// The request.
+    pub(crate) fn incoming(&self) -> Incoming<'_> {
+        Incoming {
+            method: self.method.clone(),
+            path: &self.path,
+            query: &self.query,
+            headers: &self.headers,
+            peer: self.peer,
+        }
     }
 }

@@ -224,7 +224,7 @@ mod tests {
             headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
         }
         let incoming =
-            Incoming { method: Verb::Get, path: "/", query, headers: &headers, peer: None, body: None };
+            Incoming { method: Verb::Get, path: "/", query, headers: &headers, peer: None };
         let Value::Object(mut members) = body else { panic!("a body is an object") };
         let data = members.remove("data").unwrap_or_else(|| json!({}));
         Parameters::read(&incoming, Query::parse(query.as_bytes()).unwrap(), Envelope { data, members })

@@ -149,6 +149,18 @@ impl Place {
     }
 }
 
+impl Place {
+    /// Whether groups may be read or written at this path.
+    pub(crate) fn may_be_of_groups(&self) -> bool {
+        match self {
+            Self::OwnAccount(_) => true,
+            Self::Route(route) => {
+                matches!(route, Route::Served { resource: Resource::Groups | Resource::Group(_), .. })
+            }
+        }
+    }
+}
+
 impl Route {
     /// The route of `rest` below an account.
     pub(crate) fn below_account(account_id: &str, rest: Vec<String>) -> Self {

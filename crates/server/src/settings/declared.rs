@@ -31,6 +31,9 @@ settings! {
         idle_timeout: Duration = "idle_timeout_ms" "MS", Value("120000");
         /// The largest request body that is accepted, in bytes.
         max_body_bytes: u64 = "max_body_bytes" "BYTES", Value("8000000");
+        /// How much memory all requests together may use, in bytes. The server refuses requests beyond it with
+        /// 503. Requests without a good token get an eighth of it, and one account gets half.
+        request_memory_bytes: usize = "request_memory_bytes" "BYTES", Value("256000000"), 32_000_000..=1_000_000_000_000;
         /// How long a request body may take to arrive, in milliseconds.
         body_timeout: Duration = "body_timeout_ms" "MS", Value("60000");
         /// How many bytes of a request body must arrive each second, on average after the first 5 seconds.

@@ -1,15 +1,18 @@
 //! The account of a request and the caller's right to it. Refuses expired tokens (401), accounts whose
 //! trial has expired (400), unknown accounts (404), and callers without permission (403).
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use auth::{Account, AccountAccess, Asked, AuthError, Caller, Denied};
-use datastore::NameError;
+use datastore::{Deadline, NameError};
 use kazoo::AccountId;
 
+use crate::app::App;
 use crate::catalogue::Refusal;
 use crate::request::credentials::Credentials;
-use crate::request::exchange::Exchange;
+use crate::request::exchange::{Exchange, Verified};
+use crate::request::incoming::Incoming;
 use crate::request::route::AccountPart;
 
 /// Finds out who sends the request. Bad credentials are not refused yet; only an expired token with a good
@@ -19,24 +22,44 @@ pub(crate) async fn identify(
     credentials: Option<&Credentials>,
 ) -> Result<(), Refusal> {
     let auth = &exchange.app.auth;
-    // A header that is not text names no account, but it still counts as given.
-    let wanted_account = exchange.incoming.lossy_header("x-auth-account-id");
+    let wanted_account = wanted_account(exchange.incoming);
     let wanted_account = wanted_account.as_deref();
     let deadline = exchange.deadline;
+    let verified = exchange.verified.take();
     let verdict = match credentials {
         None | Some(Credentials::NoToken(_) | Credentials::Unknown(_)) => return Ok(()),
-        Some(Credentials::Token(token)) => auth.verify(token, wanted_account, deadline).await,
+        Some(Credentials::Token(token)) => match verified {
+            Some(verified) if verified.token == *token => verified.verdict,
+            _ => auth.verify(token, wanted_account, deadline).await,
+        },
         Some(Credentials::Bearer(id)) => auth.verify_bearer(id, wanted_account, deadline).await,
         Some(Credentials::Basic(encoded)) => auth.verify_basic(encoded, deadline).await,
     };
     match verdict {
-        Ok(caller) => exchange.caller = Some(caller),
+        Ok(caller) => {
+            exchange.reservation.bill(caller.account_id());
+            exchange.caller = Some(caller);
+        }
         Err(AuthError::Expired) => return Err(Refusal::TokenExpired),
         Err(AuthError::TrialExpired { at }) => return Err(Refusal::AccountExpired { cause: at }),
         Err(AuthError::Store(error)) => return Err(Refusal::StoreWhileIdentifying(error)),
         Err(error) => log::debug!(request_id = exchange.request_id.as_str(); "credentials refused: {error}"),
     }
     Ok(())
+}
+
+/// Verifies the token in a request's header. The verdict counts once the request's order comes to it; before
+/// that, it only says who pays for the body.
+pub(crate) async fn verify_header(app: &App, incoming: &Incoming<'_>) -> Option<Verified> {
+    let token = incoming.lossy_header("x-auth-token")?.into_owned();
+    let deadline = Deadline::after(app.settings.store_timeout);
+    let verdict = app.auth.verify(&token, wanted_account(incoming).as_deref(), deadline).await;
+    Some(Verified { token, verdict })
+}
+
+/// The account that a header names. A header that is not text names none, but it still counts as given.
+fn wanted_account<'a>(incoming: &Incoming<'a>) -> Option<Cow<'a, str>> {
+    incoming.lossy_header("x-auth-account-id")
 }
 
 /// Loads the account that the path names. Some paths name none.

@@ -7,18 +7,28 @@ use datastore::json::{self, JsonError};
 use serde_json::{Map, Value};
 use validation::Violations;
 
+use crate::budget::Reservation;
 use crate::catalogue::Refusal;
+use crate::cost;
 use crate::grammar::query::Query;
 use crate::request::content_type::ContentType;
 use crate::request::envelope::Envelope;
+use crate::request::incoming::Received;
 
-/// Reads the body. `body` is `None` if it was larger than `max_bytes`.
+/// Reads the body, once there is memory for what it takes.
 pub(crate) async fn read(
     content_type: &ContentType,
-    body: Option<Bytes>,
-    max_bytes: u64,
+    body: Received,
+    reservation: &Reservation,
 ) -> Result<Envelope, Refusal> {
-    let Some(body) = body else { return Err(too_large(max_bytes)) };
+    let body = match body {
+        Received::Whole(body) => body,
+        Received::TooLarge { limit } => return Err(too_large(limit)),
+        Received::NoRoom => return Err(Refusal::Busy),
+    };
+    if !body.is_empty() {
+        reservation.grow_to(cost::of_body(&body, content_type)).await?;
+    }
     match content_type {
         ContentType::Json => json_envelope(&body),
         ContentType::Form => form_envelope(&body),

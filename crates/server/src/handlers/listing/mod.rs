@@ -1,24 +1,29 @@
 //! Listings: a page, all groups, CSV, or chunks.
 
+mod sender;
+
 use std::pin::pin;
 
-use ::groups::{Cursor, ListQuery, start_key};
+use ::groups::{Cursor, GroupsError, ListQuery, start_key};
 use auth::AccountAccess;
-use bytes::Bytes;
 use datastore::{Cause, StoreError, random_hex};
 use futures::future::{self, Either};
-use futures::{StreamExt as _, stream};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use self::sender::Sender;
 use super::call::{Call, csv_file_name};
 use super::groups::{self, scope};
-use crate::answer::{self, Answer, ChunkedEnvelope, Data, Paging, Success, csv};
+use crate::answer::{self, Answer, Data, Encoding, Pace, Paging, Success, csv};
 use crate::catalogue::Refusal;
+use crate::cost;
 use crate::request::exchange::Exchange;
 use crate::request::format::Format;
 
-/// A listing. Either all rows are read, or only the first.
+/// A listing with more rows than fit in this many bytes is sent while it is read.
+const BUFFERED: usize = 256 * 1024;
+
+/// A listing. Either all rows are read, or only the first ones.
 pub(crate) struct Prepared {
     rows: Vec<Box<RawValue>>,
     range: Range,
@@ -84,21 +89,42 @@ async fn read(exchange: &Exchange<'_>, call: &Call<'_>, access: &AccountAccess) 
     let query = list_query(exchange, call)?;
     let range = Range { is_paged: query.page_size.is_some(), start_key: query.start_key.clone() };
     let patience = exchange.app.settings.store_timeout;
-    let mut cursor = exchange.app.groups.list(&scope(exchange, access), query, patience).await?;
-    let is_chunked = call.parameters.is_chunked && call.format == Format::Json;
-    let mut rows = Vec::new();
+    let is_filtered = !query.filters.is_empty();
+    let cursor = exchange.app.groups.list(&scope(exchange, access), query, patience).await?;
+    let most = match call.format {
+        Format::Json if call.parameters.is_chunked => 0,
+        Format::Json => BUFFERED,
+        Format::Csv => usize::MAX,
+    };
+    let (rows, end) = if is_filtered {
+        exchange.reservation.grow_to(cost::STREAM).await?;
+        exchange.app.lane.run(gather(cursor, most)).await?
+    } else {
+        gather(cursor, most).await
+    }?;
+    let size = rows.iter().map(|row| row.get().len()).sum();
+    if size > answer::LIGHT {
+        exchange.reservation.grow_to(cost::STREAM.saturating_add(cost::of_document(size))).await?;
+    }
+    let etag = (!rows.is_empty() && !call.parameters.is_chunked).then(random_hex);
+    Ok(Prepared { rows, range, end, etag })
+}
+
+/// Reads rows until there are no more, or until they have more than `most` bytes.
+async fn gather(mut cursor: Cursor, most: usize) -> Result<(Vec<Box<RawValue>>, End), GroupsError> {
+    let (mut rows, mut size) = (Vec::new(), 0_usize);
     while let Some(row) = cursor.next().await? {
+        size = size.saturating_add(row.get().len());
         rows.push(row);
-        if is_chunked {
-            return Ok(Prepared { rows, range, end: End::Unread(Box::new(cursor)), etag: None });
+        if size > most {
+            return Ok((rows, End::Unread(Box::new(cursor))));
         }
     }
     let next_start_key = cursor.next_start_key().map(str::to_owned);
-    let etag = (!rows.is_empty()).then(random_hex);
-    Ok(Prepared { rows, range, end: End::Known(next_start_key), etag })
+    Ok((rows, End::Known(next_start_key)))
 }
 
-pub(super) fn carry_out(
+pub(super) async fn carry_out(
     exchange: &Exchange<'_>,
     call: &Call<'_>,
     listing: Prepared,
@@ -107,17 +133,37 @@ pub(super) fn carry_out(
     if call.format == Format::Csv {
         return as_csv(exchange, call, &rows);
     }
-    let next_start_key = match end {
-        End::Known(next_start_key) => next_start_key,
-        End::Unread(cursor) => return Ok(in_chunks(exchange, &rows, *cursor, range)),
-    };
     let revision = match exchange.is_read() {
         true => etag,
         // A listing through POST has no entity tag. crossbar writes this word in its place.
         false => etag.map(|_| "automatic".to_owned()),
     };
+    let next_start_key = match end {
+        End::Known(next_start_key) => next_start_key,
+        End::Unread(cursor) => return Ok(streamed(exchange, call, rows, *cursor, range, revision)),
+    };
     let paging = range.paging(count(&rows), next_start_key.as_deref());
-    answer::success(exchange, Success { revision, paging, ..Success::new(200, Data::Rows(rows)) })
+    answer::success(exchange, Success { revision, paging, ..Success::new(200, Data::Rows(rows)) }).await
+}
+
+/// A listing that is sent while it is read.
+fn streamed(
+    exchange: &Exchange<'_>,
+    call: &Call<'_>,
+    first: Vec<Box<RawValue>>,
+    rest: Cursor,
+    range: Range,
+    revision: Option<String>,
+) -> Answer {
+    let (pace, encoding) = match call.parameters.is_chunked {
+        // crossbar neither indents nor compresses this form.
+        true => (Pace::RowByRow, Encoding::default()),
+        false => (Pace::InBlocks, answer::encoding(exchange)),
+    };
+    let start_key = range.paging(0, None).start_key;
+    let writer = answer::listing_writer(exchange, pace, encoding, start_key, revision);
+    let chunks = Sender::new(writer, pace).send(&exchange.app.lane, first, rest, move |rows, next| range.paging(rows, next));
+    answer::streamed(exchange, encoding, chunks)
 }
 
 fn count(rows: &[Box<RawValue>]) -> u64 {
@@ -148,28 +194,4 @@ fn as_csv(exchange: &Exchange<'_>, call: &Call<'_>, rows: &[Box<RawValue>]) -> R
         Refusal::Store(StoreError::Corrupt(Cause::with_source("a row of the view is not an object", error)))
     })?;
     Ok(answer::as_csv(exchange, csv::render(&Value::Array(rows)), &csv_file_name(call)))
-}
-
-/// A listing whose rows are sent while they are read, one in each chunk.
-fn in_chunks(exchange: &Exchange<'_>, first: &[Box<RawValue>], rest: Cursor, range: Range) -> Answer {
-    let envelope = ChunkedEnvelope::of(exchange);
-    let head = envelope.head(first);
-    let state = Some((rest, count(first), range, envelope));
-    let rows = stream::unfold(state, |state| async move {
-        let (mut cursor, sent, range, envelope) = state?;
-        match cursor.next().await {
-            Ok(Some(row)) => {
-                let chunk = [b",", row.get().as_bytes()].concat();
-                Some((Ok(Bytes::from(chunk)), Some((cursor, sent + 1, range, envelope))))
-            }
-            Ok(None) => Some((envelope.tail(range.paging(sent, cursor.next_start_key())), None)),
-            Err(error) => {
-                // The status has been sent, so the missing last chunk must tell the client.
-                let request_id = envelope.request_id();
-                log::error!(request_id; "a chunked listing broke off: {}", crate::chain(&error));
-                Some((Err(std::io::Error::other("the listing broke off")), None))
-            }
-        }
-    });
-    answer::chunked(exchange, Box::pin(stream::once(async move { head }).chain(rows)))
 }

@@ -1,0 +1,274 @@
+//! The memory that all requests together may use. A request reserves what its work will take before it takes
+//! it, and gives it back at its end. A request that finds no room waits for a short time and is refused then.
+//!
+//! It knows amounts and who pays. It does not know what the memory is for; `cost` does.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use kazoo::AccountId;
+use tokio::sync::Notify;
+use tokio::time::{Instant, timeout_at};
+
+/// How long a request waits for room.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// How many requests may wait for room.
+const MAX_WAITING: usize = 1_000;
+
+/// A request that holds more than this is large, in bytes.
+const LARGE: usize = 128 * 1024;
+
+/// The budget of the process.
+#[derive(Debug)]
+pub(crate) struct Budget {
+    limits: Limits,
+    used: Mutex<Used>,
+    waiting: AtomicUsize,
+    freed: Notify,
+}
+
+/// How many bytes may be reserved at the same time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Limits {
+    /// By all requests.
+    pub(crate) total: usize,
+    /// By all requests without a good token in a header.
+    pub(crate) strangers: usize,
+    /// By the requests of one account.
+    pub(crate) account: usize,
+}
+
+/// How many bytes are reserved.
+#[derive(Debug, Default)]
+struct Used {
+    total: usize,
+    strangers: usize,
+    accounts: HashMap<AccountId, usize>,
+}
+
+/// Who pays for a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Payer {
+    /// Somebody whose token, if there is one, is not known to be good.
+    Stranger,
+    /// The caller's account.
+    Account(AccountId),
+}
+
+/// There was no room in the budget.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no room in the memory for requests")]
+pub(crate) struct NoRoom;
+
+/// What one request holds. It is given back when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Reservation {
+    budget: Arc<Budget>,
+    payer: Payer,
+    held: AtomicUsize,
+}
+
+impl Limits {
+    /// Strangers together get an eighth of the total, and one account half of it.
+    pub(crate) fn of(total: usize) -> Self {
+        Self { total, strangers: total / 8, account: total / 2 }
+    }
+}
+
+impl Budget {
+    pub(crate) fn new(limits: Limits) -> Self {
+        Self { limits, used: Mutex::default(), waiting: AtomicUsize::new(0), freed: Notify::new() }
+    }
+
+    /// How many bytes are reserved now.
+    #[cfg(test)]
+    fn used(&self) -> usize {
+        self.lock().total
+    }
+
+    /// The most that one large request of this payer can hold.
+    fn most(&self, payer: &Payer) -> usize {
+        let Limits { total, strangers, account } = self.limits;
+        large_share(match payer {
+            Payer::Stranger => strangers.min(total),
+            Payer::Account(_) => account.min(total),
+        })
+    }
+
+    /// Reserves `more` bytes for a request that will hold `held` then.
+    fn try_take(&self, payer: &Payer, more: usize, held: usize) -> bool {
+        // Large requests leave a quarter of each limit to small ones, so a few large bodies keep nobody from
+        // logging in.
+        let share = |limit| if held > LARGE { large_share(limit) } else { limit };
+        let mut used = self.lock();
+        let of_payer = used.of(payer);
+        let fits = more <= share(self.limits.total).saturating_sub(used.total)
+            && more <= share(self.limits.of_payer(payer)).saturating_sub(of_payer);
+        if fits {
+            used.add(payer, more);
+        }
+        fits
+    }
+
+    fn give_back(&self, payer: &Payer, bytes: usize) {
+        if bytes == 0 {
+            return;
+        }
+        self.lock().subtract(payer, bytes);
+        if self.waiting.load(Ordering::Relaxed) > 0 {
+            self.freed.notify_waiters();
+        }
+    }
+
+    /// Nothing panics while it holds the lock.
+    fn lock(&self) -> MutexGuard<'_, Used> {
+        self.used.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn large_share(limit: usize) -> usize {
+    limit / 4 * 3
+}
+
+impl Limits {
+    fn of_payer(&self, payer: &Payer) -> usize {
+        match payer {
+            Payer::Stranger => self.strangers,
+            Payer::Account(_) => self.account,
+        }
+    }
+}
+
+impl Used {
+    fn of(&self, payer: &Payer) -> usize {
+        match payer {
+            Payer::Stranger => self.strangers,
+            Payer::Account(id) => self.accounts.get(id).copied().unwrap_or(0),
+        }
+    }
+
+    fn add(&mut self, payer: &Payer, bytes: usize) {
+        self.total = self.total.saturating_add(bytes);
+        let of_payer = match payer {
+            Payer::Stranger => &mut self.strangers,
+            Payer::Account(id) => self.accounts.entry(id.clone()).or_default(),
+        };
+        *of_payer = of_payer.saturating_add(bytes);
+    }
+
+    fn subtract(&mut self, payer: &Payer, bytes: usize) {
+        self.total = self.total.saturating_sub(bytes);
+        match payer {
+            Payer::Stranger => self.strangers = self.strangers.saturating_sub(bytes),
+            Payer::Account(id) => {
+                if let Some(of_account) = self.accounts.get_mut(id) {
+                    *of_account = of_account.saturating_sub(bytes);
+                    if *of_account == 0 {
+                        self.accounts.remove(id);
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Reservation {
+    /// A reservation of nothing.
+    pub(crate) fn new(budget: &Arc<Budget>, payer: Payer) -> Self {
+        Self { budget: Arc::clone(budget), payer, held: AtomicUsize::new(0) }
+    }
+
+    /// How many bytes it holds.
+    pub(crate) fn held(&self) -> usize {
+        self.held.load(Ordering::Relaxed)
+    }
+
+    /// From now on, the account pays. What the request holds already moves to it.
+    pub(crate) fn bill(&mut self, account_id: &AccountId) {
+        let account = Payer::Account(account_id.clone());
+        if self.payer == account {
+            return;
+        }
+        let held = self.held();
+        if held > 0 {
+            let mut used = self.budget.lock();
+            used.subtract(&self.payer, held);
+            used.add(&account, held);
+        }
+        self.payer = account;
+    }
+
+    /// Holds at least `bytes` from now on, if there is room now. A request that wants more than it could ever get
+    /// holds the most that there is for it, so that it can be served when it is alone.
+    pub(crate) fn try_grow_to(&self, bytes: usize) -> bool {
+        let wanted = bytes.min(self.budget.most(&self.payer));
+        let held = self.held();
+        if wanted <= held {
+            return true;
+        }
+        let fits = self.budget.try_take(&self.payer, wanted - held, wanted);
+        if fits {
+            self.held.store(wanted, Ordering::Relaxed);
+        }
+        fits
+    }
+
+    /// Holds at least `bytes` from now on, as [`Reservation::try_grow_to`] does. Waits for room for a short time.
+    ///
+    /// # Errors
+    /// [`NoRoom`] if there is none in time. The reservation still holds what it held.
+    pub(crate) async fn grow_to(&self, bytes: usize) -> Result<(), NoRoom> {
+        if self.try_grow_to(bytes) {
+            return Ok(());
+        }
+        let _waiting = Waiting::enter(&self.budget)?;
+        let until = Instant::now() + PATIENCE;
+        loop {
+            // It listens before it tries, so that no release in between is missed.
+            let freed = self.budget.freed.notified();
+            if self.try_grow_to(bytes) {
+                return Ok(());
+            }
+            timeout_at(until, freed).await.map_err(|_| NoRoom)?;
+        }
+    }
+
+    /// Gives back everything above `bytes`.
+    pub(crate) fn shrink_to(&self, bytes: usize) {
+        let held = self.held();
+        if held > bytes {
+            self.held.store(bytes, Ordering::Relaxed);
+            self.budget.give_back(&self.payer, held - bytes);
+        }
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        self.shrink_to(0);
+    }
+}
+
+/// A request that waits for room.
+struct Waiting<'a>(&'a Budget);
+
+impl<'a> Waiting<'a> {
+    fn enter(budget: &'a Budget) -> Result<Self, NoRoom> {
+        let before = budget.waiting.fetch_add(1, Ordering::Relaxed);
+        let entered = Self(budget);
+        if before < MAX_WAITING { Ok(entered) } else { Err(NoRoom) }
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+#[path = "budget_tests.rs"]
+mod tests;

@@ -1,0 +1,132 @@
+//! Tests of the budget.
+
+use std::sync::Arc;
+
+use kazoo::AccountId;
+use proptest::prelude::{Strategy, any, prop_assert, prop_assert_eq, prop_oneof, proptest};
+
+use super::{Budget, LARGE, Limits, NoRoom, PATIENCE, Payer, Reservation, large_share};
+
+const MB: usize = 1_000_000;
+
+fn account(letter: &str) -> Payer {
+    Payer::Account(AccountId::parse(&letter.repeat(32)).unwrap())
+}
+
+fn budget(total: usize) -> Arc<Budget> {
+    Arc::new(Budget::new(Limits::of(total)))
+}
+
+async fn hold(budget: &Arc<Budget>, payer: Payer, bytes: usize) -> Result<Reservation, NoRoom> {
+    let reservation = Reservation::new(budget, payer);
+    reservation.grow_to(bytes).await.map(|()| reservation)
+}
+
+#[tokio::test(start_paused = true)]
+async fn strangers_and_one_account_leave_room_to_others() {
+    let budget = budget(256 * MB);
+    let _strangers = hold(&budget, Payer::Stranger, 24 * MB).await.unwrap();
+    assert_eq!(hold(&budget, Payer::Stranger, MB).await.unwrap_err(), NoRoom);
+    let _one = hold(&budget, account("a"), 96 * MB).await.unwrap();
+    assert_eq!(hold(&budget, account("a"), MB).await.unwrap_err(), NoRoom);
+    assert!(hold(&budget, account("b"), MB).await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn small_requests_find_room_beside_large_ones() {
+    let budget = budget(256 * MB);
+    let _large = hold(&budget, Payer::Stranger, 32 * MB).await.unwrap();
+    assert!(hold(&budget, Payer::Stranger, LARGE).await.is_ok());
+    assert!(hold(&budget, Payer::Stranger, LARGE + 1).await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_wants_too_much_is_served_when_it_is_alone() {
+    let budget = budget(256 * MB);
+    let alone = hold(&budget, Payer::Stranger, usize::MAX).await.unwrap();
+    assert_eq!(alone.held(), 24 * MB);
+    assert!(hold(&budget, Payer::Stranger, usize::MAX).await.is_err());
+    drop(alone);
+    assert!(hold(&budget, Payer::Stranger, usize::MAX).await.is_ok());
+    assert_eq!(budget.used(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_waiting_request_gets_the_room_that_another_gives_back() {
+    let budget = budget(256 * MB);
+    let first = hold(&budget, Payer::Stranger, 24 * MB).await.unwrap();
+    let waiting = tokio::spawn({
+        let budget = Arc::clone(&budget);
+        async move { hold(&budget, Payer::Stranger, 20 * MB).await.map(|held| held.held()) }
+    });
+    tokio::time::sleep(PATIENCE / 2).await;
+    first.shrink_to(MB);
+    assert_eq!(waiting.await.unwrap(), Ok(20 * MB));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_stranger_holds_moves_to_the_account_that_pays() {
+    let budget = budget(256 * MB);
+    let mut held = hold(&budget, Payer::Stranger, 20 * MB).await.unwrap();
+    let Payer::Account(id) = account("a") else { unreachable!() };
+    held.bill(&id);
+    assert_eq!(budget.used(), 20 * MB);
+    assert!(hold(&budget, Payer::Stranger, 20 * MB).await.is_ok());
+    drop(held);
+    assert_eq!(budget.used(), 0);
+    assert!(budget.lock().accounts.is_empty());
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Grow(usize, usize),
+    Shrink(usize, usize),
+    Bill(usize, bool),
+    Drop(usize),
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        (0..8usize, 0..400_000usize).prop_map(|(n, bytes)| Step::Grow(n, bytes)),
+        (0..8usize, 0..400_000usize).prop_map(|(n, bytes)| Step::Shrink(n, bytes)),
+        (0..8usize, any::<bool>()).prop_map(|(n, second)| Step::Bill(n, second)),
+        (0..8usize).prop_map(Step::Drop),
+    ];
+    proptest::collection::vec(step, 0..60)
+}
+
+proptest! {
+    #[test]
+    fn no_limit_is_passed_and_everything_is_given_back(steps in steps()) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        let limits = Limits::of(1_000_000);
+        let budget = Arc::new(Budget::new(limits));
+        let mut reservations: Vec<_> =
+            (0..8).map(|_| Reservation::new(&budget, Payer::Stranger)).collect();
+        for step in steps {
+            match step {
+                Step::Grow(n, bytes) => {
+                    let before = reservations[n].held();
+                    match runtime.block_on(reservations[n].grow_to(bytes)) {
+                        Ok(()) => prop_assert!(
+                            reservations[n].held() >= bytes.min(large_share(limits.strangers)).max(before)
+                        ),
+                        Err(NoRoom) => prop_assert_eq!(reservations[n].held(), before),
+                    }
+                }
+                Step::Shrink(n, bytes) => reservations[n].shrink_to(bytes),
+                Step::Bill(n, second) => {
+                    let Payer::Account(id) = account(if second { "b" } else { "a" }) else { unreachable!() };
+                    reservations[n].bill(&id);
+                }
+                Step::Drop(n) => reservations[n] = Reservation::new(&budget, Payer::Stranger),
+            }
+            let used = budget.lock();
+            prop_assert!(used.total <= limits.total && used.strangers <= limits.strangers);
+            prop_assert_eq!(used.total, reservations.iter().map(Reservation::held).sum::<usize>());
+            prop_assert_eq!(used.total, used.strangers + used.accounts.values().sum::<usize>());
+        }
+        drop(reservations);
+        prop_assert_eq!(budget.used(), 0);
+    }
+}

@@ -1,0 +1,56 @@
+//! How much memory the work on a request takes. These are estimates, made before the work is done, and a
+//! little too high. `docs/reliability.md` has the measurements behind them.
+
+use bytes::Bytes;
+
+use crate::request::content_type::ContentType;
+
+/// For each byte of a body: the body itself, the document's values, its text for the store, and the answer.
+const PER_BODY_BYTE: usize = 6;
+
+/// For each value in a body, besides its bytes: its place in a list or an object.
+const PER_VALUE: usize = 160;
+
+/// For each byte of a stored document that is read: the document, its public part, and the answer.
+const PER_DOCUMENT_BYTE: usize = 4;
+
+/// For each byte of an answer that is ready and waits for its client.
+const PER_ANSWER_BYTE: usize = 2;
+
+/// For a listing that is sent while it is read: one page of the store and the chunks on their way, besides the
+/// row that is written.
+pub(crate) const STREAM: usize = 1_500_000;
+
+/// Reading a body and doing what it asks for.
+pub(crate) fn of_body(body: &Bytes, content_type: &ContentType) -> usize {
+    match content_type {
+        ContentType::Json | ContentType::Form | ContentType::Multipart { .. } => of_parsed(body),
+        ContentType::Base64 | ContentType::File { .. } => body.len().saturating_mul(2),
+    }
+}
+
+/// Reading a document of this size and answering with it.
+pub(crate) fn of_document(bytes: usize) -> usize {
+    bytes.saturating_mul(PER_DOCUMENT_BYTE)
+}
+
+/// Reading a document, changing it and saving it.
+pub(crate) fn of_change(document: &str) -> usize {
+    of_parsed(document.as_bytes())
+}
+
+/// Reading JSON into values, and writing them again.
+fn of_parsed(json: &[u8]) -> usize {
+    let of_values = count_values(json).saturating_mul(PER_VALUE);
+    json.len().saturating_mul(PER_BODY_BYTE).saturating_add(of_values)
+}
+
+/// Sending an answer of this size.
+pub(crate) fn of_answer(bytes: usize) -> usize {
+    bytes.saturating_mul(PER_ANSWER_BYTE)
+}
+
+/// At least as many as the JSON values in a text, and not more than the reader accepts.
+fn count_values(text: &[u8]) -> usize {
+    memchr::memchr3_iter(b',', b'[', b'{', text).count().saturating_add(1).min(datastore::json::MAX_VALUES)
+}
