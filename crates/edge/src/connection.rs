@@ -52,11 +52,13 @@ where
         if timer.is_elapsed() {
             wire.borrow_mut().check_deadline(Instant::now());
         }
-        if wire.borrow().has_refusal() || dispatcher.as_mut().poll(cx).is_ready() {
-            return Poll::Ready(wire.borrow_mut().take_refusal());
+        let has_ended = wire.borrow().has_refusal() || dispatcher.as_mut().poll(cx).is_ready();
+        if has_ended {
+            wire.borrow_mut().break_body();
         }
-        if let Some(refusal) = wire.borrow_mut().take_refusal() {
-            return Poll::Ready(Some(refusal));
+        let refusal = wire.borrow_mut().take_refusal();
+        if has_ended || refusal.is_some() {
+            return Poll::Ready(refusal);
         }
         let deadline = wire.borrow().deadline();
         if timer.is_elapsed() || deadline.is_some_and(|deadline| deadline < timer.deadline()) {

@@ -5,7 +5,7 @@ use std::cell::Cell;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use actix_http::body::{BodySize, BoxBody, EitherBody, MessageBody};
 use actix_http::error::PayloadError;
@@ -15,7 +15,8 @@ use actix_service::Service;
 use bytes::Bytes;
 use futures::Stream;
 
-use crate::wire::{BodyLength, Watch, Wire};
+use crate::arrival::BodyLength;
+use crate::wire::{Watch, Wire};
 
 /// Calls the application, and tells the socket how far the request is.
 pub(crate) fn serve<S, B>(
@@ -77,7 +78,10 @@ impl Stream for ChunkedBody {
     type Item = Result<Bytes, PayloadError>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let part = ready!(Pin::new(&mut self.payload).poll_next(cx));
+        let Poll::Ready(part) = Pin::new(&mut self.payload).poll_next(cx) else {
+            tell(&self.watch, Wire::ask_for_chunks);
+            return Poll::Pending;
+        };
         match &part {
             None => {
                 self.is_read.set(true);

@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+mod arrival;
 mod capacity;
 mod connection;
 mod exchange;

@@ -16,9 +16,10 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tokio_util::io::poll_read_buf;
 
+use crate::Limits;
+use crate::arrival::{Arrival, BodyLength};
 use crate::capacity::Place;
 use crate::head::{Scan, Scanned, Verdict, judge};
-use crate::{BODY_GRACE, Limits};
 
 /// How many bytes are read ahead of the request that is being answered.
 const READ_AHEAD_BYTES: usize = 16_384;
@@ -43,9 +44,8 @@ pub(crate) struct Wire {
     scan: Scan,
     /// Whether the client sends no more. actix-http hears of it behind the bytes that are held.
     is_at_end: bool,
-    /// Whether heads are still held back. Behind a chunked body they are not: only actix-http knows where
-    /// such a body ends.
-    is_gated: bool,
+    /// Whether actix-http got a head that it has not called the application for.
+    owes_call: bool,
     /// Whether actix-http has written the whole answer into its buffer.
     is_answered: bool,
     /// Whether the application has begun to answer the request under way.
@@ -69,17 +69,6 @@ enum Phase {
     Answering,
 }
 
-/// A body that arrives.
-#[derive(Clone, Copy, Debug)]
-struct Arrival {
-    since: Instant,
-    received: u64,
-    /// How much is missing. `None` if the body is chunked.
-    left: Option<u64>,
-    /// Whether the server waits for the client, and not the other way round.
-    is_awaited: bool,
-}
-
 /// Why a connection ends that actix-http has not ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refusal {
@@ -89,17 +78,6 @@ pub(crate) enum Refusal {
     Silent,
     /// The client does not read. What is still unsent is thrown away.
     Abort,
-}
-
-/// The length of a body, as actix-http has read it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum BodyLength {
-    /// There is no body.
-    None,
-    /// So many bytes.
-    Bytes(u64),
-    /// It is chunked.
-    Chunked,
 }
 
 impl Wire {
@@ -120,7 +98,7 @@ impl Wire {
             cleared: 0,
             scan: Scan::default(),
             is_at_end: false,
-            is_gated: true,
+            owes_call: false,
             is_answered: false,
             is_being_answered: false,
             blocked_since: None,
@@ -138,16 +116,28 @@ impl Wire {
     pub(crate) fn begin(&mut self, body: BodyLength) {
         self.is_answered = false;
         self.is_being_answered = false;
-        let left = match body {
-            BodyLength::None => {
-                self.phase = Phase::Answering;
-                return;
-            }
-            BodyLength::Bytes(length) => Some(length),
-            BodyLength::Chunked => None,
-        };
-        self.is_gated &= left.is_some();
-        self.phase = Phase::Body(Arrival { since: Instant::now(), received: 0, left, is_awaited: false });
+        self.phase = Phase::Answering;
+        if !std::mem::take(&mut self.owes_call) {
+            // actix-http has read a head that it never got, so the two disagree about where a body ended.
+            log::error!("a request did not begin where the last one ended: the connection is closed");
+            self.refuse(Refusal::Silent);
+        }
+        if let Some(arrival) = Arrival::of(body) {
+            self.phase = Phase::Body(arrival);
+        }
+        self.wake_reader();
+    }
+
+    /// The application has used up the chunked body so far, and waits for more.
+    pub(crate) fn ask_for_chunks(&mut self) {
+        if let Phase::Body(arrival) = &mut self.phase
+            && arrival.ask()
+        {
+            self.wake_reader();
+        }
+    }
+
+    fn wake_reader(&mut self) {
         if let Some(reader) = self.reader.take() {
             reader.wake();
         }
@@ -160,13 +150,14 @@ impl Wire {
         }
     }
 
-    /// The body broke off. If the client has not ended the connection, what it sent is malformed: then the
-    /// client is refused, and the answer is true.
+    /// actix-http has given up the body. If the client has not ended the connection, what it sent is
+    /// malformed: then the client is refused, and the answer is true.
     pub(crate) fn break_body(&mut self) -> bool {
-        if !self.is_at_end {
+        let is_malformed = matches!(self.phase, Phase::Body(_)) && !self.is_at_end;
+        if is_malformed {
             self.refuse(Refusal::Status(400));
         }
-        !self.is_at_end
+        is_malformed
     }
 
     /// The application has begun to answer.
@@ -225,12 +216,11 @@ impl Wire {
                 self.refuse(refusal);
             }
             Phase::Body(arrival) if arrival.deadline(&self.limits) <= now => {
-                if arrival.is_awaited {
+                if arrival.is_awaited() {
                     self.refuse(Refusal::Status(408));
                 } else {
                     // The server has not read lately, so the client could not send.
-                    arrival.since = now;
-                    arrival.received = 0;
+                    arrival.restart(now);
                 }
             }
             _ => {}
@@ -245,7 +235,6 @@ impl Wire {
         match self.phase {
             _ if self.refusal.is_some() => Poll::Pending,
             Phase::Body(arrival) => self.poll_read_body(cx, buf, arrival),
-            _ if !self.is_gated => self.poll_read_ungated(cx, buf),
             Phase::Rest { .. } | Phase::Head { .. } => self.poll_read_head(cx, buf),
             Phase::Answering => self.poll_read_ahead(cx),
         }
@@ -267,24 +256,29 @@ impl Wire {
         buf: &mut ReadBuf<'_>,
         mut arrival: Arrival,
     ) -> Poll<io::Result<()>> {
-        let wanted = arrival.left.map_or(usize::MAX, |left| usize::try_from(left).unwrap_or(usize::MAX));
-        let before = buf.filled().len();
+        if let Some(is_asked) = arrival.wait() {
+            if is_asked {
+                cx.waker().wake_by_ref();
+            }
+            self.phase = Phase::Body(arrival);
+            return self.poll_read_ahead(cx);
+        }
         if self.held.is_empty() && !self.is_at_end {
+            let before = buf.filled().len();
             let read = Pin::new(&mut self.stream).poll_read(cx, buf);
-            arrival.is_awaited = read.is_pending();
+            arrival.set_awaited(read.is_pending());
             self.phase = Phase::Body(arrival);
             ready!(read)?;
-            self.is_at_end = buf.filled().len() == before;
+            let got = buf.filled().get(before..).unwrap_or_default();
+            self.is_at_end = got.is_empty();
+            let wanted = arrival.take(got);
             self.hold_back(buf, before.saturating_add(wanted));
         } else {
-            self.cleared = wanted.min(self.held.len());
+            let room = self.held.len().min(buf.remaining());
+            self.cleared = arrival.take(self.held.get(..room).unwrap_or_default());
             self.hand_over(buf);
-            self.cleared = 0;
         }
-        let received = u64::try_from(buf.filled().len().saturating_sub(before)).unwrap_or(u64::MAX);
-        arrival.received = arrival.received.saturating_add(received);
-        arrival.left = arrival.left.map(|left| left.saturating_sub(received));
-        self.phase = if arrival.left == Some(0) { Phase::Answering } else { Phase::Body(arrival) };
+        self.phase = if arrival.is_complete() { Phase::Answering } else { Phase::Body(arrival) };
         Poll::Ready(Ok(()))
     }
 
@@ -296,23 +290,6 @@ impl Wire {
             self.held.extend_from_slice(behind);
             buf.set_filled(length);
         }
-    }
-
-    /// Without the gate, heads are still timed.
-    fn poll_read_ungated(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if !self.held.is_empty() {
-            self.cleared = self.held.len();
-            self.hand_over(buf);
-            return Poll::Ready(Ok(()));
-        }
-        let before = buf.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
-        if buf.filled().len() > before
-            && let Phase::Rest { .. } = self.phase
-        {
-            self.phase = Phase::Head { since: Instant::now() };
-        }
-        Poll::Ready(Ok(()))
     }
 
     /// Reads until the head is complete.
@@ -367,6 +344,7 @@ impl Wire {
                 (length, Verdict::Pass) if is_fresh => {
                     self.hold_back(buf, before.saturating_add(length));
                     self.phase = Phase::Answering;
+                    self.owes_call = true;
                     return Poll::Ready(Ok(()));
                 }
                 (length, Verdict::Pass) => self.cleared = length,
@@ -379,6 +357,7 @@ impl Wire {
                 }
             }
             self.phase = Phase::Answering;
+            self.owes_call = true;
             self.hand_over(buf);
             return Poll::Ready(Ok(()));
         }
@@ -438,17 +417,6 @@ impl Wire {
         if !self.held.is_empty() || self.is_at_end {
             cx.waker().wake_by_ref();
         }
-    }
-}
-
-impl Arrival {
-    /// The moment at which the body is slower than the least rate.
-    fn deadline(&self, limits: &Limits) -> Instant {
-        let milliseconds =
-            self.received.saturating_mul(1_000) / u64::from(limits.body_bytes_per_second.max(1));
-        // A day is longer than any body may take, and cannot overflow.
-        let paid = Duration::from_millis(milliseconds.min(86_400_000));
-        self.since + BODY_GRACE + paid
     }
 }
 

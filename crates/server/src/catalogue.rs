@@ -236,5 +236,4 @@ mod tests {
         assert_eq!(Refusal::Busy.headers(), [(header::RETRY_AFTER, "1".to_owned())]);
         assert!(Refusal::Forbidden.headers().is_empty());
     }
-
 }

@@ -61,6 +61,10 @@ impl Drop for Echo {
 
 async fn echo(request: HttpRequest, mut payload: Payload) -> HttpResponse {
     let mut body = Vec::new();
+    // `/late` reads its body a little later.
+    if request.path() == "/late" {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
     // `/early` answers before the body has come.
     while request.path() != "/early"
         && let Some(part) = payload.next().await

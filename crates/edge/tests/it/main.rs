@@ -12,5 +12,6 @@
 
 mod client;
 mod echo;
+mod pipelining;
 mod slow_clients;
 mod wire;

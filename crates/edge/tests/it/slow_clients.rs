@@ -44,12 +44,13 @@ fn every_head_of_a_kept_connection_has_a_deadline() {
     }
     assert_eq!(client.send("GET /a HTTP/1.1\r\nHo").answer().status, 408);
     client.assert_closed();
-    // Behind a chunked body too, where heads are not held back.
+    // Behind a chunked body too.
     let mut client = Client::connect(server.address);
     client.send("PUT /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n");
     assert_eq!(client.answer().status, 200);
     client.assert_open();
-    client.send("GET /a HTTP/1.1\r\nHo").assert_closed();
+    assert_eq!(client.send("GET /a HTTP/1.1\r\nHo").answer().status, 408);
+    client.assert_closed();
 }
 
 #[test]
@@ -161,6 +162,17 @@ fn an_answer_before_the_body_arrives_whole() {
         client.send(format!("PUT /early HTTP/1.1\r\nHost: x\r\n{length}\r\n\r\n")).send(&body);
         let answer = client.answer();
         assert_eq!((answer.status, answer.header("connection")), (200, Some("close")), "{length}");
+        client.assert_closed();
+    }
+}
+
+#[test]
+fn a_malformed_chunk_is_400_before_the_application_reads_the_body() {
+    let server = Echo::start(PATIENT);
+    for path in ["/late", "/a"] {
+        let mut client = Client::connect(server.address);
+        client.send(format!("PUT {path} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"));
+        assert_eq!(client.answer().status, 400, "{path}");
         client.assert_closed();
     }
 }

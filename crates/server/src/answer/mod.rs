@@ -16,8 +16,8 @@ use bytes::Bytes;
 use futures::stream::BoxStream;
 use serde_json::Value;
 
-use self::envelope::{PLAIN, Tokens, Values};
 pub(crate) use self::envelope::{Data, Paging};
+use self::envelope::{PLAIN, Tokens, Values};
 use self::headers::{Audience, Headers};
 use self::pretty::Indenter;
 pub(crate) use self::stream::{Encoding, ListingWriter, Pace};
@@ -255,7 +255,10 @@ fn encode(values: &Values<'_>, data: &Data, encoding: Encoding) -> (Vec<u8>, boo
 }
 
 /// The result of writing into memory.
-#[allow(clippy::expect_used, reason = "a list of bytes takes every byte, and JSON values can always be written")]
+#[allow(
+    clippy::expect_used,
+    reason = "a list of bytes takes every byte, and JSON values can always be written"
+)]
 fn in_memory<T>(written: io::Result<T>) -> T {
     written.expect("writing into memory does not fail")
 }

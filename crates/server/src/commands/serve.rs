@@ -9,7 +9,7 @@ use actix_web::web::{self, Data};
 use actix_web::{App as ActixApp, HttpResponse};
 use auth::{Authenticator, Buckets};
 use datastore::{Backend, Deadline, StoreError};
-use edge::{Capacity, Limits, Listener, OpenFiles, Service};
+use edge::{Capacity, Listener, OpenFiles, Service};
 use futures::future;
 use groups::Groups;
 use kazoo::Place;
@@ -205,7 +205,7 @@ fn listener_service(settings: &ServeSettings) -> Service {
     Service {
         workers: settings.workers,
         grace_seconds: GRACE_SECONDS,
-        limits: Limits {
+        limits: edge::Limits {
             head: settings.head_timeout,
             idle: settings.idle_timeout,
             body_bytes_per_second: settings.body_rate,

@@ -3,7 +3,9 @@
 use std::future::Future;
 
 use auth::AccountAccess;
-use groups::{Change, Deletion, GroupsError, IfChanged, NewGroup, PatchBase, Saved, Scope, Stamp, StoredGroup};
+use groups::{
+    Change, Deletion, GroupsError, IfChanged, NewGroup, PatchBase, Saved, Scope, Stamp, StoredGroup,
+};
 use serde_json::Value;
 
 use super::call::{Call, csv_file_name, location};

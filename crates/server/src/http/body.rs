@@ -30,7 +30,8 @@ impl From<PayloadError> for Lost {
 
 /// Whether a request says that it has a body.
 pub(super) fn is_announced(headers: &HeaderMap) -> bool {
-    headers.contains_key(header::TRANSFER_ENCODING) || content_length(headers).is_some_and(|length| length > 0)
+    headers.contains_key(header::TRANSFER_ENCODING)
+        || content_length(headers).is_some_and(|length| length > 0)
 }
 
 /// The largest body that a request may have, in bytes. Only those who write groups have a reason to send much.
@@ -54,7 +55,8 @@ pub(super) async fn read(
     if announced.is_some_and(|length| length > limit) {
         return Ok(too_large);
     }
-    let mut body = BytesMut::with_capacity(announced.and_then(|length| usize::try_from(length).ok()).unwrap_or(0));
+    let mut body =
+        BytesMut::with_capacity(announced.and_then(|length| usize::try_from(length).ok()).unwrap_or(0));
     while let Some(chunk) = payload.next().await {
         let chunk = chunk?;
         let size = body.len().saturating_add(chunk.len());

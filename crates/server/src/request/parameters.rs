@@ -223,8 +223,7 @@ mod tests {
         if let Some((name, value)) = header {
             headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
         }
-        let incoming =
-            Incoming { method: Verb::Get, path: "/", query, headers: &headers, peer: None };
+        let incoming = Incoming { method: Verb::Get, path: "/", query, headers: &headers, peer: None };
         let Value::Object(mut members) = body else { panic!("a body is an object") };
         let data = members.remove("data").unwrap_or_else(|| json!({}));
         Parameters::read(&incoming, Query::parse(query.as_bytes()).unwrap(), Envelope { data, members })

@@ -162,7 +162,8 @@ fn streamed(
     };
     let start_key = range.paging(0, None).start_key;
     let writer = answer::listing_writer(exchange, pace, encoding, start_key, revision);
-    let chunks = Sender::new(writer, pace).send(&exchange.app.lane, first, rest, move |rows, next| range.paging(rows, next));
+    let chunks = Sender::new(writer, pace)
+        .send(&exchange.app.lane, first, rest, move |rows, next| range.paging(rows, next));
     answer::streamed(exchange, encoding, chunks)
 }
 
