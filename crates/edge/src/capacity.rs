@@ -13,13 +13,26 @@ struct Shared {
     open: AtomicUsize,
     /// Whether somebody was turned away, and the log says so.
     is_full: AtomicBool,
+    /// How many bytes of large heads are held that are not complete.
+    heads: AtomicUsize,
 }
+
+/// How many bytes of large heads all connections together may hold.
+const MAX_HEADS_BYTES: usize = 32 * 1024 * 1024;
+
+/// A smaller head is not counted.
+const SMALL_HEAD_BYTES: usize = 8 * 1024;
 
 impl Capacity {
     /// Room for `most` connections.
     #[must_use]
     pub fn new(most: usize) -> Self {
-        Self(Arc::new(Shared { most, open: AtomicUsize::new(0), is_full: AtomicBool::new(false) }))
+        Self(Arc::new(Shared {
+            most,
+            open: AtomicUsize::new(0),
+            is_full: AtomicBool::new(false),
+            heads: AtomicUsize::new(0),
+        }))
     }
 
     /// How many connections there is room for.
@@ -39,7 +52,7 @@ impl Capacity {
     pub(crate) fn admit(&self) -> Option<Place> {
         let open = self.0.open.fetch_add(1, Ordering::Relaxed);
         // The place gives itself back if it is one too many.
-        let place = Place(Arc::clone(&self.0));
+        let place = Place { shared: Arc::clone(&self.0), head: 0 };
         if open < self.most() {
             if !place.is_scarce() {
                 self.0.is_full.store(false, Ordering::Relaxed);
@@ -55,19 +68,42 @@ impl Capacity {
 
 /// The place of a connection. It is free again when this is dropped.
 #[derive(Debug)]
-pub(crate) struct Place(Arc<Shared>);
+pub(crate) struct Place {
+    shared: Arc<Shared>,
+    /// How many bytes are counted for this connection's head.
+    head: usize,
+}
 
 impl Place {
     /// Whether seven eighths of all places are taken.
     pub(crate) fn is_scarce(&self) -> bool {
-        let most = self.0.most;
-        self.0.open.load(Ordering::Relaxed) >= most.saturating_sub(most / 8)
+        let most = self.shared.most;
+        self.shared.open.load(Ordering::Relaxed) >= most.saturating_sub(most / 8)
+    }
+
+    /// Counts the bytes of a head that is not complete. Answers whether there is room for them.
+    pub(crate) fn hold_head(&mut self, bytes: usize) -> bool {
+        if bytes <= SMALL_HEAD_BYTES {
+            return true;
+        }
+        let more = bytes.saturating_sub(self.head);
+        self.head = self.head.saturating_add(more);
+        let before = self.shared.heads.fetch_add(more, Ordering::Relaxed);
+        before.saturating_add(more) <= MAX_HEADS_BYTES
+    }
+
+    /// The head is complete.
+    pub(crate) fn release_head(&mut self) {
+        if self.head > 0 {
+            self.shared.heads.fetch_sub(std::mem::take(&mut self.head), Ordering::Relaxed);
+        }
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.0.open.fetch_sub(1, Ordering::Relaxed);
+        self.release_head();
+        self.shared.open.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -117,6 +153,19 @@ mod tests {
         assert_eq!(capacity.open(), 2);
         drop(first);
         assert!(capacity.admit().is_some());
+    }
+
+    #[test]
+    fn all_large_heads_together_have_a_limit() {
+        let capacity = Capacity::new(1_000);
+        let mut places: Vec<_> = (0..600).map(|_| capacity.admit().unwrap()).collect();
+        let held = places.iter_mut().filter_map(|place| place.hold_head(65_536).then_some(())).count();
+        assert_eq!(held, 512);
+        assert!(places[0].hold_head(8_192), "a small head always has room");
+        for place in &mut places {
+            place.release_head();
+        }
+        assert!(places[0].hold_head(9_000) && places[0].hold_head(65_536));
     }
 
     #[test]

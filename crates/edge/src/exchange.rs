@@ -16,7 +16,8 @@ use bytes::Bytes;
 use futures::Stream;
 
 use crate::arrival::BodyLength;
-use crate::wire::{Watch, Wire};
+use crate::socket::Watch;
+use crate::wire::Wire;
 
 /// Calls the application, and tells the socket how far the request is.
 pub(crate) fn serve<S, B>(

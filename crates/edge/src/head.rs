@@ -126,21 +126,35 @@ pub(crate) fn judge(head: &[u8], read: &[&str]) -> Verdict {
     }
     let mut headers = 0_usize;
     let mut has_upgrade = false;
+    let (mut seen, mut repeated) = (0, 0);
     for (name, value) in lines.clone().filter_map(split_header) {
         headers = headers.saturating_add(1);
+        let bit = bit_of(name, read);
+        repeated |= seen & bit;
+        seen |= bit;
         if name.eq_ignore_ascii_case(b"host") && !is_host(value) {
             return Verdict::Refuse(400);
         }
         has_upgrade |= is_upgrade(name, value);
     }
     let is_too_many = headers > ACTIX_MAX_HEADERS;
-    if !has_upgrade && !is_too_many && request_line.is_plain() {
+    if !has_upgrade && !is_too_many && repeated == 0 && request_line.is_plain() {
         return Verdict::Pass;
     }
     let mut rewritten = Vec::with_capacity(head.len());
     request_line.rewrite(&mut rewritten);
-    for line in lines {
+    let mut joined = 0;
+    for line in lines.clone() {
         match split_header(line) {
+            Some((name, _)) if bit_of(name, read) & joined != 0 => {}
+            Some((name, _)) if bit_of(name, read) & repeated != 0 => {
+                // A header on several lines is one list. It stands where its first line stood.
+                joined |= bit_of(name, read);
+                let values = lines.clone().filter_map(split_header);
+                let values = values.filter(|(other, _)| other.eq_ignore_ascii_case(name));
+                let values: Vec<_> = values.map(|(_, value)| value).collect();
+                push_line(&mut rewritten, &[name, b": ", &values.join(&b", "[..])]);
+            }
             Some((name, _)) if is_too_many && !is_one_of(name, read) && !is_one_of(name, &FRAMING) => {}
             Some((name, _)) if name.eq_ignore_ascii_case(b"upgrade") => {}
             Some((name, value)) if is_upgrade(name, value) => {
@@ -276,6 +290,12 @@ fn options(value: &[u8]) -> impl Iterator<Item = &[u8]> {
 
 fn is_upgrade_option(option: &[u8]) -> bool {
     option.eq_ignore_ascii_case(b"upgrade")
+}
+
+/// The bit of a header among those that the application reads, or 0.
+fn bit_of(name: &[u8], read: &[&str]) -> u64 {
+    let place = read.iter().position(|other| name.eq_ignore_ascii_case(other.as_bytes()));
+    place.and_then(|place| 1_u64.checked_shl(u32::try_from(place).ok()?)).unwrap_or(0)
 }
 
 fn is_one_of(name: &[u8], names: &[&str]) -> bool {

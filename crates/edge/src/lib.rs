@@ -11,6 +11,7 @@ mod connection;
 mod exchange;
 mod head;
 mod listener;
+mod socket;
 mod wire;
 
 use std::time::Duration;
@@ -30,8 +31,9 @@ pub struct Limits {
     pub body_bytes_per_second: u32,
     /// How long a client may read nothing of its answer.
     pub answer: Duration,
-    /// The headers that the application reads, in lower case. actix-http takes 96 headers, so the others are
-    /// left out of a request that has more.
+    /// The headers that the application reads, 64 at most. If one stands on several lines, the application gets
+    /// one, with the values joined by commas. actix-http takes 96 headers, so the others are left out of a
+    /// request that has more.
     pub headers: &'static [&'static str],
 }
 

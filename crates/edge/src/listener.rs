@@ -16,7 +16,8 @@ use socket2::{Domain, Protocol, Socket as RawSocket, Type};
 use tokio::net::TcpStream;
 
 use crate::capacity::Capacity;
-use crate::wire::{Socket, Watch, Wire};
+use crate::socket::{Socket, Watch};
+use crate::wire::Wire;
 use crate::{Limits, connection, exchange};
 
 /// How many connections the system keeps that nobody has accepted yet.

@@ -6,12 +6,12 @@ use std::cell::RefCell;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use bytes::{Buf as _, BytesMut};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tokio_util::io::poll_read_buf;
@@ -117,6 +117,7 @@ impl Wire {
         self.is_answered = false;
         self.is_being_answered = false;
         self.phase = Phase::Answering;
+        self.place.release_head();
         if !std::mem::take(&mut self.owes_call) {
             // actix-http has read a head that it never got, so the two disagree about where a body ended.
             log::error!("a request did not begin where the last one ended: the connection is closed");
@@ -227,7 +228,7 @@ impl Wire {
         }
     }
 
-    fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if self.cleared > 0 {
             self.hand_over(buf);
             return Poll::Ready(Ok(()));
@@ -328,6 +329,10 @@ impl Wire {
                     if let Phase::Rest { .. } = self.phase {
                         self.phase = Phase::Head { since: Instant::now() };
                     }
+                    if !self.place.hold_head(self.held.len()) {
+                        self.refuse(Refusal::Status(503));
+                        return Poll::Pending;
+                    }
                     continue;
                 }
                 Scanned::Complete(length) => {
@@ -381,7 +386,7 @@ impl Wire {
         }
     }
 
-    fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    pub(crate) fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
         if written.is_pending() {
             self.blocked_since.get_or_insert_with(Instant::now);
@@ -397,7 +402,7 @@ impl Wire {
     }
 
     /// actix-http has given all its bytes to the socket.
-    fn flushed(&mut self, cx: &Context<'_>) {
+    pub(crate) fn flushed(&mut self, cx: &Context<'_>) {
         if !std::mem::take(&mut self.is_answered) {
             return;
         }
@@ -417,33 +422,5 @@ impl Wire {
         if !self.held.is_empty() || self.is_at_end {
             cx.waker().wake_by_ref();
         }
-    }
-}
-
-/// The socket that actix-http reads and writes.
-pub(crate) struct Socket(pub(crate) Rc<RefCell<Wire>>);
-
-/// A way from a request back to its socket. It does not keep the socket open.
-pub(crate) type Watch = Weak<RefCell<Wire>>;
-
-impl AsyncRead for Socket {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        self.0.borrow_mut().poll_read(cx, buf)
-    }
-}
-
-impl AsyncWrite for Socket {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.0.borrow_mut().poll_write(cx, bytes)
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.0.borrow_mut().flushed(cx);
-        Poll::Ready(Ok(()))
-    }
-
-    /// The connection's own future closes the socket, once the client has had time to read.
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
     }
 }

@@ -93,6 +93,16 @@ fn an_upgrade_is_left_out() {
 }
 
 #[test]
+fn a_header_on_several_lines_is_one_list() {
+    for (sent, passed) in [
+        ("X-Auth-Token: a\r\nHost: x\r\nx-auth-token:b \r\n", "X-Auth-Token: a, b\r\nHost: x\r\n"),
+        ("A: 1\r\nA: 2\r\n", "A: 1\r\nA: 2\r\n"),
+    ] {
+        assert_eq!(headers(sent), passed);
+    }
+}
+
+#[test]
 fn the_host_must_be_one() {
     for (host, is_taken) in
         [("x:80", true), ("", true), ("[::1]:8000", true), ("a b/c", false), ("a/b", false)]

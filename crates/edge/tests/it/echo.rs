@@ -18,7 +18,21 @@ pub(crate) const AGES: Duration = Duration::from_secs(60);
 
 /// Limits that no test meets by chance.
 pub(crate) const PATIENT: Limits =
-    Limits { head: AGES, idle: AGES, body_bytes_per_second: 1, answer: AGES, headers: &[] };
+    Limits { head: AGES, idle: AGES, body_bytes_per_second: 1, answer: AGES, headers: &READ };
+
+/// The headers that the echo is interested in. They are joined.
+pub(crate) const READ: [&str; 10] = [
+    "accept",
+    "accept-encoding",
+    "accept-language",
+    "authorization",
+    "content-type",
+    "if-none-match",
+    "user-agent",
+    "x-auth-token",
+    "x-forwarded-for",
+    "x-request-id",
+];
 
 /// A running server.
 pub(crate) struct Echo {
