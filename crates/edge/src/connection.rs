@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
@@ -22,7 +22,7 @@ const LINGER: Duration = Duration::from_secs(1);
 const NO_DEADLINE: Duration = Duration::from_secs(3_600);
 
 /// Drives a connection to its end.
-pub(crate) async fn run<F, E>(wire: Rc<RefCell<Wire>>, dispatcher: F)
+pub(crate) async fn run<F, E>(wire: Rc<RefCell<Wire>>, dispatcher: Pin<Box<F>>)
 where
     F: Future<Output = Result<(), E>>,
 {
@@ -42,17 +42,17 @@ where
 
 /// Runs the dispatcher until it ends or the client is refused. There is one timer for all deadlines. It is
 /// set when it has passed, or when a deadline comes nearer.
-async fn drive<F, E>(wire: &RefCell<Wire>, dispatcher: F) -> Option<Refusal>
+async fn drive<F, E>(wire: &RefCell<Wire>, mut dispatcher: Pin<Box<F>>) -> Option<Refusal>
 where
     F: Future<Output = Result<(), E>>,
 {
-    let mut dispatcher = pin!(dispatcher);
     let mut timer = pin!(sleep_until(Instant::now() + NO_DEADLINE));
     poll_fn(|cx| {
         if timer.is_elapsed() {
             wire.borrow_mut().check_deadline(Instant::now());
         }
-        let has_ended = wire.borrow().has_refusal() || dispatcher.as_mut().poll(cx).is_ready();
+        let is_refused = wire.borrow().has_refusal();
+        let has_ended = is_refused || dispatcher.as_mut().poll(cx).is_ready();
         if has_ended {
             wire.borrow_mut().break_body();
         }

@@ -118,7 +118,8 @@ impl Listener {
                         let _ = stream.set_nodelay(true);
                         let peer = stream.peer_addr().ok();
                         let wire = Wire::new(stream, peer, limits, place);
-                        Ok((Rc::clone(&wire), http.call((Socket(wire), peer))))
+                        // In a box, because every future around it would have room for it of its own.
+                        Ok((Rc::clone(&wire), Box::pin(http.call((Socket(wire), peer)))))
                     }
                     None => Err(stream),
                 };
