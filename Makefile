@@ -38,7 +38,7 @@ run:
 release:
 	$(CARGO) build --release --locked --bin crossbar-groups
 
-test: $(STANDIN)/node_modules/.package-lock.json strace client-tools
+test: $(STANDIN)/node_modules/.package-lock.json strace valgrind client-tools
 	$(CARGO) test --workspace --locked
 	$(CARGO) build --locked --bin crossbar-groups
 	clients/run kazoo-sdk pykazoo
@@ -52,6 +52,11 @@ $(STANDIN)/node_modules/.package-lock.json: $(STANDIN)/package-lock.json
 .PHONY: strace
 strace:
 	@command -v strace >/dev/null || { $(call install,strace); }
+
+# A test counts instructions with valgrind, to prove that large inputs take linear time.
+.PHONY: valgrind
+valgrind:
+	@command -v valgrind >/dev/null || { $(call install,valgrind); }
 
 # The tests run the examples of docs/api.md with curl, and third-party clients in Python virtualenvs.
 .PHONY: client-tools

@@ -1,6 +1,8 @@
 //! Filters for listings. The query string gives conditions on the whole stored document. As in crossbar, a
 //! filter never causes an error: a senseless one matches nothing or is ignored.
 
+use std::borrow::Cow;
+
 use kazoo::term;
 use serde_json::Value;
 
@@ -47,6 +49,12 @@ impl Filters {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// How many filters there are. Testing a document takes time for each of them.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
     }
 
     /// Whether a stored document, including its private fields, satisfies every filter.
@@ -136,12 +144,12 @@ impl Wanted {
 
     fn is(&self, found: Option<&Value>) -> bool {
         let found = match found {
-            None => Vec::new(),
+            None => Cow::default(),
             // An object has no text, so it never matches.
             Some(Value::Object(_)) => return false,
             Some(value) => term::to_bytes(value),
         };
-        found == self.text || self.others.iter().any(|other| other.as_bytes() == found)
+        *found == *self.text || self.others.iter().any(|other| other.as_bytes() == &*found)
     }
 }
 

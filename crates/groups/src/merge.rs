@@ -13,10 +13,11 @@ use serde_json::{Map, Value};
 pub fn merge(stored: Map<String, Value>, patch: Map<String, Value>) -> Map<String, Value> {
     let mut merged = stored;
     merge_into(&mut merged, patch);
-    without_nulls(merged)
+    remove_nulls(&mut merged);
+    merged
 }
 
-/// Merges `patch` into `stored`. A `null` replaces the stored value, and stays until [`without_nulls`] removes
+/// Merges `patch` into `stored`. A `null` replaces the stored value, and stays until [`remove_nulls`] removes
 /// all of them in one pass: to remove members one by one would cost the square of their number.
 fn merge_into(stored: &mut Map<String, Value>, patch: Map<String, Value>) {
     for (key, value) in patch {
@@ -31,15 +32,13 @@ fn merge_into(stored: &mut Map<String, Value>, patch: Map<String, Value>) {
 }
 
 /// Removes `null` members from an object and the objects nested in it, but not inside arrays.
-fn without_nulls(object: Map<String, Value>) -> Map<String, Value> {
-    object
-        .into_iter()
-        .filter(|(_, value)| !value.is_null())
-        .map(|(key, value)| match value {
-            Value::Object(inner) => (key, Value::Object(without_nulls(inner))),
-            other => (key, other),
-        })
-        .collect()
+fn remove_nulls(object: &mut Map<String, Value>) {
+    object.retain(|_, value| {
+        if let Value::Object(inner) = value {
+            remove_nulls(inner);
+        }
+        !value.is_null()
+    });
 }
 
 #[cfg(test)]

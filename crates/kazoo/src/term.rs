@@ -1,6 +1,8 @@
 //! Interprets values as Kazoo's helpers `kz_term` and `kz_json` do: whether a value is true, false or empty,
 //! and its integer, text or bytes.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 
 /// Whether Kazoo treats a value as true. Only `true` and the string `"true"` are.
@@ -73,17 +75,17 @@ pub fn is_empty_text(text: &str) -> bool {
 /// The text of a value as bytes. An array is an Erlang iolist: its strings and bytes are joined. An array
 /// with any other item gives no bytes. An object gives its JSON.
 #[must_use]
-pub fn to_bytes(value: &Value) -> Vec<u8> {
+pub fn to_bytes(value: &Value) -> Cow<'_, [u8]> {
     match value {
-        Value::Null => b"null".to_vec(),
-        Value::Bool(truth) => truth.to_string().into_bytes(),
-        Value::Number(number) => number_text(number).into_bytes(),
-        Value::String(text) => text.clone().into_bytes(),
+        Value::Null => Cow::Borrowed(b"null"),
+        Value::Bool(truth) => Cow::Borrowed(if *truth { b"true" } else { b"false" }),
+        Value::Number(number) => Cow::Owned(number_text(number).into_bytes()),
+        Value::String(text) => Cow::Borrowed(text.as_bytes()),
         Value::Array(items) => {
             let mut bytes = Vec::new();
-            if push_iolist(items, &mut bytes) { bytes } else { Vec::new() }
+            Cow::Owned(if push_iolist(items, &mut bytes) { bytes } else { Vec::new() })
         }
-        Value::Object(_) => value.to_string().into_bytes(),
+        Value::Object(_) => Cow::Owned(value.to_string().into_bytes()),
     }
 }
 

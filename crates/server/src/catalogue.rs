@@ -4,7 +4,7 @@
 use actix_web::http::header::{self, HeaderName};
 use datastore::StoreError;
 use serde_json::{Map, Value, json};
-use validation::Violations;
+use validation::{MAX_ECHO, Violations, shortened};
 
 use crate::budget::NoRoom;
 use crate::lane::LaneFull;
@@ -129,6 +129,17 @@ impl Refusal {
         ))
     }
 
+    /// How many bytes of what the client sent the catalogue's row repeats.
+    pub(crate) fn echoed_bytes(&self) -> usize {
+        match self {
+            Self::Validation(violations) => violations.echoed_bytes(),
+            Self::InvalidAccountId(text) | Self::BadIdentifier(text) | Self::UnknownApiKey(text) => {
+                text.len()
+            }
+            _ => 0,
+        }
+    }
+
     /// The headers that this refusal has in addition to those of every answer.
     pub(crate) fn headers(&self) -> Vec<(HeaderName, String)> {
         match self {
@@ -176,8 +187,12 @@ impl Refusal {
             ),
             Self::UnknownPath => named(404, "not_found", "not found"),
             Self::InvalidMethod => named(405, "invalid_method", "method not allowed"),
-            Self::InvalidAccountId(id) => named(404, "bad identifier", &format!("invalid account_id '{id}'")),
+            Self::InvalidAccountId(id) => {
+                let id = shortened(id.clone());
+                named(404, "bad identifier", &format!("invalid account_id '{id}'"))
+            }
             Self::MissingAccountId => named(404, "bad identifier", "missing account_id"),
+            Self::BadIdentifier(id) if id.len() > MAX_ECHO => named(404, "bad_identifier", "bad identifier"),
             Self::BadIdentifier(id) => {
                 row(404, "bad_identifier", json!({"cause": id, "message": "bad identifier"}))
             }
@@ -193,6 +208,12 @@ impl Refusal {
             Self::StoreWhileIdentifying(_) => row(503, "datastore fatal error", nothing()),
             Self::Busy => named(503, "too_busy", "the server is busy: try again in a second"),
         }
+    }
+}
+
+impl From<StoreError> for Refusal {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
     }
 }
 

@@ -19,6 +19,8 @@ mod grammar;
 mod handlers;
 mod http;
 mod lane;
+#[cfg(test)]
+mod linear_tests;
 mod pipeline;
 mod request;
 mod settings;

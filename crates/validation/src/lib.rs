@@ -5,13 +5,15 @@
 #![forbid(unsafe_code)]
 
 mod defaults;
+mod echo;
 mod error;
 mod schema;
 mod valico_validator;
 mod validator;
 mod violations;
 
+pub use echo::{MAX_ECHO, echo_size, shortened};
 pub use error::SchemaError;
 pub use schema::Schema;
-pub use validator::{Keyword, Problem, Validator};
+pub use validator::{Keyword, MAX_PROBLEMS, Problem, Validator};
 pub use violations::Violations;

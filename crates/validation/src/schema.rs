@@ -53,7 +53,7 @@ impl Schema {
     /// Fills in defaults for missing members, then checks the document.
     ///
     /// # Errors
-    /// All violations in the document.
+    /// The violations in the document, but not more than [`MAX_PROBLEMS`](crate::MAX_PROBLEMS).
     pub fn check(&self, document: &mut Map<String, Value>) -> Result<(), Violations> {
         defaults::fill(document, &self.schema);
         let whole = Value::Object(std::mem::take(document));

@@ -4,6 +4,10 @@
 //! Valico has these faults: it refuses a schema with `"exclusiveMinimum": true`, it accepts any value for a
 //! `$ref` that it cannot resolve, it does not know anchors (`"id": "#…"`), and it treats `1.0` as an
 //! integer. So a schema that uses any of these features is refused when it is loaded.
+//!
+//! Valico also collects every error before it returns, and it remembers the path of every value. So valico
+//! checks one value at a time here, without the values inside. [`Search`] walks through the document and stops
+//! when it has found enough.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -12,10 +16,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use serde_json::Value;
 use url::Url;
 use valico::common::error::ValicoError;
+use valico::json_schema::schema::ScopedSchema;
 use valico::json_schema::{SchemaVersion, Scope};
 
 use crate::error::SchemaError;
-use crate::validator::{Keyword, Problem, Validator};
+use crate::validator::{Keyword, MAX_PROBLEMS, Problem, Validator};
 
 /// Valico's error codes, and the schema keywords that they stand for.
 const CODES: [(&str, Keyword); 6] = [
@@ -26,9 +31,6 @@ const CODES: [(&str, Keyword); 6] = [
     ("enum", Keyword::Enum),
     ("pattern", Keyword::Pattern),
 ];
-
-/// The most unknown members that are reported. Each report repeats the whole object around the member.
-const MOST_SURPLUS: usize = 16;
 
 /// Keywords that do not restrict documents, and `default`, which is handled without valico.
 const SILENT: [&str; 4] = ["$schema", "description", "default", "title"];
@@ -46,19 +48,32 @@ const SPOKEN: [&str; 9] = [
     "pattern",
 ];
 
+/// Keywords about the values inside a value.
+const STRUCTURE: [&str; 3] = ["properties", "items", "additionalProperties"];
+
 /// A schema, checked with valico. A compiled schema cannot move between threads, so each thread compiles its
 /// own on first use.
 pub(crate) struct ValicoValidator {
     key: usize,
-    schema: Value,
-    /// The members that the root object may have, if the schema allows no others.
-    allowed: Option<Vec<String>>,
+    /// The rules of every part, as valico needs them.
+    rules: Vec<Value>,
+    root: Part,
+}
+
+/// The part of a schema that describes one value, and the parts for the values inside it.
+struct Part {
+    /// The place of the value's own rules in the list of rules.
+    rules: usize,
+    members: HashMap<String, Part>,
+    items: Option<Box<Part>>,
+    /// Whether an object may only have the members above.
+    is_closed: bool,
 }
 
 struct Compiled {
     scope: Scope,
-    /// The key of the schema in the scope.
-    id: Url,
+    /// The keys of the rules in the scope, in the order of the rules.
+    ids: Vec<Url>,
 }
 
 static NEXT_KEY: AtomicUsize = AtomicUsize::new(0);
@@ -70,51 +85,122 @@ thread_local! {
 impl ValicoValidator {
     pub(crate) fn new(schema: &Value) -> Result<Self, SchemaError> {
         refuse_unsupported("", schema)?;
-        let allowed = (schema.get("additionalProperties") == Some(&Value::Bool(false))).then(|| {
-            let properties = schema.get("properties").and_then(Value::as_object);
-            properties.into_iter().flat_map(|properties| properties.keys().cloned()).collect()
-        });
-        let schema = for_valico(schema.clone());
-        compile(&schema)?;
-        Ok(Self { key: NEXT_KEY.fetch_add(1, Ordering::Relaxed), schema, allowed })
+        let mut rules = Vec::new();
+        let root = Part::of(schema, &mut rules);
+        compile(&rules)?;
+        Ok(Self { key: NEXT_KEY.fetch_add(1, Ordering::Relaxed), rules, root })
     }
 }
 
-fn compile(schema: &Value) -> Result<Compiled, SchemaError> {
+impl Part {
+    /// Splits a schema into parts. `rules` receives the rules of each part.
+    fn of(schema: &Value, rules: &mut Vec<Value>) -> Self {
+        let place = rules.len();
+        rules.push(own_rules(schema));
+        let properties = schema.get("properties").and_then(Value::as_object).into_iter().flatten();
+        Self {
+            rules: place,
+            members: properties.map(|(name, below)| (name.clone(), Self::of(below, rules))).collect(),
+            items: schema.get("items").map(|below| Box::new(Self::of(below, rules))),
+            is_closed: schema.get("additionalProperties") == Some(&Value::Bool(false)),
+        }
+    }
+}
+
+fn compile(rules: &[Value]) -> Result<Compiled, SchemaError> {
     let mut scope = Scope::without_formats(SchemaVersion::Draft7);
-    let id = scope
-        .compile(schema.clone(), true)
-        .map_err(|error| SchemaError::Invalid { reason: error.to_string() })?;
-    Ok(Compiled { scope, id })
+    let ids = rules.iter().map(|rules| scope.compile(rules.clone(), true)).collect::<Result<_, _>>();
+    Ok(Compiled { ids: ids.map_err(|error| SchemaError::Invalid { reason: error.to_string() })?, scope })
 }
 
 impl Validator for ValicoValidator {
-    #[allow(clippy::expect_used, reason = "`new` has compiled this very schema")]
+    #[allow(clippy::expect_used, reason = "`new` has compiled these very rules")]
     fn problems(&self, document: &Value) -> Vec<Problem> {
-        let mut problems: Vec<_> = COMPILED.with_borrow_mut(|compiled| {
-            let Compiled { scope, id } = compiled
+        COMPILED.with_borrow_mut(|compiled| {
+            let Compiled { scope, ids } = compiled
                 .entry(self.key)
-                .or_insert_with(|| compile(&self.schema).expect("the schema was compiled before"));
-            let state = scope.resolve(id).expect("the scope holds what it has compiled").validate(document);
-            state.errors.iter().filter_map(|error| problem(&**error)).collect()
-        });
-        if let (Some(allowed), Value::Object(members)) = (&self.allowed, document) {
-            let surplus = members.keys().filter(|key| !allowed.contains(key)).take(MOST_SURPLUS);
-            problems.extend(
-                surplus
-                    .map(|key| Problem { path: vec![key.clone()], keyword: Keyword::AdditionalProperties }),
-            );
-        }
-        problems
+                .or_insert_with(|| compile(&self.rules).expect("the rules were compiled before"));
+            let rules = ids.iter().map(|id| scope.resolve(id).expect("the scope holds what it has compiled"));
+            let mut search = Search { rules: rules.collect(), path: Vec::new(), found: Vec::new() };
+            search.check(&self.root, document);
+            search.found
+        })
     }
 }
 
-/// Translates an error from valico. Unknown members are not translated, because valico does not name them;
-/// `problems` finds them itself.
-fn problem(error: &dyn ValicoError) -> Option<Problem> {
+/// A search for problems in one document.
+struct Search<'a> {
+    rules: Vec<ScopedSchema<'a>>,
+    /// The path of the value that is checked.
+    path: Vec<String>,
+    found: Vec<Problem>,
+}
+
+impl Search<'_> {
+    /// Checks the values inside a value, and then the value itself.
+    fn check(&mut self, part: &Part, value: &Value) {
+        match (value, &part.items) {
+            (Value::Object(members), _) if !part.members.is_empty() => {
+                for (key, inner) in members {
+                    if let Some(below) = part.members.get(key) {
+                        self.check_inside(below, inner, key.clone());
+                    }
+                }
+            }
+            (Value::Array(items), Some(below)) => {
+                for (place, item) in items.iter().enumerate() {
+                    if self.is_full() {
+                        return;
+                    }
+                    self.check_inside(below, item, place.to_string());
+                }
+            }
+            _ => {}
+        }
+        self.check_alone(part, value);
+        if let (Value::Object(members), true) = (value, part.is_closed) {
+            let surplus = members.keys().filter(|key| !part.members.contains_key(*key));
+            for key in surplus.take(MAX_PROBLEMS) {
+                self.push(Some(key.clone()), Keyword::AdditionalProperties);
+            }
+        }
+    }
+
+    fn check_inside(&mut self, part: &Part, value: &Value, key: String) {
+        self.path.push(key);
+        self.check(part, value);
+        self.path.pop();
+    }
+
+    /// Checks a value without the values inside it.
+    fn check_alone(&mut self, part: &Part, value: &Value) {
+        let Some(rules) = self.rules.get(part.rules) else { return };
+        let errors = rules.validate(value).errors;
+        let mut problems: Vec<_> = errors.iter().filter_map(|error| problem(&**error)).collect();
+        // Valico applies its rules in any order.
+        problems.sort_by_key(|(keyword, _)| *keyword);
+        for (keyword, member) in problems {
+            self.push(member, keyword);
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.found.len() >= MAX_PROBLEMS
+    }
+
+    /// Adds a problem of the current value, or of one of its members.
+    fn push(&mut self, member: Option<String>, keyword: Keyword) {
+        if !self.is_full() {
+            let path = self.path.iter().cloned().chain(member).collect();
+            self.found.push(Problem { path, keyword });
+        }
+    }
+}
+
+/// Translates an error from valico. The error of a required member has the path of that member.
+fn problem(error: &dyn ValicoError) -> Option<(Keyword, Option<String>)> {
     let keyword = CODES.iter().find(|(code, _)| *code == error.get_code())?.1;
-    let path = error.get_path().split('/').skip(1).map(str::to_owned).collect();
-    Some(Problem { path, keyword })
+    Some((keyword, error.get_path().strip_prefix('/').map(str::to_owned)))
 }
 
 /// Refuses a schema with features that valico gets wrong, or with keywords whose violations we cannot
@@ -127,10 +213,6 @@ fn refuse_unsupported(path: &str, schema: &Value) -> Result<(), SchemaError> {
         match keyword.as_str() {
             "properties" => {
                 for (name, below) in value.as_object().into_iter().flatten() {
-                    // Valico does not escape slashes in paths.
-                    if name.contains('/') {
-                        return Err(unsupported("a property whose name has a slash"));
-                    }
                     refuse_unsupported(&format!("{path}/{name}"), below)?;
                 }
             }
@@ -169,23 +251,17 @@ fn with_ascii_words(pattern: &str) -> Option<String> {
     Some(written_out)
 }
 
-/// The schema as valico needs it: without the keywords in [`SILENT`] (valico refuses the draft that
-/// `$schema` names), and with patterns that match as in Erlang.
-fn for_valico(schema: Value) -> Value {
-    let Value::Object(mut keywords) = schema else { return schema };
-    for silent in SILENT {
-        keywords.shift_remove(silent);
-    }
-    if let Some(Value::Object(properties)) = keywords.get_mut("properties") {
-        for below in properties.values_mut() {
-            *below = for_valico(below.take());
-        }
-    }
-    if let Some(items) = keywords.get_mut("items") {
-        *items = for_valico(items.take());
-    }
-    if let Some(Value::String(pattern)) = keywords.get_mut("pattern") {
-        *pattern = with_ascii_words(pattern).unwrap_or_default();
-    }
-    Value::Object(keywords)
+/// The rules of a schema for the value itself, as valico needs them: without the keywords in [`STRUCTURE`] and
+/// [`SILENT`] (valico refuses the draft that `$schema` names), and with a pattern that matches as in Erlang.
+fn own_rules(schema: &Value) -> Value {
+    let keywords = schema.as_object().into_iter().flatten();
+    let rules = keywords.filter(|(keyword, _)| {
+        let keyword = keyword.as_str();
+        !STRUCTURE.contains(&keyword) && !SILENT.contains(&keyword)
+    });
+    let rules = rules.map(|(keyword, value)| {
+        let pattern = value.as_str().filter(|_| keyword == "pattern").and_then(with_ascii_words);
+        (keyword.clone(), pattern.map_or_else(|| value.clone(), Value::from))
+    });
+    Value::Object(rules.collect())
 }

@@ -38,6 +38,9 @@ impl Keyword {
     }
 }
 
+/// The most problems that are reported about one document.
+pub const MAX_PROBLEMS: usize = 100;
+
 /// One violation of a schema by a document.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Problem {
@@ -49,6 +52,7 @@ pub struct Problem {
 
 /// Checks documents against one schema.
 pub trait Validator: Send + Sync {
-    /// Every problem in a document. The list is empty if the document is valid.
+    /// The problems in a document, but not more than the first [`MAX_PROBLEMS`]. The list is empty if the
+    /// document is valid.
     fn problems(&self, document: &Value) -> Vec<Problem>;
 }

@@ -1,8 +1,21 @@
 //! Data as comma-separated values, flattened and quoted as in crossbar.
+//!
+//! The rows are read twice. First [`Columns`] collects their columns. Then [`Lines`] writes a line for each row.
 
-use std::collections::HashSet;
+use std::io::{self, Write};
 
-use serde_json::{Map, Value};
+use indexmap::IndexSet;
+use serde_json::{Map, Value, json};
+use validation::Violations;
+
+use super::in_memory;
+use crate::catalogue::Refusal;
+
+/// The most columns.
+const MAX_COLUMNS: usize = 1_000;
+
+/// The most bytes that the names of all columns may have together.
+const MAX_NAMES: usize = 1_000_000;
 
 /// The columns whose headings differ from their names in the data, as in crossbar.
 const HEADINGS: [(&str, &str); 5] = [
@@ -13,110 +26,181 @@ const HEADINGS: [(&str, &str); 5] = [
     ("account_name", "Account Name"),
 ];
 
-/// The CSV of a listing's rows or of one document: a line of headings, then one line for each object.
-///
-/// Columns are ordered by their first appearance. A line ends with the last column that was known when the
-/// line was written.
-pub(crate) fn render(data: &Value) -> String {
-    let objects: Vec<&Value> = match data {
-        Value::Array(items) => items.iter().collect(),
-        one => vec![one],
-    };
-    let mut columns: Vec<String> = Vec::new();
-    let mut known = HashSet::new();
-    let mut lines = Vec::with_capacity(objects.len());
-    for object in objects {
-        let cells = flatten(object);
-        for column in cells.keys() {
-            if known.insert(column.clone()) {
-                columns.push(column.clone());
+/// The CSV of rows: a line of headings, then one line for each row. Refuses rows with too many columns (400).
+pub(crate) fn render(rows: &[Value]) -> Result<Vec<u8>, Refusal> {
+    let mut columns = Columns::default();
+    rows.iter().try_for_each(|row| columns.add(row))?;
+    let mut csv = Vec::new();
+    let mut lines = in_memory(Lines::begin(columns, &mut csv));
+    in_memory(rows.iter().try_for_each(|row| lines.write(row, &mut csv)));
+    Ok(csv)
+}
+
+/// The columns of all rows in the order of their first appearance.
+#[derive(Debug, Default)]
+pub(crate) struct Columns {
+    names: IndexSet<String>,
+    /// The size of all names together.
+    names_size: usize,
+}
+
+impl Columns {
+    /// Adds the columns of a row. Refuses too many columns (400).
+    pub(crate) fn add(&mut self, row: &Value) -> Result<(), Refusal> {
+        for_each_cell(row, &mut |name, _| {
+            if self.names.contains(name) {
+                return Ok(());
             }
-        }
-        let line: Vec<_> =
-            columns.iter().map(|column| cells.get(column).map_or_else(String::new, quote)).collect();
-        lines.push(line.join(","));
+            self.names_size = self.names_size.saturating_add(name.len());
+            if self.names.len() >= MAX_COLUMNS || self.names_size > MAX_NAMES {
+                return Err(too_wide());
+            }
+            self.names.insert(name.to_owned());
+            Ok(())
+        })
     }
-    let headings: Vec<_> = columns.iter().map(|column| quote(&Value::from(heading(column)))).collect();
-    let mut text = headings.join(",");
-    text.push('\n');
-    for line in lines {
-        text.push_str(&line);
-        text.push('\n');
+
+    fn write_headings(&self, out: &mut impl Write) -> io::Result<()> {
+        write_line(self.names.iter().map(|name| Some(heading(name))), out, |heading, cell| {
+            cell.write_all(heading.as_bytes())
+        })
     }
-    text
 }
 
-fn heading(column: &str) -> &str {
-    HEADINGS.iter().find(|(name, _)| *name == column).map_or(column, |(_, heading)| heading)
+fn too_wide() -> Refusal {
+    let message = format!(
+        "CSV has at most {MAX_COLUMNS} columns, with at most {MAX_NAMES} bytes of headings: ask for JSON instead"
+    );
+    Refusal::Validation(Violations::one(
+        "accept",
+        "maxColumns",
+        [("message", json!(message)), ("target", json!(MAX_COLUMNS))],
+    ))
 }
 
-/// The leaves of an object. The key of a leaf is its path, joined by `_`. An empty object has no leaves.
-fn flatten(value: &Value) -> Map<String, Value> {
-    let mut cells = Map::new();
-    if let Value::Object(members) = value {
-        push_members("", members, &mut cells);
+/// Writes the lines of rows, in the order in which [`Columns`] has seen the rows.
+#[derive(Debug)]
+pub(crate) struct Lines {
+    columns: Columns,
+    /// How many columns the rows up to this one have. A line ends with the last of these columns.
+    known: usize,
+}
+
+impl Lines {
+    /// Writes the line of headings.
+    pub(crate) fn begin(columns: Columns, out: &mut impl Write) -> io::Result<Self> {
+        columns.write_headings(out)?;
+        Ok(Self { columns, known: 0 })
     }
-    cells
+
+    /// Writes the line of the next row. Cells that have no column are left out.
+    pub(crate) fn write(&mut self, row: &Value, out: &mut impl Write) -> io::Result<()> {
+        let mut cells = vec![None; self.columns.names.len()];
+        for_each_cell(row, &mut |name, cell| {
+            if let Some(place) = self.columns.names.get_index_of(name) {
+                self.known = self.known.max(place + 1);
+                if let Some(slot) = cells.get_mut(place) {
+                    *slot = Some(cell);
+                }
+            }
+            io::Result::Ok(())
+        })?;
+        write_line(cells.into_iter().take(self.known), out, |cell, out| write_cell(cell, out))
+    }
 }
 
-fn push_members(prefix: &str, members: &Map<String, Value>, cells: &mut Map<String, Value>) {
+fn heading(name: &str) -> &str {
+    HEADINGS.iter().find(|(own, _)| *own == name).map_or(name, |(_, heading)| heading)
+}
+
+/// Calls a function with each leaf of an object and its name: the keys on the path to it, joined by `_`. An
+/// empty object has no leaves.
+fn for_each_cell<'a, E>(
+    row: &'a Value,
+    visit: &mut impl FnMut(&str, &'a Value) -> Result<(), E>,
+) -> Result<(), E> {
+    match row {
+        Value::Object(members) => visit_members(&mut String::new(), members, visit),
+        _ => Ok(()),
+    }
+}
+
+fn visit_members<'a, E>(
+    name: &mut String,
+    members: &'a Map<String, Value>,
+    visit: &mut impl FnMut(&str, &'a Value) -> Result<(), E>,
+) -> Result<(), E> {
+    let length = name.len();
     for (key, value) in members {
-        let path = if prefix.is_empty() { key.clone() } else { format!("{prefix}_{key}") };
+        if !name.is_empty() {
+            name.push('_');
+        }
+        name.push_str(key);
         match value {
-            Value::Object(inner) => push_members(&path, inner, cells),
-            leaf => {
-                cells.insert(path, leaf.clone());
-            }
+            Value::Object(inner) => visit_members(name, inner, visit)?,
+            leaf => visit(name, leaf)?,
+        }
+        name.truncate(length);
+    }
+    Ok(())
+}
+
+/// Writes cells in quotes, with commas between them. A cell that is `None` has no quotes.
+fn write_line<'a, C, W: Write>(
+    cells: impl Iterator<Item = Option<&'a C>>,
+    out: &mut W,
+    write: impl Fn(&C, &mut Quoted<'_, W>) -> io::Result<()>,
+) -> io::Result<()>
+where
+    C: ?Sized + 'a,
+{
+    for (place, cell) in cells.enumerate() {
+        if place > 0 {
+            out.write_all(b",")?;
+        }
+        if let Some(cell) = cell {
+            out.write_all(b"\"")?;
+            write(cell, &mut Quoted(out))?;
+            out.write_all(b"\"")?;
         }
     }
+    out.write_all(b"\n")
 }
 
-fn quote(cell: &Value) -> String {
-    format!("\"{}\"", cell_text(cell).replace('"', "\"\""))
-}
-
-fn cell_text(cell: &Value) -> String {
+fn write_cell(cell: &Value, out: &mut impl Write) -> io::Result<()> {
     match cell {
-        Value::String(text) => text.clone(),
-        Value::Number(number) => kazoo::term::number_text(number),
-        Value::Array(items) => items.iter().map(cell_text).collect::<Vec<_>>().join(","),
-        Value::Null | Value::Bool(_) | Value::Object(_) => cell.to_string(),
+        Value::String(text) => out.write_all(text.as_bytes()),
+        Value::Number(number) => out.write_all(kazoo::term::number_text(number).as_bytes()),
+        Value::Array(items) => items.iter().enumerate().try_for_each(|(place, item)| {
+            if place > 0 {
+                out.write_all(b",")?;
+            }
+            write_cell(item, out)
+        }),
+        Value::Null | Value::Bool(_) | Value::Object(_) => Ok(serde_json::to_writer(out, cell)?),
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::render;
-    use serde_json::{Value, json};
+/// Writes every quote twice.
+struct Quoted<'a, W>(&'a mut W);
 
-    fn check(data: &Value, expected: &str) {
-        assert_eq!(render(data), expected);
+impl<W: Write> Write for Quoted<'_, W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        for part in bytes.split_inclusive(|byte| *byte == b'"') {
+            self.0.write_all(part)?;
+            if part.ends_with(b"\"") {
+                self.0.write_all(b"\"")?;
+            }
+        }
+        Ok(bytes.len())
     }
 
-    #[test]
-    fn a_listing_has_a_line_for_each_group() {
-        let row = json!({"id": "gc", "name": "n,\"c\"", "features": [], "endpoints": 0, "flags": ["x", "y"]});
-        check(
-            &json!([row]),
-            "\"ID\",\"name\",\"features\",\"endpoints\",\"flags\"\n\"gc\",\"n,\"\"c\"\"\",\"\",\"0\",\"x,y\"\n",
-        );
-    }
-
-    #[test]
-    fn nested_members_are_columns_and_empty_objects_are_not() {
-        check(
-            &json!({"name": "Sales", "endpoints": {"d": {"type": "device"}}, "music_on_hold": {}, "id": "g"}),
-            "\"name\",\"endpoints_d_type\",\"ID\"\n\"Sales\",\"device\",\"g\"\n",
-        );
-    }
-
-    #[test]
-    fn a_row_written_before_a_column_is_known_is_shorter() {
-        check(&json!([{"a": 1}, {"b": 2}]), "\"a\",\"b\"\n\"1\"\n,\"2\"\n");
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
     }
 }
 
 #[cfg(test)]
 #[path = "csv_tests.rs"]
 #[allow(clippy::expect_used, clippy::panic, reason = "a test that cannot go on must stop, and says why")]
-mod quoting_tests;
+mod tests;

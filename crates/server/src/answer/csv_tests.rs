@@ -1,10 +1,78 @@
-//! A second, independent reader reads the CSV back.
+//! The bytes of CSV and its limits. A second, independent reader reads the CSV back.
 
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::{Just, Strategy, any, prop_assert_eq, prop_oneof, proptest};
 use serde_json::{Map, Value, json};
 
-use super::{heading, render};
+use super::{MAX_COLUMNS, MAX_NAMES, heading, render};
+
+fn text(data: &Value) -> String {
+    let rows = match data {
+        Value::Array(rows) => rows.as_slice(),
+        row => std::slice::from_ref(row),
+    };
+    String::from_utf8(render(rows).expect("the CSV is narrow enough")).expect("CSV is text")
+}
+
+fn check(data: &Value, expected: &str) {
+    assert_eq!(text(data), expected);
+}
+
+#[test]
+fn a_listing_has_a_line_for_each_group() {
+    let row = json!({"id": "gc", "name": "n,\"c\"", "features": [], "endpoints": 0, "flags": ["x", "y"]});
+    check(
+        &json!([row]),
+        "\"ID\",\"name\",\"features\",\"endpoints\",\"flags\"\n\"gc\",\"n,\"\"c\"\"\",\"\",\"0\",\"x,y\"\n",
+    );
+}
+
+#[test]
+fn nested_members_are_columns_and_empty_objects_are_not() {
+    check(
+        &json!({"name": "Sales", "endpoints": {"d": {"type": "device"}}, "music_on_hold": {}, "id": "g"}),
+        "\"name\",\"endpoints_d_type\",\"ID\"\n\"Sales\",\"device\",\"g\"\n",
+    );
+}
+
+#[test]
+fn a_row_written_before_a_column_is_known_is_shorter() {
+    check(&json!([{"a": 1}, {"b": 2}]), "\"a\",\"b\"\n\"1\"\n,\"2\"\n");
+    check(&json!([{"a": 1, "b": 1}, {}, {"a": 2}]), "\"a\",\"b\"\n\"1\",\"1\"\n,\n\"2\",\n");
+}
+
+#[test]
+fn of_two_leaves_with_one_name_the_later_counts() {
+    check(&json!({"a_b": 1, "c": 2, "a": {"b": 3}}), "\"a_b\",\"c\"\n\"3\",\"2\"\n");
+    check(&json!({"": {"a": 1}, "b": {"": 2}}), "\"a\",\"b_\"\n\"1\",\"2\"\n");
+}
+
+#[test]
+fn values_inside_lists_are_joined_and_quoted() {
+    check(
+        &json!({"l": ["a\"", [1, 1e20], {"k": "v"}, null, true]}),
+        "\"l\"\n\"a\"\",1,1.0e+20,{\"\"k\"\":\"\"v\"\"},null,true\"\n",
+    );
+}
+
+#[test]
+fn the_number_of_columns_is_bounded() {
+    let row =
+        |count: usize| -> Value { Value::Object((0..count).map(|n| (format!("c{n}"), json!(n))).collect()) };
+    let refused = |rows: &[Value]| match render(rows) {
+        Err(refusal) => {
+            refusal.row().expect("a refusal with a body").data["accept"]["maxColumns"]["message"].to_string()
+        }
+        Ok(csv) => panic!("{} bytes of CSV", csv.len()),
+    };
+    assert!(render(&[row(MAX_COLUMNS)]).is_ok());
+    assert!(refused(&[row(MAX_COLUMNS + 1)]).contains("at most 1000 columns"));
+    assert!(refused(&[row(MAX_COLUMNS), json!({"one more": 1})]).contains("ask for JSON"));
+    // A long key counts for each of its members.
+    let long = |count: usize| json!({ ("k".repeat(MAX_NAMES / 10 - 3)): row(count) });
+    assert!(render(&[long(10)]).is_ok());
+    refused(&[long(11)]);
+}
 
 /// Reads lines of cells. A cell without quotes is `None`.
 fn read(text: &str) -> Vec<Vec<Option<String>>> {
@@ -65,6 +133,6 @@ proptest! {
         }
         expected.insert(0, columns.iter().map(|column| Some(heading(column).to_owned())).collect());
         let data = Value::Array(rows.into_iter().map(Value::Object).collect());
-        prop_assert_eq!(read(&render(&data)), expected);
+        prop_assert_eq!(read(&text(&data)), expected);
     }
 }

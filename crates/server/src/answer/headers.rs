@@ -1,6 +1,7 @@
 //! The headers of answers.
 
 use actix_web::http::header::{self, HeaderName, HeaderValue};
+use validation::MAX_ECHO;
 
 use crate::request::exchange::Exchange;
 
@@ -30,6 +31,7 @@ impl Headers {
         }
         if audience == Audience::OtherOrigins {
             let requested = exchange.incoming.header("access-control-request-method");
+            let requested = requested.filter(|method| method.len() <= MAX_ECHO);
             let methods = exchange.methods.header_value(requested);
             headers.push(header::ACCESS_CONTROL_ALLOW_ORIGIN, "*");
             headers.push_text(header::ACCESS_CONTROL_ALLOW_METHODS, methods);

@@ -2,9 +2,9 @@
 
 pub(crate) mod csv;
 mod envelope;
-mod gzip;
+pub(crate) mod gzip;
 mod headers;
-mod pretty;
+pub(crate) mod pretty;
 mod stream;
 
 use std::borrow::Cow;
@@ -15,6 +15,7 @@ use actix_web::http::header;
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use serde_json::Value;
+use validation::{MAX_ECHO, echo_size};
 
 pub(crate) use self::envelope::{Data, Paging};
 use self::envelope::{PLAIN, Tokens, Values};
@@ -101,11 +102,12 @@ pub(crate) async fn success(exchange: &Exchange<'_>, success: Success) -> Result
             // The write has happened. Its answer is sent as it is.
             encoding = Encoding::default();
         }
-        let values = values.into_owned();
-        if encoding == Encoding::default() {
-            encode(&values, &data, encoding)
-        } else {
+        // A write is in the lane already.
+        if exchange.is_read() && encoding != Encoding::default() {
+            let values = values.into_owned();
             exchange.app.lane.run(async move { encode(&values, &data, encoding) }).await?
+        } else {
+            encode(&values, &data, encoding)
         }
     };
     let mut headers = Headers::of_content(exchange, "application/json");
@@ -116,10 +118,19 @@ pub(crate) async fn success(exchange: &Exchange<'_>, success: Success) -> Result
 }
 
 /// An answer with CSV, which the client saves as a file with this name.
-pub(crate) fn as_csv(exchange: &Exchange<'_>, text: String, file_name: &str) -> Answer {
+pub(crate) fn as_csv(exchange: &Exchange<'_>, csv: Vec<u8>, file_name: &str) -> Answer {
     let mut headers = Headers::of_content(exchange, "text/csv");
     headers.push_text(header::CONTENT_DISPOSITION, format!("attachment; filename=\"{file_name}\""));
-    Answer { status: 200, headers, body: Body::Full(text.into_bytes()) }
+    Answer { status: 200, headers, body: Body::Full(csv) }
+}
+
+/// A listing as CSV that is sent while it is read.
+pub(crate) fn streamed_csv(
+    exchange: &Exchange<'_>,
+    chunks: BoxStream<'static, io::Result<Bytes>>,
+    file_name: &str,
+) -> Answer {
+    Answer { body: Body::Stream(chunks), ..as_csv(exchange, Vec::new(), file_name) }
 }
 
 /// The answer for an empty listing as CSV.
@@ -184,6 +195,8 @@ pub(crate) fn refusal(exchange: &Exchange<'_>, refusal: &Refusal, page_size: Opt
         Ok(row) => row,
     };
     let mut values = values(exchange, Paging { page_size, ..Paging::default() });
+    let room = MAX_ECHO.saturating_sub(refusal.echoed_bytes());
+    values.auth_token = values.auth_token.filter(|token| echo_size(token, room).is_some());
     values.error = Some(status);
     values.message = Some(message);
     values.status = "error";
@@ -259,7 +272,7 @@ fn encode(values: &Values<'_>, data: &Data, encoding: Encoding) -> (Vec<u8>, boo
     clippy::expect_used,
     reason = "a list of bytes takes every byte, and JSON values can always be written"
 )]
-fn in_memory<T>(written: io::Result<T>) -> T {
+pub(crate) fn in_memory<T>(written: io::Result<T>) -> T {
     written.expect("writing into memory does not fail")
 }
 

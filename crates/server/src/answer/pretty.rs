@@ -13,9 +13,28 @@ const MAX_INDENTED: usize = 16_000_000;
 /// The spaces of one level.
 const LEVEL: &[u8] = b"  ";
 
+/// Takes indented JSON.
+pub(crate) trait Output {
+    /// Adds bytes.
+    fn push(&mut self, bytes: &[u8]) -> io::Result<()>;
+
+    /// Adds the spaces at the start of a line.
+    fn indent(&mut self, levels: usize) -> io::Result<()>;
+}
+
+impl<W: Write> Output for W {
+    fn push(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.write_all(bytes)
+    }
+
+    fn indent(&mut self, levels: usize) -> io::Result<()> {
+        (0..levels).try_for_each(|_| self.write_all(LEVEL))
+    }
+}
+
 /// Indents the JSON text that is written to it, and passes it on.
-pub(crate) struct Indenter<W> {
-    out: W,
+pub(crate) struct Indenter<O> {
+    out: O,
     depth: usize,
     /// Whether the last byte opened an object or array.
     has_just_opened: bool,
@@ -36,13 +55,13 @@ enum Text {
     Escaped,
 }
 
-impl<W: Write> Indenter<W> {
-    pub(crate) fn new(out: W) -> Self {
+impl<O: Output> Indenter<O> {
+    pub(crate) fn new(out: O) -> Self {
         Self { out, depth: 0, has_just_opened: false, text: Text::Outside, compact_size: 0 }
     }
 
     /// The sink.
-    pub(crate) fn inner(&mut self) -> &mut W {
+    pub(crate) fn inner(&mut self) -> &mut O {
         &mut self.out
     }
 
@@ -71,15 +90,15 @@ impl<W: Write> Indenter<W> {
             (Text::Inside, b'"') => Text::Outside,
             (Text::Inside | Text::Escaped | Text::Untouched, _) => Text::Inside,
         };
-        self.out.write_all(&[byte])
+        self.out.push(&[byte])
     }
 
     fn push_outside(&mut self, byte: u8) -> io::Result<()> {
         match byte {
             b' ' | b'\n' | b'\r' | b'\t' => return Ok(()),
-            b':' => return self.out.write_all(b" : "),
+            b':' => return self.out.push(b" : "),
             b',' => {
-                self.out.write_all(b",")?;
+                self.out.push(b",")?;
                 return self.break_line();
             }
             b'}' | b']' => {
@@ -87,7 +106,7 @@ impl<W: Write> Indenter<W> {
                 if !std::mem::take(&mut self.has_just_opened) {
                     self.break_line()?;
                 }
-                return self.out.write_all(&[byte]);
+                return self.out.push(&[byte]);
             }
             _ => {}
         }
@@ -102,19 +121,19 @@ impl<W: Write> Indenter<W> {
             b'"' => self.text = Text::Inside,
             _ => {}
         }
-        self.out.write_all(&[byte])
+        self.out.push(&[byte])
     }
 
     fn break_line(&mut self) -> io::Result<()> {
-        self.out.write_all(b"\n")?;
-        (0..self.depth).try_for_each(|_| self.out.write_all(LEVEL))
+        self.out.push(b"\n")?;
+        self.out.indent(self.depth)
     }
 }
 
-impl<W: Write> Write for Indenter<W> {
+impl<O: Output> Write for Indenter<O> {
     fn write(&mut self, json: &[u8]) -> io::Result<usize> {
         if self.text == Text::Untouched {
-            self.out.write_all(json)?;
+            self.out.push(json)?;
             return Ok(json.len());
         }
         json.iter().try_for_each(|byte| self.push(*byte))?;
@@ -123,7 +142,7 @@ impl<W: Write> Write for Indenter<W> {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.out.flush()
+        Ok(())
     }
 }
 
@@ -143,19 +162,20 @@ pub(crate) fn most(compact_size: usize) -> usize {
     compact_size.saturating_mul(MAX_GROWTH).min(MAX_INDENTED)
 }
 
-/// Counts the bytes that are written to it.
+/// Counts bytes. A deep level costs no more than a flat one.
 #[derive(Default)]
 pub(crate) struct Counter {
     size: usize,
 }
 
-impl Write for Counter {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+impl Output for Counter {
+    fn push(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.size = self.size.saturating_add(bytes.len());
-        Ok(bytes.len())
+        Ok(())
     }
 
-    fn flush(&mut self) -> io::Result<()> {
+    fn indent(&mut self, levels: usize) -> io::Result<()> {
+        self.size = self.size.saturating_add(levels.saturating_mul(LEVEL.len()));
         Ok(())
     }
 }

@@ -65,11 +65,6 @@ impl ListingWriter {
         Ok(Self { form, values, out, has_rows: false })
     }
 
-    /// The id of the request.
-    pub(crate) fn request_id(&self) -> &str {
-        &self.values.request_id
-    }
-
     /// Begins a row, which [`ListingWriter::write_row_part`] writes then. A row that would grow too much if it
     /// were indented stays as it is.
     pub(crate) fn begin_row(&mut self, row: &str) -> io::Result<()> {

@@ -1,5 +1,7 @@
 //! The percent-encoding of paths, query strings and forms.
 
+use std::borrow::Cow;
+
 /// A `%` that is not followed by two hex digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct BadEscape;
@@ -13,8 +15,11 @@ pub(crate) enum Plus {
     Itself,
 }
 
-/// Decodes `%XX` to a byte, and `+` according to `plus`.
-pub(crate) fn decode(raw: &[u8], plus: Plus) -> Result<Vec<u8>, BadEscape> {
+/// Decodes `%XX` to a byte, and `+` according to `plus`. A text that has neither is not copied.
+pub(crate) fn decode(raw: &[u8], plus: Plus) -> Result<Cow<'_, [u8]>, BadEscape> {
+    if !raw.iter().any(|byte| matches!(byte, b'%' | b'+')) {
+        return Ok(Cow::Borrowed(raw));
+    }
     let mut decoded = Vec::with_capacity(raw.len());
     let mut rest = raw.iter();
     while let Some(byte) = rest.next() {
@@ -28,7 +33,7 @@ pub(crate) fn decode(raw: &[u8], plus: Plus) -> Result<Vec<u8>, BadEscape> {
             other => *other,
         });
     }
-    Ok(decoded)
+    Ok(Cow::Owned(decoded))
 }
 
 fn hex_digit(byte: &u8) -> Option<u8> {

@@ -1,28 +1,51 @@
 //! Query strings and forms, read as in cowboy: `+` is a space, `%XX` is a byte, and a key without `=` has
 //! the value `true`.
 
+use std::borrow::Cow;
+
 use groups::FilterValue;
 use serde_json::Value;
 
 use super::percent::{BadEscape, Plus, decode};
+
+/// One pair of a query string or a form.
+#[derive(Debug)]
+pub(crate) struct Pair<'a> {
+    /// The decoded key. Every parameter's name is UTF-8, so a lossy key matches no parameter.
+    pub(crate) key: Cow<'a, str>,
+    /// The decoded value; `None` for a key without `=`.
+    pub(crate) value: Option<Cow<'a, [u8]>>,
+}
+
+impl Pair<'_> {
+    /// The value as JSON: a string, or `true` for a key without `=`.
+    pub(crate) fn to_json(&self) -> Value {
+        to_json(self.value.as_deref())
+    }
+}
+
+/// Reads the pairs of a query string or a form one by one.
+pub(crate) fn pairs(raw: &[u8]) -> impl Iterator<Item = Result<Pair<'_>, BadEscape>> {
+    let texts = (!raw.is_empty()).then(|| raw.split(|byte| *byte == b'&'));
+    texts.into_iter().flatten().map(|text| {
+        let mut halves = text.splitn(2, |byte| *byte == b'=');
+        let key = text_of(decode(halves.next().unwrap_or_default(), Plus::Space)?);
+        let value = halves.next().map(|half| decode(half, Plus::Space)).transpose()?;
+        Ok(Pair { key, value })
+    })
+}
 
 /// The decoded pairs of a query string in their order.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Query(Vec<(String, FilterValue)>);
 
 impl Query {
-    /// Reads the pairs of a query string or a form body.
+    /// Reads a query string.
     pub(crate) fn parse(raw: &[u8]) -> Result<Self, BadEscape> {
-        if raw.is_empty() {
-            return Ok(Self::default());
-        }
-        let pairs = raw.split(|byte| *byte == b'&').map(|pair| {
-            let mut halves = pair.splitn(2, |byte| *byte == b'=');
-            let key = decode(halves.next().unwrap_or_default(), Plus::Space)?;
-            let value = halves.next().map(|half| decode(half, Plus::Space)).transpose()?;
-            let value = value.map_or(FilterValue::True, FilterValue::Bytes);
-            // Every parameter's name is UTF-8, so a lossy key matches no parameter.
-            Ok((text_of(key), value))
+        let pairs = pairs(raw).map(|pair| {
+            let Pair { key, value } = pair?;
+            let value = value.map_or(FilterValue::True, |bytes| FilterValue::Bytes(bytes.into_owned()));
+            Ok((key.into_owned(), value))
         });
         Ok(Self(pairs.collect::<Result<_, _>>()?))
     }
@@ -34,34 +57,27 @@ impl Query {
 
     /// The first value of a key as JSON: a string, or `true` for a key without `=`.
     pub(crate) fn value(&self, key: &str) -> Option<Value> {
-        self.pairs().find(|(name, _)| *name == key).map(|(_, value)| to_json(value))
-    }
-
-    /// All pairs as an object. If a key occurs twice, its first value counts.
-    pub(crate) fn to_object(&self) -> serde_json::Map<String, Value> {
-        let mut object = serde_json::Map::new();
-        for (key, value) in self.pairs() {
-            object.entry(key).or_insert_with(|| to_json(value));
-        }
-        object
-    }
-
-    /// Whether the whole text is a single key without a value.
-    pub(crate) fn is_single_bare_key(&self) -> bool {
-        matches!(self.0.as_slice(), [(_, FilterValue::True)])
+        let (_, value) = self.pairs().find(|(name, _)| *name == key)?;
+        Some(to_json(match value {
+            FilterValue::True => None,
+            FilterValue::Bytes(bytes) => Some(bytes),
+        }))
     }
 }
 
-fn to_json(value: &FilterValue) -> Value {
-    match value {
-        FilterValue::True => Value::Bool(true),
-        FilterValue::Bytes(bytes) => Value::String(String::from_utf8_lossy(bytes).into_owned()),
-    }
+fn to_json(value: Option<&[u8]>) -> Value {
+    value.map_or(Value::Bool(true), |bytes| Value::from(String::from_utf8_lossy(bytes)))
 }
 
 /// The text of bytes, without a copy if they are UTF-8.
-fn text_of(bytes: Vec<u8>) -> String {
-    String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+fn text_of(bytes: Cow<'_, [u8]>) -> Cow<'_, str> {
+    match bytes {
+        Cow::Borrowed(bytes) => String::from_utf8_lossy(bytes),
+        Cow::Owned(bytes) => Cow::Owned(
+            String::from_utf8(bytes)
+                .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()),
+        ),
+    }
 }
 
 #[cfg(test)]
@@ -70,8 +86,12 @@ mod tests {
     use proptest::prelude::{any, proptest};
     use serde_json::json;
 
+    /// Checks the value of every key.
     fn check(raw: &str, expected: &serde_json::Value) {
-        assert_eq!(json!(Query::parse(raw.as_bytes()).unwrap().to_object()), *expected, "{raw}");
+        let query = Query::parse(raw.as_bytes()).unwrap();
+        let values: serde_json::Map<_, _> =
+            query.pairs().map(|(key, _)| (key.to_owned(), query.value(key).unwrap())).collect();
+        assert_eq!(json!(values), *expected, "{raw}");
     }
 
     #[test]

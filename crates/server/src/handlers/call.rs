@@ -9,6 +9,9 @@ use crate::request::exchange::Exchange;
 use crate::request::format::Format;
 use crate::request::parameters::Parameters;
 
+/// The most characters of a client's file name that an answer repeats.
+const MAX_FILE_NAME: usize = 255;
+
 /// What the handlers need to know about a request.
 pub(crate) struct Call<'a> {
     /// The action.
@@ -52,8 +55,8 @@ pub(super) fn csv_file_name(call: &Call<'_>) -> String {
     let chosen = call.parameters.file_name.as_deref();
     let base_name = chosen.and_then(|name| name.rsplit(['/', '\\']).next());
     // A quote or a control character would end the header's value.
-    let safe: String =
-        base_name.unwrap_or_default().chars().filter(|c| !c.is_control() && *c != '"').collect();
+    let safe = base_name.unwrap_or_default().chars().filter(|c| !c.is_control() && *c != '"');
+    let safe: String = safe.take(MAX_FILE_NAME).collect();
     if safe.is_empty() {
         format!("json_{}.csv", random_hex().chars().take(22).collect::<String>())
     } else {

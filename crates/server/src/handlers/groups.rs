@@ -163,8 +163,12 @@ pub(super) async fn carry_out(
             answer::success(exchange, found(removed, Some(DELETED))).await
         }
         Work::Read(group) if call.format == Format::Csv => {
-            let object = group.public_object().map_err(Refusal::Store)?;
-            Ok(answer::as_csv(exchange, csv::render(&Value::Object(object)), &csv_file_name(call)))
+            let csv = exchange.app.lane.run(async move {
+                let object = group.public_object().map_err(Refusal::Store)?;
+                csv::render(&[Value::Object(object)])
+            });
+            let csv = csv.await??;
+            Ok(answer::as_csv(exchange, csv, &csv_file_name(call)))
         }
         Work::Read(group) => answer::success(exchange, found(group, None)).await,
     }

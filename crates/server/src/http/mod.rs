@@ -6,7 +6,7 @@ mod body;
 use std::time::Instant;
 
 use actix_web::body::{BodyStream, SizedStream};
-use actix_web::http::StatusCode;
+use actix_web::http::{StatusCode, Version};
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use bytes::Bytes;
@@ -62,7 +62,7 @@ pub(crate) async fn serve(request: HttpRequest, payload: Payload, app: Data<App>
             Err(_) => busy(&app, &incoming, begun),
         }
     };
-    into_response(answer, reservation, was_read)
+    into_response(request.version(), answer, reservation, was_read)
 }
 
 /// The answer to a request, and what it holds of the budget.
@@ -103,7 +103,12 @@ fn response_of_status(status: u16) -> actix_web::HttpResponseBuilder {
 }
 
 /// The response. It holds the reservation until its last byte is sent.
-fn into_response(answer: Answer, reservation: Reservation, body_was_read: bool) -> HttpResponse {
+fn into_response(
+    version: Version,
+    answer: Answer,
+    reservation: Reservation,
+    body_was_read: bool,
+) -> HttpResponse {
     let mut response = response_of_status(answer.status);
     for header in answer.headers {
         response.append_header(header);
@@ -125,9 +130,14 @@ fn into_response(answer: Answer, reservation: Reservation, body_was_read: bool) 
             });
             response.body(SizedStream::new(size, Box::pin(slices)))
         }
-        Body::Stream(chunks) => response.body(BodyStream::new(chunks.map(move |chunk| {
-            let _held_until_the_end = &reservation;
-            chunk
-        }))),
+        Body::Stream(chunks) => {
+            let mut response = response.body(BodyStream::new(chunks.map(move |chunk| {
+                let _held_until_the_end = &reservation;
+                chunk
+            })));
+            // A client of HTTP/1.0 knows no chunks. For it, the body ends with the connection.
+            response.head_mut().no_chunking(version < Version::HTTP_11);
+            response
+        }
     }
 }

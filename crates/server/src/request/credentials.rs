@@ -1,6 +1,10 @@
 //! The credentials that a request shows.
 
 use serde_json::Value;
+use validation::echo_size;
+
+/// The longest text that an answer repeats, in bytes. No longer token is good.
+const MAX_ECHO_OF_TEXT: usize = 16_384;
 
 /// The longest token that an answer repeats if the token is not text, in bytes of JSON.
 const MAX_ODD_ECHO: usize = 1_024;
@@ -29,18 +33,19 @@ impl Credentials {
         }
     }
 
-    /// The value that the answer's envelope repeats. A null is not repeated, and neither is a large value
-    /// that is not text.
+    /// The value that the answer's envelope repeats. A null is not repeated, and neither is a large value.
     pub(crate) fn echo(&self) -> Option<Value> {
         match self {
-            Self::Token(text) | Self::Basic(text) | Self::Bearer(text) => Some(Value::from(text.as_str())),
+            Self::Token(text) | Self::Basic(text) | Self::Bearer(text) => echo_of_text(text),
+            Self::NoToken(Value::Null) | Self::Unknown(Value::Null) => None,
+            Self::Unknown(Value::String(text)) => echo_of_text(text),
             Self::NoToken(value) | Self::Unknown(value) => {
-                Some(value).filter(|value| !value.is_null() && is_short(value)).cloned()
+                echo_size(value, MAX_ODD_ECHO).map(|_| value.clone())
             }
         }
     }
 }
 
-fn is_short(value: &Value) -> bool {
-    value.is_string() || value.to_string().len() <= MAX_ODD_ECHO
+fn echo_of_text(text: &str) -> Option<Value> {
+    (text.len() <= MAX_ECHO_OF_TEXT).then(|| Value::from(text))
 }

@@ -67,6 +67,9 @@ const FILENAME: Parameter = Parameter("filename", &[Data, QueryString, Beside]);
 /// The largest `chunk_size` that crossbar accepts.
 const MAX_CHUNK_SIZE: i128 = 50;
 
+/// The most filters of a listing. crossbar takes about 700, because its request lines are short.
+const MAX_FILTERS: usize = 100;
+
 /// The parameters of a request.
 #[derive(Debug)]
 pub(crate) struct Parameters {
@@ -167,9 +170,14 @@ impl Parameters {
         }
     }
 
-    /// The filters of a listing. Only the query string can hold them.
-    pub(crate) fn filters(&self) -> Filters {
-        Filters::from_query(self.query.pairs())
+    /// The filters of a listing. Only the query string can hold them. Refuses too many (400).
+    pub(crate) fn filters(&self) -> Result<Filters, Refusal> {
+        let filters = Filters::from_query(self.query.pairs());
+        if filters.len() > MAX_FILTERS {
+            let message = format!("a listing can have at most {MAX_FILTERS} filters");
+            return Err(Refusal::malformed("query", &message, None));
+        }
+        Ok(filters)
     }
 }
 

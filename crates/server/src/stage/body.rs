@@ -4,16 +4,24 @@
 use base64::Engine as _;
 use bytes::Bytes;
 use datastore::json::{self, JsonError};
+use serde_json::map::Entry;
 use serde_json::{Map, Value};
-use validation::Violations;
+use validation::{MAX_ECHO, Violations, shortened};
 
 use crate::budget::Reservation;
 use crate::catalogue::Refusal;
 use crate::cost;
-use crate::grammar::query::Query;
+use crate::grammar::percent::BadEscape;
+use crate::grammar::query;
 use crate::request::content_type::ContentType;
 use crate::request::envelope::Envelope;
 use crate::request::incoming::Received;
+
+/// The types that `data` may have.
+const DATA_TYPES: &str = "object, array";
+
+/// The most parts of a multipart body that are read.
+const MAX_PARTS: usize = 1_000;
 
 /// Reads the body, once there is memory for what it takes.
 pub(crate) async fn read(
@@ -29,6 +37,11 @@ pub(crate) async fn read(
     if !body.is_empty() {
         reservation.grow_to(cost::of_body(&body, content_type)).await?;
     }
+    parse(content_type, body).await
+}
+
+/// Reads the envelope in a body.
+pub(crate) async fn parse(content_type: &ContentType, body: Bytes) -> Result<Envelope, Refusal> {
     match content_type {
         ContentType::Json => json_envelope(&body),
         ContentType::Form => form_envelope(&body),
@@ -56,7 +69,7 @@ fn envelope_of(object: Map<String, Value>) -> Result<Envelope, Refusal> {
     }
     match members.shift_remove("data") {
         Some(data @ (Value::Object(_) | Value::Array(_))) => Ok(Envelope { data, members }),
-        Some(other) => Err(Refusal::Validation(Violations::wrong_type("data", "object, array", other))),
+        Some(other) => Err(Refusal::Validation(Violations::wrong_type("data", DATA_TYPES, other))),
         None => Err(Refusal::Validation(Violations::missing("data", Value::Object(members)))),
     }
 }
@@ -84,9 +97,10 @@ fn json_envelope(body: &[u8]) -> Result<Envelope, Refusal> {
         Ok(_) | Err(JsonError::NotAnObject) => Err(invalid_json("All JSON must be valid")),
         // crossbar's decoder has one message for every fault.
         Err(JsonError::Syntax(_)) => Err(invalid_json("decoder_exit around 0")),
-        Err(own @ (JsonError::DuplicateKey(_) | JsonError::TooDeep | JsonError::TooMany)) => {
-            Err(invalid_json(&own.to_string()))
+        Err(JsonError::DuplicateKey(key)) => {
+            Err(invalid_json(&JsonError::DuplicateKey(shortened(key)).to_string()))
         }
+        Err(own @ (JsonError::TooDeep | JsonError::TooMany)) => Err(invalid_json(&own.to_string())),
     }
 }
 
@@ -98,14 +112,42 @@ fn invalid_json(message: &str) -> Refusal {
     ))
 }
 
-/// The values of a form are texts, so its `data` is never usable. But curl labels JSON as a form unless it
-/// is given a content type, so JSON is tried too.
+/// A real form is always refused. But curl labels JSON as a form unless it is given a content type, so a
+/// single key without a value is read as JSON, and so is a body that is not a form.
 fn form_envelope(body: &[u8]) -> Result<Envelope, Refusal> {
-    match Query::parse(body) {
-        Ok(form) if form.is_single_bare_key() => json_envelope(body),
-        Ok(form) => envelope_of(form.to_object()),
-        Err(_) => json_envelope(body),
+    let is_single_key = !body.is_empty() && !body.iter().any(|byte| matches!(byte, b'&' | b'='));
+    if is_single_key {
+        return json_envelope(body);
     }
+    match fault_of_form(body) {
+        Ok(fault) => Err(Refusal::Validation(fault)),
+        Err(BadEscape) => json_envelope(body),
+    }
+}
+
+/// Why a form is refused: its `data` is a text or is missing. A form without `data` is repeated in the
+/// answer, so its members are kept as long as they may be short enough for that.
+fn fault_of_form(body: &[u8]) -> Result<Violations, BadEscape> {
+    let mut data = None;
+    let mut members = Map::new();
+    let mut size = 0_usize;
+    for pair in query::pairs(body) {
+        let pair = pair?;
+        if pair.key.eq_ignore_ascii_case("data") {
+            data.get_or_insert_with(|| pair.to_json());
+        } else if size <= MAX_ECHO {
+            let value = pair.to_json();
+            if let Entry::Vacant(place) = members.entry(normalised(pair.key.into_owned())) {
+                size =
+                    size.saturating_add(place.key().len()).saturating_add(value.as_str().map_or(0, str::len));
+                place.insert(value);
+            }
+        }
+    }
+    Ok(match data {
+        Some(text) => Violations::wrong_type("data", DATA_TYPES, text),
+        None => Violations::missing("data", Value::Object(members)),
+    })
 }
 
 /// The envelope is the last part that is JSON.
@@ -114,7 +156,13 @@ async fn multipart_envelope(body: Bytes, boundary: &str) -> Result<Envelope, Ref
     let whole = futures::stream::once(async move { Ok::<_, std::convert::Infallible>(body) });
     let mut parts = multer::Multipart::new(whole, boundary);
     let mut envelope = Envelope::empty();
+    let mut read = 0;
     while let Some(part) = parts.next_field().await.map_err(unreadable)? {
+        read += 1;
+        if read > MAX_PARTS {
+            let message = format!("a multipart body can have at most {MAX_PARTS} parts");
+            return Err(Refusal::malformed("body", &message, None));
+        }
         let header =
             part.headers().get("content-type").and_then(|value| value.to_str().ok()).map(str::to_owned);
         let content = part.bytes().await.map_err(unreadable)?;

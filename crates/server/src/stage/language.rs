@@ -1,6 +1,8 @@
 //! The `Accept-Language` header. It never refuses: crossbar serves one content and labels it with the
 //! language that the client likes best.
 
+use validation::MAX_ECHO;
+
 use crate::grammar::quality::{parse_quality, sort_as_cowboy};
 use crate::grammar::token::is_token;
 
@@ -23,7 +25,7 @@ fn parse(header: &str) -> Option<Vec<(String, u16)>> {
         let quality = weight.trim().strip_prefix("q=").and_then(parse_quality)?;
         let is_tag =
             tag == "*" || (is_token(tag) && tag.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-'));
-        is_tag.then(|| (tag.to_ascii_lowercase(), quality))
+        (is_tag && tag.len() <= MAX_ECHO).then(|| (tag.to_ascii_lowercase(), quality))
     });
     entries.collect()
 }

@@ -13,6 +13,7 @@
 mod access;
 mod account;
 mod accounts;
+mod bounds;
 mod commands;
 mod compatibility;
 mod conformance;
@@ -24,6 +25,7 @@ mod documentation;
 mod edge;
 mod fuzz;
 mod http_client;
+mod large;
 mod matching;
 mod process;
 mod rates;

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on must stop, and says why")]
 
+mod bounds;
 mod differential;
 mod guards;
 mod words;

@@ -1,14 +1,14 @@
 //! Listings: a page, all groups, CSV, or chunks.
 
+mod csv_rows;
 mod sender;
 
 use std::pin::pin;
 
 use ::groups::{Cursor, GroupsError, ListQuery, start_key};
 use auth::AccountAccess;
-use datastore::{Cause, StoreError, random_hex};
+use datastore::random_hex;
 use futures::future::{self, Either};
-use serde_json::Value;
 use serde_json::value::RawValue;
 
 use self::sender::Sender;
@@ -25,6 +25,7 @@ const BUFFERED: usize = 256 * 1024;
 
 /// A listing. Either all rows are read, or only the first ones.
 pub(crate) struct Prepared {
+    access: AccountAccess,
     rows: Vec<Box<RawValue>>,
     range: Range,
     end: End,
@@ -44,6 +45,8 @@ enum End {
     Known(Option<String>),
     /// The other rows are sent while they are read.
     Unread(Box<Cursor>),
+    /// For CSV: there are more rows than fit into memory. They have these columns, and are read again.
+    ReadAgain(csv::Columns, ListQuery),
 }
 
 impl Range {
@@ -90,24 +93,27 @@ async fn read(exchange: &Exchange<'_>, call: &Call<'_>, access: &AccountAccess) 
     let range = Range { is_paged: query.page_size.is_some(), start_key: query.start_key.clone() };
     let patience = exchange.app.settings.store_timeout;
     let is_filtered = !query.filters.is_empty();
-    let cursor = exchange.app.groups.list(&scope(exchange, access), query, patience).await?;
-    let most = match call.format {
-        Format::Json if call.parameters.is_chunked => 0,
-        Format::Json => BUFFERED,
-        Format::Csv => usize::MAX,
-    };
-    let (rows, end) = if is_filtered {
+    let scope = scope(exchange, access);
+    let cursor = exchange.app.groups.list(&scope, query.clone(), patience).await?;
+    let (rows, end) = if call.format == Format::Csv {
         exchange.reservation.grow_to(cost::STREAM).await?;
-        exchange.app.lane.run(gather(cursor, most)).await?
+        exchange.app.lane.run(csv_rows::gather(cursor, query)).await??
     } else {
-        gather(cursor, most).await
-    }?;
+        let most = if call.parameters.is_chunked { 0 } else { BUFFERED };
+        let gathering = gather(cursor, most);
+        if is_filtered {
+            exchange.reservation.grow_to(cost::STREAM).await?;
+            exchange.app.lane.run(gathering).await??
+        } else {
+            gathering.await?
+        }
+    };
     let size = rows.iter().map(|row| row.get().len()).sum();
     if size > answer::LIGHT {
         exchange.reservation.grow_to(cost::STREAM.saturating_add(cost::of_document(size))).await?;
     }
     let etag = (!rows.is_empty() && !call.parameters.is_chunked).then(random_hex);
-    Ok(Prepared { rows, range, end, etag })
+    Ok(Prepared { access: access.clone(), rows, range, end, etag })
 }
 
 /// Reads rows until there are no more, or until they have more than `most` bytes.
@@ -129,18 +135,17 @@ pub(super) async fn carry_out(
     call: &Call<'_>,
     listing: Prepared,
 ) -> Result<Answer, Refusal> {
-    let Prepared { rows, range, end, etag } = listing;
-    if call.format == Format::Csv {
-        return as_csv(exchange, call, &rows);
-    }
+    let Prepared { access, rows, range, end, etag } = listing;
     let revision = match exchange.is_read() {
         true => etag,
         // A listing through POST has no entity tag. crossbar writes this word in its place.
         false => etag.map(|_| "automatic".to_owned()),
     };
     let next_start_key = match end {
+        End::Known(_) if call.format == Format::Csv => return as_csv(exchange, call, rows).await,
         End::Known(next_start_key) => next_start_key,
         End::Unread(cursor) => return Ok(streamed(exchange, call, rows, *cursor, range, revision)),
+        End::ReadAgain(columns, query) => return read_again(exchange, call, &access, columns, query).await,
     };
     let paging = range.paging(count(&rows), next_start_key.as_deref());
     answer::success(exchange, Success { revision, paging, ..Success::new(200, Data::Rows(rows)) }).await
@@ -162,9 +167,26 @@ fn streamed(
     };
     let start_key = range.paging(0, None).start_key;
     let writer = answer::listing_writer(exchange, pace, encoding, start_key, revision);
-    let chunks = Sender::new(writer, pace)
-        .send(&exchange.app.lane, first, rest, move |rows, next| range.paging(rows, next));
+    let sender = Sender::new(exchange.request_id.clone(), sender::Form::Json(Box::new(writer), pace));
+    let chunks = sender.send(&exchange.app.lane, first, rest, move |rows, next| range.paging(rows, next));
     answer::streamed(exchange, encoding, chunks)
+}
+
+/// A listing as CSV that is read a second time, and sent meanwhile. What was written in between has no columns
+/// of its own.
+async fn read_again(
+    exchange: &Exchange<'_>,
+    call: &Call<'_>,
+    access: &AccountAccess,
+    columns: csv::Columns,
+    query: ListQuery,
+) -> Result<Answer, Refusal> {
+    let patience = exchange.app.settings.store_timeout;
+    let cursor = exchange.app.groups.list(&scope(exchange, access), query, patience).await?;
+    let form = sender::Form::csv(columns);
+    let sender = Sender::new(exchange.request_id.clone(), form);
+    let chunks = sender.send(&exchange.app.lane, Vec::new(), cursor, |_, _| Paging::default());
+    Ok(answer::streamed_csv(exchange, chunks, &csv_file_name(call)))
 }
 
 fn count(rows: &[Box<RawValue>]) -> u64 {
@@ -181,18 +203,19 @@ fn list_query(exchange: &Exchange<'_>, call: &Call<'_>) -> Result<ListQuery, Ref
         page_size,
         start_key: parameters.start_key.as_deref().map(start_key::decode),
         end_key: parameters.end_key.clone(),
-        filters: parameters.filters(),
+        filters: parameters.filters()?,
     })
 }
 
-fn as_csv(exchange: &Exchange<'_>, call: &Call<'_>, rows: &[Box<RawValue>]) -> Result<Answer, Refusal> {
+/// A listing as CSV whose rows are all there.
+async fn as_csv(
+    exchange: &Exchange<'_>,
+    call: &Call<'_>,
+    rows: Vec<Box<RawValue>>,
+) -> Result<Answer, Refusal> {
     if rows.is_empty() {
         return Ok(answer::no_csv());
     }
-    let rows = rows.iter().map(|row| datastore::json::parse_stored_object(row.get()).map(Value::Object));
-    let rows = rows.collect::<Result<Vec<_>, _>>();
-    let rows = rows.map_err(|error| {
-        Refusal::Store(StoreError::Corrupt(Cause::with_source("a row of the view is not an object", error)))
-    })?;
-    Ok(answer::as_csv(exchange, csv::render(&Value::Array(rows)), &csv_file_name(call)))
+    let csv = exchange.app.lane.run(async move { csv_rows::render(&rows) }).await??;
+    Ok(answer::as_csv(exchange, csv, &csv_file_name(call)))
 }

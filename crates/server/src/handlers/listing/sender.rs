@@ -10,7 +10,8 @@ use groups::{Cursor, GroupsError};
 use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 
-use crate::answer::{ListingWriter, Pace, Paging};
+use super::csv_rows;
+use crate::answer::{ListingWriter, Pace, Paging, csv, in_memory};
 use crate::lane::Lane;
 
 /// A block is sent when it has this many bytes.
@@ -21,9 +22,28 @@ const PART: usize = 16 * 1024;
 
 /// Writes rows and hands the bytes on.
 pub(super) struct Sender {
-    writer: ListingWriter,
-    pace: Pace,
+    request_id: String,
+    form: Form,
 }
+
+/// The form of a listing.
+pub(super) enum Form {
+    /// JSON, at this pace.
+    Json(Box<ListingWriter>, Pace),
+    /// CSV, and the bytes that are ready to be sent.
+    Csv(csv::Lines, Vec<u8>),
+}
+
+impl Form {
+    /// CSV with these columns.
+    pub(super) fn csv(columns: csv::Columns) -> Self {
+        let mut ready = Vec::new();
+        let lines = in_memory(csv::Lines::begin(columns, &mut ready));
+        Self::Csv(lines, ready)
+    }
+}
+
+type Blocks = mpsc::Sender<io::Result<Bytes>>;
 
 /// Why a listing broke off.
 enum BrokenOff {
@@ -36,8 +56,8 @@ enum BrokenOff {
 }
 
 impl Sender {
-    pub(super) fn new(writer: ListingWriter, pace: Pace) -> Self {
-        Self { writer, pace }
+    pub(super) fn new(request_id: String, form: Form) -> Self {
+        Self { request_id, form }
     }
 
     /// The bytes of a listing: the rows that were read already, then the others. `paging` makes the members about
@@ -54,7 +74,7 @@ impl Sender {
         let task = lane.spawn(async move {
             let mut sender = self;
             let sent = sender.send_all(&blocks, first, rest, paging).await;
-            let request_id = sender.writer.request_id();
+            let request_id = sender.request_id.as_str();
             match sent {
                 Ok(()) | Err(BrokenOff::ClientGone) => return,
                 // The status has been sent, so the missing end must tell the client.
@@ -74,7 +94,7 @@ impl Sender {
 
     async fn send_all(
         &mut self,
-        blocks: &mpsc::Sender<io::Result<Bytes>>,
+        blocks: &Blocks,
         first: Vec<Box<RawValue>>,
         mut rest: Cursor,
         paging: impl FnOnce(u64, Option<&str>) -> Paging,
@@ -88,31 +108,50 @@ impl Sender {
             self.send_row(blocks, &row).await?;
             rows += 1;
         }
-        self.writer.finish(paging(rows, rest.next_start_key())).map_err(BrokenOff::Unwritable)?;
+        if let Form::Json(writer, _) = &mut self.form {
+            writer.finish(paging(rows, rest.next_start_key())).map_err(BrokenOff::Unwritable)?;
+        }
         self.flush(blocks).await
     }
 
-    async fn send_row(
-        &mut self,
-        blocks: &mpsc::Sender<io::Result<Bytes>>,
-        row: &RawValue,
-    ) -> Result<(), BrokenOff> {
-        let row = row.get();
-        self.writer.begin_row(row).map_err(BrokenOff::Unwritable)?;
-        for part in row.as_bytes().chunks(PART) {
-            self.writer.write_row_part(part).map_err(BrokenOff::Unwritable)?;
-            if self.pace == Pace::InBlocks && self.writer.ready() >= BLOCK {
-                self.flush(blocks).await?;
+    async fn send_row(&mut self, blocks: &Blocks, row: &RawValue) -> Result<(), BrokenOff> {
+        match &mut self.form {
+            Form::Csv(lines, ready) => {
+                let row = csv_rows::parse(row).map_err(|error| BrokenOff::Store(error.into()))?;
+                lines.write(&row, ready).map_err(BrokenOff::Unwritable)?;
+                if ready.len() >= BLOCK {
+                    self.flush(blocks).await?;
+                }
+                Ok(())
             }
-        }
-        self.writer.end_row();
-        match self.pace {
-            Pace::InBlocks => Ok(()),
-            Pace::RowByRow => self.flush(blocks).await,
+            Form::Json(writer, pace) => {
+                let pace = *pace;
+                let row = row.get();
+                writer.begin_row(row).map_err(BrokenOff::Unwritable)?;
+                for part in row.as_bytes().chunks(PART) {
+                    writer.write_row_part(part).map_err(BrokenOff::Unwritable)?;
+                    if pace == Pace::InBlocks && writer.ready() >= BLOCK {
+                        send(blocks, writer.take()).await?;
+                    }
+                }
+                writer.end_row();
+                match pace {
+                    Pace::InBlocks => Ok(()),
+                    Pace::RowByRow => send(blocks, writer.take()).await,
+                }
+            }
         }
     }
 
-    async fn flush(&mut self, blocks: &mpsc::Sender<io::Result<Bytes>>) -> Result<(), BrokenOff> {
-        blocks.send(Ok(self.writer.take())).await.map_err(|_| BrokenOff::ClientGone)
+    async fn flush(&mut self, blocks: &Blocks) -> Result<(), BrokenOff> {
+        let ready = match &mut self.form {
+            Form::Json(writer, _) => writer.take(),
+            Form::Csv(_, ready) => std::mem::take(ready).into(),
+        };
+        send(blocks, ready).await
     }
+}
+
+async fn send(blocks: &Blocks, block: Bytes) -> Result<(), BrokenOff> {
+    blocks.send(Ok(block)).await.map_err(|_| BrokenOff::ClientGone)
 }

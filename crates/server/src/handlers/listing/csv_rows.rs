@@ -1,0 +1,57 @@
+//! The rows of a listing as CSV. The first line names the columns of all rows, so a listing that does not fit into
+//! memory is read twice.
+
+use datastore::{Cause, StoreError};
+use groups::{Cursor, ListQuery};
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::{BUFFERED, End};
+use crate::answer::csv;
+use crate::catalogue::Refusal;
+
+/// Reads all rows. Those that fit into memory are kept. If there are more, only their columns are.
+pub(super) async fn gather(
+    mut cursor: Cursor,
+    query: ListQuery,
+) -> Result<(Vec<Box<RawValue>>, End), Refusal> {
+    let (mut rows, mut size) = (Vec::new(), 0_usize);
+    while let Some(row) = cursor.next().await? {
+        size = size.saturating_add(row.get().len());
+        rows.push(row);
+        if size > BUFFERED {
+            return columns_of(&rows, cursor, query).await;
+        }
+    }
+    Ok((rows, End::Known(None)))
+}
+
+async fn columns_of(
+    first: &[Box<RawValue>],
+    mut rest: Cursor,
+    query: ListQuery,
+) -> Result<(Vec<Box<RawValue>>, End), Refusal> {
+    let mut columns = csv::Columns::default();
+    for row in first {
+        columns.add(&parse(row)?)?;
+    }
+    while let Some(row) = rest.next().await? {
+        columns.add(&parse(&row)?)?;
+    }
+    // The row says only that the listing is not empty.
+    Ok((vec![RawValue::NULL.to_owned()], End::ReadAgain(columns, query)))
+}
+
+/// The CSV of rows.
+pub(super) fn render(rows: &[Box<RawValue>]) -> Result<Vec<u8>, Refusal> {
+    let rows: Vec<_> = rows.iter().map(|row| parse(row)).collect::<Result<_, _>>()?;
+    csv::render(&rows)
+}
+
+/// A row as a value.
+pub(super) fn parse(row: &RawValue) -> Result<Value, StoreError> {
+    let object = datastore::json::parse_stored_object(row.get()).map_err(|error| {
+        StoreError::Corrupt(Cause::with_source("a row of the view is not an object", error))
+    })?;
+    Ok(Value::Object(object))
+}
