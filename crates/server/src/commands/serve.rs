@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
 use actix_web::web::{self, Data};
-use actix_web::{App as ActixApp, HttpResponse, HttpServer};
+use actix_web::{App as ActixApp, HttpResponse};
 use auth::{Authenticator, Buckets};
 use datastore::{Backend, Deadline, StoreError};
+use edge::{Capacity, Listener, OpenFiles, Service};
 use futures::future;
 use groups::Groups;
 use kazoo::Place;
@@ -29,6 +30,33 @@ use crate::supervisor::{StopSignal, Supervisor};
 
 /// How long running requests may take to finish once the server is told to stop.
 const GRACE_SECONDS: u64 = 8;
+
+/// How many connections the admin listener serves at once.
+const ADMIN_CONNECTIONS: usize = 64;
+
+/// How many files may be open beside the connections of the API: the store's files and connections, the
+/// admin listener, and clients that are told that there is no room.
+const OTHER_FILES: u64 = 512;
+
+/// The headers that the pipeline reads.
+const READ_HEADERS: [&str; 16] = [
+    "accept",
+    "accept-encoding",
+    "accept-language",
+    "access-control-request-headers",
+    "access-control-request-method",
+    "authorization",
+    "content-type",
+    "if-match",
+    "if-none-match",
+    "origin",
+    "x-auth-account-id",
+    "x-auth-token",
+    "x-file-name",
+    "x-forwarded-for",
+    "x-pretty-print",
+    "x-request-id",
+];
 
 /// How long background tasks may take to stop after that. Both together stay below ten seconds.
 const TASK_PATIENCE: Duration = Duration::from_secs(1);
@@ -84,34 +112,27 @@ async fn serve(
     let auth = Arc::clone(&shared.auth);
 
     let api_shared = shared.clone();
-    let api = HttpServer::new(move || {
+    let listener = listen("listen", settings.listen)?;
+    let api_address = listener.address();
+    let service = listener_service(&settings);
+    let cannot_serve = |error| Failure::run(format!("the listener cannot be used: {error}"));
+    let api = listener.serve(service.clone(), move || {
         ActixApp::new().app_data(api_shared.clone()).default_service(web::route().to(http::serve))
-    })
-    .workers(settings.workers)
-    .max_connections(settings.max_connections)
-    .keep_alive(Duration::from_secs(120))
-    .shutdown_timeout(GRACE_SECONDS)
-    .disable_signals();
-    let api = api.bind(settings.listen).map_err(|error| cannot_listen("listen", settings.listen, &error))?;
-    let api_address = api.addrs().first().copied().unwrap_or(settings.listen);
-    let api = api.run();
+    });
+    let api = api.map_err(cannot_serve)?;
 
     let tasks = supervisor.clone();
-    let admin = HttpServer::new(move || {
+    let listener = listen("admin_listen", settings.admin_listen)?;
+    let admin_address = listener.address();
+    let service = Service { workers: 1, capacity: Capacity::new(ADMIN_CONNECTIONS), ..service };
+    let admin = listener.serve(service, move || {
         ActixApp::new()
             .app_data(shared.clone())
             .app_data(tasks.clone())
             .route("/health/live", web::get().to(HttpResponse::Ok))
             .route("/health/ready", web::get().to(health::ready))
-    })
-    .workers(1)
-    .shutdown_timeout(GRACE_SECONDS)
-    .disable_signals();
-    let admin = admin
-        .bind(settings.admin_listen)
-        .map_err(|error| cannot_listen("admin_listen", settings.admin_listen, &error))?;
-    let admin_address = admin.addrs().first().copied().unwrap_or(settings.admin_listen);
-    let admin = admin.run();
+    });
+    let admin = admin.map_err(cannot_serve)?;
 
     stop_on_signal([api.handle(), admin.handle()])?;
     supervisor.start("purge of logged-out tokens", move |stop| purge_logged_out(Arc::clone(&auth), stop));
@@ -170,10 +191,48 @@ async fn check_set_up(auth: &Authenticator) -> Result<(), Failure> {
     }
 }
 
-fn cannot_listen(setting: &str, address: SocketAddr, error: &std::io::Error) -> Failure {
-    Failure::setup(format!(
-        "cannot listen on {address}: {error}; stop what holds the port, or choose another with the setting {setting}"
-    ))
+fn listen(setting: &str, address: SocketAddr) -> Result<Listener, Failure> {
+    edge::bind(address).map_err(|error| {
+        Failure::setup(format!(
+            "cannot listen on {address}: {error}; stop what holds the port, or choose another with the \
+             setting {setting}"
+        ))
+    })
+}
+
+/// How the API is served.
+fn listener_service(settings: &ServeSettings) -> Service {
+    Service {
+        workers: settings.workers,
+        grace_seconds: GRACE_SECONDS,
+        limits: edge::Limits {
+            head: settings.head_timeout,
+            idle: settings.idle_timeout,
+            body_bytes_per_second: settings.body_rate,
+            answer: settings.answer_timeout,
+            headers: &READ_HEADERS,
+        },
+        capacity: Capacity::new(connections(settings.max_connections)),
+    }
+}
+
+/// Raises the limit of open files as far as the system allows, and answers how many connections fit.
+fn connections(wished: usize) -> usize {
+    let files = match OpenFiles::raise() {
+        Ok(files) => files,
+        Err(error) => {
+            log::warn!("the limit of open files is unknown: {error}");
+            return wished;
+        }
+    };
+    let connections = files.fit(wished, OTHER_FILES);
+    if connections < wished {
+        log::warn!(
+            open_files = files.limit(), max_connections = wished, connections;
+            "the limit of open files allows fewer connections: raise it (`ulimit -n`, or LimitNOFILE in systemd)"
+        );
+    }
+    connections
 }
 
 /// On SIGTERM or SIGINT, stops the servers once their running requests have finished.

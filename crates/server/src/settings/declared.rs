@@ -20,9 +20,15 @@ settings! {
         /// The address of health checks.
         admin_listen: SocketAddr = "admin_listen" "ADDRESS", Value("127.0.0.1:8001");
         /// How many threads serve requests.
-        workers: usize = "workers" "N", Found("one for each processor", processors), 1..=1_024;
-        /// How many connections each thread serves at once.
-        max_connections: usize = "max_connections" "N", Value("10000");
+        workers: usize = "workers" "N", Found("one for each processor", processors), 1..=512;
+        /// How many connections are served at once. Further clients get a 503.
+        max_connections: usize = "max_connections" "N", Value("10000"), 1..=1_000_000;
+        /// How long the head of a request may take to arrive, in milliseconds. For the first request it counts
+        /// from the start of the connection.
+        head_timeout: Duration = "head_timeout_ms" "MS", Value("5000");
+        /// How long a connection without a request is kept, in milliseconds. Keep it longer than a proxy in
+        /// front does.
+        idle_timeout: Duration = "idle_timeout_ms" "MS", Value("120000");
         /// The largest request body that is accepted, in bytes.
         max_body_bytes: u64 = "max_body_bytes" "BYTES", Value("8000000");
         /// How much memory all requests together may use, in bytes. The server refuses requests beyond it with
@@ -30,6 +36,10 @@ settings! {
         request_memory_bytes: usize = "request_memory_bytes" "BYTES", Value("256000000"), 32_000_000..=1_000_000_000_000;
         /// How long a request body may take to arrive, in milliseconds.
         body_timeout: Duration = "body_timeout_ms" "MS", Value("60000");
+        /// How many bytes of a request body must arrive each second, on average after the first 5 seconds.
+        body_rate: u32 = "body_rate" "BYTES", Value("1000"), 1..=1_000_000_000;
+        /// How long a client may read nothing of its answer before the connection is closed, in milliseconds.
+        answer_timeout: Duration = "answer_timeout_ms" "MS", Value("30000");
         /// How long the store may take for one request, in milliseconds. Each further batch of a listing may
         /// take as long again.
         store_timeout: Duration = "store_timeout_ms" "MS", Value("5000");

@@ -66,7 +66,7 @@ fn nonsense_is_refused_by_name() {
     let serve = check_refused::<ServeSettings>;
     serve(&["--page-size", "0"], "", "the setting page_size must be at least 1");
     serve(&["--page-size", "x"], "", "the setting page_size must be a whole number, not \"x\"");
-    serve(&["--workers", "100000"], "", "the setting workers must be at most 1024");
+    serve(&["--workers", "100000"], "", "the setting workers must be at most 512");
     serve(
         &["--body-timeout-ms", "99999999999999999999"],
         "",

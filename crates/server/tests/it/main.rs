@@ -22,6 +22,7 @@ mod contract_answers;
 mod contract_auth;
 mod contract_session;
 mod documentation;
+mod edge;
 mod fuzz;
 mod http_client;
 mod large;

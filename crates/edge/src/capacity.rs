@@ -1,0 +1,177 @@
+//! How many connections the process serves at once, and how many files it may open.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+/// How many connections are served at once, over all threads and listeners that share it.
+#[derive(Clone, Debug)]
+pub struct Capacity(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    most: usize,
+    open: AtomicUsize,
+    /// Whether somebody was turned away, and the log says so.
+    is_full: AtomicBool,
+    /// How many bytes of large heads are held that are not complete.
+    heads: AtomicUsize,
+}
+
+/// How many bytes of large heads all connections together may hold.
+const MAX_HEADS_BYTES: usize = 32 * 1024 * 1024;
+
+/// A smaller head is not counted.
+const SMALL_HEAD_BYTES: usize = 8 * 1024;
+
+impl Capacity {
+    /// Room for `most` connections.
+    #[must_use]
+    pub fn new(most: usize) -> Self {
+        Self(Arc::new(Shared {
+            most,
+            open: AtomicUsize::new(0),
+            is_full: AtomicBool::new(false),
+            heads: AtomicUsize::new(0),
+        }))
+    }
+
+    /// How many connections there is room for.
+    #[must_use]
+    pub fn most(&self) -> usize {
+        self.0.most
+    }
+
+    /// How many connections are served now.
+    #[must_use]
+    pub fn open(&self) -> usize {
+        self.0.open.load(Ordering::Relaxed)
+    }
+
+    /// A place for a connection. `None` if all are taken. The log says once that they are, until there is
+    /// much room again.
+    pub(crate) fn admit(&self) -> Option<Place> {
+        let open = self.0.open.fetch_add(1, Ordering::Relaxed);
+        // The place gives itself back if it is one too many.
+        let place = Place { shared: Arc::clone(&self.0), head: 0 };
+        if open < self.most() {
+            if !place.is_scarce() {
+                self.0.is_full.store(false, Ordering::Relaxed);
+            }
+            return Some(place);
+        }
+        if !self.0.is_full.swap(true, Ordering::Relaxed) {
+            log::warn!(connections = self.most(); "all connections are in use: new clients get a 503");
+        }
+        None
+    }
+}
+
+/// The place of a connection. It is free again when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Place {
+    shared: Arc<Shared>,
+    /// How many bytes are counted for this connection's head.
+    head: usize,
+}
+
+impl Place {
+    /// Whether seven eighths of all places are taken.
+    pub(crate) fn is_scarce(&self) -> bool {
+        let most = self.shared.most;
+        self.shared.open.load(Ordering::Relaxed) >= most.saturating_sub(most / 8)
+    }
+
+    /// Counts the bytes of a head that is not complete. Answers whether there is room for them.
+    pub(crate) fn hold_head(&mut self, bytes: usize) -> bool {
+        if bytes <= SMALL_HEAD_BYTES {
+            return true;
+        }
+        let more = bytes.saturating_sub(self.head);
+        self.head = self.head.saturating_add(more);
+        let before = self.shared.heads.fetch_add(more, Ordering::Relaxed);
+        before.saturating_add(more) <= MAX_HEADS_BYTES
+    }
+
+    /// The head is complete.
+    pub(crate) fn release_head(&mut self) {
+        if self.head > 0 {
+            self.shared.heads.fetch_sub(std::mem::take(&mut self.head), Ordering::Relaxed);
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.release_head();
+        self.shared.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// How many files the process may open.
+#[derive(Clone, Copy, Debug)]
+pub struct OpenFiles(u64);
+
+impl OpenFiles {
+    /// Raises the limit as far as the system allows.
+    ///
+    /// # Errors
+    /// The system does not tell the limit, or does not let it be changed.
+    pub fn raise() -> std::io::Result<Self> {
+        rlimit::increase_nofile_limit(u64::MAX).map(Self)
+    }
+
+    /// A limit that is known.
+    #[must_use]
+    pub fn of(limit: u64) -> Self {
+        Self(limit)
+    }
+
+    /// The limit.
+    #[must_use]
+    pub fn limit(self) -> u64 {
+        self.0
+    }
+
+    /// As many of the wished connections as fit beside `reserved` other files. There is always room for one.
+    #[must_use]
+    pub fn fit(self, wished: usize, reserved: u64) -> usize {
+        let room = usize::try_from(self.0.saturating_sub(reserved)).unwrap_or(usize::MAX);
+        wished.min(room).max(1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Capacity, OpenFiles};
+
+    #[test]
+    fn a_place_is_free_again_when_it_is_dropped() {
+        let capacity = Capacity::new(2);
+        let first = capacity.admit();
+        let second = capacity.admit();
+        assert!(first.is_some() && second.is_some() && capacity.admit().is_none());
+        assert_eq!(capacity.open(), 2);
+        drop(first);
+        assert!(capacity.admit().is_some());
+    }
+
+    #[test]
+    fn all_large_heads_together_have_a_limit() {
+        let capacity = Capacity::new(1_000);
+        let mut places: Vec<_> = (0..600).map(|_| capacity.admit().unwrap()).collect();
+        let held = places.iter_mut().filter_map(|place| place.hold_head(65_536).then_some(())).count();
+        assert_eq!(held, 512);
+        assert!(places[0].hold_head(8_192), "a small head always has room");
+        for place in &mut places {
+            place.release_head();
+        }
+        assert!(places[0].hold_head(9_000) && places[0].hold_head(65_536));
+    }
+
+    #[test]
+    fn connections_leave_room_for_other_files() {
+        for (limit, wished, fits) in [(1_000, 100, 100), (1_000, 10_000, 800), (100, 10_000, 1)] {
+            assert_eq!(OpenFiles::of(limit).fit(wished, 200), fits);
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! One request and its answer, seen between actix-http and the application: the socket is told where the
+//! body and the answer end.
+
+use std::cell::Cell;
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use actix_http::body::{BodySize, BoxBody, EitherBody, MessageBody};
+use actix_http::error::PayloadError;
+use actix_http::header::CONTENT_LENGTH;
+use actix_http::{ConnectionType, HttpMessage as _, Payload, Request, Response};
+use actix_service::Service;
+use bytes::Bytes;
+use futures::Stream;
+
+use crate::arrival::BodyLength;
+use crate::socket::Watch;
+use crate::wire::Wire;
+
+/// Calls the application, and tells the socket how far the request is.
+pub(crate) fn serve<S, B>(
+    mut request: Request,
+    application: &S,
+) -> impl Future<Output = Result<Response<AnswerBody<EitherBody<B>>>, S::Error>> + use<S, B>
+where
+    S: Service<Request>,
+    S::Error: Into<Response<BoxBody>>,
+    S::Response: Into<Response<B>>,
+    B: MessageBody + Unpin,
+{
+    let watch = request.conn_data::<Watch>().cloned().unwrap_or_default();
+    let length = body_length(&mut request);
+    tell(&watch, |wire| wire.begin(length));
+    let is_read = Rc::new(Cell::new(length != BodyLength::Chunked));
+    if length == BodyLength::Chunked {
+        let payload = request.take_payload();
+        let body = ChunkedBody { payload, is_read: Rc::clone(&is_read), watch: watch.clone() };
+        *request.payload() = Payload::Stream { payload: Box::pin(body) };
+    }
+    let answering = application.call(request);
+    async move {
+        let mut response = match answering.await {
+            Ok(response) => response.into().map_body(|_, body| EitherBody::left(body)),
+            Err(error) => error.into().map_body(|_, body| EitherBody::right(body)),
+        };
+        tell(&watch, Wire::begin_answer);
+        if !is_read.get() {
+            // The rest of the body would be read as the next request.
+            response.head_mut().set_connection_type(ConnectionType::Close);
+        }
+        Ok(response.map_body(|_, body| AnswerBody { body, watch }))
+    }
+}
+
+/// The length of the body, as actix-http has read it from the head.
+fn body_length(request: &mut Request) -> BodyLength {
+    if matches!(request.payload(), Payload::None) {
+        return BodyLength::None;
+    }
+    let length = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    length.and_then(|length| length.trim().parse().ok()).map_or(BodyLength::Chunked, BodyLength::Bytes)
+}
+
+/// Tells the socket something. It may be gone already.
+fn tell<T>(watch: &Watch, what: impl FnOnce(&mut Wire) -> T) -> Option<T> {
+    watch.upgrade().map(|wire| what(&mut wire.borrow_mut()))
+}
+
+/// A chunked body. Only actix-http knows where it ends.
+struct ChunkedBody {
+    payload: Payload,
+    is_read: Rc<Cell<bool>>,
+    watch: Watch,
+}
+
+impl Stream for ChunkedBody {
+    type Item = Result<Bytes, PayloadError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let Poll::Ready(part) = Pin::new(&mut self.payload).poll_next(cx) else {
+            tell(&self.watch, Wire::ask_for_chunks);
+            return Poll::Pending;
+        };
+        match &part {
+            None => {
+                self.is_read.set(true);
+                tell(&self.watch, Wire::end_body);
+            }
+            // The application must not answer too. Its future is dropped with the connection.
+            Some(Err(_)) if tell(&self.watch, Wire::break_body) == Some(true) => return Poll::Pending,
+            Some(_) => {}
+        }
+        Poll::Ready(part)
+    }
+}
+
+/// The body of an answer. actix-http drops it once it has all of it in its buffer.
+pub(crate) struct AnswerBody<B> {
+    body: B,
+    watch: Watch,
+}
+
+impl<B: MessageBody + Unpin> MessageBody for AnswerBody<B> {
+    type Error = B::Error;
+
+    fn size(&self) -> BodySize {
+        self.body.size()
+    }
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
+        Pin::new(&mut self.body).poll_next(cx)
+    }
+}
+
+impl<B> Drop for AnswerBody<B> {
+    fn drop(&mut self) {
+        tell(&self.watch, Wire::end_answer);
+    }
+}

@@ -1,0 +1,426 @@
+//! One socket, as actix-http sees it. The bytes of a head are held back until the head is complete and
+//! judged, and the bytes behind a request until it is answered. So actix-http has one request at a time, and
+//! a wait of the client always has a name and a deadline.
+
+use std::cell::RefCell;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
+
+use bytes::{Buf as _, BytesMut};
+use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+use tokio_util::io::poll_read_buf;
+
+use crate::Limits;
+use crate::arrival::{Arrival, BodyLength};
+use crate::capacity::Place;
+use crate::head::{Scan, Scanned, Verdict, judge};
+
+/// How many bytes are read ahead of the request that is being answered.
+const READ_AHEAD_BYTES: usize = 16_384;
+
+/// How long a connection is kept without a request when connections are scarce.
+const SCARCE_IDLE: Duration = Duration::from_secs(1);
+
+/// The first byte of a TLS handshake.
+const TLS_HANDSHAKE: u8 = 0x16;
+
+/// The socket of a connection, and how far its requests are.
+pub(crate) struct Wire {
+    stream: TcpStream,
+    peer: Option<SocketAddr>,
+    limits: Limits,
+    place: Place,
+    phase: Phase,
+    /// Bytes from the client that actix-http has not got yet.
+    held: BytesMut,
+    /// How many bytes at the front of `held` actix-http may have.
+    cleared: usize,
+    scan: Scan,
+    /// Whether the client sends no more. actix-http hears of it behind the bytes that are held.
+    is_at_end: bool,
+    /// Whether actix-http got a head that it has not called the application for.
+    owes_call: bool,
+    /// Whether actix-http has written the whole answer into its buffer.
+    is_answered: bool,
+    /// Whether the application has begun to answer the request under way.
+    is_being_answered: bool,
+    /// When the client stopped reading its answer.
+    blocked_since: Option<Instant>,
+    refusal: Option<Refusal>,
+    reader: Option<Waker>,
+}
+
+/// How far the request under way is.
+#[derive(Clone, Copy, Debug)]
+enum Phase {
+    /// There is none.
+    Rest { until: Instant },
+    /// Its head arrives.
+    Head { since: Instant },
+    /// Its body arrives.
+    Body(Arrival),
+    /// It is complete, and is being answered.
+    Answering,
+}
+
+/// Why a connection ends that actix-http has not ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// The request is answered with a bare status.
+    Status(u16),
+    /// Nothing is answered.
+    Silent,
+    /// The client does not read. What is still unsent is thrown away.
+    Abort,
+}
+
+impl Wire {
+    /// A connection that has just been accepted.
+    pub(crate) fn new(
+        stream: TcpStream,
+        peer: Option<SocketAddr>,
+        limits: Limits,
+        place: Place,
+    ) -> Rc<RefCell<Self>> {
+        Rc::new(RefCell::new(Self {
+            stream,
+            peer,
+            limits,
+            place,
+            phase: Phase::Head { since: Instant::now() },
+            held: BytesMut::new(),
+            cleared: 0,
+            scan: Scan::default(),
+            is_at_end: false,
+            owes_call: false,
+            is_answered: false,
+            is_being_answered: false,
+            blocked_since: None,
+            refusal: None,
+            reader: None,
+        }))
+    }
+
+    /// The socket alone, and its place.
+    pub(crate) fn into_stream(self) -> (TcpStream, Place) {
+        (self.stream, self.place)
+    }
+
+    /// actix-http has read a head and calls the application.
+    pub(crate) fn begin(&mut self, body: BodyLength) {
+        self.is_answered = false;
+        self.is_being_answered = false;
+        self.phase = Phase::Answering;
+        self.place.release_head();
+        if !std::mem::take(&mut self.owes_call) {
+            // actix-http has read a head that it never got, so the two disagree about where a body ended.
+            log::error!("a request did not begin where the last one ended: the connection is closed");
+            self.refuse(Refusal::Silent);
+        }
+        if let Some(arrival) = Arrival::of(body) {
+            self.phase = Phase::Body(arrival);
+        }
+        self.wake_reader();
+    }
+
+    /// The application has used up the chunked body so far, and waits for more.
+    pub(crate) fn ask_for_chunks(&mut self) {
+        if let Phase::Body(arrival) = &mut self.phase
+            && arrival.ask()
+        {
+            self.wake_reader();
+        }
+    }
+
+    fn wake_reader(&mut self) {
+        if let Some(reader) = self.reader.take() {
+            reader.wake();
+        }
+    }
+
+    /// The body under way is complete.
+    pub(crate) fn end_body(&mut self) {
+        if matches!(self.phase, Phase::Body(_)) {
+            self.phase = Phase::Answering;
+        }
+    }
+
+    /// actix-http has given up the body. If the client has not ended the connection, what it sent is
+    /// malformed: then the client is refused, and the answer is true.
+    pub(crate) fn break_body(&mut self) -> bool {
+        let is_malformed = matches!(self.phase, Phase::Body(_)) && !self.is_at_end;
+        if is_malformed {
+            self.refuse(Refusal::Status(400));
+        }
+        is_malformed
+    }
+
+    /// The application has begun to answer.
+    pub(crate) fn begin_answer(&mut self) {
+        self.is_being_answered = true;
+    }
+
+    /// actix-http has the whole answer in its buffer.
+    pub(crate) fn end_answer(&mut self) {
+        self.is_answered = true;
+    }
+
+    /// Ends the connection. The future that drives it sees to the answer.
+    pub(crate) fn refuse(&mut self, refusal: Refusal) {
+        // Behind a part of an answer, another one would be read as its continuation.
+        let refusal = match refusal {
+            Refusal::Status(_) if self.is_being_answered => Refusal::Silent,
+            other => other,
+        };
+        self.refusal.get_or_insert(refusal);
+    }
+
+    /// Whether the connection is to end.
+    pub(crate) fn has_refusal(&self) -> bool {
+        self.refusal.is_some()
+    }
+
+    /// Takes the refusal, if there is one.
+    pub(crate) fn take_refusal(&mut self) -> Option<Refusal> {
+        self.refusal.take()
+    }
+
+    /// Until when the client must do something. `None` while it has nothing to do.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        let phase = match self.phase {
+            Phase::Rest { until } => Some(until),
+            Phase::Head { since } => Some(since + self.limits.head),
+            Phase::Body(arrival) => Some(arrival.deadline(&self.limits)),
+            Phase::Answering => None,
+        };
+        let answer = self.blocked_since.map(|since| since + self.limits.answer);
+        [phase, answer].into_iter().flatten().min()
+    }
+
+    /// Refuses the client if its deadline has passed.
+    pub(crate) fn check_deadline(&mut self, now: Instant) {
+        if self.blocked_since.is_some_and(|since| since + self.limits.answer <= now) {
+            self.refuse(Refusal::Abort);
+            return;
+        }
+        match &mut self.phase {
+            Phase::Rest { until } if *until <= now => self.refuse(Refusal::Silent),
+            Phase::Head { since } if *since + self.limits.head <= now => {
+                let refusal =
+                    if self.scan.has_request_line() { Refusal::Status(408) } else { Refusal::Silent };
+                self.refuse(refusal);
+            }
+            Phase::Body(arrival) if arrival.deadline(&self.limits) <= now => {
+                if arrival.is_awaited() {
+                    self.refuse(Refusal::Status(408));
+                } else {
+                    // The server has not read lately, so the client could not send.
+                    arrival.restart(now);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.cleared > 0 {
+            self.hand_over(buf);
+            return Poll::Ready(Ok(()));
+        }
+        match self.phase {
+            _ if self.refusal.is_some() => Poll::Pending,
+            Phase::Body(arrival) => self.poll_read_body(cx, buf, arrival),
+            Phase::Rest { .. } | Phase::Head { .. } => self.poll_read_head(cx, buf),
+            Phase::Answering => self.poll_read_ahead(cx),
+        }
+    }
+
+    /// Gives actix-http the bytes that it may have.
+    fn hand_over(&mut self, buf: &mut ReadBuf<'_>) {
+        let length = self.cleared.min(self.held.len()).min(buf.remaining());
+        buf.put_slice(&self.held.split_to(length));
+        self.cleared = self.cleared.saturating_sub(length);
+        if self.held.is_empty() {
+            self.held = BytesMut::new();
+        }
+    }
+
+    fn poll_read_body(
+        &mut self,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+        mut arrival: Arrival,
+    ) -> Poll<io::Result<()>> {
+        if let Some(is_asked) = arrival.wait() {
+            if is_asked {
+                cx.waker().wake_by_ref();
+            }
+            self.phase = Phase::Body(arrival);
+            return self.poll_read_ahead(cx);
+        }
+        if self.held.is_empty() && !self.is_at_end {
+            let before = buf.filled().len();
+            let read = Pin::new(&mut self.stream).poll_read(cx, buf);
+            arrival.set_awaited(read.is_pending());
+            self.phase = Phase::Body(arrival);
+            ready!(read)?;
+            let got = buf.filled().get(before..).unwrap_or_default();
+            self.is_at_end = got.is_empty();
+            let wanted = arrival.take(got);
+            self.hold_back(buf, before.saturating_add(wanted));
+        } else {
+            let room = self.held.len().min(buf.remaining());
+            self.cleared = arrival.take(self.held.get(..room).unwrap_or_default());
+            self.hand_over(buf);
+        }
+        self.phase = if arrival.is_complete() { Phase::Answering } else { Phase::Body(arrival) };
+        Poll::Ready(Ok(()))
+    }
+
+    /// Takes back the bytes of `buf` behind `length`.
+    fn hold_back(&mut self, buf: &mut ReadBuf<'_>, length: usize) {
+        if let Some(behind) = buf.filled().get(length..)
+            && !behind.is_empty()
+        {
+            self.held.extend_from_slice(behind);
+            buf.set_filled(length);
+        }
+    }
+
+    /// Reads until the head is complete.
+    fn poll_read_head(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        loop {
+            let before = buf.filled().len();
+            let is_fresh = self.held.is_empty();
+            if is_fresh || self.scan.has_seen(self.held.len()) {
+                if self.is_at_end {
+                    // A head that breaks off is no request.
+                    self.held.clear();
+                    return Poll::Ready(Ok(()));
+                }
+                if is_fresh {
+                    ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
+                    self.is_at_end = buf.filled().len() == before;
+                } else {
+                    self.is_at_end =
+                        ready!(poll_read_buf(Pin::new(&mut self.stream), cx, &mut self.held))? == 0;
+                }
+                if self.is_at_end {
+                    continue;
+                }
+            }
+            let bytes = if is_fresh { buf.filled().get(before..).unwrap_or_default() } else { &self.held };
+            if bytes.first() == Some(&TLS_HANDSHAKE) {
+                let peer = self.peer.map(|peer| peer.to_string()).unwrap_or_default();
+                log::info!(peer = peer.as_str(); "a client speaks TLS to a port that serves plain HTTP");
+                buf.set_filled(before);
+                self.refuse(Refusal::Silent);
+                return Poll::Pending;
+            }
+            let verdict = match self.scan.advance(bytes) {
+                Scanned::Partial => {
+                    self.hold_back(buf, before);
+                    if let Phase::Rest { .. } = self.phase {
+                        self.phase = Phase::Head { since: Instant::now() };
+                    }
+                    if !self.place.hold_head(self.held.len()) {
+                        self.refuse(Refusal::Status(503));
+                        return Poll::Pending;
+                    }
+                    continue;
+                }
+                Scanned::Complete(length) => {
+                    (length, judge(bytes.get(..length).unwrap_or_default(), self.limits.headers))
+                }
+                Scanned::Refused(status) => (0, Verdict::Refuse(status)),
+            };
+            match verdict {
+                (_, Verdict::Refuse(status)) => {
+                    buf.set_filled(before);
+                    self.refuse(Refusal::Status(status));
+                    return Poll::Pending;
+                }
+                (length, Verdict::Pass) if is_fresh => {
+                    self.hold_back(buf, before.saturating_add(length));
+                    self.phase = Phase::Answering;
+                    self.owes_call = true;
+                    return Poll::Ready(Ok(()));
+                }
+                (length, Verdict::Pass) => self.cleared = length,
+                (length, Verdict::Rewrite(head)) => {
+                    self.hold_back(buf, before);
+                    self.held.advance(length);
+                    self.cleared = head.len();
+                    let behind = std::mem::replace(&mut self.held, BytesMut::from(head.as_slice()));
+                    self.held.extend_from_slice(&behind);
+                }
+            }
+            self.phase = Phase::Answering;
+            self.owes_call = true;
+            self.hand_over(buf);
+            return Poll::Ready(Ok(()));
+        }
+    }
+
+    /// Reads what the client sends behind its request, so that a client that goes away is noticed.
+    fn poll_read_ahead(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.register(cx);
+        while !self.is_at_end && self.held.len() < READ_AHEAD_BYTES {
+            // Asked first, because reading would make room for bytes that seldom come.
+            ready!(self.stream.poll_read_ready(cx))?;
+            self.is_at_end = ready!(poll_read_buf(Pin::new(&mut self.stream), cx, &mut self.held))? == 0;
+        }
+        // The end of a half-closed connection is not kept from actix-http: it answers all the same.
+        if self.is_at_end && self.held.is_empty() { Poll::Ready(Ok(())) } else { Poll::Pending }
+    }
+
+    fn register(&mut self, cx: &Context<'_>) {
+        if !self.reader.as_ref().is_some_and(|reader| reader.will_wake(cx.waker())) {
+            self.reader = Some(cx.waker().clone());
+        }
+    }
+
+    pub(crate) fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        if written.is_pending() {
+            self.blocked_since.get_or_insert_with(Instant::now);
+        } else {
+            self.blocked_since = None;
+        }
+        written
+    }
+
+    /// How long this connection may be without a request.
+    fn idle(&self) -> Duration {
+        if self.place.is_scarce() { self.limits.idle.min(SCARCE_IDLE) } else { self.limits.idle }
+    }
+
+    /// actix-http has given all its bytes to the socket.
+    pub(crate) fn flushed(&mut self, cx: &Context<'_>) {
+        if !std::mem::take(&mut self.is_answered) {
+            return;
+        }
+        if let Phase::Body(_) = self.phase {
+            // The rest of the body would be read as the next request.
+            self.refuse(Refusal::Silent);
+            return;
+        }
+        let since = Instant::now();
+        self.scan = Scan::default();
+        self.is_being_answered = false;
+        self.phase = if self.held.is_empty() {
+            Phase::Rest { until: since + self.idle() }
+        } else {
+            Phase::Head { since }
+        };
+        if !self.held.is_empty() || self.is_at_end {
+            cx.waker().wake_by_ref();
+        }
+    }
+}
