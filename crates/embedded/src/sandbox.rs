@@ -2,6 +2,7 @@
 //! function sees only the JavaScript language and CouchDB's helper functions.
 
 use std::cell::{Cell, RefCell};
+use std::collections::HashSet;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,11 +11,16 @@ use std::time::{Duration, Instant};
 use rquickjs::function::Opt;
 use rquickjs::{CatchResultExt, CaughtError, Context, Ctx, Exception, Function, Persistent, Runtime, Value};
 
+use crate::clock::thread_time;
+
 /// The limits for a map function.
 #[derive(Clone, Debug)]
 pub(crate) struct Limits {
+    /// Processor time, so that a busy machine does not make a map fail.
     pub(crate) time: Duration,
     pub(crate) memory_bytes: usize,
+    /// How much it may emit for one document, with 64 bytes for each row.
+    pub(crate) emitted_bytes: usize,
     pub(crate) stack_bytes: usize,
     /// Set when the store closes. Running map functions then stop.
     pub(crate) closing: Arc<AtomicBool>,
@@ -31,21 +37,62 @@ pub(crate) enum MapFailure {
     Deadline,
 }
 
-/// An emitted key and value, as JSON text.
-pub(crate) type Emitted = (String, String);
+/// An emitted key and value, as JSON text. Rows with equal values share one text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Emitted {
+    pub(crate) key: String,
+    pub(crate) value: Arc<str>,
+}
 
 #[derive(Default)]
 struct Output {
     rows: Vec<Emitted>,
+    values: HashSet<Arc<str>>,
     bytes: usize,
     too_large: bool,
 }
 
+impl Output {
+    fn push(&mut self, key: String, value: String) {
+        let last = self.rows.last().map(|row| &row.value).filter(|last| ***last == *value);
+        let value = match last.or_else(|| self.values.get(value.as_str())) {
+            Some(known) => Arc::clone(known),
+            None => {
+                let new: Arc<str> = value.into();
+                self.values.insert(Arc::clone(&new));
+                new
+            }
+        };
+        self.rows.push(Emitted { key, value });
+    }
+}
+
 /// The state of the interrupt handler, which QuickJS calls regularly while it runs.
 struct InterruptState {
-    stop_at: Cell<Instant>,
-    stopped: Cell<bool>,
+    deadline: Cell<Instant>,
+    /// The processor time of this thread at which the map is stopped.
+    stop_at: Cell<Duration>,
+    stopped: Cell<Option<Stopped>>,
     closing: Arc<AtomicBool>,
+}
+
+/// Why the interrupt handler stopped a map.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stopped {
+    OutOfTime,
+    Deadline,
+}
+
+impl InterruptState {
+    fn check(&self) -> Option<Stopped> {
+        if self.closing.load(Ordering::Relaxed) || Instant::now() >= self.deadline.get() {
+            Some(Stopped::Deadline)
+        } else if thread_time() >= self.stop_at.get() {
+            Some(Stopped::OutOfTime)
+        } else {
+            None
+        }
+    }
 }
 
 /// A compiled map function. It cannot leave the thread that compiled it.
@@ -76,16 +123,16 @@ impl Sandbox {
         runtime.set_memory_limit(limits.memory_bytes);
         runtime.set_max_stack_size(limits.stack_bytes);
         let watch = Rc::new(InterruptState {
-            stop_at: Cell::new(deadline),
-            stopped: Cell::new(false),
+            deadline: Cell::new(deadline),
+            stop_at: Cell::new(Duration::MAX),
+            stopped: Cell::new(None),
             closing: Arc::clone(&limits.closing),
         });
         runtime.set_interrupt_handler(Some(Box::new({
             let watch = Rc::clone(&watch);
             move || {
-                let stop = Instant::now() >= watch.stop_at.get() || watch.closing.load(Ordering::Relaxed);
-                watch.stopped.set(stop);
-                stop
+                watch.stopped.set(watch.check());
+                watch.stopped.get().is_some()
             }
         })));
         let context = Context::full(&runtime).map_err(broken)?;
@@ -93,7 +140,7 @@ impl Sandbox {
         let mut sandbox = Self { map: None, context, output, watch, limits: limits.clone() };
         let map = sandbox.guarded(deadline, |ctx, output| {
             let globals = ctx.globals();
-            let emit = emitter(Rc::clone(output), limits.memory_bytes);
+            let emit = emitter(Rc::clone(output), limits.emitted_bytes);
             globals.set("emit", Function::new(ctx.clone(), emit)?)?;
             globals.set("log", Function::new(ctx.clone(), log_line)?)?;
             ctx.eval::<(), _>(HELPERS)?;
@@ -116,7 +163,7 @@ impl Sandbox {
             map.restore(ctx)?.call::<_, Value<'_>>((doc,))?;
             Ok(())
         })?;
-        Ok(std::mem::take(&mut self.output.borrow_mut().rows))
+        Ok(self.output.take().rows)
     }
 
     /// Runs JavaScript under the limits. The error tells which limit it reached.
@@ -125,9 +172,9 @@ impl Sandbox {
         deadline: Instant,
         run: impl for<'js> FnOnce(&Ctx<'js>, &Rc<RefCell<Output>>) -> rquickjs::Result<R>,
     ) -> Result<R, MapFailure> {
-        let limit = Instant::now() + self.limits.time;
-        self.watch.stop_at.set(deadline.min(limit));
-        self.watch.stopped.set(false);
+        self.watch.deadline.set(deadline);
+        self.watch.stop_at.set(thread_time().saturating_add(self.limits.time));
+        self.watch.stopped.set(None);
         let outcome = self.context.with(|ctx| {
             run(&ctx, &self.output).catch(&ctx).map_err(|error| {
                 // When memory runs out, the engine cannot allocate a message and throws null instead.
@@ -135,16 +182,18 @@ impl Sandbox {
                 (bare, error.to_string().trim().to_owned())
             })
         });
-        if self.watch.stopped.get() {
-            if self.watch.closing.load(Ordering::Relaxed) || deadline <= limit {
-                return Err(MapFailure::Deadline);
+        match self.watch.stopped.get() {
+            Some(Stopped::Deadline) => return Err(MapFailure::Deadline),
+            Some(Stopped::OutOfTime) => {
+                let reason = format!("it ran longer than {:?} of processor time", self.limits.time);
+                return Err(MapFailure::Limit(reason));
             }
-            return Err(MapFailure::Limit(format!("it ran longer than {:?}", self.limits.time)));
+            None => {}
         }
         if self.output.borrow().too_large {
             return Err(MapFailure::Limit(format!(
                 "it emitted more than {} bytes for one document",
-                self.limits.memory_bytes
+                self.limits.emitted_bytes
             )));
         }
         outcome.map_err(|(bare, message)| match message {
@@ -180,15 +229,15 @@ fn emit<'js>(
             None => Ok("null".to_owned()),
         }
     };
-    let row = (text(key)?, text(value)?);
+    let (key, value) = (text(key)?, text(value)?);
     let mut output = output.borrow_mut();
-    output.bytes = output.bytes.saturating_add(row.0.len()).saturating_add(row.1.len()).saturating_add(64);
+    // Equal values are kept once, but the engine spends time on each of them, and CouchDB stores each.
+    output.bytes = output.bytes.saturating_add(key.len()).saturating_add(value.len()).saturating_add(64);
     if output.bytes > most {
-        output.too_large = true;
-        output.rows = Vec::new();
+        *output = Output { bytes: output.bytes, too_large: true, ..Output::default() };
         return Err(Exception::throw_range(ctx, "the map emitted too much"));
     }
-    output.rows.push(row);
+    output.push(key, value);
     Ok(())
 }
 
@@ -221,7 +270,7 @@ fn without_lone_surrogates(text: String) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Limits, MapFailure, Sandbox, without_lone_surrogates};
+    use super::{Emitted, Limits, MapFailure, Sandbox, without_lone_surrogates};
     use std::sync::Arc;
     use std::time::{Duration, Instant};
 
@@ -229,6 +278,7 @@ mod tests {
         Limits {
             time: Duration::from_millis(200),
             memory_bytes: 16 << 20,
+            emitted_bytes: 8 << 20,
             stack_bytes: 256 << 10,
             closing: Arc::default(),
         }
@@ -238,14 +288,14 @@ mod tests {
         Instant::now() + Duration::from_secs(60)
     }
 
-    fn run(source: &str, doc: &str) -> Result<Vec<(String, String)>, MapFailure> {
+    fn run(source: &str, doc: &str) -> Result<Vec<Emitted>, MapFailure> {
         Sandbox::compile(source, &limits(), later())?.map(doc, later())
     }
 
     #[track_caller]
     fn check(source: &str, doc: &str, rows: &[(&str, &str)]) {
         let got = run(source, doc).unwrap();
-        let got: Vec<_> = got.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+        let got: Vec<_> = got.iter().map(|row| (row.key.as_str(), &*row.value)).collect();
         assert_eq!(got, rows);
     }
 
@@ -259,6 +309,19 @@ mod tests {
         check("function (doc) { }", "{}", &[]);
         check("// said before\nfunction (doc) { emit(); } // and after", "{}", &[("null", "null")]);
         check("doc => emit(emit, undefined)", "{}", &[("null", "null")]);
+    }
+
+    #[test]
+    fn rows_with_equal_values_share_one_text() {
+        let source = "function (doc) {
+            for (var i = 0; i < 6; i++) { emit(i, i % 3 ? {n: 1} : [i]); }
+        }";
+        let rows = run(source, "{}").unwrap();
+        let is_shared = |one: usize, other: usize| Arc::ptr_eq(&rows[one].value, &rows[other].value);
+        for (one, other) in [(1, 2), (1, 4), (4, 5)] {
+            assert!(is_shared(one, other), "{one} {other}");
+        }
+        assert!(!is_shared(0, 3));
     }
 
     #[test]
