@@ -126,6 +126,35 @@ async fn measure(store: &Embedded, quiet: &DbName, label: &str, load: Option<(us
     );
 }
 
+/// Writes and lists 20 documents of 7 MB, and prints the memory before, at its peak, and 3 s after.
+async fn measure_memory(store: &Embedded) {
+    let db = account(store, "memory").await;
+    let before = memory("VmRSS");
+    let body = group(0, 1, 410_000);
+    let began = Instant::now();
+    for n in 0..20 {
+        let id = DocId::parse(&format!("g{n}")).unwrap();
+        store.save(&db, Draft { id, base: None, body: body.clone() }, soon()).await.unwrap();
+        let query = ViewQuery { limit: Some(51), ..ViewQuery::of("groups", "crossbar_listing") };
+        let mut rows = store.query(&db, query, soon()).await.unwrap();
+        while rows.try_next().await.unwrap().is_some() {}
+    }
+    drop(body);
+    let (took, peak) = (began.elapsed(), memory("VmHWM"));
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    println!(
+        "20 of 7 MB in {took:?}: {before} MB before, {peak} MB at the peak, {} MB at rest",
+        memory("VmRSS")
+    );
+}
+
+/// A figure of this process, in MB.
+fn memory(name: &str) -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with(name)).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() / 1_000
+}
+
 /// The size of the store's file and its log.
 fn store_bytes() -> u64 {
     let file = FILE.get().unwrap();
@@ -160,5 +189,6 @@ fn main() {
         measure(&store, &quiet, "one of 5 MB, 100,000 users", Some((1, group(100_000, 32, 2)))).await;
         measure(&store, &quiet, "four of 5 MB, no users", Some((4, group(0, 1, 300_000)))).await;
         measure(&store, &quiet, "alone again", None).await;
+        measure_memory(&store).await;
     });
 }

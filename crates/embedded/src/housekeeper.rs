@@ -16,7 +16,7 @@ use crate::error::{SqliteResult, closed};
 use crate::file::StoreFile;
 use crate::in_use::InUse;
 use crate::index::{Build, Chore, DocToIndex, fill};
-use crate::maps::{LimitReached, MapInput, Maps, RowsByMap};
+use crate::maps::{BUILD_EFFORT, LimitReached, MapInput, Maps, RowsByMap};
 use crate::rows::Rows;
 use crate::staging::{Progress, Staging};
 use crate::write::NewRows;
@@ -241,7 +241,8 @@ impl HousekeeperThread {
             let runs = u32::try_from(part.len().saturating_mul(maps.len())).unwrap_or(u32::MAX);
             // Each map run already has its own time limit. This limit only makes sure that the housekeeper
             // never waits forever.
-            let patience = self.map_time.saturating_mul(runs.saturating_add(1)).saturating_add(PAUSE * 60);
+            let patience = self.map_time.saturating_mul(BUILD_EFFORT).saturating_mul(runs.saturating_add(1));
+            let patience = patience.saturating_add(PAUSE * 60);
             let started = Instant::now();
             rows.extend(self.maps.rows_blocking(db, part, maps.clone(), patience)?);
             // If a map is slow, hand its documents over one by one.

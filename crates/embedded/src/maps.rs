@@ -19,6 +19,10 @@ const KEPT_SANDBOXES: usize = 64;
 /// Mapping documents with more bytes than this together is a large job.
 const LARGE_BYTES: usize = 16 << 10;
 
+/// When a view is built, a map may take this many times the time that it has during a write. A document that
+/// was accepted must not fall out of a view because the machine is slower that day.
+pub(crate) const BUILD_EFFORT: u32 = 5;
+
 /// A runtime that has read a document with more bytes than this is dropped, because its heap has grown.
 const KEPT_BYTES: usize = 256 << 10;
 
@@ -57,10 +61,12 @@ impl Maps {
         if maps.is_empty() {
             return Ok(docs.iter().map(|_| Vec::new()).collect());
         }
-        self.0.run(claim(db, &docs), deadline, move |sandboxes| sandboxes.rows(&docs, &maps, deadline)).await
+        self.0
+            .run(claim(db, &docs), deadline, move |sandboxes| sandboxes.rows(&docs, &maps, 1, deadline))
+            .await
     }
 
-    /// Like [`Maps::rows`], but blocks the calling thread.
+    /// Like [`Maps::rows`], but with more time for each document, for building a view. Blocks the calling thread.
     pub(crate) fn rows_blocking(
         &self,
         db: i64,
@@ -70,7 +76,9 @@ impl Maps {
     ) -> Result<Vec<RowsByMap>, StoreError> {
         let deadline = Deadline::after(patience);
         let claim = claim(db, &docs);
-        self.0.run_blocking(claim, deadline, move |sandboxes| sandboxes.rows(&docs, &maps, deadline))
+        self.0.run_blocking(claim, deadline, move |sandboxes| {
+            sandboxes.rows(&docs, &maps, BUILD_EFFORT, deadline)
+        })
     }
 
     /// Compiles the sources, and returns them if each is a map function.
@@ -120,9 +128,11 @@ impl Sandboxes {
         &mut self,
         docs: &[MapInput],
         maps: &[Arc<MapSource>],
+        effort: u32,
         deadline: Deadline,
     ) -> Result<Vec<RowsByMap>, StoreError> {
-        docs.iter().map(|doc| maps.iter().map(|map| self.rows_of(doc, map, deadline)).collect()).collect()
+        let mut rows_of = |doc, map| self.rows_of(doc, map, effort, deadline);
+        docs.iter().map(|doc| maps.iter().map(|map| rows_of(doc, map)).collect()).collect()
     }
 
     /// Runs one map on one document. If the map throws, the document has no rows in that view, as in
@@ -131,10 +141,12 @@ impl Sandboxes {
         &mut self,
         doc: &MapInput,
         map: &Arc<MapSource>,
+        effort: u32,
         deadline: Deadline,
     ) -> Result<Result<Rows, LimitReached>, StoreError> {
-        let emitted =
-            self.sandbox(map, deadline).and_then(|sandbox| sandbox.map(&doc.text, deadline.instant()));
+        let emitted = self
+            .sandbox(map, deadline)
+            .and_then(|sandbox| sandbox.map(&doc.text, effort, deadline.instant()));
         if doc.text.len() > KEPT_BYTES || matches!(emitted, Err(MapFailure::Deadline | MapFailure::Limit(_)))
         {
             self.forget(map);

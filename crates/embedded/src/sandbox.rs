@@ -138,7 +138,7 @@ impl Sandbox {
         let context = Context::full(&runtime).map_err(broken)?;
         let output = Rc::new(RefCell::new(Output::default()));
         let mut sandbox = Self { map: None, context, output, watch, limits: limits.clone() };
-        let map = sandbox.guarded(deadline, |ctx, output| {
+        let map = sandbox.guarded(1, deadline, |ctx, output| {
             let globals = ctx.globals();
             let emit = emitter(Rc::clone(output), limits.emitted_bytes);
             globals.set("emit", Function::new(ctx.clone(), emit)?)?;
@@ -154,11 +154,16 @@ impl Sandbox {
         Ok(sandbox)
     }
 
-    /// Runs the map function on a document's text.
-    pub(crate) fn map(&mut self, doc: &str, deadline: Instant) -> Result<Vec<Emitted>, MapFailure> {
+    /// Runs the map function on a document's text. It may take `effort` times the usual time.
+    pub(crate) fn map(
+        &mut self,
+        doc: &str,
+        effort: u32,
+        deadline: Instant,
+    ) -> Result<Vec<Emitted>, MapFailure> {
         let Some(map) = self.map.clone() else { return Err(MapFailure::Limit("no map".to_owned())) };
         *self.output.borrow_mut() = Output::default();
-        self.guarded(deadline, |ctx, _| {
+        self.guarded(effort, deadline, |ctx, _| {
             let doc = ctx.json_parse(doc)?;
             map.restore(ctx)?.call::<_, Value<'_>>((doc,))?;
             Ok(())
@@ -169,11 +174,13 @@ impl Sandbox {
     /// Runs JavaScript under the limits. The error tells which limit it reached.
     fn guarded<R>(
         &self,
+        effort: u32,
         deadline: Instant,
         run: impl for<'js> FnOnce(&Ctx<'js>, &Rc<RefCell<Output>>) -> rquickjs::Result<R>,
     ) -> Result<R, MapFailure> {
         self.watch.deadline.set(deadline);
-        self.watch.stop_at.set(thread_time().saturating_add(self.limits.time));
+        let most = self.limits.time.saturating_mul(effort);
+        self.watch.stop_at.set(thread_time().saturating_add(most));
         self.watch.stopped.set(None);
         let outcome = self.context.with(|ctx| {
             run(&ctx, &self.output).catch(&ctx).map_err(|error| {
@@ -185,8 +192,7 @@ impl Sandbox {
         match self.watch.stopped.get() {
             Some(Stopped::Deadline) => return Err(MapFailure::Deadline),
             Some(Stopped::OutOfTime) => {
-                let reason = format!("it ran longer than {:?} of processor time", self.limits.time);
-                return Err(MapFailure::Limit(reason));
+                return Err(MapFailure::Limit(format!("it ran longer than {most:?} of processor time")));
             }
             None => {}
         }
@@ -289,7 +295,7 @@ mod tests {
     }
 
     fn run(source: &str, doc: &str) -> Result<Vec<Emitted>, MapFailure> {
-        Sandbox::compile(source, &limits(), later())?.map(doc, later())
+        Sandbox::compile(source, &limits(), later())?.map(doc, 1, later())
     }
 
     #[track_caller]
@@ -348,9 +354,9 @@ mod tests {
         let source = "function (doc) { emit(1, 1); if (doc.bad) { throw new Error('no'); } }";
         let mut sandbox = Sandbox::compile(source, &limits(), later()).unwrap();
         assert!(
-            matches!(sandbox.map(r#"{"bad":1}"#, later()), Err(MapFailure::Threw(m)) if m.contains("no"))
+            matches!(sandbox.map(r#"{"bad":1}"#, 1, later()), Err(MapFailure::Threw(m)) if m.contains("no"))
         );
-        assert_eq!(sandbox.map("{}", later()).unwrap().len(), 1);
+        assert_eq!(sandbox.map("{}", 1, later()).unwrap().len(), 1);
     }
 
     #[test]
@@ -363,7 +369,7 @@ mod tests {
     #[track_caller]
     fn check_limit(source: &str, time: Duration, words: &str) {
         let limits = Limits { time, ..limits() };
-        match Sandbox::compile(source, &limits, later()).and_then(|mut map| map.map("{}", later())) {
+        match Sandbox::compile(source, &limits, later()).and_then(|mut map| map.map("{}", 1, later())) {
             Err(MapFailure::Limit(message)) => assert!(message.contains(words), "{source}: {message}"),
             other => panic!("{source}: {other:?}"),
         }
@@ -399,7 +405,7 @@ mod tests {
     fn a_deadline_ends_a_map_before_its_limit() {
         let soon = Instant::now() + Duration::from_millis(20);
         let mut sandbox = Sandbox::compile("doc => { while (true) {} }", &limits(), later()).unwrap();
-        assert_eq!(sandbox.map("{}", soon), Err(MapFailure::Deadline));
+        assert_eq!(sandbox.map("{}", 1, soon), Err(MapFailure::Deadline));
     }
 
     #[test]

@@ -147,7 +147,7 @@ async fn a_group_that_the_listings_cannot_take_is_refused() {
         assert_eq!(details["target"], 64 << 20, "{details}");
     };
     place
-        .create(&access, json!({"id": "g", "name": "n", "endpoints": users(1_000), "flags": flags}))
+        .create(&access, json!({"id": "g", "name": "n", "endpoints": users(100), "flags": flags}))
         .await
         .unwrap();
     let too_many = json!({"id": "new", "name": "n", "endpoints": users(1_200), "flags": flags});
@@ -155,7 +155,7 @@ async fn a_group_that_the_listings_cannot_take_is_refused() {
     refused(place.groups.prepare_replacement(&scope(&access), "g", too_many).await.map(drop));
     let patch = json!({"endpoints": users(1_200)});
     refused(place.groups.prepare_patch(&scope(&access), "g", patch).await.map(drop));
-    let list = ListQuery { user_id: Some("user999".to_owned()), ..ListQuery::default() };
+    let list = ListQuery { user_id: Some("user99".to_owned()), ..ListQuery::default() };
     assert_eq!(place.page(&access, list).await.0, ["g"]);
 }
 
