@@ -7,7 +7,7 @@ use datastore::StoreError;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::error::SqliteResult;
-use crate::rows::{Row, RowValue, Rows};
+use crate::rows::{Row, RowParts, RowValue, Rows};
 
 /// What a write leaves behind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -208,7 +208,7 @@ fn read(
     view: i64,
     id: &str,
     live: Option<&Live>,
-) -> Result<Vec<(Vec<u8>, Box<str>, Arc<str>)>, StoreError> {
+) -> Result<Vec<RowParts>, StoreError> {
     let number = live.map(|live| live.number);
     connection
         .prepare_cached(

@@ -157,26 +157,20 @@ impl Scan {
     /// The SQL for a page. `?1` is the id of the view or database. The text holds no other values, so that
     /// SQLite can reuse the prepared statement.
     fn sql(&self) -> String {
-        let order = if self.descending { "DESC" } else { "ASC" };
+        // A row of its own is by far the usual one, and its value must not be loaded twice.
+        const ROW: &str = "r.sort, r.id, r.key,
+             CASE WHEN r.emission IS NULL OR r.value <> '' THEN r.value ELSE e.value END, r.emission";
+        const ROWS: &str = "view_row r LEFT JOIN emission e ON e.emission = r.emission";
+        const VISIBLE: &str = "WHERE r.view = ?1 AND (r.emission IS NULL OR e.live = 1)";
+        const DOC: &str = "LEFT JOIN doc d ON d.db = (SELECT db FROM view WHERE view = ?1) AND d.id = r.id";
+        const DOCS: &str = "doc WHERE db = ?1 AND text IS NOT NULL";
         let (columns, table, sort) = match (&self.view, self.include_docs) {
-            (Some(_), false) => (
-                "r.sort, r.id, r.key, iif(r.value = '', e.value, r.value), r.emission",
-                "view_row r LEFT JOIN emission e ON e.emission = r.emission
-                 WHERE r.view = ?1 AND (r.emission IS NULL OR e.live = 1)",
-                "r.sort",
-            ),
-            (Some(_), true) => (
-                "r.sort, r.id, r.key, iif(r.value = '', e.value, r.value), r.emission, d.rev, d.text",
-                "view_row r LEFT JOIN emission e ON e.emission = r.emission
-                 LEFT JOIN doc d ON d.db = (SELECT db FROM view WHERE view = ?1) AND d.id = r.id
-                 WHERE r.view = ?1 AND (r.emission IS NULL OR e.live = 1)",
-                "r.sort",
-            ),
-            (None, false) => ("id, id, id, rev, NULL", "doc WHERE db = ?1 AND text IS NOT NULL", "id"),
-            (None, true) => {
-                ("id, id, id, rev, NULL, rev, text", "doc WHERE db = ?1 AND text IS NOT NULL", "id")
-            }
+            (Some(_), false) => (ROW.to_owned(), format!("{ROWS} {VISIBLE}"), "r.sort"),
+            (Some(_), true) => (format!("{ROW}, d.rev, d.text"), format!("{ROWS} {DOC} {VISIBLE}"), "r.sort"),
+            (None, false) => ("id, id, id, rev, NULL".to_owned(), DOCS.to_owned(), "id"),
+            (None, true) => ("id, id, id, rev, NULL, rev, text".to_owned(), DOCS.to_owned(), "id"),
         };
+        let order = if self.descending { "DESC" } else { "ASC" };
         format!(
             "SELECT {columns} FROM {table} AND {sort} >= ?2 AND {sort} < ?3
              ORDER BY {sort} {order} LIMIT ?4 OFFSET ?5"

@@ -16,7 +16,7 @@ use crate::error::SqliteResult;
 use crate::format::{VERSION, for_the_owner};
 use crate::open_error::OpenError;
 use crate::put::put_new;
-use crate::rows::Rows;
+use crate::rows::{RowParts, Rows};
 
 /// The changes from format 1 to format 2. The rows follow in [`share_values`].
 const TABLES_FROM_1: &str = "
@@ -100,11 +100,7 @@ fn share_values(connection: &Connection) -> Result<(), StoreError> {
 }
 
 /// The rows of a document. Equal values share one text.
-fn rows_in_format_1(
-    connection: &Connection,
-    view: i64,
-    id: &str,
-) -> rusqlite::Result<Vec<(Vec<u8>, Box<str>, Arc<str>)>> {
+fn rows_in_format_1(connection: &Connection, view: i64, id: &str) -> rusqlite::Result<Vec<RowParts>> {
     let mut statement = connection.prepare_cached(
         "SELECT sort, key, value FROM view_row INDEXED BY view_row_by_id WHERE view = ?1 AND id = ?2",
     )?;
