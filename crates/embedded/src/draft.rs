@@ -60,32 +60,35 @@ pub(crate) fn prepare(
     }
     let generation = parent.map_or(0, |parent| parent.rev.generation()).saturating_add(1);
     let mut attachments = AttachmentChanges::default();
-    let mut members = String::new();
+    // The revision depends on the members, which come after it. A placeholder of its length keeps its place,
+    // so that a large text is built only once.
+    let mut text = format!(r#"{{"_id":{},"_rev":""#, to_json(&Value::from(draft.id.as_str()))?);
+    let rev_at = text.len();
+    text.push_str(&format!("{generation}-{:032}", 0));
+    let rev_end = text.len();
+    text.push('"');
+    let members_at = text.len();
     for (key, value) in &draft.body {
         match key.as_str() {
             "_id" | "_rev" => {}
             "_attachments" => {
                 let stubs = stubs(value, parent, generation, settings, &mut attachments)?;
                 if !stubs.is_empty() {
-                    push_member(&mut members, key, &Value::Object(stubs))?;
+                    push_member(&mut text, key, &Value::Object(stubs))?;
                 }
             }
             other if other.starts_with('_') => {
                 return Err(invalid(format!("the store accepts no member named {other}")));
             }
-            _ => push_member(&mut members, key, value)?,
+            _ => push_member(&mut text, key, value)?,
         }
+        check_size(&draft.id, &text, settings)?;
     }
-    let rev = revision(parent.map(|parent| &parent.rev), generation, "", &members)?;
-    let text = format!(r#"{{"_id":{},"_rev":"{rev}"{members}}}"#, to_json(&Value::from(draft.id.as_str()))?);
-    if text.len() > settings.max_document_bytes {
-        return Err(StoreError::TooLarge(Cause::new(format!(
-            "document {} has {} bytes; the limit is {}",
-            draft.id,
-            text.len(),
-            settings.max_document_bytes
-        ))));
-    }
+    let members = text.get(members_at..).unwrap_or_default();
+    let rev = revision(parent.map(|parent| &parent.rev), generation, "", members)?;
+    text.replace_range(rev_at..rev_end, rev.as_str());
+    text.push('}');
+    check_size(&draft.id, &text, settings)?;
     Ok(NewRevision {
         id: draft.id.clone(),
         has_base: draft.base.is_some(),
@@ -94,6 +97,14 @@ pub(crate) fn prepare(
         text: text.into(),
         attachments,
     })
+}
+
+fn check_size(id: &DocId, text: &str, settings: &Settings) -> Result<(), StoreError> {
+    let most = settings.max_document_bytes;
+    if text.len() > most {
+        return Err(StoreError::TooLarge(Cause::new(format!("document {id} has more than {most} bytes"))));
+    }
+    Ok(())
 }
 
 /// The revision of the tombstone that replaces `base`.
@@ -125,11 +136,11 @@ fn revision(parent: Option<&Rev>, generation: u64, kind: &str, members: &str) ->
     Rev::parse(&text).map_err(|error| StoreError::Corrupt(Cause::with_source("a revision of ours", error)))
 }
 
-fn push_member(members: &mut String, key: &str, value: &Value) -> Result<(), StoreError> {
-    members.push(',');
-    members.push_str(&to_json(&Value::from(key))?);
-    members.push(':');
-    members.push_str(&to_json(value)?);
+fn push_member(text: &mut String, key: &str, value: &Value) -> Result<(), StoreError> {
+    text.push(',');
+    text.push_str(&to_json(&Value::from(key))?);
+    text.push(':');
+    text.push_str(&to_json(value)?);
     Ok(())
 }
 

@@ -12,10 +12,12 @@ use tokio::sync::watch;
 
 use crate::catalogue::{Catalogue, Db, MapSource, Phase, View};
 use crate::error::{closed, in_time};
-use crate::file::{OpenError, StoreFile};
+use crate::file::StoreFile;
 use crate::housekeeper::Housekeeper;
+use crate::in_use::InUse;
 use crate::index::{Build, Chore};
 use crate::maps::Maps;
+use crate::open_error::OpenError;
 use crate::read::{Readers, Scanner};
 use crate::sandbox::Limits;
 use crate::settings::Settings;
@@ -58,6 +60,7 @@ pub(crate) struct Inner {
     pub(crate) scanners: Workers<Scanner>,
     pub(crate) maps: Arc<Maps>,
     pub(crate) writer: Arc<Writer>,
+    pub(crate) in_use: Arc<InUse>,
     pub(crate) chores: mpsc::Sender<Chore>,
     pub(crate) closed: watch::Sender<bool>,
     housekeeper: Housekeeper,
@@ -82,16 +85,25 @@ impl Embedded {
         let limits = Limits {
             time: settings.map_time,
             memory_bytes: settings.map_memory_bytes,
+            emitted_bytes: settings.map_memory_bytes / 2,
             stack_bytes: settings.map_stack_bytes,
             closing: Arc::clone(&closing),
         };
         let maps = Arc::new(Maps::start(settings.map_threads, limits).map_err(threads)?);
+        let (new_chores, waiting_chores) = mpsc::channel();
+        let in_use = {
+            let chores = new_chores.clone();
+            InUse::new(move || {
+                // If the housekeeper has ended, it removes the garbage after the next start.
+                let _ = chores.send(Chore::Purge);
+            })
+        };
         let writer = Writer::start(
             connection,
             Arc::clone(&catalogue),
             Arc::clone(&counters),
-            settings.write_queue,
-            settings.max_commit_writes,
+            Arc::clone(&in_use),
+            &settings,
         );
         let writer = Arc::new(writer.map_err(threads)?);
         let scanners = {
@@ -106,7 +118,9 @@ impl Embedded {
             Arc::clone(&maps),
             settings.map_time,
             Arc::clone(&writer),
+            Arc::clone(&in_use),
             Arc::clone(&closing),
+            (new_chores.clone(), waiting_chores),
         )
         .map_err(threads)?;
         let inner = Inner {
@@ -116,7 +130,8 @@ impl Embedded {
             scanners,
             maps,
             writer,
-            chores: housekeeper.chores(),
+            in_use,
+            chores: new_chores,
             closed: watch::Sender::new(false),
             housekeeper,
             counters,
@@ -200,7 +215,11 @@ fn load(file: &StoreFile, connection: &Connection) -> Result<(Catalogue, Vec<Cho
         catalogue.publish(Db::new(id, name, seq, views.into_iter().map(|loaded| loaded.view).collect()));
     }
     let garbage: bool = connection
-        .query_row("SELECT EXISTS (SELECT 1 FROM garbage)", [], |row| row.get(0))
+        .query_row(
+            "SELECT EXISTS (SELECT 1 FROM garbage) OR EXISTS (SELECT 1 FROM emission WHERE live = 0)",
+            [],
+            |row| row.get(0),
+        )
         .map_err(refused)?;
     if garbage {
         chores.push(Chore::Purge);

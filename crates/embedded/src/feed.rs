@@ -13,6 +13,7 @@ use crate::catalogue::{Db, Progress, database_missing};
 use crate::embedded::Inner;
 use crate::error::{SqliteResult, closed, invalid};
 use crate::read::stored_rev;
+use crate::workers::{Claim, Size};
 
 /// The most changes that one read returns.
 const PAGE: i64 = 500;
@@ -117,7 +118,8 @@ impl ChangesFeed {
         let mut pause = Duration::from_millis(50);
         let page = loop {
             let deadline = Deadline::after(self.inner.settings.batch_timeout);
-            let read = self.inner.scanners.run(deadline, move |scanner| {
+            let claim = Claim { db, size: Size::Small };
+            let read = self.inner.scanners.run(claim, deadline, move |scanner| {
                 changes(scanner.until(deadline)?, db, (seq, head), include_docs, most_bytes)
             });
             match read.await {

@@ -12,8 +12,9 @@ use tokio::sync::watch;
 use crate::catalogue::{Db, MapSource, Phase, View};
 use crate::draft::NewRevision;
 use crate::error::SqliteResult;
-use crate::maps::{MapInput, RowsByMap};
-use crate::write::{self, SaveOutcome, Write, put_rows};
+use crate::maps::MapInput;
+use crate::put::Leftover;
+use crate::write::{self, NewRows, SaveOutcome, Write};
 use crate::writer::Transaction;
 
 /// A job for the housekeeper.
@@ -21,7 +22,7 @@ use crate::writer::Transaction;
 pub(crate) enum Chore {
     /// Fill new views with the rows of older documents.
     Build(Build),
-    /// Remove the rows of the databases and views in the table `garbage`.
+    /// Remove the rows of the databases and views in the table `garbage`, and of emissions that are not live.
     Purge,
     /// End the thread.
     Stop,
@@ -128,15 +129,15 @@ fn replace_views(
     }
     views.extend(new.iter().cloned());
     let (catalogue, db, chores) = (Arc::clone(transaction.catalogue), Arc::clone(db), chores.clone());
+    if !gone.is_empty() {
+        transaction.leave(Leftover::Garbage);
+    }
     transaction.after_commit(move || {
         catalogue.publish(db.with_views(views));
         for view in &gone {
             view.phase.send_replace(Phase::Gone);
         }
-        // Sending fails if the store is closing. The chores then run after the next start.
-        if !gone.is_empty() {
-            let _ = chores.send(Chore::Purge);
-        }
+        // Sending fails if the store is closing. The build then runs after the next start.
         if !ready && !new.is_empty() {
             let _ = chores.send(Chore::Build(Build { db: db.id, views: new, built_seq: 0, until_seq }));
         }
@@ -156,7 +157,7 @@ pub(crate) struct DocToIndex {
 pub(crate) fn fill(
     transaction: &mut Transaction<'_>,
     views: &[Arc<View>],
-    docs: &[(DocToIndex, RowsByMap)],
+    docs: &[(DocToIndex, Vec<NewRows>)],
     built_seq: i64,
     done: bool,
 ) -> Result<(), StoreError> {
@@ -180,7 +181,8 @@ pub(crate) fn fill(
             for ((view, rows), _) in
                 views.iter().zip(rows).zip(&there).filter(|(_, there)| unchanged && **there)
             {
-                put_rows(transaction, view.id, &read.mapped.id, rows, true)?;
+                let leftover = rows.put(connection, view.id, &read.mapped.id, true)?;
+                transaction.leave(leftover);
             }
         }
         filled

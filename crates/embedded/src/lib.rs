@@ -19,26 +19,35 @@
 #![forbid(unsafe_code)]
 
 mod catalogue;
+mod clock;
 mod collate;
 mod design;
 mod draft;
 mod embedded;
 mod error;
+mod fair;
 mod feed;
 mod file;
+mod format;
 mod housekeeper;
+mod in_use;
 mod index;
 mod maps;
+mod open_error;
+mod put;
 mod query;
 mod read;
+mod rows;
 mod sandbox;
 mod save;
 mod settings;
+mod staging;
 mod store;
+mod upgrade;
 mod workers;
 mod write;
 mod writer;
 
 pub use embedded::{Embedded, Stats};
-pub use file::OpenError;
+pub use open_error::OpenError;
 pub use settings::{Durability, Settings};

@@ -4,28 +4,27 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use datastore::{Deadline, StoreError, json};
+use datastore::{Deadline, StoreError};
 use md5::{Digest, Md5};
 
 use crate::catalogue::MapSource;
-use crate::collate;
 use crate::error::{deadline_exceeded, invalid};
-use crate::sandbox::{Emitted, Limits, MapFailure, Sandbox};
-use crate::workers::Workers;
+use crate::rows::Rows;
+use crate::sandbox::{Limits, MapFailure, Sandbox};
+use crate::workers::{Claim, Size, Workers};
 
 /// How many compiled map functions a thread keeps. Each is a runtime of about 100 kB.
 const KEPT_SANDBOXES: usize = 64;
 
-/// A row that a document emitted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct EmittedRow {
-    /// The key as sortable bytes.
-    pub(crate) sort: Vec<u8>,
-    /// The key as JSON.
-    pub(crate) key: String,
-    /// The value as JSON.
-    pub(crate) value: String,
-}
+/// Mapping documents with more bytes than this together is a large job.
+const LARGE_BYTES: usize = 16 << 10;
+
+/// When a view is built, a map may take this many times the time that it has during a write. A document that
+/// was accepted must not fall out of a view because the machine is slower that day.
+pub(crate) const BUILD_EFFORT: u32 = 5;
+
+/// A runtime that has read a document with more bytes than this is dropped, because its heap has grown.
+const KEPT_BYTES: usize = 256 << 10;
 
 /// A document to run maps on. The id is used in log messages.
 #[derive(Clone, Debug)]
@@ -34,8 +33,12 @@ pub(crate) struct MapInput {
     pub(crate) text: Arc<str>,
 }
 
-/// The rows of one document: one list for each map, in the order in which the maps were given.
-pub(crate) type RowsByMap = Vec<Vec<EmittedRow>>;
+/// A map reached a limit on a document, so the document's rows are unknown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct LimitReached(pub(crate) String);
+
+/// The rows of one document for each map, in the order in which the maps were given.
+pub(crate) type RowsByMap = Vec<Result<Rows, LimitReached>>;
 
 /// The threads that run map functions.
 pub(crate) struct Maps(Workers<Sandboxes>);
@@ -46,9 +49,11 @@ impl Maps {
             .map(Self)
     }
 
-    /// Runs each map on each document. The results have the order of `docs`, then of `maps`.
+    /// Runs each map on each document of the database. The results have the order of `docs`, then of
+    /// `maps`.
     pub(crate) async fn rows(
         &self,
+        db: i64,
         docs: Vec<MapInput>,
         maps: Vec<Arc<MapSource>>,
         deadline: Deadline,
@@ -56,18 +61,24 @@ impl Maps {
         if maps.is_empty() {
             return Ok(docs.iter().map(|_| Vec::new()).collect());
         }
-        self.0.run(deadline, move |sandboxes| sandboxes.rows(&docs, &maps, deadline)).await
+        self.0
+            .run(claim(db, &docs), deadline, move |sandboxes| sandboxes.rows(&docs, &maps, 1, deadline))
+            .await
     }
 
-    /// Like [`Maps::rows`], but blocks the calling thread.
+    /// Like [`Maps::rows`], but with more time for each document, for building a view. Blocks the calling thread.
     pub(crate) fn rows_blocking(
         &self,
+        db: i64,
         docs: Vec<MapInput>,
         maps: Vec<Arc<MapSource>>,
         patience: Duration,
     ) -> Result<Vec<RowsByMap>, StoreError> {
         let deadline = Deadline::after(patience);
-        self.0.run_blocking(deadline, move |sandboxes| sandboxes.rows(&docs, &maps, deadline))
+        let claim = claim(db, &docs);
+        self.0.run_blocking(claim, deadline, move |sandboxes| {
+            sandboxes.rows(&docs, &maps, BUILD_EFFORT, deadline)
+        })
     }
 
     /// Compiles the sources, and returns them if each is a map function.
@@ -76,6 +87,7 @@ impl Maps {
     /// `Invalid` names the first view whose map does not compile.
     pub(crate) async fn check(
         &self,
+        db: i64,
         sources: Vec<(String, Arc<MapSource>)>,
         deadline: Deadline,
     ) -> Result<Vec<(String, Arc<MapSource>)>, StoreError> {
@@ -91,8 +103,13 @@ impl Maps {
             }
             Ok(sources)
         };
-        self.0.run(deadline, check).await
+        self.0.run(Claim { db, size: Size::Large }, deadline, check).await
     }
+}
+
+fn claim(db: i64, docs: &[MapInput]) -> Claim {
+    let bytes = docs.iter().map(|doc| doc.text.len()).fold(0, usize::saturating_add);
+    Claim { db, size: if bytes > LARGE_BYTES { Size::Large } else { Size::Small } }
 }
 
 /// Computes the hash of a source and keeps both together.
@@ -111,39 +128,45 @@ impl Sandboxes {
         &mut self,
         docs: &[MapInput],
         maps: &[Arc<MapSource>],
+        effort: u32,
         deadline: Deadline,
     ) -> Result<Vec<RowsByMap>, StoreError> {
-        docs.iter().map(|doc| maps.iter().map(|map| self.rows_of(doc, map, deadline)).collect()).collect()
+        let mut rows_of = |doc, map| self.rows_of(doc, map, effort, deadline);
+        docs.iter().map(|doc| maps.iter().map(|map| rows_of(doc, map)).collect()).collect()
     }
 
-    /// Runs one map on one document. If the map fails, the document has no rows in that view. Running out
-    /// of the caller's time is an error, because the map might have emitted rows.
+    /// Runs one map on one document. If the map throws, the document has no rows in that view, as in
+    /// CouchDB. Running out of the caller's time is an error, because the map might have emitted rows.
     fn rows_of(
         &mut self,
         doc: &MapInput,
         map: &Arc<MapSource>,
+        effort: u32,
         deadline: Deadline,
-    ) -> Result<Vec<EmittedRow>, StoreError> {
-        let emitted =
-            self.sandbox(map, deadline).and_then(|sandbox| sandbox.map(&doc.text, deadline.instant()));
+    ) -> Result<Result<Rows, LimitReached>, StoreError> {
+        let emitted = self
+            .sandbox(map, deadline)
+            .and_then(|sandbox| sandbox.map(&doc.text, effort, deadline.instant()));
+        if doc.text.len() > KEPT_BYTES || matches!(emitted, Err(MapFailure::Deadline | MapFailure::Limit(_)))
+        {
+            self.forget(map);
+        }
         match emitted {
-            Ok(emitted) => Ok(rows(&doc.id, emitted)),
-            Err(MapFailure::Deadline) => {
-                self.forget(map);
-                Err(deadline_exceeded())
-            }
-            Err(MapFailure::Threw(reason)) => {
-                log::debug!("document {} has no rows in a view: the map threw {reason}", doc.id);
-                Ok(Vec::new())
-            }
-            Err(MapFailure::Limit(reason)) => {
-                self.forget(map);
-                let head: String = map.text.chars().take(60).collect();
-                log::error!(
-                    "document {} has no rows in a view: {reason} (the map begins with {head:?})",
+            Ok(emitted) => Ok(Ok(Rows::new(&doc.id, emitted).unwrap_or_else(|error| {
+                log::debug!(
+                    "document {} has no rows in a view: cannot parse an emitted key: {error}",
                     doc.id
                 );
-                Ok(Vec::new())
+                Rows::default()
+            }))),
+            Err(MapFailure::Deadline) => Err(deadline_exceeded()),
+            Err(MapFailure::Threw(reason)) => {
+                log::debug!("document {} has no rows in a view: the map threw {reason}", doc.id);
+                Ok(Ok(Rows::default()))
+            }
+            Err(MapFailure::Limit(reason)) => {
+                let head: String = map.text.chars().take(60).collect();
+                Ok(Err(LimitReached(format!("{reason} (the map begins with {head:?})"))))
             }
         }
     }
@@ -165,24 +188,8 @@ impl Sandboxes {
         }
     }
 
-    /// Drops a runtime that ran into a limit. After running out of memory it is unusable.
+    /// Drops a runtime. After running out of memory it is unusable.
     fn forget(&mut self, map: &Arc<MapSource>) {
         self.kept.retain(|(source, _)| source != map);
     }
-}
-
-/// Adds the sortable bytes to each emitted key. If a key is nested too deep to be parsed, the document has
-/// no rows, as if the map had thrown.
-fn rows(id: &str, emitted: Vec<Emitted>) -> Vec<EmittedRow> {
-    let rows: Result<Vec<EmittedRow>, json::JsonError> = emitted
-        .into_iter()
-        .map(|(key, value)| {
-            let sort = collate::encode(&json::parse(key.as_bytes())?);
-            Ok(EmittedRow { sort, key, value })
-        })
-        .collect();
-    rows.unwrap_or_else(|error| {
-        log::debug!("document {id} has no rows in a view: cannot parse an emitted key: {error}");
-        Vec::new()
-    })
 }

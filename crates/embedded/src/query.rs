@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 use crate::catalogue::{Db, Phase, View, database_missing};
 use crate::collate;
 use crate::error::{SqliteResult, invalid};
+use crate::put::sort_of_row;
 use crate::read::stored_rev;
 
 /// The part of a query's rows that is still to be read.
@@ -90,6 +91,11 @@ impl Scan {
         })
     }
 
+    /// The id of the database.
+    pub(crate) fn db(&self) -> i64 {
+        self.db.id
+    }
+
     /// Reads the next page.
     ///
     /// # Errors
@@ -129,7 +135,7 @@ impl Scan {
             let parts = RowColumns::of(row).during(WHAT)?;
             bytes = bytes.saturating_add(parts.key.len()).saturating_add(parts.value.len());
             bytes = bytes.saturating_add(parts.doc.as_ref().map_or(0, |(_, text)| text.len()));
-            last = Some(parts.sort.clone());
+            last = Some(parts.position());
             rows.push(parts.row(self.view.is_some())?);
             if bytes >= self.page_bytes {
                 break;
@@ -141,7 +147,7 @@ impl Scan {
         self.skip = 0;
         match last {
             Some(last) if self.descending => self.high = last,
-            Some(last) => self.low = after(last),
+            Some(last) => self.low = past(last),
             None => {}
         }
         let all = !full || self.left == Some(0);
@@ -151,18 +157,20 @@ impl Scan {
     /// The SQL for a page. `?1` is the id of the view or database. The text holds no other values, so that
     /// SQLite can reuse the prepared statement.
     fn sql(&self) -> String {
-        let order = if self.descending { "DESC" } else { "ASC" };
+        // A row of its own is by far the usual one, and its value must not be loaded twice.
+        const ROW: &str = "r.sort, r.id, r.key,
+             CASE WHEN r.emission IS NULL OR r.value <> '' THEN r.value ELSE e.value END, r.emission";
+        const ROWS: &str = "view_row r LEFT JOIN emission e ON e.emission = r.emission";
+        const VISIBLE: &str = "WHERE r.view = ?1 AND (r.emission IS NULL OR e.live = 1)";
+        const DOC: &str = "LEFT JOIN doc d ON d.db = (SELECT db FROM view WHERE view = ?1) AND d.id = r.id";
+        const DOCS: &str = "doc WHERE db = ?1 AND text IS NOT NULL";
         let (columns, table, sort) = match (&self.view, self.include_docs) {
-            (Some(_), false) => ("sort, id, key, value", "view_row WHERE view = ?1", "sort"),
-            (Some(_), true) => (
-                "r.sort, r.id, r.key, r.value, d.rev, d.text",
-                "view_row r LEFT JOIN doc d ON d.db = (SELECT db FROM view WHERE view = ?1) AND d.id = r.id
-                 WHERE r.view = ?1",
-                "r.sort",
-            ),
-            (None, false) => ("id, id, id, rev", "doc WHERE db = ?1 AND text IS NOT NULL", "id"),
-            (None, true) => ("id, id, id, rev, rev, text", "doc WHERE db = ?1 AND text IS NOT NULL", "id"),
+            (Some(_), false) => (ROW.to_owned(), format!("{ROWS} {VISIBLE}"), "r.sort"),
+            (Some(_), true) => (format!("{ROW}, d.rev, d.text"), format!("{ROWS} {DOC} {VISIBLE}"), "r.sort"),
+            (None, false) => ("id, id, id, rev, NULL".to_owned(), DOCS.to_owned(), "id"),
+            (None, true) => ("id, id, id, rev, NULL, rev, text".to_owned(), DOCS.to_owned(), "id"),
         };
+        let order = if self.descending { "DESC" } else { "ASC" };
         format!(
             "SELECT {columns} FROM {table} AND {sort} >= ?2 AND {sort} < ?3
              ORDER BY {sort} {order} LIMIT ?4 OFFSET ?5"
@@ -208,26 +216,48 @@ fn after(value: Sql) -> Sql {
     }
 }
 
+/// The value after which the next page begins. Rows of other emissions with the same key, id and counter
+/// are older or newer versions of the last row, so they are skipped.
+fn past(position: Sql) -> Sql {
+    match position {
+        Sql::Blob(mut bytes) => {
+            bytes.push(collate::ABOVE);
+            Sql::Blob(bytes)
+        }
+        other => after(other),
+    }
+}
+
 /// The columns of a row.
 struct RowColumns {
     sort: Sql,
     id: String,
     key: String,
     value: String,
+    emission: Option<i64>,
     doc: Option<(String, Arc<str>)>,
 }
 
 impl RowColumns {
     fn of(row: &rusqlite::Row<'_>) -> rusqlite::Result<Self> {
         let doc = match row.as_ref().column_count() {
-            6 => row.get_ref(5)?.as_str_or_null()?.map(Arc::from),
+            7 => row.get_ref(6)?.as_str_or_null()?.map(Arc::from),
             _ => None,
         };
         let doc = match doc {
-            Some(text) => Some((row.get(4)?, text)),
+            Some(text) => Some((row.get(5)?, text)),
             None => None,
         };
-        Ok(Self { sort: row.get(0)?, id: row.get(1)?, key: row.get(2)?, value: row.get(3)?, doc })
+        let [id, key, value] = [row.get(1)?, row.get(2)?, row.get(3)?];
+        Ok(Self { sort: row.get(0)?, id, key, value, emission: row.get(4)?, doc })
+    }
+
+    /// The row's place in the order of rows.
+    fn position(&self) -> Sql {
+        match &self.sort {
+            Sql::Blob(sort) => Sql::Blob(sort_of_row(sort.clone(), self.emission)),
+            id => id.clone(),
+        }
     }
 
     fn row(self, of_view: bool) -> Result<ViewRow, StoreError> {

@@ -2,6 +2,7 @@
 //! function sees only the JavaScript language and CouchDB's helper functions.
 
 use std::cell::{Cell, RefCell};
+use std::collections::HashSet;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,11 +11,16 @@ use std::time::{Duration, Instant};
 use rquickjs::function::Opt;
 use rquickjs::{CatchResultExt, CaughtError, Context, Ctx, Exception, Function, Persistent, Runtime, Value};
 
+use crate::clock::thread_time;
+
 /// The limits for a map function.
 #[derive(Clone, Debug)]
 pub(crate) struct Limits {
+    /// Processor time, so that a busy machine does not make a map fail.
     pub(crate) time: Duration,
     pub(crate) memory_bytes: usize,
+    /// How much it may emit for one document, with 64 bytes for each row.
+    pub(crate) emitted_bytes: usize,
     pub(crate) stack_bytes: usize,
     /// Set when the store closes. Running map functions then stop.
     pub(crate) closing: Arc<AtomicBool>,
@@ -31,21 +37,62 @@ pub(crate) enum MapFailure {
     Deadline,
 }
 
-/// An emitted key and value, as JSON text.
-pub(crate) type Emitted = (String, String);
+/// An emitted key and value, as JSON text. Rows with equal values share one text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Emitted {
+    pub(crate) key: String,
+    pub(crate) value: Arc<str>,
+}
 
 #[derive(Default)]
 struct Output {
     rows: Vec<Emitted>,
+    values: HashSet<Arc<str>>,
     bytes: usize,
     too_large: bool,
 }
 
+impl Output {
+    fn push(&mut self, key: String, value: String) {
+        let last = self.rows.last().map(|row| &row.value).filter(|last| ***last == *value);
+        let value = match last.or_else(|| self.values.get(value.as_str())) {
+            Some(known) => Arc::clone(known),
+            None => {
+                let new: Arc<str> = value.into();
+                self.values.insert(Arc::clone(&new));
+                new
+            }
+        };
+        self.rows.push(Emitted { key, value });
+    }
+}
+
 /// The state of the interrupt handler, which QuickJS calls regularly while it runs.
 struct InterruptState {
-    stop_at: Cell<Instant>,
-    stopped: Cell<bool>,
+    deadline: Cell<Instant>,
+    /// The processor time of this thread at which the map is stopped.
+    stop_at: Cell<Duration>,
+    stopped: Cell<Option<Stopped>>,
     closing: Arc<AtomicBool>,
+}
+
+/// Why the interrupt handler stopped a map.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stopped {
+    OutOfTime,
+    Deadline,
+}
+
+impl InterruptState {
+    fn check(&self) -> Option<Stopped> {
+        if self.closing.load(Ordering::Relaxed) || Instant::now() >= self.deadline.get() {
+            Some(Stopped::Deadline)
+        } else if thread_time() >= self.stop_at.get() {
+            Some(Stopped::OutOfTime)
+        } else {
+            None
+        }
+    }
 }
 
 /// A compiled map function. It cannot leave the thread that compiled it.
@@ -76,24 +123,24 @@ impl Sandbox {
         runtime.set_memory_limit(limits.memory_bytes);
         runtime.set_max_stack_size(limits.stack_bytes);
         let watch = Rc::new(InterruptState {
-            stop_at: Cell::new(deadline),
-            stopped: Cell::new(false),
+            deadline: Cell::new(deadline),
+            stop_at: Cell::new(Duration::MAX),
+            stopped: Cell::new(None),
             closing: Arc::clone(&limits.closing),
         });
         runtime.set_interrupt_handler(Some(Box::new({
             let watch = Rc::clone(&watch);
             move || {
-                let stop = Instant::now() >= watch.stop_at.get() || watch.closing.load(Ordering::Relaxed);
-                watch.stopped.set(stop);
-                stop
+                watch.stopped.set(watch.check());
+                watch.stopped.get().is_some()
             }
         })));
         let context = Context::full(&runtime).map_err(broken)?;
         let output = Rc::new(RefCell::new(Output::default()));
         let mut sandbox = Self { map: None, context, output, watch, limits: limits.clone() };
-        let map = sandbox.guarded(deadline, |ctx, output| {
+        let map = sandbox.guarded(1, deadline, |ctx, output| {
             let globals = ctx.globals();
-            let emit = emitter(Rc::clone(output), limits.memory_bytes);
+            let emit = emitter(Rc::clone(output), limits.emitted_bytes);
             globals.set("emit", Function::new(ctx.clone(), emit)?)?;
             globals.set("log", Function::new(ctx.clone(), log_line)?)?;
             ctx.eval::<(), _>(HELPERS)?;
@@ -107,27 +154,34 @@ impl Sandbox {
         Ok(sandbox)
     }
 
-    /// Runs the map function on a document's text.
-    pub(crate) fn map(&mut self, doc: &str, deadline: Instant) -> Result<Vec<Emitted>, MapFailure> {
+    /// Runs the map function on a document's text. It may take `effort` times the usual time.
+    pub(crate) fn map(
+        &mut self,
+        doc: &str,
+        effort: u32,
+        deadline: Instant,
+    ) -> Result<Vec<Emitted>, MapFailure> {
         let Some(map) = self.map.clone() else { return Err(MapFailure::Limit("no map".to_owned())) };
         *self.output.borrow_mut() = Output::default();
-        self.guarded(deadline, |ctx, _| {
+        self.guarded(effort, deadline, |ctx, _| {
             let doc = ctx.json_parse(doc)?;
             map.restore(ctx)?.call::<_, Value<'_>>((doc,))?;
             Ok(())
         })?;
-        Ok(std::mem::take(&mut self.output.borrow_mut().rows))
+        Ok(self.output.take().rows)
     }
 
     /// Runs JavaScript under the limits. The error tells which limit it reached.
     fn guarded<R>(
         &self,
+        effort: u32,
         deadline: Instant,
         run: impl for<'js> FnOnce(&Ctx<'js>, &Rc<RefCell<Output>>) -> rquickjs::Result<R>,
     ) -> Result<R, MapFailure> {
-        let limit = Instant::now() + self.limits.time;
-        self.watch.stop_at.set(deadline.min(limit));
-        self.watch.stopped.set(false);
+        self.watch.deadline.set(deadline);
+        let most = self.limits.time.saturating_mul(effort);
+        self.watch.stop_at.set(thread_time().saturating_add(most));
+        self.watch.stopped.set(None);
         let outcome = self.context.with(|ctx| {
             run(&ctx, &self.output).catch(&ctx).map_err(|error| {
                 // When memory runs out, the engine cannot allocate a message and throws null instead.
@@ -135,16 +189,17 @@ impl Sandbox {
                 (bare, error.to_string().trim().to_owned())
             })
         });
-        if self.watch.stopped.get() {
-            if self.watch.closing.load(Ordering::Relaxed) || deadline <= limit {
-                return Err(MapFailure::Deadline);
+        match self.watch.stopped.get() {
+            Some(Stopped::Deadline) => return Err(MapFailure::Deadline),
+            Some(Stopped::OutOfTime) => {
+                return Err(MapFailure::Limit(format!("it ran longer than {most:?} of processor time")));
             }
-            return Err(MapFailure::Limit(format!("it ran longer than {:?}", self.limits.time)));
+            None => {}
         }
         if self.output.borrow().too_large {
             return Err(MapFailure::Limit(format!(
                 "it emitted more than {} bytes for one document",
-                self.limits.memory_bytes
+                self.limits.emitted_bytes
             )));
         }
         outcome.map_err(|(bare, message)| match message {
@@ -180,15 +235,15 @@ fn emit<'js>(
             None => Ok("null".to_owned()),
         }
     };
-    let row = (text(key)?, text(value)?);
+    let (key, value) = (text(key)?, text(value)?);
     let mut output = output.borrow_mut();
-    output.bytes = output.bytes.saturating_add(row.0.len()).saturating_add(row.1.len()).saturating_add(64);
+    // Equal values are kept once, but the engine spends time on each of them, and CouchDB stores each.
+    output.bytes = output.bytes.saturating_add(key.len()).saturating_add(value.len()).saturating_add(64);
     if output.bytes > most {
-        output.too_large = true;
-        output.rows = Vec::new();
+        *output = Output { bytes: output.bytes, too_large: true, ..Output::default() };
         return Err(Exception::throw_range(ctx, "the map emitted too much"));
     }
-    output.rows.push(row);
+    output.push(key, value);
     Ok(())
 }
 
@@ -220,132 +275,5 @@ fn without_lone_surrogates(text: String) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{Limits, MapFailure, Sandbox, without_lone_surrogates};
-    use std::sync::Arc;
-    use std::time::{Duration, Instant};
-
-    fn limits() -> Limits {
-        Limits {
-            time: Duration::from_millis(200),
-            memory_bytes: 16 << 20,
-            stack_bytes: 256 << 10,
-            closing: Arc::default(),
-        }
-    }
-
-    fn later() -> Instant {
-        Instant::now() + Duration::from_secs(60)
-    }
-
-    fn run(source: &str, doc: &str) -> Result<Vec<(String, String)>, MapFailure> {
-        Sandbox::compile(source, &limits(), later())?.map(doc, later())
-    }
-
-    #[track_caller]
-    fn check(source: &str, doc: &str, rows: &[(&str, &str)]) {
-        let got = run(source, doc).unwrap();
-        let got: Vec<_> = got.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
-        assert_eq!(got, rows);
-    }
-
-    #[test]
-    fn maps_emit() {
-        check(
-            "function (doc) { emit(doc._id, {n: doc.n}); }",
-            r#"{"_id":"a","n":1.5}"#,
-            &[("\"a\"", r#"{"n":1.5}"#)],
-        );
-        check("function (doc) { }", "{}", &[]);
-        check("// said before\nfunction (doc) { emit(); } // and after", "{}", &[("null", "null")]);
-        check("doc => emit(emit, undefined)", "{}", &[("null", "null")]);
-    }
-
-    #[test]
-    fn a_map_cannot_corrupt_its_output_by_changing_builtins() {
-        let source = "(function () {
-            JSON.stringify = function () { return 'nonsense'; };
-            Array.prototype.push = String.prototype.toString = null;
-            return function (doc) { emit([1], 'x\\ny'); };
-        })()";
-        check(source, "{}", &[("[1]", r#""x\ny""#)]);
-    }
-
-    #[test]
-    fn half_characters_become_replacement_characters() {
-        let source = r#"function (doc) { emit(doc.t.charAt(0), ["\\ud83d", doc.t]); }"#;
-        check(source, r#"{"t":"😀"}"#, &[(r#""\ufffd""#, r#"["\\ud83d","😀"]"#)]);
-        for untouched in [r#""a\"\\ud800\n""#, r#""\ud7ff\u0001""#, "\"\\"] {
-            assert_eq!(without_lone_surrogates(untouched.to_owned()), untouched);
-        }
-    }
-
-    #[test]
-    fn a_map_that_throws_emits_no_rows_and_can_run_again() {
-        let source = "function (doc) { emit(1, 1); if (doc.bad) { throw new Error('no'); } }";
-        let mut sandbox = Sandbox::compile(source, &limits(), later()).unwrap();
-        assert!(
-            matches!(sandbox.map(r#"{"bad":1}"#, later()), Err(MapFailure::Threw(m)) if m.contains("no"))
-        );
-        assert_eq!(sandbox.map("{}", later()).unwrap().len(), 1);
-    }
-
-    #[test]
-    fn a_source_that_is_not_a_function_does_not_compile() {
-        for source in ["function (doc) { emit(", "1 + 1", "", "nonsense(", "({})", "throw 1"] {
-            assert!(matches!(run(source, "{}"), Err(MapFailure::Threw(_))), "{source}");
-        }
-    }
-
-    #[track_caller]
-    fn check_limit(source: &str, time: Duration, words: &str) {
-        let limits = Limits { time, ..limits() };
-        match Sandbox::compile(source, &limits, later()).and_then(|mut map| map.map("{}", later())) {
-            Err(MapFailure::Limit(message)) => assert!(message.contains(words), "{source}: {message}"),
-            other => panic!("{source}: {other:?}"),
-        }
-    }
-
-    #[test]
-    fn time_is_limited() {
-        let time = Duration::from_millis(100);
-        for source in [
-            "function (doc) { while (true) {} }",
-            "function (doc) { while (true) { try { while (true) {} } catch (e) {} } }",
-            "function (doc) { /(a+)+$/.test(new Array(64).join('a') + 'b'); while (true) {} }",
-            "(function () { while (true) {} })()",
-        ] {
-            check_limit(source, time, "longer");
-        }
-    }
-
-    #[test]
-    fn memory_stack_and_output_are_limited() {
-        let time = Duration::from_secs(60);
-        for (source, words) in [
-            ("function (doc) { var a = []; while (true) { a.push({a: a.length}); } }", "memory"),
-            ("function (doc) { var a = []; while (true) { a.push('x'.repeat(99999)); } }", "memory"),
-            ("function (doc) { var f = function () { return f() + 1; }; f(); }", "stack"),
-            ("function (doc) { while (true) { emit('xxxxxxxxxxxxxxxx', null); } }", "emitted"),
-        ] {
-            check_limit(source, time, words);
-        }
-    }
-
-    #[test]
-    fn a_deadline_ends_a_map_before_its_limit() {
-        let soon = Instant::now() + Duration::from_millis(20);
-        let mut sandbox = Sandbox::compile("doc => { while (true) {} }", &limits(), later()).unwrap();
-        assert_eq!(sandbox.map("{}", soon), Err(MapFailure::Deadline));
-    }
-
-    #[test]
-    fn maps_see_only_the_language() {
-        let source = "function (doc) {
-            emit(null, [typeof require, typeof process, typeof std, typeof os, typeof console,
-                typeof print, typeof setTimeout, typeof fetch, typeof load]);
-        }";
-        let nothing = "\"undefined\",".repeat(9);
-        check(source, "{}", &[("null", &format!("[{}]", nothing.trim_end_matches(',')))]);
-    }
-}
+#[path = "sandbox_tests.rs"]
+mod tests;

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use datastore::{DbName, Deadline, Draft, Result, Rev, StoreError};
+use datastore::{Cause, DbName, Deadline, Draft, Result, Rev, StoreError};
 use futures::future::try_join_all;
 use rusqlite::Connection;
 
@@ -14,11 +14,15 @@ use crate::draft::{self, NewRevision};
 use crate::embedded::Inner;
 use crate::error::closed;
 use crate::index;
-use crate::maps::{MapInput, RowsByMap};
+use crate::maps::{LimitReached, MapInput, RowsByMap};
+use crate::put;
 use crate::read;
+use crate::rows::Rows;
 use crate::settings::Settings;
-use crate::write::{self, SaveOutcome, Write};
-use crate::writer::Batching;
+use crate::staging::{Progress, Staging};
+use crate::workers::{Claim, Size};
+use crate::write::{self, NewRows, SaveOutcome, Write};
+use crate::writer::Turn;
 
 /// How many documents of a bulk write are computed and committed together.
 const BULK: usize = 250;
@@ -42,10 +46,11 @@ impl Inner {
 
     async fn save_document(&self, db: &Arc<Db>, doc: NewRevision, deadline: Deadline) -> Result<SaveOutcome> {
         let mut rows = self.rows(db, std::slice::from_ref(&doc), deadline).await?;
-        let write = Write { rows: by_view(db, rows.pop().unwrap_or_default()), doc };
+        let write = self.stage(db, doc, rows.pop().unwrap_or_default(), deadline).await?;
+        let turn = Turn::of(db.id).writing(write.bytes());
         let db = Arc::clone(db);
         self.writer
-            .run(deadline, Batching::Shared, move |transaction| {
+            .run(turn, deadline, move |transaction| {
                 if write::is_current(transaction, &db)? {
                     write::save(transaction, &db, &write)
                 } else {
@@ -62,10 +67,11 @@ impl Inner {
         doc: NewRevision,
         deadline: Deadline,
     ) -> Result<SaveOutcome> {
-        let views = self.maps.check(design::views(&draft.body)?, deadline).await?;
+        let views = self.maps.check(db.id, design::views(&draft.body)?, deadline).await?;
+        let turn = Turn::of(db.id).alone();
         let (db, chores) = (Arc::clone(db), self.chores.clone());
         self.writer
-            .run(deadline, Batching::Alone, move |transaction| {
+            .run(turn, deadline, move |transaction| {
                 if write::is_current(transaction, &db)? {
                     index::save_design(transaction, &db, doc, &views, &chores)
                 } else {
@@ -111,13 +117,14 @@ impl Inner {
     ) -> Result<Vec<Result<Rev>>> {
         let db = self.catalogue.load(name)?;
         let drafts = Arc::new(drafts);
+        let claim = Claim { db: db.id, size: Size::Large };
         let prepared: Vec<Result<NewRevision>> = {
             let (db, drafts, settings) = (Arc::clone(&db), Arc::clone(&drafts), self.settings.clone());
             let prepare_all = move |scanner: &mut read::Scanner| {
                 let connection = scanner.until(deadline)?;
                 Ok(drafts.iter().map(|draft| prepare(connection, &db, draft, &settings)).collect())
             };
-            self.scanners.run(deadline, prepare_all).await?
+            self.scanners.run(claim, deadline, prepare_all).await?
         };
         let (mut docs, mut outcomes) = (Vec::new(), Vec::with_capacity(prepared.len()));
         for doc in prepared {
@@ -131,27 +138,23 @@ impl Inner {
         }
         let part = docs.len().div_ceil(self.settings.map_threads.max(1)).max(1);
         let rows = try_join_all(docs.chunks(part).map(|docs| self.rows(&db, docs, deadline))).await?;
-        let writes: Vec<Write> = docs
-            .into_iter()
-            .zip(rows.into_iter().flatten())
-            .map(|(doc, rows)| Write { doc, rows: by_view(&db, rows) })
-            .collect();
-        let saved: Vec<Result<SaveOutcome>> =
-            self.writer
-                .run(deadline, Batching::Shared, move |transaction| {
-                    let current = write::is_current(transaction, &db)?;
-                    Ok(writes
-                        .iter()
-                        .map(|write| {
-                            if current {
-                                write::save(transaction, &db, write)
-                            } else {
-                                Ok(SaveOutcome::Stale)
-                            }
-                        })
-                        .collect())
-                })
-                .await?;
+        let mut writes = Vec::with_capacity(docs.len());
+        for (doc, rows) in docs.into_iter().zip(rows.into_iter().flatten()) {
+            writes.push(each(self.stage(&db, doc, rows, deadline).await)?);
+        }
+        let bytes = writes.iter().flatten().map(Write::bytes).fold(0, usize::saturating_add);
+        let saved: Vec<Result<SaveOutcome>> = self
+            .writer
+            .run(Turn::of(db.id).writing(bytes), deadline, move |transaction| {
+                let current = write::is_current(transaction, &db)?;
+                let save = |write: Result<Write>| match write {
+                    Ok(write) if current => write::save(transaction, &db, &write),
+                    Ok(_) => Ok(SaveOutcome::Stale),
+                    Err(error) => Err(error),
+                };
+                Ok(writes.into_iter().map(save).collect())
+            })
+            .await?;
         let mut saved = saved.into_iter();
         let mut revs = Vec::with_capacity(outcomes.len());
         for (draft, outcome) in drafts.iter().zip(outcomes) {
@@ -176,7 +179,53 @@ impl Inner {
             .iter()
             .map(|doc| MapInput { id: doc.id.as_str().to_owned(), text: Arc::clone(&doc.text) })
             .collect();
-        self.maps.rows(docs, maps, deadline).await
+        self.maps.rows(db.id, docs, maps, deadline).await
+    }
+
+    /// Prepares a write. Large rows are written at once, invisible until the document is written.
+    ///
+    /// # Errors
+    /// `TooLarge` if a map reached a limit: the document would be missing from that view.
+    async fn stage(&self, db: &Db, doc: NewRevision, rows: RowsByMap, deadline: Deadline) -> Result<Write> {
+        let mut new = Vec::with_capacity(rows.len());
+        for (view, rows) in db.views.iter().zip(rows) {
+            let rows = rows.map_err(|LimitReached(reason)| {
+                StoreError::TooLarge(Cause::new(format!(
+                    "document {} would be missing from the view {}: {reason}",
+                    doc.id, view.name
+                )))
+            })?;
+            let rows = if rows.is_large() {
+                self.stage_rows((db.id, view.id), &doc, Arc::new(rows), deadline).await?
+            } else {
+                NewRows::Put(rows)
+            };
+            new.push((view.id, rows));
+        }
+        Ok(Write { doc, rows: new })
+    }
+
+    async fn stage_rows(
+        &self,
+        (db, view): (i64, i64),
+        doc: &NewRevision,
+        rows: Arc<Rows>,
+        deadline: Deadline,
+    ) -> Result<NewRows> {
+        let (id, digest) = (doc.id.as_str(), rows.digest());
+        if self.readers.with(|connection| put::has_large(connection, view, id, &digest))? {
+            return Ok(NewRows::Unchanged(digest));
+        }
+        let mut staging = Staging::new((db, view), id, rows, digest, &self.in_use);
+        loop {
+            let turn = staging.turn();
+            match self.writer.run(turn, deadline, move |transaction| staging.write(transaction)).await? {
+                Progress::More(more) => staging = more,
+                Progress::Done(staged) => return Ok(NewRows::Staged(staged)),
+                // The views have changed, so the writer will refuse the write as stale.
+                Progress::ViewGone => return Ok(NewRows::Put(Rows::default())),
+            }
+        }
     }
 }
 
@@ -186,20 +235,16 @@ fn prepare(connection: &Connection, db: &Db, draft: &Draft, settings: &Settings)
     draft::prepare(draft, parent.as_ref(), settings)
 }
 
-fn by_view(db: &Db, rows: RowsByMap) -> Vec<(i64, Vec<crate::maps::EmittedRow>)> {
-    db.views.iter().map(|view| view.id).zip(rows).collect()
-}
-
 /// Splits errors of a bulk write. An error that affects all documents fails the whole call; any other stays
 /// the result of its own document.
-fn each(rev: Result<Rev>) -> Result<Result<Rev>> {
-    match rev {
+fn each<T>(outcome: Result<T>) -> Result<Result<T>> {
+    match outcome {
         Err(
             error @ (StoreError::DeadlineExceeded(_)
             | StoreError::DatabaseMissing(_)
             | StoreError::Unavailable(_)
             | StoreError::Corrupt(_)),
         ) => Err(error),
-        rev => Ok(rev),
+        outcome => Ok(outcome),
     }
 }

@@ -38,11 +38,13 @@ pub struct Settings {
     pub page_bytes: usize,
     /// How long a stream may take for each batch after the first.
     pub batch_timeout: Duration,
-    /// How long a map function may run for one document. Set this lower than the usual deadline of a
-    /// request: if a map hangs, the document is then written without rows in that view. With a higher
-    /// limit the deadline passes first and the write fails.
+    /// How much processor time a map function may take for one document. If it takes more, a write of the
+    /// document is refused as too large. If the caller's deadline passes before that, for instance on a
+    /// busy machine, the write fails with `DeadlineExceeded` and may be tried again.
     pub map_time: Duration,
-    /// How many bytes of memory a map function may use, and how many bytes it may emit for one document.
+    /// How many bytes of memory a map function may use. It may emit half as many for one document. A write
+    /// of a document that needs more is refused as too large. The default is enough for any document of 8 MB
+    /// with 250,000 values.
     pub map_memory_bytes: usize,
     /// How many bytes of stack a map function may use.
     pub map_stack_bytes: usize,
@@ -63,7 +65,7 @@ impl Default for Settings {
             page_bytes: 1024 * 1024,
             batch_timeout: Duration::from_secs(5),
             map_time: Duration::from_secs(2),
-            map_memory_bytes: 64 * 1024 * 1024,
+            map_memory_bytes: 128 * 1024 * 1024,
             map_stack_bytes: 512 * 1024,
         }
     }

@@ -16,11 +16,11 @@ use crate::catalogue::{Db, Phase, View};
 use crate::embedded::{Embedded, Inner};
 use crate::error::{closed, deadline_exceeded};
 use crate::feed::ChangesFeed;
-use crate::index::Chore;
 use crate::query::{Page, Scan};
 use crate::read;
+use crate::workers::{Claim, Size};
 use crate::write;
-use crate::writer::{Batching, Transaction};
+use crate::writer::{Transaction, Turn};
 
 /// The most documents that one call reads on the caller's thread.
 const INLINE_DOCS: usize = 16;
@@ -51,10 +51,10 @@ impl Store for Embedded {
             if ids.len() <= INLINE_DOCS {
                 return self.inner.readers.with(|connection| Ok(documents(connection, db.id, ids)));
             }
-            let ids = ids.to_vec();
+            let (db_id, ids) = (db.id, ids.to_vec());
             let read =
                 move |scanner: &mut read::Scanner| Ok(documents(scanner.until(deadline)?, db.id, &ids));
-            self.inner.scanners.run(deadline, read).await
+            self.inner.scanners.run(small(db_id), deadline, read).await
         })
     }
 
@@ -136,6 +136,11 @@ impl PagedRows {
     }
 }
 
+/// A read ends its page after a bounded number of rows and bytes.
+fn small(db: i64) -> Claim {
+    Claim { db, size: Size::Small }
+}
+
 fn documents(connection: &rusqlite::Connection, db: i64, ids: &[DocId]) -> Vec<Result<Document>> {
     ids.iter().map(|id| read::document(connection, db, id)).collect()
 }
@@ -178,15 +183,17 @@ impl Inner {
     }
 
     async fn page(&self, scan: Scan, deadline: Deadline) -> Result<Page> {
-        self.scanners.run(deadline, move |scanner| scan.page(scanner.until(deadline)?)).await
+        let claim = small(scan.db());
+        self.scanners.run(claim, deadline, move |scanner| scan.page(scanner.until(deadline)?)).await
     }
 
     async fn delete(&self, name: &DbName, id: &DocId, base: &Rev, deadline: Deadline) -> Result<Rev> {
         let (name, id, base) = (name.clone(), id.clone(), base.clone());
         let chores = self.chores.clone();
-        let batching = if id.design_name().is_some() { Batching::Alone } else { Batching::Shared };
+        let turn = Turn::of(self.catalogue.load(&name)?.id);
+        let turn = if id.design_name().is_some() { turn.alone() } else { turn };
         self.writer
-            .run(deadline, batching, move |transaction| {
+            .run(turn, deadline, move |transaction| {
                 let db = transaction.catalogue.load(&name)?;
                 match id.design_name() {
                     None => write::delete(transaction, &db, &id, &base),
@@ -210,11 +217,11 @@ impl Attachments for Embedded {
         Box::pin(async move {
             self.inner.begin(deadline)?;
             let db = self.inner.catalogue.load(db)?;
-            let (id, name) = (id.clone(), name.to_owned());
+            let (db_id, id, name) = (db.id, id.clone(), name.to_owned());
             let read = move |scanner: &mut read::Scanner| {
                 read::attachment(scanner.until(deadline)?, db.id, &id, &name).map(Bytes::from)
             };
-            self.inner.scanners.run(deadline, read).await
+            self.inner.scanners.run(small(db_id), deadline, read).await
         })
     }
 }
@@ -238,7 +245,7 @@ impl Databases for Embedded {
             }
             let name = db.clone();
             let create = move |transaction: &mut Transaction<'_>| write::create_db(transaction, &name);
-            self.inner.writer.run(deadline, Batching::Alone, create).await
+            self.inner.writer.run(Turn::of_the_store().alone(), deadline, create).await
         })
     }
 
@@ -252,14 +259,9 @@ impl Databases for Embedded {
     fn delete_db<'a>(&'a self, db: &'a DbName, deadline: Deadline) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
             self.inner.begin(deadline)?;
-            let (name, chores) = (db.clone(), self.inner.chores.clone());
-            let delete = move |transaction: &mut Transaction<'_>| {
-                write::delete_db(transaction, &name, move || {
-                    // If the housekeeper has ended, it removes the rows after the next start.
-                    let _ = chores.send(Chore::Purge);
-                })
-            };
-            self.inner.writer.run(deadline, Batching::Alone, delete).await
+            let name = db.clone();
+            let delete = move |transaction: &mut Transaction<'_>| write::delete_db(transaction, &name);
+            self.inner.writer.run(Turn::of_the_store().alone(), deadline, delete).await
         })
     }
 

@@ -1,100 +1,235 @@
 //! A small thread pool. Each thread owns a value that must stay on its thread, such as a JavaScript runtime
-//! or a database connection, and runs jobs with it.
+//! or a database connection, and runs jobs with it. Databases take turns, and no database, however many
+//! jobs it brings, can occupy all threads.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::HashMap;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
-use datastore::{Deadline, StoreError};
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use datastore::{Cause, Deadline, StoreError};
+use tokio::sync::oneshot;
 
 use crate::error::{closed, deadline_exceeded, in_time};
+use crate::fair::FairQueue;
 
-type Job<S> = Box<dyn FnOnce(&mut S) + Send>;
+/// How many small jobs may wait, or a sixteenth of that many large ones. One database may fill half.
+const QUEUE: usize = 1_024;
 
-/// How many jobs may wait for each thread. Further callers wait until there is room.
-const QUEUE_PER_THREAD: usize = 64;
+/// How much of a job is expected to keep a thread busy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Size {
+    /// Milliseconds at most.
+    Small,
+    /// Possibly seconds. One thread stays free of large jobs, if there is more than one thread.
+    Large,
+}
+
+impl Size {
+    /// How much of the queue a waiting job takes.
+    fn room(self) -> usize {
+        match self {
+            Self::Small => 1,
+            Self::Large => 16,
+        }
+    }
+}
+
+/// The database that a job works for, and the job's size.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Claim {
+    pub(crate) db: i64,
+    pub(crate) size: Size,
+}
+
+struct Job<S> {
+    size: Size,
+    run: Box<dyn FnOnce(&mut S) + Send>,
+}
 
 /// A pool of threads that each own an `S`.
 pub(crate) struct Workers<S> {
-    jobs: mpsc::UnboundedSender<Job<S>>,
-    permits: Semaphore,
+    shared: Arc<Shared<S>>,
     threads: Vec<JoinHandle<()>>,
+}
+
+struct Shared<S> {
+    name: &'static str,
+    state: Mutex<State<S>>,
+    changed: Condvar,
+    /// The most threads that work for one database.
+    most_for_a_db: usize,
+    /// The most threads that run large jobs.
+    most_large: usize,
+}
+
+struct State<S> {
+    queue: FairQueue<Job<S>>,
+    /// How much of the queue is taken.
+    room_taken: usize,
+    dbs: HashMap<i64, DbLoad>,
+    running_large: usize,
+    is_stopped: bool,
+}
+
+#[derive(Clone, Copy, Default)]
+struct DbLoad {
+    running: usize,
+    room_taken: usize,
 }
 
 impl<S: 'static> Workers<S> {
     /// Starts `count` threads. Each calls `state` to make its own value.
     pub(crate) fn start(
-        name: &str,
+        name: &'static str,
         count: usize,
         state: impl Fn() -> S + Clone + Send + 'static,
     ) -> std::io::Result<Self> {
-        let (jobs, waiting) = mpsc::unbounded_channel();
-        let waiting = Arc::new(Mutex::new(waiting));
-        let threads = (0..count.max(1))
+        let count = count.max(1);
+        let shared = Arc::new(Shared {
+            name,
+            state: Mutex::new(State {
+                queue: FairQueue::new(),
+                room_taken: 0,
+                dbs: HashMap::new(),
+                running_large: 0,
+                is_stopped: false,
+            }),
+            changed: Condvar::new(),
+            most_for_a_db: (count / 2).max(1),
+            most_large: (count - 1).max(1),
+        });
+        let threads = (0..count)
             .map(|n| {
-                let (waiting, state) = (Arc::clone(&waiting), state.clone());
-                thread::Builder::new().name(format!("{name}-{n}")).spawn(move || work(&waiting, state()))
+                let (shared, state) = (Arc::clone(&shared), state.clone());
+                thread::Builder::new().name(format!("{name}-{n}")).spawn(move || shared.work(state()))
             })
             .collect::<std::io::Result<_>>()?;
-        Ok(Self { jobs, permits: Semaphore::new(count.max(1) * QUEUE_PER_THREAD), threads })
+        Ok(Self { shared, threads })
     }
 
     /// Runs `work` on one of the threads, and waits for it until the deadline.
+    ///
+    /// # Errors
+    /// `Busy` if the queue is full.
     pub(crate) async fn run<R: Send + 'static>(
         &self,
+        claim: Claim,
         deadline: Deadline,
         work: impl FnOnce(&mut S) -> Result<R, StoreError> + Send + 'static,
     ) -> Result<R, StoreError> {
         in_time(deadline)?;
-        let answer = async {
-            let _permit = self.permits.acquire().await.map_err(|_| closed())?;
-            self.submit(deadline, work)?.await.map_err(|_| closed())?
-        };
-        tokio::time::timeout_at(deadline.instant().into(), answer).await.map_err(|_| deadline_exceeded())?
+        let answer = self.submit(claim, deadline, work)?;
+        let answer = tokio::time::timeout_at(deadline.instant().into(), answer).await;
+        answer.map_err(|_| deadline_exceeded())?.map_err(|_| closed())?
     }
 
     /// Runs `work` on one of the threads, and blocks the calling thread until it is done.
+    ///
+    /// # Errors
+    /// `Busy` if the queue is full.
     pub(crate) fn run_blocking<R: Send + 'static>(
         &self,
+        claim: Claim,
         deadline: Deadline,
         work: impl FnOnce(&mut S) -> Result<R, StoreError> + Send + 'static,
     ) -> Result<R, StoreError> {
-        self.submit(deadline, work)?.blocking_recv().map_err(|_| closed())?
+        self.submit(claim, deadline, work)?.blocking_recv().map_err(|_| closed())?
     }
 
     fn submit<R: Send + 'static>(
         &self,
+        claim: Claim,
         deadline: Deadline,
         work: impl FnOnce(&mut S) -> Result<R, StoreError> + Send + 'static,
     ) -> Result<oneshot::Receiver<Result<R, StoreError>>, StoreError> {
         let (reply, answer) = oneshot::channel();
-        let job: Job<S> = Box::new(move |state| {
+        let run = Box::new(move |state: &mut S| {
             // Drop a job whose caller has gone away.
             if !reply.is_closed() {
                 let _ = reply.send(in_time(deadline).and_then(|()| work(state)));
             }
         });
-        self.jobs.send(job).map_err(|_| closed())?;
+        self.shared.push(claim, Job { size: claim.size, run })?;
         Ok(answer)
+    }
+}
+
+impl<S> Shared<S> {
+    fn state(&self) -> MutexGuard<'_, State<S>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn push(&self, claim: Claim, job: Job<S>) -> Result<(), StoreError> {
+        let room = job.size.room();
+        let mut state = self.state();
+        if state.is_stopped {
+            return Err(closed());
+        }
+        let of_db = state.dbs.get(&claim.db).map_or(0, |load| load.room_taken);
+        if state.room_taken + room > QUEUE || of_db + room > QUEUE / 2 {
+            let reason = format!("too many jobs wait for the {} threads; try again later", self.name);
+            return Err(StoreError::Busy(Cause::new(reason)));
+        }
+        state.room_taken += room;
+        state.dbs.entry(claim.db).or_default().room_taken += room;
+        state.queue.push(claim.db, job);
+        drop(state);
+        self.changed.notify_one();
+        Ok(())
+    }
+
+    /// Runs jobs until the pool is dropped and every job that was queued before is done.
+    fn work(&self, mut owned: S) {
+        let mut state = self.state();
+        loop {
+            let next = {
+                let State { queue, dbs, running_large, .. } = &mut *state;
+                queue.pop_if(|db, job| {
+                    dbs.get(&db).is_none_or(|load| load.running < self.most_for_a_db)
+                        && (job.size == Size::Small || *running_large < self.most_large)
+                })
+            };
+            let Some((db, job)) = next else {
+                if state.is_stopped && state.queue.is_empty() {
+                    return;
+                }
+                state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            };
+            let (size, large) = (job.size, usize::from(job.size == Size::Large));
+            state.room_taken -= size.room();
+            let load = state.dbs.entry(db).or_default();
+            load.room_taken -= size.room();
+            load.running += 1;
+            state.running_large += large;
+            drop(state);
+            (job.run)(&mut owned);
+            state = self.state();
+            state.running_large -= large;
+            if let Some(load) = state.dbs.get_mut(&db) {
+                load.running -= 1;
+                if load.running == 0 && load.room_taken == 0 {
+                    state.dbs.remove(&db);
+                }
+            }
+            // This job's end can let several others begin.
+            if !state.queue.is_empty() || state.is_stopped {
+                self.changed.notify_all();
+            }
+        }
     }
 }
 
 impl<S> Drop for Workers<S> {
     fn drop(&mut self) {
-        let (nowhere, _) = mpsc::unbounded_channel();
-        self.jobs = nowhere;
+        self.shared.state().is_stopped = true;
+        self.shared.changed.notify_all();
         for thread in self.threads.drain(..) {
             let _ = thread.join();
         }
     }
 }
 
-fn work<S>(waiting: &Mutex<mpsc::UnboundedReceiver<Job<S>>>, mut state: S) {
-    loop {
-        let job = waiting.lock().unwrap_or_else(PoisonError::into_inner).blocking_recv();
-        match job {
-            Some(job) => job(&mut state),
-            None => return,
-        }
-    }
-}
+#[cfg(test)]
+#[path = "workers_tests.rs"]
+mod tests;

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use datastore::{Cause, Created, DbName, DocId, Rev, StoreError};
-use rusqlite::{OptionalExtension, named_params, params};
+use rusqlite::{Connection, OptionalExtension, named_params, params};
 
 use crate::catalogue::{Db, Phase, database_missing};
-use crate::collate;
 use crate::draft::{self, AttachmentChanges, NewRevision, conflict};
 use crate::error::SqliteResult;
-use crate::maps::EmittedRow;
+use crate::put::{self, Leftover};
+use crate::rows::Rows;
+use crate::staging::StagedRows;
 use crate::writer::Transaction;
 
 /// A new revision of a document, with its view rows.
@@ -17,7 +18,45 @@ use crate::writer::Transaction;
 pub(crate) struct Write {
     pub(crate) doc: NewRevision,
     /// The id of each view, with the document's rows in it.
-    pub(crate) rows: Vec<(i64, Vec<EmittedRow>)>,
+    pub(crate) rows: Vec<(i64, NewRows)>,
+}
+
+impl Write {
+    /// How many bytes are still to be written, about.
+    pub(crate) fn bytes(&self) -> usize {
+        let rows = self.rows.iter().map(|(_, rows)| match rows {
+            NewRows::Put(rows) => rows.bytes(),
+            NewRows::Staged(_) | NewRows::Unchanged(_) => 0,
+        });
+        rows.fold(self.doc.text.len(), usize::saturating_add)
+    }
+}
+
+/// The rows of a document in a view after a write.
+#[derive(Debug)]
+pub(crate) enum NewRows {
+    Put(Rows),
+    /// The rows are large, and written already.
+    Staged(StagedRows),
+    /// The rows are large, and were stored with this digest when the write was prepared.
+    Unchanged([u8; 16]),
+}
+
+impl NewRows {
+    /// Replaces the document's rows.
+    pub(crate) fn put(
+        &self,
+        connection: &Connection,
+        view: i64,
+        id: &str,
+        may_have_rows: bool,
+    ) -> Result<Leftover, StoreError> {
+        match self {
+            Self::Put(rows) => put::put(connection, view, id, rows, may_have_rows),
+            Self::Staged(staged) => put::put_prepared(connection, view, id, staged.emissions()),
+            Self::Unchanged(_) => Ok(Leftover::Nothing),
+        }
+    }
 }
 
 /// What happened to a write.
@@ -60,6 +99,14 @@ pub(crate) fn save(
         let taken = current.is_some_and(|current| !current.deleted);
         return if doc.has_base || taken { Err(conflict(&doc.id)) } else { Ok(SaveOutcome::Stale) };
     }
+    // Look before anything is written: rows that were to stay may have been replaced meanwhile.
+    for (view, rows) in &write.rows {
+        if let NewRows::Unchanged(digest) = rows
+            && !put::has_large(transaction.connection, *view, doc.id.as_str(), digest)?
+        {
+            return Ok(SaveOutcome::Stale);
+        }
+    }
     transaction.whole(|transaction| {
         let seq = transaction.next_seq(db);
         let connection = transaction.connection;
@@ -81,7 +128,8 @@ pub(crate) fn save(
         };
         attach(transaction, number, was_live, &doc.attachments)?;
         for (view, rows) in &write.rows {
-            put_rows(transaction, *view, doc.id.as_str(), rows, was_live)?;
+            let leftover = rows.put(connection, *view, doc.id.as_str(), was_live)?;
+            transaction.leave(leftover);
         }
         Ok(SaveOutcome::Saved(doc.rev.clone()))
     })
@@ -110,70 +158,11 @@ pub(crate) fn delete(
             .during("deleting a document")?;
         attach(transaction, current.doc, true, &AttachmentChanges::default())?;
         for view in &db.views {
-            put_rows(transaction, view.id, id.as_str(), &[], true)?;
+            let leftover = put::put(transaction.connection, view.id, id.as_str(), &Rows::default(), true)?;
+            transaction.leave(leftover);
         }
         Ok(rev)
     })
-}
-
-/// Replaces a document's rows in a view. Nothing is written if the rows are unchanged, because most updates
-/// do not change what a listing shows.
-pub(crate) fn put_rows(
-    transaction: &Transaction<'_>,
-    view: i64,
-    id: &str,
-    rows: &[EmittedRow],
-    may_have_rows: bool,
-) -> Result<(), StoreError> {
-    let wanted = sorted(id, rows);
-    let connection = transaction.connection;
-    if may_have_rows {
-        // Name the index and sort the rows here. With `ORDER BY sort`, SQLite would read the whole view in
-        // order to avoid sorting a few rows.
-        let mut there: Vec<(Vec<u8>, String, String)> = connection
-            .prepare_cached(
-                "SELECT sort, key, value FROM view_row INDEXED BY view_row_by_id
-                 WHERE view = ?1 AND id = ?2",
-            )
-            .and_then(|mut s| {
-                s.query_map(params![view, id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?.collect()
-            })
-            .during("reading a document's rows")?;
-        there.sort_by(|one, other| one.0.cmp(&other.0));
-        let same = there.len() == wanted.len()
-            && there.iter().zip(&wanted).all(|((sort, key, value), (wanted_sort, row))| {
-                sort == wanted_sort && *key == row.key && *value == row.value
-            });
-        if same {
-            return Ok(());
-        }
-        connection
-            .prepare_cached("DELETE FROM view_row INDEXED BY view_row_by_id WHERE view = ?1 AND id = ?2")
-            .and_then(|mut s| s.execute(params![view, id]))
-            .during("removing a document's rows")?;
-    }
-    for (sort, row) in &wanted {
-        connection
-            .prepare_cached("INSERT INTO view_row (view, sort, id, key, value) VALUES (?1, ?2, ?3, ?4, ?5)")
-            .and_then(|mut s| s.execute(params![view, sort, id, row.key, row.value]))
-            .during("writing a document's rows")?;
-    }
-    Ok(())
-}
-
-/// Adds the full sort bytes to each row (key, document id, order of emission) and sorts the rows.
-fn sorted<'a>(id: &str, rows: &'a [EmittedRow]) -> Vec<(Vec<u8>, &'a EmittedRow)> {
-    let mut sorted: Vec<_> = (0u32..)
-        .zip(rows)
-        .map(|(n, row)| {
-            let mut sort = row.sort.clone();
-            collate::push_text(id, &mut sort);
-            sort.extend(n.to_be_bytes());
-            (sort, row)
-        })
-        .collect();
-    sorted.sort_by(|one, other| one.0.cmp(&other.0));
-    sorted
 }
 
 /// Removes attachments that the write does not keep, and adds the new ones.
@@ -234,11 +223,7 @@ pub(crate) fn create_db(transaction: &mut Transaction<'_>, name: &DbName) -> Res
 }
 
 /// Deletes a database. Its name is free at once; the housekeeper removes its documents and rows later.
-pub(crate) fn delete_db(
-    transaction: &mut Transaction<'_>,
-    name: &DbName,
-    purge: impl FnOnce() + Send + 'static,
-) -> Result<(), StoreError> {
+pub(crate) fn delete_db(transaction: &mut Transaction<'_>, name: &DbName) -> Result<(), StoreError> {
     let db = transaction.catalogue.find(name).ok_or_else(|| database_missing(name))?;
     transaction.whole(|transaction| {
         for sql in [
@@ -262,8 +247,8 @@ pub(crate) fn delete_db(
         for view in &db.views {
             view.phase.send_replace(Phase::Gone);
         }
-        purge();
     });
+    transaction.leave(Leftover::Garbage);
     Ok(())
 }
 

@@ -1,24 +1,29 @@
-//! The only thread that writes to the file. It runs all waiting jobs in one transaction, so that many
-//! callers share one sync. It answers them after the commit has returned.
+//! The only thread that writes to the file. It runs waiting jobs in one transaction, so that many callers
+//! share one sync. It answers them after the commit has returned. Databases take turns, and a transaction
+//! is bounded in bytes, so one database's large writes do not hold up the others.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use datastore::{Cause, Deadline, StoreError};
 use rusqlite::Connection;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use crate::catalogue::{Catalogue, Db};
 use crate::error::{SqliteResult, closed, deadline_exceeded, in_time};
+use crate::fair::FairQueue;
+use crate::in_use::InUse;
+use crate::put::Leftover;
+use crate::settings::Settings;
 
 /// A function to call after the commit has returned.
 type AfterCommit = Box<dyn FnOnce() + Send>;
 
 /// Whether a job may share its transaction with others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Batching {
+enum Batching {
     /// The job may share a transaction.
     Shared,
     /// The job needs its own transaction, because it changes the catalogue. The catalogue must not change
@@ -26,15 +31,95 @@ pub(crate) enum Batching {
     Alone,
 }
 
-struct Job {
+/// A transaction takes no further job once its jobs write this many bytes.
+const COMMIT_BYTES: usize = 512 << 10;
+
+/// A job's place in the queue.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Turn {
+    db: i64,
     batching: Batching,
+    bytes: usize,
+}
+
+impl Turn {
+    /// A job for one database, which may share a transaction.
+    pub(crate) fn of(db: i64) -> Self {
+        Self { db, batching: Batching::Shared, bytes: 0 }
+    }
+
+    /// A job that writes about this many bytes.
+    pub(crate) fn writing(self, bytes: usize) -> Self {
+        Self { bytes, ..self }
+    }
+
+    /// A job that needs its own transaction.
+    pub(crate) fn alone(self) -> Self {
+        Self { batching: Batching::Alone, ..self }
+    }
+
+    /// A job that belongs to no database.
+    pub(crate) fn of_the_store() -> Self {
+        Self::of(0)
+    }
+}
+
+struct Job {
+    turn: Turn,
     run: Box<dyn FnOnce(&mut Transaction<'_>) -> AfterCommit + Send>,
     permit: Option<OwnedSemaphorePermit>,
 }
 
-enum Message {
-    Do(Job),
-    Stop,
+struct Queue {
+    jobs: FairQueue<Job>,
+    is_stopped: bool,
+}
+
+/// The queue, which callers fill and the writer thread empties.
+struct Waiting {
+    queue: Mutex<Queue>,
+    changed: Condvar,
+}
+
+impl Waiting {
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn push(&self, job: Job) -> Result<(), StoreError> {
+        let mut queue = self.queue();
+        if queue.is_stopped {
+            return Err(closed());
+        }
+        queue.jobs.push(job.turn.db, job);
+        drop(queue);
+        self.changed.notify_one();
+        Ok(())
+    }
+
+    /// The jobs of the next transaction. `None` when the writer is stopped and no job is left.
+    fn next_batch(&self, max_jobs: usize) -> Option<Vec<Job>> {
+        let mut queue = self.queue();
+        while queue.jobs.is_empty() {
+            if queue.is_stopped {
+                return None;
+            }
+            queue = self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        }
+        let (mut batch, mut bytes): (Vec<Job>, usize) = (Vec::new(), 0);
+        while batch.len() < max_jobs && bytes < COMMIT_BYTES {
+            let is_first = batch.is_empty();
+            let next = queue.jobs.pop_if(|_, job| is_first || job.turn.batching == Batching::Shared);
+            let Some((_, job)) = next else { break };
+            let is_alone = job.turn.batching == Batching::Alone;
+            bytes = bytes.saturating_add(job.turn.bytes);
+            batch.push(job);
+            if is_alone {
+                break;
+            }
+        }
+        Some(batch)
+    }
 }
 
 /// Counts of commits and written documents.
@@ -46,7 +131,7 @@ pub(crate) struct Counters {
 
 /// A handle to the writer thread.
 pub(crate) struct Writer {
-    jobs: mpsc::UnboundedSender<Message>,
+    waiting: Arc<Waiting>,
     permits: Arc<Semaphore>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
@@ -57,6 +142,7 @@ pub(crate) struct Transaction<'a> {
     pub(crate) catalogue: &'a Arc<Catalogue>,
     seqs: HashMap<i64, (Arc<Db>, i64)>,
     writes: u64,
+    leftover: Leftover,
     publish: Vec<AfterCommit>,
 }
 
@@ -67,6 +153,13 @@ impl Transaction<'_> {
         entry.1 = entry.1.saturating_add(1);
         self.writes = self.writes.saturating_add(1);
         entry.1
+    }
+
+    /// Remembers what a write has left behind. After the commit, the housekeeper is told of garbage.
+    pub(crate) fn leave(&mut self, leftover: Leftover) {
+        if leftover == Leftover::Garbage {
+            self.leftover = leftover;
+        }
     }
 
     /// Calls `publish` after the commit, before any caller is answered.
@@ -98,14 +191,22 @@ impl Writer {
         connection: Connection,
         catalogue: Arc<Catalogue>,
         counters: Arc<Counters>,
-        queue: usize,
-        max_commit_writes: usize,
+        in_use: Arc<InUse>,
+        settings: &Settings,
     ) -> std::io::Result<Self> {
-        let (jobs, waiting) = mpsc::unbounded_channel();
-        let mut thread =
-            WriterThread { connection, catalogue, counters, waiting, max_jobs: max_commit_writes.max(1) };
+        let queue = Mutex::new(Queue { jobs: FairQueue::new(), is_stopped: false });
+        let waiting = Arc::new(Waiting { queue, changed: Condvar::new() });
+        let thread = WriterThread {
+            connection,
+            catalogue,
+            counters,
+            in_use,
+            waiting: Arc::clone(&waiting),
+            max_jobs: settings.max_commit_writes.max(1),
+        };
         let thread = thread::Builder::new().name("writer".to_owned()).spawn(move || thread.run())?;
-        Ok(Self { jobs, permits: Arc::new(Semaphore::new(queue.max(1))), thread: Mutex::new(Some(thread)) })
+        let permits = Arc::new(Semaphore::new(settings.write_queue.max(1)));
+        Ok(Self { waiting, permits, thread: Mutex::new(Some(thread)) })
     }
 
     /// Runs `work` on the writer thread, and returns after the commit. If the deadline passes while the job
@@ -113,14 +214,14 @@ impl Writer {
     /// whether the write happened.
     pub(crate) async fn run<R: Send + 'static>(
         &self,
+        turn: Turn,
         deadline: Deadline,
-        batching: Batching,
         work: impl FnOnce(&mut Transaction<'_>) -> Result<R, StoreError> + Send + 'static,
     ) -> Result<R, StoreError> {
         in_time(deadline)?;
         let answer = async {
             let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(|_| closed())?;
-            self.submit(Some(permit), batching, move |transaction| {
+            self.submit(Some(permit), turn, move |transaction| {
                 in_time(deadline).and_then(|()| work(transaction))
             })?
             .await
@@ -132,16 +233,16 @@ impl Writer {
     /// Like [`Writer::run`], but blocks the calling thread and has no deadline.
     pub(crate) fn run_blocking<R: Send + 'static>(
         &self,
-        batching: Batching,
+        turn: Turn,
         work: impl FnOnce(&mut Transaction<'_>) -> Result<R, StoreError> + Send + 'static,
     ) -> Result<R, StoreError> {
-        self.submit(None, batching, work)?.blocking_recv().map_err(|_| closed())?
+        self.submit(None, turn, work)?.blocking_recv().map_err(|_| closed())?
     }
 
     fn submit<R: Send + 'static>(
         &self,
         permit: Option<OwnedSemaphorePermit>,
-        batching: Batching,
+        turn: Turn,
         work: impl FnOnce(&mut Transaction<'_>) -> Result<R, StoreError> + Send + 'static,
     ) -> Result<oneshot::Receiver<Result<R, StoreError>>, StoreError> {
         let (reply, answer) = oneshot::channel();
@@ -155,13 +256,14 @@ impl Writer {
                 let _ = reply.send(outcome);
             })
         });
-        self.jobs.send(Message::Do(Job { batching, run, permit })).map_err(|_| closed())?;
+        self.waiting.push(Job { turn, run, permit })?;
         Ok(answer)
     }
 
     /// Ends the thread after it has done all jobs that were queued before.
     pub(crate) fn stop(&self) {
-        let _ = self.jobs.send(Message::Stop);
+        self.waiting.queue().is_stopped = true;
+        self.waiting.changed.notify_one();
         if let Some(thread) = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take() {
             let _ = thread.join();
         }
@@ -172,34 +274,19 @@ struct WriterThread {
     connection: Connection,
     catalogue: Arc<Catalogue>,
     counters: Arc<Counters>,
-    waiting: mpsc::UnboundedReceiver<Message>,
+    in_use: Arc<InUse>,
+    waiting: Arc<Waiting>,
     max_jobs: usize,
 }
 
 impl WriterThread {
-    fn run(&mut self) {
-        let mut held = None;
-        while let Some(first) = held.take().or_else(|| self.waiting.blocking_recv()) {
-            let Message::Do(first) = first else { break };
-            let mut batch = Vec::new();
-            let alone = first.batching == Batching::Alone;
-            batch.push(first);
-            while !alone && batch.len() < self.max_jobs {
-                match self.waiting.try_recv() {
-                    Ok(Message::Do(job)) if job.batching == Batching::Shared => batch.push(job),
-                    Ok(other) => {
-                        held = Some(other);
-                        break;
-                    }
-                    Err(_) => break,
-                }
-            }
+    fn run(&self) {
+        while let Some(batch) = self.waiting.next_batch(self.max_jobs) {
             let jobs = batch.len();
             if let Err(error) = self.commit(batch) {
                 log::error!("a commit of {jobs} jobs failed: {error:?}");
             }
         }
-        self.waiting.close();
         if let Err(error) = self.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)") {
             log::warn!("the last checkpoint failed and will be done at the next start: {error}");
         }
@@ -207,7 +294,7 @@ impl WriterThread {
 
     /// Runs the jobs in one transaction. If the commit fails, the jobs are dropped without an answer, and
     /// their callers get `Unavailable`.
-    fn commit(&mut self, jobs: Vec<Job>) -> Result<(), StoreError> {
+    fn commit(&self, jobs: Vec<Job>) -> Result<(), StoreError> {
         let connection = &self.connection;
         connection.prepare_cached("BEGIN IMMEDIATE").and_then(|mut s| s.execute([])).during("a begin")?;
         let mut transaction = Transaction {
@@ -215,6 +302,7 @@ impl WriterThread {
             catalogue: &self.catalogue,
             seqs: HashMap::new(),
             writes: 0,
+            leftover: Leftover::Nothing,
             publish: Vec::new(),
         };
         let mut answers = Vec::with_capacity(jobs.len());
@@ -226,7 +314,7 @@ impl WriterThread {
                 return Err(StoreError::Unavailable(Cause::new("SQLite has rolled the transaction back")));
             }
         }
-        let Transaction { seqs, writes, publish, .. } = transaction;
+        let Transaction { seqs, writes, leftover, publish, .. } = transaction;
         let committed =
             connection.prepare_cached("COMMIT").and_then(|mut s| s.execute([])).during("a commit");
         if let Err(error) = committed {
@@ -242,6 +330,9 @@ impl WriterThread {
         }
         for publish in publish {
             publish();
+        }
+        if leftover == Leftover::Garbage {
+            self.in_use.collect_garbage();
         }
         for answer in answers {
             answer();

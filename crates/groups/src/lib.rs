@@ -8,6 +8,7 @@ mod design;
 mod document;
 mod error;
 mod filter;
+mod listed;
 mod listing;
 mod merge;
 mod service;

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use auth::AccountAccess;
-use datastore::{Deadline, DocId, Document, Rev, Store, random_hex};
+use datastore::{Deadline, DocId, Document, Rev, Store, StoreError, random_hex};
 use kazoo::term;
 use serde_json::{Map, Value, json};
 use validation::{Schema, Violations};
 
 use crate::document::{self, Stamp, StoredGroup};
 use crate::error::GroupsError;
+use crate::listed;
 use crate::listing::{Cursor, ListQuery, Source};
 use crate::merge::merge;
 
@@ -126,7 +127,9 @@ impl Groups {
         let checked = self.validated(data);
         match (chosen_id, checked) {
             (Ok(id), Ok(public)) => {
-                Ok(NewGroup { id: id.unwrap_or_else(|| DocId::from_store(random_hex())), public })
+                let id = id.unwrap_or_else(|| DocId::from_store(random_hex()));
+                listed::check(&public, &id).map_err(GroupsError::Invalid)?;
+                Ok(NewGroup { id, public })
             }
             (Ok(_), Err(violations)) => Err(GroupsError::Invalid(violations)),
             (Err(violation), Ok(_)) => Err(GroupsError::Invalid(violation)),
@@ -172,6 +175,7 @@ impl Groups {
         if !document::is_live_group(&document::kind_members(&stored.members()?)) {
             return Err(not_found(id));
         }
+        listed::check(&public, stored.id()).map_err(GroupsError::Invalid)?;
         let private = document::private_members(&stored)?;
         Ok(Change { id: stored.id().clone(), base: stored.rev().clone(), public, private })
     }
@@ -218,6 +222,7 @@ impl Groups {
         if !is_group {
             return Err(not_found(&id));
         }
+        listed::check(&public, stored.id()).map_err(GroupsError::Invalid)?;
         Ok(Change { id: stored.id().clone(), base: stored.rev().clone(), public, private })
     }
 
@@ -321,7 +326,14 @@ impl Groups {
     ) -> Result<Saved, GroupsError> {
         scope.stamp.mark_saved(&mut draft.body);
         let id = draft.id.clone();
-        let rev = self.store.save(scope.access().db(), draft, scope.deadline).await?;
+        let saved = self.store.save(scope.access().db(), draft, scope.deadline).await;
+        let rev = saved.map_err(|error| match error {
+            StoreError::TooLarge(cause) => {
+                log::info!(id = id.as_str(), reason = cause.reason(); "the store refuses a group as too large");
+                GroupsError::Invalid(listed::too_large(&public_members))
+            }
+            other => GroupsError::from(other),
+        })?;
         Ok(Saved { id, rev, public_members })
     }
 

@@ -19,18 +19,31 @@ fn tight() -> Settings {
 
 const GOOD: &str = "function (doc) { emit(doc._id, null); }";
 
-/// Checks that a document on which a map fails has no rows in that view, and that everything else works.
+/// Checks that a document on which a map reaches a limit is refused, because the view could not show it,
+/// and that everything else works.
 async fn check_survives(bomb: &str) {
     let fixture = TestStore::with(tight()).await;
     let bomb = format!("function (doc) {{ if (doc.bad) {{ {bomb} }} emit(doc._id, null); }}");
+    fixture.create("old", json!({"bad": true})).await;
     fixture.design("d", &[("bomb", &bomb), ("good", GOOD)]).await;
-    fixture.create("a", json!({})).await;
-    let rev = fixture.create("b", json!({"bad": true})).await;
-    fixture.create("c", json!({})).await;
-    assert_eq!(fixture.rows("d", "bomb").await, ["a \"a\" null", "c \"c\" null"]);
-    assert_eq!(fixture.rows("d", "good").await.len(), 3);
-    fixture.save("b", Some(&rev), json!({})).await.unwrap();
-    assert_eq!(fixture.rows("d", "bomb").await.len(), 3);
+    let rev = fixture.create("a", json!({})).await;
+    let bad = json!({"bad": true});
+    for (id, base) in [("b", None), ("a", Some(&rev))] {
+        let error = fixture.save(id, base, bad.clone()).await.unwrap_err();
+        assert!(matches!(error, StoreError::TooLarge(_)), "{error:?}");
+        assert!(error.to_string().contains("missing from the view bomb"), "{error}");
+    }
+    let drafts = vec![draft("c", None, json!({})), draft("b", None, bad), draft("e", None, json!({}))];
+    let saved = fixture.store.save_many(&fixture.db, drafts, soon()).await.unwrap();
+    let [Ok(_), Err(StoreError::TooLarge(_)), Ok(_)] = &saved[..] else { panic!("{saved:?}") };
+    assert!(matches!(fixture.fetch("b").await, Err(StoreError::Missing(_))));
+    assert_eq!(fixture.fetch("a").await.unwrap().rev(), &rev);
+    // A document that is older than the view is missing there, as in CouchDB, until it is changed.
+    assert_eq!(fixture.rows("d", "bomb").await, ["a \"a\" null", "c \"c\" null", "e \"e\" null"]);
+    assert_eq!(fixture.rows("d", "good").await.len(), 4);
+    let rev = fixture.fetch("old").await.unwrap().rev().clone();
+    fixture.save("old", Some(&rev), json!({})).await.unwrap();
+    assert_eq!(fixture.rows("d", "bomb").await.len(), 4);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,8 +5,11 @@
 
 mod couch_views;
 mod files;
+mod format;
+mod hostile;
 mod index;
 mod kill;
+mod large;
 mod layer;
 mod limits;
 mod model;

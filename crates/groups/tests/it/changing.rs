@@ -131,3 +131,49 @@ async fn a_save_keeps_foreign_private_members_and_marks_who_saved() {
     }
     assert_eq!(after["pvt_created"], before["pvt_created"]);
 }
+
+/// A group that the listings could not show is refused before it is written, whoever asks for it and how.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_that_the_listings_cannot_take_is_refused() {
+    let place = Place::new().await;
+    let access = place.account().await;
+    let users = |count: usize| {
+        let endpoints: serde_json::Map<_, _> =
+            (0..count).map(|user| (format!("user{user}"), json!({"type": "user"}))).collect();
+        endpoints
+    };
+    let flags = vec!["x".repeat(60); 1_000];
+    let refused = |outcome: Result<(), GroupsError>| {
+        let Err(GroupsError::Invalid(violations)) = outcome else { panic!("{outcome:?}") };
+        let details = violations.to_value()["flags"]["maxSize"].clone();
+        assert_eq!(details["target"], 64 << 20, "{details}");
+    };
+    place
+        .create(&access, json!({"id": "g", "name": "n", "endpoints": users(100), "flags": flags}))
+        .await
+        .unwrap();
+    let too_many = json!({"id": "new", "name": "n", "endpoints": users(1_200), "flags": flags});
+    refused(place.create(&access, too_many.clone()).await.map(drop));
+    refused(place.groups.prepare_replacement(&scope(&access), "g", too_many).await.map(drop));
+    let patch = json!({"endpoints": users(1_200)});
+    refused(place.groups.prepare_patch(&scope(&access), "g", patch).await.map(drop));
+    let list = ListQuery { user_id: Some("user99".to_owned()), ..ListQuery::default() };
+    assert_eq!(place.page(&access, list).await.0, ["g"]);
+}
+
+/// What the store itself refuses as too large is the fault of the group's largest member.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_that_is_too_large_for_the_store_is_refused() {
+    let place = Place::new().await;
+    let access = place.account().await;
+    let half = "x".repeat(4_500_000);
+    let group = json!({"id": "g", "name": "n", "some": half});
+    place.create(&access, group.clone()).await.unwrap();
+    let patch = json!({"more": format!("{half}x")});
+    let change = place.groups.prepare_patch(&scope(&access), "g", patch).await.unwrap();
+    let refused = place.groups.update(&scope(&access), change).await;
+    let Err(GroupsError::Invalid(violations)) = refused else { panic!("{refused:?}") };
+    let told = violations.to_value();
+    assert!(told["more"]["maxSize"]["message"].as_str().unwrap().contains("too large"), "{told}");
+    assert_eq!(told.as_object().unwrap().len(), 1);
+}

@@ -102,11 +102,12 @@ settings! {
         batch_timeout: Duration = "sqlite_batch_timeout_ms" "MS", Value("5000");
         /// How many threads run map functions.
         map_threads: usize = "sqlite_map_threads" "N", Value("2"), 1..=256;
-        /// How long a map function may take for one document, in milliseconds. Keep it below
-        /// --store-timeout-ms, or a slow map function makes writes fail.
+        /// How much processor time a map function may take for one document, in milliseconds. A document
+        /// that takes more is refused.
         map_time: Duration = "sqlite_map_time_ms" "MS", Value("2000");
-        /// How much memory a map function may use, and how much it may emit for one document, in bytes.
-        map_memory_bytes: usize = "sqlite_map_memory_bytes" "BYTES", Value("67108864"),
+        /// How much memory a map function may use for one document, in bytes. It may emit half as much. A
+        /// document that takes more is refused.
+        map_memory_bytes: usize = "sqlite_map_memory_bytes" "BYTES", Value("134217728"),
             1_000_000..=4_000_000_000;
         /// How much stack a map function may use, in bytes. The threads that run it have 2 MiB.
         map_stack_bytes: usize = "sqlite_map_stack_bytes" "BYTES", Value("524288"), 65_536..=1_048_576;

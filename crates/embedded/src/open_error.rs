@@ -1,0 +1,114 @@
+//! Why a store's file cannot be opened.
+
+use std::io;
+use std::path::PathBuf;
+
+use datastore::StoreError;
+
+/// Why a store could not be opened. The messages tell the operator what to do.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// Another process is using the file.
+    #[error(
+        "{path} is in use by another process (it holds the lock on {lock}): \
+         stop that process, or give this one another file"
+    )]
+    InUse {
+        /// The store's file.
+        path: PathBuf,
+        /// The file that is locked.
+        lock: PathBuf,
+    },
+    /// The path names a directory or a device.
+    #[error("{path} is not a regular file: name a file that exists or can be created")]
+    NotAFile {
+        /// The path.
+        path: PathBuf,
+    },
+    /// The file is not an SQLite database, or it belongs to another program.
+    #[error(
+        "{path} is not a store of crossbar-groups ({reason}). The file was not changed. Name another file"
+    )]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+        /// Why it is not a store.
+        reason: String,
+    },
+    /// A newer version of crossbar-groups wrote the file.
+    #[error(
+        "{path} was written by a newer version of crossbar-groups (format {found}; this version knows \
+         {known}). The file was not changed. Use the newer version"
+    )]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// The format version of the file.
+        found: i32,
+        /// The newest format version that this program knows.
+        known: i32,
+    },
+    /// The file has an older format, and it could not be copied before the upgrade.
+    #[error(
+        "{path} has the older format {found}, and cannot be copied to {copy} before it is upgraded: \
+         {reason}. The file was not changed. Make room for the copy on the disk, or move the file to a disk \
+         with room"
+    )]
+    NoCopy {
+        /// The file.
+        path: PathBuf,
+        /// The format version of the file.
+        found: i32,
+        /// Where the copy was to be.
+        copy: PathBuf,
+        /// What went wrong.
+        reason: String,
+    },
+    /// The file has an older format, and the upgrade failed.
+    #[error(
+        "{path} has the older format {found}, and cannot be upgraded: {source}. Its contents are as they \
+         were, and {copy} is a copy of it. Check that the disk has room for twice the file, and that no \
+         other program uses the file"
+    )]
+    NotUpgraded {
+        /// The file.
+        path: PathBuf,
+        /// The format version of the file.
+        found: i32,
+        /// The copy of the file.
+        copy: PathBuf,
+        /// What failed.
+        source: StoreError,
+    },
+    /// The operating system does not let us open or create the file.
+    #[error(
+        "{path} cannot be opened for writing: {source}. Give this user the right to write to the file and to \
+         its folder, check that the disk has room, or name another file"
+    )]
+    Io {
+        /// The file, or the folder around it.
+        path: PathBuf,
+        /// The error from the operating system.
+        source: io::Error,
+    },
+    /// SQLite cannot open the file.
+    #[error(
+        "{path} cannot be opened: {source}. Stop other programs that use the file, check that the disk has \
+         room, and then restore the file from a backup if it still cannot be opened"
+    )]
+    Sqlite {
+        /// The file.
+        path: PathBuf,
+        /// The error from SQLite.
+        source: rusqlite::Error,
+    },
+    /// The contents of the file make no sense.
+    #[error("{path} is damaged: {reason}. Restore the file from a backup, or name another file")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+}
