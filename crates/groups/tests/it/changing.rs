@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use auth::AccountAccess;
 use datastore::{DocId, Store};
-use groups::{Deletion, GroupsError, IfChanged, ListQuery};
+use groups::{Change, Deletion, GroupsError, IfChanged, ListQuery};
 use serde_json::{Value, json};
 
 use crate::support::{Place, object, scope, soon};
@@ -27,6 +27,12 @@ async fn stored(place: &Place, access: &AccountAccess, id: &str) -> Value {
     Value::Object(place.store.fetch(access.db(), &id, soon()).await.unwrap().to_object().unwrap())
 }
 
+/// Prepares a patch of the group `g`.
+async fn prepare_patch(place: &Place, access: &AccountAccess, patch: Value) -> Result<Change, GroupsError> {
+    let base = place.groups.fetch_base(&scope(access), "g").await?;
+    place.groups.prepare_patch(base, patch)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_another_program_wrote_is_seen_at_once() {
     let place = Place::new().await;
@@ -37,8 +43,7 @@ async fn what_another_program_wrote_is_seen_at_once() {
     let group = place.groups.fetch(&scope(&access), "g").await.unwrap();
     assert_eq!(group.document().to_object().unwrap()["name"], "after");
     // A patch starts from the new content, so it does not conflict.
-    let base = place.groups.fetch_base(&scope(&access), "g").await.unwrap();
-    let draft = place.groups.prepare_patch(base, json!({"x": 1})).unwrap();
+    let draft = prepare_patch(&place, &access, json!({"x": 1})).await.unwrap();
     let saved = place.groups.update(&scope(&access), draft).await.unwrap();
     let shown: Value = serde_json::from_str(&format!("{{{}}}", saved.public_members)).unwrap();
     assert_eq!((&shown["name"], &shown["x"], &shown["id"]), (&json!("after"), &json!(1), &json!("g")));
@@ -49,8 +54,7 @@ async fn a_change_that_loses_a_race_is_a_conflict() {
     let place = Place::new().await;
     let access = place.account().await;
     place.create(&access, json!({"id": "g", "name": "n"})).await.unwrap();
-    let base = place.groups.fetch_base(&scope(&access), "g").await.unwrap();
-    let draft = place.groups.prepare_patch(base, json!({"x": 1})).unwrap();
+    let draft = prepare_patch(&place, &access, json!({"x": 1})).await.unwrap();
     write_over(&place, &access, "g", ("y", json!(2))).await;
     let lost = place.groups.update(&scope(&access), draft).await;
     assert!(matches!(lost, Err(GroupsError::Conflict)), "{lost:?}");
@@ -156,7 +160,7 @@ async fn a_group_that_the_listings_cannot_take_is_refused() {
     refused(place.create(&access, too_many.clone()).await.map(drop));
     refused(place.groups.prepare_replacement(&scope(&access), "g", too_many).await.map(drop));
     let patch = json!({"endpoints": users(1_200)});
-    refused(place.groups.prepare_patch(&scope(&access), "g", patch).await.map(drop));
+    refused(prepare_patch(&place, &access, patch).await.map(drop));
     let list = ListQuery { user_id: Some("user99".to_owned()), ..ListQuery::default() };
     assert_eq!(place.page(&access, list).await.0, ["g"]);
 }
@@ -170,7 +174,7 @@ async fn a_group_that_is_too_large_for_the_store_is_refused() {
     let group = json!({"id": "g", "name": "n", "some": half});
     place.create(&access, group.clone()).await.unwrap();
     let patch = json!({"more": format!("{half}x")});
-    let change = place.groups.prepare_patch(&scope(&access), "g", patch).await.unwrap();
+    let change = prepare_patch(&place, &access, patch).await.unwrap();
     let refused = place.groups.update(&scope(&access), change).await;
     let Err(GroupsError::Invalid(violations)) = refused else { panic!("{refused:?}") };
     let told = violations.to_value();
