@@ -54,10 +54,10 @@ fn one_database_fills_half_of_the_queue() {
     let submit = |db, size| workers.submit(claim(db, size), later(), |()| Ok(()));
     let mut waiting: Vec<_> = (0..QUEUE / 2).map(|_| submit(1, Size::Small).unwrap()).collect();
     for size in [Size::Small, Size::Large] {
-        assert!(matches!(submit(1, size), Err(StoreError::Unavailable(_))));
+        assert!(matches!(submit(1, size), Err(StoreError::Busy(_))));
     }
     waiting.extend((0..QUEUE / 32).map(|_| submit(2, Size::Large).unwrap()));
-    assert!(matches!(submit(3, Size::Small), Err(StoreError::Unavailable(_))));
+    assert!(matches!(submit(3, Size::Small), Err(StoreError::Busy(_))));
     end();
     for answer in waiting {
         answer.blocking_recv().unwrap().unwrap();
