@@ -1,0 +1,239 @@
+//! The table: hostile inputs, each sent to a fresh server while a client of another account reads. It measures
+//! memory, what was sent and the slowest read, and judges them by the project's bounds.
+
+mod basic;
+mod deep;
+pub(crate) mod input;
+mod makers;
+mod slow;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::{Map, Value, json};
+
+use self::input::{Ending, Input, Load};
+use crate::probe::Probe;
+use crate::process::Watch;
+use crate::report::{Report, print_row};
+use crate::wire::{self, Raw, Read};
+use crate::world::World;
+use crate::{Outcome, Settings};
+
+/// Memory that any input may take above rest, and that may stay afterwards.
+const FREE_KB: u64 = 64 * 1024;
+/// How many times the bytes that were sent an input may take in memory.
+const MEMORY_TIMES: u64 = 4;
+/// What another tenant's slowest read may take beside any input, and how many times its quiet slowest.
+const FREE_TIME: Duration = Duration::from_millis(250);
+const TIME_TIMES: u32 = 4;
+/// When memory must be at rest again.
+const REST_AFTER: Duration = Duration::from_secs(3);
+/// How long another tenant reads before the input comes.
+const QUIET: Duration = Duration::from_millis(1500);
+
+/// Every input, those of the issue first.
+pub(crate) fn inputs() -> Vec<Input> {
+    [basic::inputs(), deep::inputs(), slow::inputs()].concat()
+}
+
+/// Runs the table, or those of its inputs that are named.
+pub(crate) fn run(settings: &Settings, report: &mut Report, only: &[String]) -> Outcome {
+    println!("the table: peak memory and another tenant's slowest read");
+    let inputs = inputs();
+    if let Some(unknown) = only.iter().find(|name| inputs.iter().all(|input| input.name != name.as_str())) {
+        let names: Vec<_> = inputs.iter().map(|input| input.name).collect();
+        return Err(format!("there is no input {unknown}; there are: {}", names.join(" ")));
+    }
+    for input in inputs.iter().filter(|input| only.is_empty() || only.iter().any(|name| name == input.name)) {
+        if let Some(row) = report.earlier("table", input.name) {
+            print_row(&row);
+            continue;
+        }
+        let (figures, faults) = match measure(settings, input) {
+            Ok(measured) => measured,
+            Err(error) => (Map::new(), vec![error]),
+        };
+        report.add("table", input.name, figures, &faults)?;
+    }
+    Ok(())
+}
+
+/// Measures one input on a fresh server.
+pub(crate) fn measure(settings: &Settings, input: &Input) -> Outcome<(Map<String, Value>, Vec<String>)> {
+    let world = World::copy(&settings.binary, &settings.template())?;
+    world.import(&(input.seed)(&world.bad))?;
+    let mut server = world.start()?;
+    let loads = (input.loads)(&world.bad);
+    let probe = Probe::begin(server.address, &world.good);
+    thread::sleep(QUIET / 3);
+    probe.next_phase();
+    thread::sleep(QUIET);
+    let quiet = probe.next_phase();
+    let rest = server.resident_kb();
+    let watch = Watch::begin(server.pid());
+
+    let sent = AtomicU64::new(0);
+    let begun = Instant::now();
+    let answers = send_all(server.address, &loads, &sent, begun + input.limit);
+    let took = begun.elapsed();
+    let during = probe.next_phase();
+    thread::sleep(REST_AFTER);
+    let peak = watch.end();
+    let after = server.resident_kb();
+    let reads = during.and(&probe.end());
+    let is_alive = server.is_alive();
+    let panics = server.panics();
+
+    let sent = sent.into_inner();
+    let above = peak.saturating_sub(rest);
+    let held = after.saturating_sub(rest);
+    let allowed_kb = FREE_KB + MEMORY_TIMES * sent / 1024;
+    let allowed_time = FREE_TIME + quiet.slowest * TIME_TIMES;
+    let mut faults = Vec::new();
+    if !is_alive {
+        faults.push("the process ended".to_owned());
+    }
+    if panics > 0 {
+        faults.push(format!("{panics} panics"));
+    }
+    if above > allowed_kb {
+        faults.push(format!("peak memory {above} kB above rest, allowed {allowed_kb} kB"));
+    }
+    if held > FREE_KB {
+        faults.push(format!("{held} kB above rest are held 3 s later, allowed {FREE_KB} kB"));
+    }
+    if reads.slowest > allowed_time {
+        faults.push(format!("another tenant waited {:.2?}, allowed {allowed_time:.2?}", reads.slowest));
+    }
+    faults.extend(reads.faults("another tenant"));
+    faults.extend(quiet.faults("another tenant, before the input,"));
+    let unanswered = answers.get(&Read::Unanswered).copied().unwrap_or(0);
+    if unanswered > 0 && input.must_be_answered {
+        faults.push(format!("{unanswered} connections had no whole answer after {:?}", input.limit));
+    }
+    let figures = json!({
+        "about": input.about,
+        "sent_kb": sent / 1024,
+        "rest_kb": rest,
+        "peak_above_kb": above,
+        "held_kb": held,
+        "quiet_ms": millis(quiet.slowest),
+        "slowest_ms": millis(reads.slowest),
+        "reads": reads.count,
+        "took_ms": millis(took),
+        "answers": describe(&answers),
+    });
+    Ok((figures.as_object().cloned().unwrap_or_default(), faults))
+}
+
+pub(crate) fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Answers and their numbers, as text.
+fn describe(answers: &BTreeMap<Read, usize>) -> String {
+    let texts = answers.iter().map(|(read, count)| match read {
+        Read::Answered(status) => format!("{count}×{status}"),
+        Read::Closed => format!("{count}×closed"),
+        Read::Unanswered => format!("{count}×none"),
+    });
+    texts.collect::<Vec<_>>().join(" ")
+}
+
+/// Sends all loads at once and counts the answers.
+pub(crate) fn send_all(
+    address: SocketAddr,
+    loads: &[Load],
+    sent: &AtomicU64,
+    end: Instant,
+) -> BTreeMap<Read, usize> {
+    let answers = Mutex::new(BTreeMap::new());
+    let count = |read| {
+        if let Ok(mut answers) = answers.lock() {
+            *answers.entry(read).or_insert(0) += 1;
+        }
+    };
+    let gone = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for load in loads {
+            // Connections that wait for nothing share threads.
+            let threads = if load.ending.is_held() { load.connections.min(32) } else { load.connections };
+            for first in 0..threads {
+                let numbers = (first..load.connections).step_by(threads.max(1));
+                let (count, gone) = (&count, &gone);
+                let work = move || {
+                    let mut held = Vec::new();
+                    for number in numbers {
+                        for round in 0..load.rounds {
+                            if gone.load(Ordering::Relaxed) || Instant::now() >= end {
+                                break;
+                            }
+                            let Ok(raw) = Raw::open(address, sent, end) else {
+                                count(Read::Closed);
+                                continue;
+                            };
+                            if let Some(raw) = load.drive(raw, number, round, count) {
+                                held.push(raw);
+                            }
+                        }
+                    }
+                    load.hold(held, end, count);
+                };
+                if thread::Builder::new().stack_size(256 * 1024).spawn_scoped(scope, work).is_err() {
+                    count(Read::Closed);
+                }
+            }
+        }
+    });
+    answers.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+impl Load {
+    /// Sends on one connection. Answers the connection if it is held.
+    fn drive<'a>(
+        &self,
+        mut raw: Raw<'a>,
+        number: usize,
+        round: usize,
+        count: &impl Fn(Read),
+    ) -> Option<Raw<'a>> {
+        for bytes in (self.bytes)(number, round).chunks(self.piece.max(1)) {
+            if !raw.send(bytes) {
+                break;
+            }
+            if !self.pause.is_zero() {
+                if raw.is_past_end() || raw.is_closed() {
+                    break;
+                }
+                thread::sleep(self.pause);
+            }
+        }
+        match self.ending {
+            Ending::ReadAll => count(raw.read(64 * 1024, Duration::ZERO)),
+            Ending::ReadSlowly { piece, pause } => count(raw.read(piece, pause)),
+            Ending::Reset => {
+                raw.reset();
+                count(Read::Closed);
+            }
+            Ending::Hold(_) => return Some(raw),
+        }
+        None
+    }
+
+    /// Holds connections for a while, reading nothing.
+    fn hold(&self, held: Vec<Raw<'_>>, end: Instant, count: &impl Fn(Read)) {
+        let Ending::Hold(duration) = self.ending else { return };
+        let until = end.min(Instant::now() + duration);
+        thread::sleep(until.saturating_duration_since(Instant::now()));
+        let established = wire::established_ports();
+        for mut raw in held {
+            let is_open = !raw.is_closed() && established.contains(&raw.port());
+            count(if is_open { Read::Unanswered } else { Read::Closed });
+        }
+    }
+}
