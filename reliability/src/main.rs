@@ -3,8 +3,13 @@
 
 #![forbid(unsafe_code)]
 
+mod couch;
+mod dice;
+mod faults;
+mod history;
 mod probe;
 mod process;
+mod proxy;
 mod report;
 mod table;
 mod wire;
@@ -15,6 +20,8 @@ use std::process::ExitCode;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
+use crate::faults::Extent;
+use crate::history::Length;
 use crate::report::Report;
 
 /// What a step answers, or why it could not be taken.
@@ -26,6 +33,8 @@ pub(crate) struct Settings {
     pub(crate) binary: String,
     /// Where stores and reports are kept between runs.
     pub(crate) folder: PathBuf,
+    /// What chance begins with.
+    pub(crate) seed: u64,
 }
 
 impl Settings {
@@ -36,7 +45,10 @@ impl Settings {
 }
 
 const USAGE: &str = "usage: reliability [--again] SECTION [ARGUMENT...]
-  table [NAME...]       hostile inputs, each on a fresh server";
+  table [NAME...]       hostile inputs, each on a fresh server
+  faults [OPERATION...] faults between the server and CouchDB
+  histories [KILLS [COUCHDB_KILLS]]
+                        concurrent clients while servers are killed";
 
 fn main() -> ExitCode {
     match run() {
@@ -62,14 +74,25 @@ fn run() -> Outcome<usize> {
     let settings = Settings {
         binary: variable("CROSSBAR_GROUPS_BINARY", "target/release/crossbar-groups"),
         folder: PathBuf::from(variable("RELIABILITY_FOLDER", "target/reliability")),
+        seed: variable("RELIABILITY_SEED", "1").parse().map_err(|_| "RELIABILITY_SEED is no number")?,
     };
     let mut report = Report::open(&settings.folder, &settings.binary, again)?;
     println!("binary {} ({})", settings.binary, report.binary());
     match section.as_str() {
         "table" => table::run(&settings, &mut report, rest)?,
+        "faults" => faults::run(&settings, &mut report, Extent::Full, rest)?,
+        "histories" => {
+            let kills = number(rest.first(), 1_000)?;
+            let couchdb_kills = number(rest.get(1), kills / 10)?;
+            history::run(&settings, &mut report, Length { kills, couchdb_kills })?;
+        }
         _ => return Err(USAGE.to_owned()),
     }
     Ok(report.failures())
+}
+
+fn number(argument: Option<&String>, default: usize) -> Outcome<usize> {
+    argument.map_or(Ok(default), |text| text.parse().map_err(|_| format!("{text:?} is no number")))
 }
 
 /// Thousands of connections need as many open files.

@@ -1,5 +1,5 @@
-//! A client of another tenant that reads one small group every five milliseconds on a kept connection, and
-//! remembers its slowest read.
+//! Clients of another tenant. Each reads one small group every five milliseconds on a kept connection. The
+//! slowest read counts. There is one for each worker of the server, which get connections in turn.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -13,6 +13,8 @@ use crate::world::{Account, GROUP};
 
 /// How long one read may take before it counts as none.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How many clients there are.
+const CLIENTS: usize = 2;
 const PAUSE: Duration = Duration::from_millis(5);
 
 /// The reads of a phase.
@@ -54,14 +56,15 @@ impl Reads {
     }
 }
 
-/// The client at work.
+/// The clients at work.
 pub(crate) struct Probe {
     shared: Arc<Shared>,
-    client: JoinHandle<()>,
+    clients: Vec<JoinHandle<()>>,
 }
 
 struct Shared {
-    reads: Mutex<(Reads, Option<Instant>)>,
+    /// The reads of this phase, and since when each client waits.
+    reads: Mutex<(Reads, [Option<Instant>; CLIENTS])>,
     stop: AtomicBool,
 }
 
@@ -70,29 +73,12 @@ impl Probe {
     pub(crate) fn begin(address: SocketAddr, account: &Account) -> Self {
         let request = Request::new("GET", account.groups(&format!("/{GROUP}"))).token(&account.token);
         let shared = Arc::new(Shared { reads: Mutex::default(), stop: AtomicBool::new(false) });
-        let ours = Arc::clone(&shared);
-        let client = thread::spawn(move || {
-            let mut connection = Kept::new(address, PATIENCE);
-            while !ours.stop.load(Ordering::Relaxed) {
-                let begun = Instant::now();
-                ours.set_waiting(Some(begun));
-                let answer = connection.ask(&request);
-                let took = begun.elapsed();
-                let other = match answer {
-                    Ok(answer) if answer.status == 200 => None,
-                    Ok(answer) => Some(answer.status.to_string()),
-                    Err(error) => Some(format!("no answer ({:?})", error.kind())),
-                };
-                let was_refused = other.is_some();
-                if let Ok(mut reads) = ours.reads.lock() {
-                    reads.0.add(took, other);
-                    reads.1 = None;
-                }
-                // A server that is gone would be asked in a tight loop.
-                thread::sleep(if was_refused { PAUSE * 4 } else { PAUSE });
-            }
-        });
-        Self { shared, client }
+        let client = |number| {
+            let (shared, request) = (Arc::clone(&shared), request.clone());
+            thread::spawn(move || shared.read(number, address, &request))
+        };
+        let clients = (0..CLIENTS).map(client).collect();
+        Self { shared, clients }
     }
 
     /// Ends a phase and answers its reads. A read that still waits belongs to the next phase, and its wait so
@@ -100,24 +86,49 @@ impl Probe {
     pub(crate) fn next_phase(&self) -> Reads {
         let Ok(mut reads) = self.shared.reads.lock() else { return Reads::default() };
         let mut ended = std::mem::take(&mut reads.0);
-        if let Some(since) = reads.1 {
+        for since in reads.1.iter().flatten() {
             ended.slowest = ended.slowest.max(since.elapsed());
         }
         ended
     }
 
-    /// Ends the client after its last read.
+    /// Ends the clients after their last reads.
     pub(crate) fn end(self) -> Reads {
         self.shared.stop.store(true, Ordering::Relaxed);
-        let _ = self.client.join();
+        for client in self.clients {
+            let _ = client.join();
+        }
         self.shared.reads.lock().map(|reads| reads.0.clone()).unwrap_or_default()
     }
 }
 
 impl Shared {
-    fn set_waiting(&self, since: Option<Instant>) {
+    /// Reads until it is told to stop.
+    fn read(&self, number: usize, address: SocketAddr, request: &Request) {
+        let mut connection = Kept::new(address, PATIENCE);
+        while !self.stop.load(Ordering::Relaxed) {
+            let begun = Instant::now();
+            self.set_waiting(number, begun);
+            let answer = connection.ask(request);
+            let took = begun.elapsed();
+            let other = match answer {
+                Ok(answer) if answer.status == 200 => None,
+                Ok(answer) => Some(answer.status.to_string()),
+                Err(error) => Some(format!("no answer ({:?})", error.kind())),
+            };
+            // A server that is gone would be asked in a tight loop.
+            let pause = if other.is_some() { PAUSE * 4 } else { PAUSE };
+            if let Ok(mut reads) = self.reads.lock() {
+                reads.0.add(took, other);
+                reads.1[number] = None;
+            }
+            thread::sleep(pause);
+        }
+    }
+
+    fn set_waiting(&self, number: usize, since: Instant) {
         if let Ok(mut reads) = self.reads.lock() {
-            reads.1 = since;
+            reads.1[number] = Some(since);
         }
     }
 }
