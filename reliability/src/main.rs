@@ -4,13 +4,19 @@
 #![forbid(unsafe_code)]
 
 mod couch;
+mod crowd;
 mod dice;
 mod faults;
+mod files;
 mod history;
+mod limit;
+mod page;
 mod probe;
 mod process;
 mod proxy;
 mod report;
+mod short;
+mod soak;
 mod table;
 mod wire;
 mod world;
@@ -21,6 +27,7 @@ use std::process::ExitCode;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::faults::Extent;
+use crate::files::Damages;
 use crate::history::Length;
 use crate::report::Report;
 
@@ -86,6 +93,11 @@ fn run() -> Outcome<usize> {
             let couchdb_kills = number(rest.get(1), kills / 10)?;
             history::run(&settings, &mut report, Length { kills, couchdb_kills })?;
         }
+        "files" => files::run(&settings, &mut report, Damages(number(rest.first(), 60)?))?,
+        "short" => short::run(&settings, &mut report)?,
+        "page" => page::print(&report),
+        "memory" => limit::run(&settings, &mut report, number(rest.first(), 10)?)?,
+        "soak" => soak::run(&settings, &mut report, number(rest.first(), 20)?)?,
         _ => return Err(USAGE.to_owned()),
     }
     Ok(report.failures())

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::input::{Input, Load, PLAIN};
 use super::makers::{change, envelope, get, group, line, list, many, members, put, put_by_stranger};
 use crate::wire::Request;
+use crate::world::Account;
 
 #[allow(clippy::too_many_lines, reason = "a list of data")]
 pub(super) fn inputs() -> Vec<Input> {
@@ -13,8 +14,8 @@ pub(super) fn inputs() -> Vec<Input> {
         Input {
             name: "login-surplus",
             about: "3 at once: `PUT /v2/api_auth` with 16 surplus members beside a list of 249,900 numbers, no token",
-            loads: |_| {
-                let list = list(249_900, |_| "10".to_owned());
+            loads: |account| {
+                let list = list(account.count(249_900), |_| "10".to_owned());
                 let data = format!(r#"{{"api_key":"x",{},"list":[{list}]}}"#, members("s", 15, "0"));
                 vec![Load::ask(&Request::new("PUT", "/v2/api_auth").json(envelope(&data))).connections(3)]
             },
@@ -24,8 +25,12 @@ pub(super) fn inputs() -> Vec<Input> {
             name: "csv-long-key",
             about: "CSV of one group with a key of 50,000 bytes over 8,000 members",
             seed: |account| {
-                let inner = members("m", 8_000, "1");
-                vec![line(account, "wide", &group(&format!(r#""{}":{{{inner}}}"#, "k".repeat(50_000))))]
+                let inner = members("m", account.count(8_000), "1");
+                vec![line(
+                    account,
+                    "wide",
+                    &group(&format!(r#""{}":{{{inner}}}"#, "k".repeat(account.count(50_000)))),
+                )]
             },
             loads: |account| vec![Load::ask(&get(account, "/wide?accept=csv"))],
             ..PLAIN
@@ -33,16 +38,20 @@ pub(super) fn inputs() -> Vec<Input> {
         Input {
             name: "csv-columns",
             about: "CSV of one group with 60,000 columns",
-            seed: |account| vec![line(account, "columns", &group(&members("column", 60_000, "1")))],
+            seed: |account| {
+                vec![line(account, "columns", &group(&members("column", account.count(60_000), "1")))]
+            },
             loads: |account| vec![Load::ask(&get(account, "/columns?accept=csv"))],
             ..PLAIN
         },
         Input {
             name: "patch-nulls",
             about: "2 at once: PATCH of 40,000 nulls onto 40,000 members",
-            seed: |account| vec![line(account, "full", &group(&members("member", 40_000, "1")))],
+            seed: |account| {
+                vec![line(account, "full", &group(&members("member", account.count(40_000), "1")))]
+            },
             loads: |account| {
-                let nulls = format!("{{{}}}", members("member", 40_000, "null"));
+                let nulls = format!("{{{}}}", members("member", account.count(40_000), "null"));
                 vec![Load::ask(&change("PATCH", account, "full", &nulls)).connections(2)]
             },
             ..PLAIN
@@ -51,7 +60,7 @@ pub(super) fn inputs() -> Vec<Input> {
             name: "flags-violations",
             about: "PUT with `flags` of 249,000 numbers: as many violations",
             loads: |account| {
-                let flags = list(249_000, |_| "1".to_owned());
+                let flags = list(account.count(249_000), |_| "1".to_owned());
                 vec![Load::ask(&put(account, &group(&format!(r#""flags":[{flags}]"#))))]
             },
             ..PLAIN
@@ -60,7 +69,7 @@ pub(super) fn inputs() -> Vec<Input> {
             name: "form-names",
             about: "2 at once: form bodies of 1.2 million names, no token",
             loads: |account| {
-                let names = list(1_200_000, |number| format!("{number:x}")).replace(',', "&");
+                let names = list(account.count(1_200_000), |number| format!("{number:x}")).replace(',', "&");
                 let request = Request::new("PUT", account.groups(""))
                     .header("Content-Type", "application/x-www-form-urlencoded")
                     .body(names.into_bytes().into_iter().take(7_900_000).collect::<Vec<_>>());
@@ -72,7 +81,7 @@ pub(super) fn inputs() -> Vec<Input> {
             name: "strangers-bodies",
             about: "60 at once: bodies of 4 MB, no token",
             loads: |account| {
-                let body = envelope(&group(&format!(r#""text":"{}""#, "x".repeat(4_000_000))));
+                let body = envelope(&group(&format!(r#""text":"{}""#, "x".repeat(account.count(4_000_000)))));
                 vec![Load::ask(&put_by_stranger(account, body)).connections(60)]
             },
             ..PLAIN
@@ -81,7 +90,7 @@ pub(super) fn inputs() -> Vec<Input> {
             name: "flags-listed",
             about: "a listing of 20 groups with 7 MB of `flags` each",
             seed: |account| {
-                let flags = list(7, |_| format!(r#""{}""#, "f".repeat(1_000_000)));
+                let flags = list(7, |_| format!(r#""{}""#, "f".repeat(account.count(1_000_000))));
                 let data = group(&format!(r#""flags":[{flags}]"#));
                 (0..20).map(|number| line(account, &format!("heavy{number}"), &data)).collect()
             },
@@ -103,7 +112,7 @@ pub(super) fn inputs() -> Vec<Input> {
             name: "bodies-of-an-account",
             about: "30 at once: creation of groups of 7 MB with a token",
             loads: |account| {
-                let text = "x".repeat(7_000_000);
+                let text = "x".repeat(account.count(7_000_000));
                 vec![Load::ask(&put(account, &group(&format!(r#""text":"{text}""#)))).connections(30)]
             },
             ..PLAIN
@@ -320,7 +329,7 @@ pub(super) fn inputs() -> Vec<Input> {
             about: "200 connections, each 5 times: a small change of the same group",
             seed: |account| vec![line(account, "one", r#"{"name":"x"}"#)],
             loads: |account| {
-                let account = account.clone();
+                let account = Account::clone(account);
                 let change = move |number: usize, round: usize| {
                     let data = format!(r#"{{"n":"{number}-{round}"}}"#);
                     Arc::new(change("PATCH", &account, "one", &data).bytes())

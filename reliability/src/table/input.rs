@@ -1,6 +1,7 @@
 //! What a hostile input is made of.
 
 use std::fmt;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +11,37 @@ use crate::world::Account;
 /// Makes the bytes of a connection from its number and its round.
 pub(crate) type Bytes = Arc<dyn Fn(usize, usize) -> Arc<Vec<u8>> + Send + Sync>;
 
+/// The account that an input comes from, and how small the input is made for quick tests.
+pub(crate) struct Victim<'a> {
+    account: &'a Account,
+    divisor: usize,
+}
+
+impl<'a> Victim<'a> {
+    /// For inputs of their full size.
+    pub(crate) fn whole(account: &'a Account) -> Self {
+        Self::small(account, 1)
+    }
+
+    /// For inputs that are so many times smaller.
+    pub(crate) fn small(account: &'a Account, divisor: usize) -> Self {
+        Self { account, divisor }
+    }
+
+    /// A number of things, made as small as the input.
+    pub(super) fn count(&self, count: usize) -> usize {
+        (count / self.divisor.max(1)).max(1)
+    }
+}
+
+impl Deref for Victim<'_> {
+    type Target = Account;
+
+    fn deref(&self) -> &Account {
+        self.account
+    }
+}
+
 /// One row of the table.
 #[derive(Clone, Copy)]
 pub(crate) struct Input {
@@ -18,9 +50,9 @@ pub(crate) struct Input {
     /// What is sent.
     pub(crate) about: &'static str,
     /// The lines that are imported beforehand.
-    pub(crate) seed: fn(&Account) -> Vec<String>,
+    pub(crate) seed: fn(&Victim<'_>) -> Vec<String>,
     /// What is sent, all at once.
-    pub(crate) loads: fn(&Account) -> Vec<Load>,
+    pub(crate) loads: fn(&Victim<'_>) -> Vec<Load>,
     /// When sending is over at the latest.
     pub(crate) limit: Duration,
     /// Whether each connection must end, with an answer or closed, before that.

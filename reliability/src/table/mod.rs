@@ -16,9 +16,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value, json};
 
-use self::input::{Ending, Input, Load};
+use self::input::{Ending, Input, Load, Victim};
 use crate::probe::Probe;
-use crate::process::Watch;
+use crate::process::{Server, Watch};
 use crate::report::{Report, print_row};
 use crate::wire::{self, Raw, Read};
 use crate::world::World;
@@ -54,7 +54,7 @@ pub(crate) fn run(settings: &Settings, report: &mut Report, only: &[String]) -> 
             print_row(&row);
             continue;
         }
-        let (figures, faults) = match measure(settings, input) {
+        let (figures, faults) = match measure(settings, input, 1) {
             Ok(measured) => measured,
             Err(error) => (Map::new(), vec![error]),
         };
@@ -64,11 +64,16 @@ pub(crate) fn run(settings: &Settings, report: &mut Report, only: &[String]) -> 
 }
 
 /// Measures one input on a fresh server.
-pub(crate) fn measure(settings: &Settings, input: &Input) -> Outcome<(Map<String, Value>, Vec<String>)> {
+pub(crate) fn measure(
+    settings: &Settings,
+    input: &Input,
+    divisor: usize,
+) -> Outcome<(Map<String, Value>, Vec<String>)> {
     let world = World::copy(&settings.binary, &settings.template())?;
-    world.import(&(input.seed)(&world.bad))?;
+    let victim = Victim::small(&world.bad, divisor);
+    world.import(&(input.seed)(&victim))?;
     let mut server = world.start()?;
-    let loads = (input.loads)(&world.bad);
+    let loads = (input.loads)(&victim);
     let probe = Probe::begin(server.address, &world.good);
     thread::sleep(QUIET / 3);
     probe.next_phase();
@@ -82,7 +87,7 @@ pub(crate) fn measure(settings: &Settings, input: &Input) -> Outcome<(Map<String
     let answers = send_all(server.address, &loads, &sent, begun + input.limit);
     let took = begun.elapsed();
     let during = probe.next_phase();
-    thread::sleep(REST_AFTER);
+    wait_for_rest(&server, rest);
     let peak = watch.end();
     let after = server.resident_kb();
     let reads = during.and(&probe.end());
@@ -129,6 +134,16 @@ pub(crate) fn measure(settings: &Settings, input: &Input) -> Outcome<(Map<String
         "answers": describe(&answers),
     });
     Ok((figures.as_object().cloned().unwrap_or_default(), faults))
+}
+
+/// Waits until memory is at rest again, or the time for that is over.
+fn wait_for_rest(server: &Server, rest: u64) {
+    let begun = Instant::now();
+    // What a client no longer waits for may still go on.
+    thread::sleep(REST_AFTER / 3);
+    while begun.elapsed() < REST_AFTER && server.resident_kb().saturating_sub(rest) > FREE_KB {
+        thread::sleep(Duration::from_millis(50));
+    }
 }
 
 pub(crate) fn millis(duration: Duration) -> u64 {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::input::{Ending, Input, Load, PLAIN};
 use super::makers::{envelope, get, group, line, list, many, members, put, put_by_stranger};
 use crate::wire::Request;
+use crate::world::Account;
 
 #[allow(clippy::too_many_lines, reason = "a list of data")]
 pub(super) fn inputs() -> Vec<Input> {
@@ -246,7 +247,7 @@ pub(super) fn inputs() -> Vec<Input> {
             name: "writes-many",
             about: "64 connections, each 20 times: creation of a group of 20 kB",
             loads: |account| {
-                let account = account.clone();
+                let account = Account::clone(account);
                 let text = "x".repeat(20_000);
                 let request =
                     move |_, _| Arc::new(put(&account, &group(&format!(r#""t":"{text}""#))).bytes());
