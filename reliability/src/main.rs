@@ -22,7 +22,7 @@ mod wire;
 mod world;
 
 use std::path::PathBuf;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -52,10 +52,17 @@ impl Settings {
 }
 
 const USAGE: &str = "usage: reliability [--again] SECTION [ARGUMENT...]
+  all                   every section in its full form, in 40 minutes at most
+  short                 the short form, in a minute at most
   table [NAME...]       hostile inputs, each on a fresh server
+  memory [MINUTES]      all inputs together, with 512 MB
   faults [OPERATION...] faults between the server and CouchDB
   histories [KILLS [COUCHDB_KILLS]]
-                        concurrent clients while servers are killed";
+                        concurrent clients while servers are killed
+  files [COUNT]         odd documents, damaged files, a full disk, a clock that jumps
+  soak [MINUTES]        half of what the server can do, for minutes
+  page                  print the report as Markdown
+Rows that are in the report for the same binary are not measured again, unless --again is given.";
 
 fn main() -> ExitCode {
     match run() {
@@ -93,6 +100,7 @@ fn run() -> Outcome<usize> {
             let couchdb_kills = number(rest.get(1), kills / 10)?;
             history::run(&settings, &mut report, Length { kills, couchdb_kills })?;
         }
+        "all" => all(&settings, &mut report, again)?,
         "files" => files::run(&settings, &mut report, Damages(number(rest.first(), 60)?))?,
         "short" => short::run(&settings, &mut report)?,
         "page" => page::print(&report),
@@ -101,6 +109,24 @@ fn run() -> Outcome<usize> {
         _ => return Err(USAGE.to_owned()),
     }
     Ok(report.failures())
+}
+
+/// Every section in its full form. The soak takes half of the machine, so the sections that measure no speed
+/// run beside it.
+fn all(settings: &Settings, report: &mut Report, again: bool) -> Outcome {
+    table::run(settings, report, &[])?;
+    limit::run(settings, report, 10)?;
+    let me = std::env::current_exe().map_err(|error| error.to_string())?;
+    let mut soak = Command::new(me);
+    soak.args(again.then_some("--again")).arg("soak");
+    let mut soak = soak.spawn().map_err(|error| format!("the soak does not start: {error}"))?;
+    let beside = faults::run(settings, report, Extent::Full, &[])
+        .and_then(|()| history::run(settings, report, Length { kills: 1_000, couchdb_kills: 100 }))
+        .and_then(|()| files::run(settings, report, Damages(60)));
+    let ended = soak.wait().map_err(|error| error.to_string())?;
+    beside?;
+    report.count_others(usize::from(!ended.success()));
+    Ok(())
 }
 
 fn number(argument: Option<&String>, default: usize) -> Outcome<usize> {

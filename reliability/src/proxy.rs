@@ -96,7 +96,6 @@ pub(crate) struct Plan {
 #[derive(Clone, Debug)]
 pub(crate) struct Call {
     pub(crate) method: String,
-    pub(crate) path: String,
     pub(crate) was_faulted: bool,
 }
 
@@ -215,7 +214,6 @@ fn listen(listener: TcpListener, address: SocketAddr, shared: &Arc<Shared>) {
 
 struct Incoming {
     method: String,
-    path: String,
     bytes: Vec<u8>,
 }
 
@@ -242,8 +240,7 @@ fn fault_of(shared: &Shared, incoming: &Incoming) -> Option<Fault> {
     let number = state.calls.len() + 1;
     let plan = state.plan.filter(|plan| number == plan.at || (plan.stays && number > plan.at));
     let fault = plan.map(|plan| plan.fault);
-    let Incoming { method, path, .. } = incoming;
-    state.calls.push(Call { method: method.clone(), path: path.clone(), was_faulted: fault.is_some() });
+    state.calls.push(Call { method: incoming.method.clone(), was_faulted: fault.is_some() });
     if plan.is_some_and(|plan| plan.fault == Fault::Refuse && plan.stays) {
         shared.refuses.store(true, Ordering::Relaxed);
     }
@@ -437,9 +434,7 @@ fn read_request(client: &mut BufReader<TcpStream>) -> io::Result<Option<Incoming
         return Err(io::Error::other("a request in chunks, which CouchDB's client does not send"));
     }
     client.take(length).read_to_end(&mut bytes)?;
-    let text =
-        String::from_utf8_lossy(bytes.split(|byte| *byte == b'\r').next().unwrap_or_default()).into_owned();
-    let mut words = text.split(' ').map(str::to_owned);
-    let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
-    Ok(Some(Incoming { method, path, bytes }))
+    let method = bytes.split(|byte| *byte == b' ').next().unwrap_or_default();
+    let method = String::from_utf8_lossy(method).into_owned();
+    Ok(Some(Incoming { method, bytes }))
 }

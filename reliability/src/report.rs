@@ -41,6 +41,11 @@ impl Report {
         self.failures
     }
 
+    /// Adds rows that another process found to fail.
+    pub(crate) fn count_others(&mut self, failures: usize) {
+        self.failures += failures;
+    }
+
     /// The hash of the binary.
     pub(crate) fn binary(&self) -> &str {
         &self.binary

@@ -83,8 +83,10 @@ fn measure(settings: &Settings, duration: Duration) -> Outcome<(Map<String, Valu
     if served.thousandths() < 1000 {
         faults.push(format!("not every request succeeded: {:?}", served.failures));
     }
-    if server.panics() > 0 {
-        faults.push(format!("{} panics", server.panics()));
+    match server.stop() {
+        Ok(0) => {}
+        Ok(panics) => faults.push(format!("{panics} panics")),
+        Err(error) => faults.push(error),
     }
     let figures = json!({
         "capacity_per_s": rate as u64,

@@ -34,7 +34,8 @@ fn documents(user_id: &str) -> Vec<(&'static str, String)> {
             "a feature of 1 MB",
             group(&format!(r#""smartpbx":{{"{}":{{"enabled":true}}}}"#, "f".repeat(1_000_000))),
         ),
-        ("all of Unicode", group(&format!(r#""text":{unicode},"flags":[{unicode}]"#))),
+        ("all of Unicode", group(&format!(r#""text":{unicode}"#))),
+        ("all of Unicode as a flag", group(&format!(r#""flags":[{unicode}]"#))),
         ("all of Unicode as a key", group(&format!(r"{unicode}:1"))),
         (
             "numbers at every edge",
