@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value, json};
 
-use crate::crowd;
+use crate::crowd::{self, Pace};
 use crate::process::{Server, Watch};
 use crate::report::{Report, print_row};
 use crate::table::input::{Input, Victim};
@@ -26,7 +26,7 @@ const AT_ONCE: usize = 4;
 /// An input that goes on for longer makes room for another.
 const TURN: Duration = Duration::from_secs(15);
 const GOOD_CLIENTS: usize = 4;
-const GOOD_INTERVAL: Duration = Duration::from_millis(100);
+const PACE: Pace = Pace { request: crowd::mix, interval: Some(Duration::from_millis(100)) };
 /// The share of the good clients' requests that must succeed, in thousandths.
 const GOOD_SHARE: u64 = 990;
 
@@ -57,7 +57,7 @@ fn measure(settings: &Settings, duration: Duration) -> Outcome<(Map<String, Valu
     let rounds: Mutex<BTreeMap<&str, u64>> = Mutex::default();
     let address = server.address;
     let (served, ended_after) = thread::scope(|scope| {
-        let good = scope.spawn(|| crowd::run(address, &world.good, GOOD_CLIENTS, Some(GOOD_INTERVAL), &stop));
+        let good = scope.spawn(|| crowd::run(address, &world.good, GOOD_CLIENTS, PACE, &stop));
         for _ in 0..AT_ONCE {
             scope.spawn(|| {
                 while !stop.load(Ordering::Relaxed) {

@@ -10,6 +10,7 @@ mod faults;
 mod files;
 mod history;
 mod limit;
+mod overload;
 mod page;
 mod probe;
 mod process;
@@ -59,6 +60,7 @@ const USAGE: &str = "usage: reliability [--again] SECTION [ARGUMENT...]
   faults [OPERATION...] faults between the server and CouchDB
   histories [KILLS [COUCHDB_KILLS]]
                         concurrent clients while servers are killed
+  overload              more requests than a CouchDB can answer
   files [COUNT]         odd documents, damaged files, a full disk, a clock that jumps
   soak [MINUTES]        half of what the server can do, for minutes
   page                  print the report as Markdown
@@ -104,6 +106,7 @@ fn run() -> Outcome<usize> {
         "files" => files::run(&settings, &mut report, Damages(number(rest.first(), 60)?))?,
         "short" => short::run(&settings, &mut report)?,
         "page" => page::print(&report),
+        "overload" => overload::run(&settings, &mut report)?,
         "memory" => limit::run(&settings, &mut report, number(rest.first(), 10)?)?,
         "soak" => soak::run(&settings, &mut report, number(rest.first(), 20)?)?,
         _ => return Err(USAGE.to_owned()),
@@ -116,6 +119,7 @@ fn run() -> Outcome<usize> {
 fn all(settings: &Settings, report: &mut Report, again: bool) -> Outcome {
     table::run(settings, report, &[])?;
     limit::run(settings, report, 10)?;
+    overload::run(settings, report)?;
     let me = std::env::current_exe().map_err(|error| error.to_string())?;
     let mut soak = Command::new(me);
     soak.args(again.then_some("--again")).arg("soak");

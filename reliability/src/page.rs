@@ -25,7 +25,7 @@ pub(crate) fn print(report: &Report) {
         let cells = TABLE.map(|(_, figure)| cell(&row[figure]));
         println!("| `{}` | {} |", cell(&row["name"]), cells.join(" | "));
     }
-    for section in ["memory", "faults", "faults-couchdb", "histories", "files", "soak"] {
+    for section in ["memory", "faults", "faults-couchdb", "histories", "overload", "files", "soak"] {
         let rows = report.section(section);
         if rows.is_empty() {
             continue;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value, json};
 
-use crate::crowd;
+use crate::crowd::{self, Pace};
 use crate::report::{Report, print_row};
 use crate::table::input::Victim;
 use crate::table::{inputs, millis, send_all};
@@ -48,7 +48,7 @@ fn measure(settings: &Settings, duration: Duration) -> Outcome<(Map<String, Valu
     let stop = AtomicBool::new(false);
     let begun = Instant::now();
     let (served, samples, idle_closed) = thread::scope(|scope| {
-        let good = scope.spawn(|| crowd::run(address, &world.good, CLIENTS, Some(interval), &stop));
+        let good = scope.spawn(|| crowd::run(address, &world.good, CLIENTS, pace(Some(interval)), &stop));
         let idle = scope.spawn(|| keep_idle(address, &stop));
         scope.spawn(|| flood(address, &world, &stop));
         let mut samples = Vec::new();
@@ -105,12 +105,16 @@ fn measure(settings: &Settings, duration: Duration) -> Outcome<(Map<String, Valu
     Ok((figures.as_object().cloned().unwrap_or_default(), faults))
 }
 
+fn pace(interval: Option<Duration>) -> Pace {
+    Pace { request: crowd::mix, interval }
+}
+
 /// How many requests a second are answered when each client sends as fast as it can.
 fn capacity(address: SocketAddr, world: &World) -> f64 {
     let stop = AtomicBool::new(false);
     let begun = Instant::now();
     let served = thread::scope(|scope| {
-        let good = scope.spawn(|| crowd::run(address, &world.good, CLIENTS, None, &stop));
+        let good = scope.spawn(|| crowd::run(address, &world.good, CLIENTS, pace(None), &stop));
         thread::sleep(Duration::from_secs(5));
         stop.store(true, Ordering::Relaxed);
         good.join().unwrap_or_default()

@@ -241,12 +241,23 @@ impl<'a> Raw<'a> {
 /// The local ports of all connections that are open on both sides. Bytes that nobody has read hide from a
 /// socket that its peer has closed, so the kernel is asked.
 pub(crate) fn established_ports() -> HashSet<u16> {
+    established().map(|(local, _)| local).collect()
+}
+
+/// How many connections to a port are open.
+pub(crate) fn connections_to(port: u16) -> usize {
+    established().filter(|(_, remote)| *remote == port).count()
+}
+
+/// The local and the remote port of each connection that is open on both sides.
+fn established() -> impl Iterator<Item = (u16, u16)> {
     let table = std::fs::read_to_string("/proc/net/tcp").unwrap_or_default();
-    let port = |line: &str| {
+    let port = |address: &str| u16::from_str_radix(address.rsplit_once(':')?.1, 16).ok();
+    let ports = move |line: &str| {
         let mut fields = line.split_whitespace().skip(1);
-        let (local, state) = (fields.next()?, fields.nth(1)?);
-        let port = local.rsplit_once(':').and_then(|(_, port)| u16::from_str_radix(port, 16).ok());
-        port.filter(|_| state == "01")
+        let (local, remote, state) = (fields.next()?, fields.next()?, fields.next()?);
+        if state == "01" { Some((port(local)?, port(remote)?)) } else { None }
     };
-    table.lines().filter_map(port).collect()
+    let ports: Vec<_> = table.lines().filter_map(ports).collect();
+    ports.into_iter()
 }

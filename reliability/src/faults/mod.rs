@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value, json};
 
+pub(crate) use self::operation::stored;
 use self::operation::{Caches, Case, OPERATIONS, Operation, Seen};
 use crate::couch::{Couch, Standin};
 use crate::process::{Launch, Server};

@@ -84,7 +84,7 @@ pub(super) struct Seen {
 }
 
 /// A group's document as the server stores it.
-pub(super) fn stored(account: &Account, name: &str) -> Value {
+pub(crate) fn stored(account: &Account, name: &str) -> Value {
     json!({
         "name": name,
         "endpoints": {(&account.user_id): {"type": "user"}},

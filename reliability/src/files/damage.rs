@@ -28,7 +28,7 @@ enum Must {
 fn cases(count: usize, seed: u64) -> Vec<(String, Must, Spoil)> {
     let mut cases: Vec<(String, Must, Spoil)> = vec![
         ("text".to_owned(), Must::Refuse, Box::new(|_| b"this is no database, but a letter\n".repeat(500))),
-        ("a foreign database".to_owned(), Must::Refuse, Box::new(|bytes| foreign(bytes))),
+        ("a foreign database".to_owned(), Must::Refuse, Box::new(foreign)),
         (
             "a later format".to_owned(),
             Must::Refuse,

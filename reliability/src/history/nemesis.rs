@@ -90,7 +90,7 @@ impl Nemesis<'_> {
             let number = self.dice.below(self.served.addresses.len());
             self.served.kill(number)?;
             tally.kills += 1;
-            if self.target.has_store_commands && tally.kills % KILLS_TO_A_STORE_KILL == 0 {
+            if self.target.has_store_commands && tally.kills.is_multiple_of(KILLS_TO_A_STORE_KILL) {
                 run_command("KILL")?;
                 run_command("START")?;
                 tally.store_kills += 1;

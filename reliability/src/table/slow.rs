@@ -160,7 +160,6 @@ pub(super) fn inputs() -> Vec<Input> {
             },
             limit: Duration::from_secs(10),
             must_be_answered: false,
-            ..PLAIN
         },
         Input {
             name: "listing-slow",
@@ -172,7 +171,6 @@ pub(super) fn inputs() -> Vec<Input> {
             },
             limit: Duration::from_secs(10),
             must_be_answered: false,
-            ..PLAIN
         },
         Input {
             name: "by-user-pages",
