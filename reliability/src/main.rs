@@ -6,6 +6,7 @@
 mod couch;
 mod crowd;
 mod dice;
+mod fault;
 mod faults;
 mod files;
 mod history;

@@ -9,8 +9,9 @@ use std::time::Duration;
 use super::Tally;
 use crate::Outcome;
 use crate::dice::Dice;
+use crate::fault::FAULTS;
 use crate::process::{Launch, Server};
-use crate::proxy::{FAULTS, Plan, Proxy};
+use crate::proxy::{Plan, Proxy};
 
 /// Every so many kills of a server, the store is killed too.
 const KILLS_TO_A_STORE_KILL: usize = 20;

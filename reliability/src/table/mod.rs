@@ -94,39 +94,28 @@ pub(crate) fn measure(
     let is_alive = server.is_alive();
     let panics = server.panics();
 
-    let sent = sent.into_inner();
-    let above = peak.saturating_sub(rest);
-    let held = after.saturating_sub(rest);
-    let allowed_kb = FREE_KB + MEMORY_TIMES * sent / 1024;
-    let allowed_time = FREE_TIME + quiet.slowest * TIME_TIMES;
-    let mut faults = Vec::new();
-    if !is_alive {
-        faults.push("the process ended".to_owned());
+    let mut measured = Measured {
+        sent: sent.into_inner(),
+        peak_kb: peak.saturating_sub(rest),
+        held_kb: after.saturating_sub(rest),
+        quiet: quiet.slowest,
+        slowest: reads.slowest,
+        unanswered: 0,
+        is_alive,
+        panics,
+    };
+    if input.must_be_answered {
+        measured.unanswered = answers.get(&Read::Unanswered).copied().unwrap_or(0);
     }
-    if panics > 0 {
-        faults.push(format!("{panics} panics"));
-    }
-    if above > allowed_kb {
-        faults.push(format!("peak memory {above} kB above rest, allowed {allowed_kb} kB"));
-    }
-    if held > FREE_KB {
-        faults.push(format!("{held} kB above rest are held 3 s later, allowed {FREE_KB} kB"));
-    }
-    if reads.slowest > allowed_time {
-        faults.push(format!("another tenant waited {:.2?}, allowed {allowed_time:.2?}", reads.slowest));
-    }
+    let mut faults = measured.faults();
     faults.extend(reads.faults("another tenant"));
     faults.extend(quiet.faults("another tenant, before the input,"));
-    let unanswered = answers.get(&Read::Unanswered).copied().unwrap_or(0);
-    if unanswered > 0 && input.must_be_answered {
-        faults.push(format!("{unanswered} connections had no whole answer after {:?}", input.limit));
-    }
     let figures = json!({
         "about": input.about,
-        "sent_kb": sent / 1024,
+        "sent_kb": measured.sent / 1024,
         "rest_kb": rest,
-        "peak_above_kb": above,
-        "held_kb": held,
+        "peak_above_kb": measured.peak_kb,
+        "held_kb": measured.held_kb,
         "quiet_ms": millis(quiet.slowest),
         "slowest_ms": millis(reads.slowest),
         "reads": reads.count,
@@ -134,6 +123,50 @@ pub(crate) fn measure(
         "answers": describe(&answers),
     });
     Ok((figures.as_object().cloned().unwrap_or_default(), faults))
+}
+
+/// What the bounds are about.
+struct Measured {
+    /// The bytes sent by all connections together.
+    sent: u64,
+    /// Memory above rest, at its peak and afterwards.
+    peak_kb: u64,
+    held_kb: u64,
+    /// Another tenant's slowest reads, before and beside the input.
+    quiet: Duration,
+    slowest: Duration,
+    /// Connections that must have ended and have not.
+    unanswered: usize,
+    is_alive: bool,
+    panics: u64,
+}
+
+impl Measured {
+    /// Everything that is beyond its bound.
+    fn faults(&self) -> Vec<String> {
+        let allowed_kb = FREE_KB + MEMORY_TIMES * self.sent / 1024;
+        let allowed_time = FREE_TIME + self.quiet * TIME_TIMES;
+        let mut faults = Vec::new();
+        if !self.is_alive {
+            faults.push("the process ended".to_owned());
+        }
+        if self.panics > 0 {
+            faults.push(format!("{} panics", self.panics));
+        }
+        if self.peak_kb > allowed_kb {
+            faults.push(format!("peak memory {} kB above rest, allowed {allowed_kb} kB", self.peak_kb));
+        }
+        if self.held_kb > FREE_KB {
+            faults.push(format!("{} kB above rest are held 3 s later, allowed {FREE_KB} kB", self.held_kb));
+        }
+        if self.slowest > allowed_time {
+            faults.push(format!("another tenant waited {:.2?}, allowed {allowed_time:.2?}", self.slowest));
+        }
+        if self.unanswered > 0 {
+            faults.push(format!("{} connections had no whole answer and were not closed", self.unanswered));
+        }
+        faults
+    }
 }
 
 /// Waits until memory is at rest again, or the time for that is over.
@@ -250,5 +283,47 @@ impl Load {
             let is_open = !raw.is_closed() && established.contains(&raw.port());
             count(if is_open { Read::Unanswered } else { Read::Closed });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+    use std::time::Duration;
+
+    use super::{Measured, inputs};
+
+    const GOOD: Measured = Measured {
+        sent: 1_024 * 1_024,
+        peak_kb: 68 * 1_024,
+        held_kb: 64 * 1_024,
+        quiet: Duration::from_millis(10),
+        slowest: Duration::from_millis(290),
+        unanswered: 0,
+        is_alive: true,
+        panics: 0,
+    };
+
+    #[test]
+    fn each_bound_is_judged() {
+        assert!(GOOD.faults().is_empty(), "{:?}", GOOD.faults());
+        for bad in [
+            Measured { peak_kb: GOOD.peak_kb + 1, ..GOOD },
+            Measured { sent: GOOD.sent - 1_024, ..GOOD },
+            Measured { held_kb: GOOD.held_kb + 1, ..GOOD },
+            Measured { slowest: Duration::from_millis(291), ..GOOD },
+            Measured { quiet: Duration::from_millis(9), ..GOOD },
+            Measured { unanswered: 1, ..GOOD },
+            Measured { is_alive: false, ..GOOD },
+            Measured { panics: 1, ..GOOD },
+        ] {
+            assert_eq!(bad.faults().len(), 1, "{:?}", bad.faults());
+        }
+    }
+
+    #[test]
+    fn inputs_have_names_of_their_own() {
+        let names: HashSet<_> = inputs().iter().map(|input| input.name).collect();
+        assert_eq!(names.len(), inputs().len());
     }
 }
