@@ -1,10 +1,11 @@
-//! Hostile data and hostile places: odd documents through every operation, damaged store files, a full disk,
-//! and a clock that jumps.
+//! Hostile data and hostile places: odd documents through every operation, map
+//! functions that misbehave, damaged store files, a full disk, and a clock that jumps.
 
 mod clock;
 mod damage;
 mod disk;
 mod documents;
+mod maps;
 
 use serde_json::{Map, Value};
 
@@ -20,8 +21,9 @@ pub(crate) struct Damages(pub(crate) usize);
 /// Runs the section.
 pub(crate) fn run(settings: &Settings, report: &mut Report, damages: Damages) -> Outcome {
     println!("hostile data and files");
-    let parts: [(&str, &dyn Fn() -> Outcome<Measured>); 4] = [
+    let parts: [(&str, &dyn Fn() -> Outcome<Measured>); 5] = [
         ("documents", &|| documents::measure(settings)),
+        ("map functions", &|| maps::measure(settings)),
         ("damaged files", &|| damage::measure(settings, damages.0)),
         ("full disk", &|| disk::measure(settings)),
         ("clock that jumps", &|| clock::measure(settings)),
