@@ -1,7 +1,9 @@
 //! All hostile inputs together, for minutes, on one server that may use 512 MB, with good clients beside.
 
-use std::collections::BTreeMap;
+use std::collections::hash_map::{DefaultHasher, Entry};
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
+use std::hash::{Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -128,19 +130,30 @@ fn guard(server: &mut Server, end: Instant, begun: Instant) -> Option<Duration> 
     None
 }
 
-/// Every input with its account. Inputs that need something in the store have accounts of their own.
+/// Every input with its account. Inputs that need something in the store have accounts of their own; those that
+/// need the same share one.
 fn attackers(world: &World) -> Outcome<Vec<(Input, Account)>> {
     let mut attackers = Vec::new();
+    let mut accounts: HashMap<u64, Account> = HashMap::new();
     for input in inputs() {
-        let account = if (input.seed)(&Victim::whole(&world.bad)).is_empty() {
-            world.bad.clone()
-        } else {
-            let account = Account::create(&world.launch, input.name)?;
-            world.import(&(input.seed)(&Victim::whole(&account)))?;
-            account
+        let needed = (input.seed)(&Victim::whole(&world.bad));
+        if needed.is_empty() {
+            attackers.push((input, world.bad.clone()));
+            continue;
+        }
+        let mut hasher = DefaultHasher::new();
+        needed.hash(&mut hasher);
+        let account = match accounts.entry(hasher.finish()) {
+            Entry::Occupied(known) => known.get().clone(),
+            Entry::Vacant(place) => {
+                let account = Account::create(&world.launch, input.name)?;
+                world.import(&(input.seed)(&Victim::whole(&account)))?;
+                place.insert(account).clone()
+            }
         };
         attackers.push((input, account));
     }
+    println!("  {} accounts are ready", accounts.len());
     Ok(attackers)
 }
 
