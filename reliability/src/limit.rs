@@ -32,23 +32,31 @@ const PACE: Pace = Pace { request: crowd::mix, interval: Some(Duration::from_mil
 /// The share of the good clients' requests that must succeed, in thousandths.
 const GOOD_SHARE: u64 = 990;
 
-/// Runs the section.
-pub(crate) fn run(settings: &Settings, report: &mut Report, minutes: usize) -> Outcome {
+/// Runs the section with every input, or with those that are named.
+pub(crate) fn run(settings: &Settings, report: &mut Report, minutes: usize, only: &[String]) -> Outcome {
     println!("all inputs together for {minutes} minutes, with 512 MB");
-    let name = format!("{minutes} minutes");
+    let name = match only {
+        [] => format!("{minutes} minutes"),
+        names => format!("{minutes} minutes of {}", names.join(", ")),
+    };
     if let Some(row) = report.earlier("memory", &name) {
         print_row(&row);
         return Ok(());
     }
     let duration = Duration::from_secs(60) * u32::try_from(minutes).map_err(|error| error.to_string())?;
-    let (figures, faults) = measure(settings, duration).unwrap_or_else(|error| (Map::new(), vec![error]));
+    let (figures, faults) =
+        measure(settings, duration, only).unwrap_or_else(|error| (Map::new(), vec![error]));
     report.add("memory", &name, figures, &faults)
 }
 
-fn measure(settings: &Settings, duration: Duration) -> Outcome<(Map<String, Value>, Vec<String>)> {
+fn measure(
+    settings: &Settings,
+    duration: Duration,
+    only: &[String],
+) -> Outcome<(Map<String, Value>, Vec<String>)> {
     let world = World::copy(&settings.binary, &settings.template())?;
     world.import(&crowd::seed(&world.good, GOOD_CLIENTS))?;
-    let attackers = attackers(&world)?;
+    let attackers = attackers(&world, only)?;
     let mut server = world.start()?;
     let cgroup = Cgroup::limit(&server);
     println!("  limited by {}", cgroup.as_ref().map_or("watching resident memory", |_| "a cgroup"));
@@ -132,10 +140,11 @@ fn guard(server: &mut Server, end: Instant, begun: Instant) -> Option<Duration> 
 
 /// Every input with its account. Inputs that need something in the store have accounts of their own; those that
 /// need the same share one.
-fn attackers(world: &World) -> Outcome<Vec<(Input, Account)>> {
+fn attackers(world: &World, only: &[String]) -> Outcome<Vec<(Input, Account)>> {
     let mut attackers = Vec::new();
     let mut accounts: HashMap<u64, Account> = HashMap::new();
-    for input in inputs() {
+    let is_wanted = |input: &Input| only.is_empty() || only.iter().any(|name| name == input.name);
+    for input in inputs().into_iter().filter(is_wanted) {
         let needed = (input.seed)(&Victim::whole(&world.bad));
         if needed.is_empty() {
             attackers.push((input, world.bad.clone()));
@@ -146,8 +155,10 @@ fn attackers(world: &World) -> Outcome<Vec<(Input, Account)>> {
         let account = match accounts.entry(hasher.finish()) {
             Entry::Occupied(known) => known.get().clone(),
             Entry::Vacant(place) => {
+                let begun = Instant::now();
                 let account = Account::create(&world.launch, input.name)?;
                 world.import(&(input.seed)(&Victim::whole(&account)))?;
+                println!("    {}: its groups are there after {:.0?}", input.name, begun.elapsed());
                 place.insert(account).clone()
             }
         };

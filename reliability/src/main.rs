@@ -57,7 +57,8 @@ const USAGE: &str = "usage: reliability [--again] SECTION [ARGUMENT...]
   all                   every section in its full form, in 40 minutes at most
   short                 the short form, in a minute at most
   table [NAME...]       hostile inputs, each on a fresh server
-  memory [MINUTES]      all inputs together, with 512 MB
+  memory [MINUTES [NAME...]]
+                        inputs together, with 512 MB
   faults [OPERATION...] faults between the server and CouchDB
   histories [KILLS [COUCHDB_KILLS]]
                         concurrent clients while servers are killed
@@ -108,7 +109,9 @@ fn run() -> Outcome<usize> {
         "short" => short::run(&settings, &mut report)?,
         "page" => page::print(&report),
         "overload" => overload::run(&settings, &mut report)?,
-        "memory" => limit::run(&settings, &mut report, number(rest.first(), 10)?)?,
+        "memory" => {
+            limit::run(&settings, &mut report, number(rest.first(), 10)?, rest.get(1..).unwrap_or_default())?
+        }
         "soak" => soak::run(&settings, &mut report, number(rest.first(), 20)?)?,
         _ => return Err(USAGE.to_owned()),
     }
@@ -119,7 +122,7 @@ fn run() -> Outcome<usize> {
 /// run beside it.
 fn all(settings: &Settings, report: &mut Report, again: bool) -> Outcome {
     table::run(settings, report, &[])?;
-    limit::run(settings, report, 10)?;
+    limit::run(settings, report, 10, &[])?;
     overload::run(settings, report)?;
     let me = std::env::current_exe().map_err(|error| error.to_string())?;
     let mut soak = Command::new(me);
