@@ -195,7 +195,9 @@ pub(super) const OPERATIONS: &[Operation] = &[
         kind: Kind::Login,
         request: |case| {
             let data = json!({"data": {"account_name": case.account.name, "credentials": CREDENTIALS}});
-            Request::new("PUT", "/v2/user_auth").json(data.to_string())
+            // Each login comes from an address of its own. Otherwise the limit on failures would answer.
+            let address = format!("10.0.{}.{}", case.number / 250, case.number % 250 + 1);
+            Request::new("PUT", "/v2/user_auth").header("X-Forwarded-For", &address).json(data.to_string())
         },
         ..READ
     },
