@@ -193,6 +193,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
     Operation {
         name: "login",
         kind: Kind::Login,
+        caches: Caches::Cold,
         request: |case| {
             let data = json!({"data": {"account_name": case.account.name, "credentials": CREDENTIALS}});
             // Each login comes from an address of its own. Otherwise the limit on failures would answer.
