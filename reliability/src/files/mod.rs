@@ -38,3 +38,10 @@ pub(crate) fn run(settings: &Settings, report: &mut Report, damages: Damages) ->
     }
     Ok(())
 }
+
+/// Runs only the part about damaged files.
+pub(crate) fn damaged(settings: &Settings, report: &mut Report, damages: Damages) -> Outcome {
+    let measured = damage::measure(settings, damages.0);
+    let (figures, faults) = measured.unwrap_or_else(|error| (Map::new(), vec![error]));
+    report.add("files", "damaged files", figures, &faults)
+}

@@ -33,8 +33,15 @@ const FREE_TIME: Duration = Duration::from_millis(250);
 const TIME_TIMES: u32 = 4;
 /// When memory must be at rest again.
 const REST_AFTER: Duration = Duration::from_secs(3);
-/// How long another tenant reads before the input comes.
-const QUIET: Duration = Duration::from_millis(1500);
+
+/// How large inputs are made, and how long another tenant reads before they come.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Form {
+    pub(crate) divisor: usize,
+    pub(crate) quiet: Duration,
+}
+
+const FULL: Form = Form { divisor: 1, quiet: Duration::from_millis(1500) };
 
 /// Every input, those of the issue first.
 pub(crate) fn inputs() -> Vec<Input> {
@@ -54,7 +61,7 @@ pub(crate) fn run(settings: &Settings, report: &mut Report, only: &[String]) -> 
             print_row(&row);
             continue;
         }
-        let (figures, faults) = match measure(settings, input, 1) {
+        let (figures, faults) = match measure(settings, input, FULL) {
             Ok(measured) => measured,
             Err(error) => (Map::new(), vec![error]),
         };
@@ -67,17 +74,17 @@ pub(crate) fn run(settings: &Settings, report: &mut Report, only: &[String]) -> 
 pub(crate) fn measure(
     settings: &Settings,
     input: &Input,
-    divisor: usize,
+    form: Form,
 ) -> Outcome<(Map<String, Value>, Vec<String>)> {
     let world = World::copy(&settings.binary, &settings.template())?;
-    let victim = Victim::small(&world.bad, divisor);
+    let victim = Victim::small(&world.bad, form.divisor);
     world.import(&(input.seed)(&victim))?;
     let mut server = world.start()?;
     let loads = (input.loads)(&victim);
     let probe = Probe::begin(server.address, &world.good);
-    thread::sleep(QUIET / 3);
+    thread::sleep(form.quiet / 3);
     probe.next_phase();
-    thread::sleep(QUIET);
+    thread::sleep(form.quiet);
     let quiet = probe.next_phase();
     let rest = server.resident_kb();
     let watch = Watch::begin(server.pid());
