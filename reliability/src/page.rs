@@ -14,7 +14,7 @@ const TABLE: [(&str, &str); 9] = [
     ("took, ms", "took_ms"),
     ("answers", "answers"),
     ("verdict", "pass"),
-    ("sent", "about"),
+    ("what is sent", "about"),
 ];
 
 /// Prints every section that has rows.

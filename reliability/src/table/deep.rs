@@ -87,7 +87,7 @@ pub(super) fn inputs() -> Vec<Input> {
         },
         Input {
             name: "numbers-long",
-            about: "2 at once: creation of a group with 7,000 numbers of 1,000 digits, answered with CSV columns",
+            about: "2 at once: creation of a group with 7,000 numbers of 1,000 digits",
             loads: |account| {
                 let numbers = members("n", 7_000, &"7".repeat(1_000));
                 vec![Load::ask(&put(account, &group(&numbers))).connections(2)]

@@ -82,11 +82,11 @@ pub(super) fn inputs() -> Vec<Input> {
         },
         Input {
             name: "heads-slow",
-            about: "2,000 at once: half a head for 15 s; the server must close them",
+            about: "2,000 at once: half a head for 20 s; the server must close them",
             loads: |account| {
                 let mut head = get(account, "").bytes();
                 head.truncate(40);
-                vec![Load::of(head).connections(2_000).held(15)]
+                vec![Load::of(head).connections(2_000).held(20)]
             },
             ..PLAIN
         },
@@ -141,9 +141,9 @@ pub(super) fn inputs() -> Vec<Input> {
         },
         Input {
             name: "pipelined-writes",
-            about: "4 connections: 1,000 creations in one write",
+            about: "4 connections: 200 creations in one write",
             loads: |account| {
-                let mut bytes = put(account, r#"{"name":"x"}"#).kept().repeat(999);
+                let mut bytes = put(account, r#"{"name":"x"}"#).kept().repeat(199);
                 bytes.extend(put(account, r#"{"name":"x"}"#).bytes());
                 vec![Load::of(bytes).connections(4)]
             },
