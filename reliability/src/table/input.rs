@@ -51,6 +51,8 @@ pub(crate) struct Input {
     pub(crate) about: &'static str,
     /// The lines that are imported beforehand.
     pub(crate) seed: fn(&Victim<'_>) -> Vec<String>,
+    /// Settings of the server other than the usual ones.
+    pub(crate) arguments: &'static [&'static str],
     /// What is sent, all at once.
     pub(crate) loads: fn(&Victim<'_>) -> Vec<Load>,
     /// When sending is over at the latest.
@@ -70,6 +72,7 @@ pub(crate) const PLAIN: Input = Input {
     name: "",
     about: "",
     seed: |_| Vec::new(),
+    arguments: &[],
     loads: |_| Vec::new(),
     limit: Duration::from_secs(30),
     must_be_answered: true,

@@ -41,7 +41,7 @@ pub(crate) struct Form {
     pub(crate) quiet: Duration,
 }
 
-const FULL: Form = Form { divisor: 1, quiet: Duration::from_millis(1500) };
+const FULL: Form = Form { divisor: 1, quiet: Duration::from_millis(1000) };
 
 /// Every input, those of the issue first.
 pub(crate) fn inputs() -> Vec<Input> {
@@ -79,7 +79,8 @@ pub(crate) fn measure(
     let world = World::copy(&settings.binary, &settings.template())?;
     let victim = Victim::small(&world.bad, form.divisor);
     world.import(&(input.seed)(&victim))?;
-    let mut server = world.start()?;
+    let log = world.folder().join("server.log");
+    let mut server = world.launch.clone().with(input.arguments).start(&log)?;
     let loads = (input.loads)(&victim);
     let probe = Probe::begin(server.address, &world.good);
     thread::sleep(form.quiet / 3);
