@@ -202,7 +202,7 @@ impl<'a> Table<'a> {
     }
 
     /// Measures one cell. What authentication remembers can expire just then, which adds a call, and calls that
-    /// are made at the same time can change places. If the fault hit another call, or none, the cell is measured
+    /// are made at the same time can change places. If the fault hit a call of another kind, the cell is measured
     /// again, three times at most.
     fn cell_at(&mut self, plan: Plan, calm: &[String]) -> Outcome<Seen> {
         let mut attempts = 0;
@@ -210,7 +210,7 @@ impl<'a> Table<'a> {
             attempts += 1;
             let (calls, seen) = self.cell(Some(plan))?;
             let hit = calls.iter().find(|call| call.was_faulted).map(|call| &call.method);
-            if attempts == 3 || !seen.faults.is_empty() || hit == calm.get(plan.at - 1) {
+            if attempts == 3 || !seen.faults.is_empty() || hit.is_none() || hit == calm.get(plan.at - 1) {
                 return Ok(seen);
             }
         }
