@@ -13,6 +13,10 @@
 #                server's limit; listings of 100,000 groups against listings of 100 (time of a page, memory
 #                of a whole listing); clients with valid tokens during a flood of garbage tokens; what is
 #                served when more is asked for than the store can give
+#   make reliability
+#                judge the release build from outside, 40 minutes at most: hostile inputs, a limit on memory,
+#                faults between it and CouchDB, kills, damaged files, a long run. A run that was stopped goes
+#                on where it was; AGAIN=1 measures all again. TABLE="name..." sends only these inputs
 #   make audit   check licences, sources and bans, and advisories if their database can be reached
 #   make up      start CouchDB and this server with docker compose; make down stops them
 
@@ -22,12 +26,16 @@ DEMO_STORE ?= sqlite:data/demo.db
 FUZZ_SECONDS ?= 600
 ACCEPTANCE_FUZZ_SECONDS ?= 120
 
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+# $(call judge,COMMAND) runs cargo on the judge of `make reliability`. It is a workspace of its own.
+judge = $(CARGO) $(1) --locked --quiet --manifest-path reliability/Cargo.toml --target-dir $(TARGET)/judge
+
 # $(call install,PACKAGES) installs Debian packages.
 install = as_root=$$([ "$$(id -u)" = 0 ] || echo sudo); \
   $$as_root apt-get update -qq && $$as_root apt-get install -y -qq $(1)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test acceptance lint fmt fuzz bench audit up down release
+.PHONY: help run test acceptance lint fmt fuzz bench reliability audit up down release
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -39,10 +47,13 @@ run:
 release:
 	$(CARGO) build --release --locked --bin crossbar-groups
 
-test: $(STANDIN)/node_modules/.package-lock.json strace valgrind client-tools
+test: $(STANDIN)/node_modules/.package-lock.json strace valgrind client-tools faketime
 	$(CARGO) test --workspace --locked
 	$(CARGO) build --locked --bin crossbar-groups
 	clients/run kazoo-sdk pykazoo
+	$(call judge,test)
+	CROSSBAR_GROUPS_BINARY=$(TARGET)/debug/crossbar-groups RELIABILITY_FOLDER=$(TARGET)/reliability-short \
+	  $(call judge,run) -- --again short
 
 # The tests of the CouchDB client use this CouchDB-compatible server.
 $(STANDIN)/node_modules/.package-lock.json: $(STANDIN)/package-lock.json
@@ -58,6 +69,11 @@ strace:
 .PHONY: valgrind
 valgrind:
 	@command -v valgrind >/dev/null || { $(call install,valgrind); }
+
+# The judge lets the server's clock jump with libfaketime.
+.PHONY: faketime
+faketime:
+	@command -v faketime >/dev/null || { $(call install,faketime); }
 
 # The tests run the examples of docs/api.md with curl, and third-party clients in Python virtualenvs.
 .PHONY: client-tools
@@ -77,11 +93,14 @@ acceptance: client-tools
 lint:
 	$(CARGO) fmt --all -- --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	$(CARGO) fmt --manifest-path reliability/Cargo.toml -- --check
+	$(call judge,clippy) --all-targets -- -D warnings
 	@command -v cargo-machete >/dev/null || $(CARGO) install --locked cargo-machete
-	$(CARGO) machete --with-metadata . bench
+	$(CARGO) machete --with-metadata . bench reliability
 
 fmt:
 	$(CARGO) fmt --all
+	$(CARGO) fmt --manifest-path reliability/Cargo.toml
 
 # If a run finds a fault, it prints the seed and the requests. FUZZ_SEED=seed repeats the run.
 fuzz:
@@ -96,6 +115,12 @@ bench: release wrk
 	  $(CARGO) run --release --locked --quiet --manifest-path bench/Cargo.toml --bin $$program \
 	    --target-dir $$built/bench || exit 1; \
 	done
+
+# With COUCHDB_URL, it also judges faults and histories on that CouchDB; accounts are created there. With
+# RELIABILITY_COUCHDB_KILL and RELIABILITY_COUCHDB_START, shell commands, the histories kill that CouchDB too.
+reliability: release faketime $(STANDIN)/node_modules/.package-lock.json
+	CROSSBAR_GROUPS_BINARY=$(TARGET)/release/crossbar-groups RELIABILITY_FOLDER=$(TARGET)/reliability \
+	  $(call judge,run) --release -- $(if $(AGAIN),--again) $(if $(TABLE),table $(TABLE),all)
 
 .PHONY: wrk
 wrk:

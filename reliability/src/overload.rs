@@ -1,0 +1,128 @@
+//! More requests than a CouchDB can answer: thousands of clients list groups at once, and then five times as
+//! many requests come as can be answered. What is answered must stay as much, and as quick, as without.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::{Map, Value, json};
+
+use crate::couch::Standin;
+use crate::crowd::{self, Pace, Served};
+use crate::faults::stored;
+use crate::process::{Launch, Server};
+use crate::report::{Report, print_row};
+use crate::table::millis;
+use crate::wire::{Request, connections_to};
+use crate::world::Account;
+use crate::{Outcome, Settings};
+
+const GROUPS: usize = 50;
+/// The clients that find out what can be answered, and the clients of the overload.
+const FEW: usize = 64;
+const MANY: usize = 3_000;
+const TIMES: f64 = 5.0;
+const DURATION: Duration = Duration::from_secs(10);
+/// The share of successes that must stay.
+const SHARE: f64 = 0.9;
+const SLOWEST: Duration = Duration::from_millis(250);
+/// The most connections to CouchDB.
+const CONNECTIONS: usize = 128;
+
+/// Runs the section.
+pub(crate) fn run(settings: &Settings, report: &mut Report) -> Outcome {
+    let standin = Standin::start()?;
+    let name = if standin.couch.is_real { "CouchDB" } else { "stand-in" };
+    println!("overload: {MANY} clients, and {TIMES} times what can be answered, on {name}");
+    if let Some(row) = report.earlier("overload", name) {
+        print_row(&row);
+        return Ok(());
+    }
+    let (figures, faults) = measure(settings, &standin).unwrap_or_else(|error| (Map::new(), vec![error]));
+    report.add("overload", name, figures, &faults)
+}
+
+fn measure(settings: &Settings, standin: &Standin) -> Outcome<(Map<String, Value>, Vec<String>)> {
+    let couch = &standin.couch;
+    let launch = Launch::of(&settings.binary, &couch.url());
+    let account = Account::create(&launch, &format!("overload {}", std::process::id()))?;
+    for number in 0..GROUPS {
+        couch.put(&account.db(), &format!("group{number:03}"), &stored(&account, "listed"))?;
+    }
+    let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
+    let mut server = launch.start(&folder.path().join("server.log"))?;
+    let port = couch.address.port();
+    let few = phase(&server, &account, port, FEW, None);
+    let capacity = per_second(&few.served);
+    let many = phase(&server, &account, port, MANY, None);
+    let interval = Duration::from_secs_f64(MANY as f64 / (TIMES * capacity).max(1.0));
+    let open = phase(&server, &account, port, MANY, Some(interval));
+    let mut faults = Vec::new();
+    for (what, phase) in [("with 3,000 clients", &many), ("at five times what can be answered", &open)] {
+        let share = per_second(&phase.served) / capacity.max(1.0);
+        if share < SHARE {
+            faults.push(format!("{what}, {share:.2} of what {FEW} clients get is answered, not {SHARE}"));
+        }
+        if phase.connections > CONNECTIONS {
+            faults.push(format!("{what}, {} connections to CouchDB", phase.connections));
+        }
+        let others: Vec<_> = phase.served.failures.keys().filter(|what| *what != "503").collect();
+        if !others.is_empty() {
+            faults.push(format!("{what}, failures that are no 503: {:?}", phase.served.failures));
+        }
+    }
+    let slow = open.served.percentile(99);
+    if slow > SLOWEST {
+        faults.push(format!("at five times what can be answered, p99 of the successes is {slow:.0?}"));
+    }
+    if !server.is_alive() || server.panics() > 0 {
+        faults.push(format!("the process ended or panicked ({} panics)", server.panics()));
+    }
+    couch.delete_db(&account.db());
+    let mut figures = Map::new();
+    for (name, phase) in [("few", &few), ("many", &many), ("open", &open)] {
+        figures.insert(name.to_owned(), phase.figures());
+    }
+    Ok((figures, faults))
+}
+
+struct Phase {
+    served: Served,
+    connections: usize,
+}
+
+impl Phase {
+    fn figures(&self) -> Value {
+        json!({
+            "per_s": per_second(&self.served).round(),
+            "p50_ms": millis(self.served.percentile(50)),
+            "p99_ms": millis(self.served.percentile(99)),
+            "failures": self.served.failures,
+            "connections": self.connections,
+        })
+    }
+}
+
+fn per_second(served: &Served) -> f64 {
+    served.successes() as f64 / DURATION.as_secs_f64()
+}
+
+fn phase(server: &Server, account: &Account, port: u16, clients: usize, interval: Option<Duration>) -> Phase {
+    let stop = AtomicBool::new(false);
+    let pace = Pace { request: list, interval };
+    thread::scope(|scope| {
+        let served = scope.spawn(|| crowd::run(server.address, account, clients, pace, &stop));
+        let begun = Instant::now();
+        let mut connections = 0;
+        while begun.elapsed() < DURATION {
+            connections = connections.max(connections_to(port));
+            thread::sleep(Duration::from_millis(200));
+        }
+        stop.store(true, Ordering::Relaxed);
+        Phase { served: served.join().unwrap_or_default(), connections }
+    })
+}
+
+fn list(account: &Account, _: usize, _: usize) -> Request {
+    Request::new("GET", account.groups("")).token(&account.token)
+}
