@@ -1,6 +1,6 @@
 //! A small thread pool. Each thread owns a value that must stay on its thread, such as a JavaScript runtime
-//! or a database connection, and runs jobs with it. Databases take turns, and no database, however many
-//! jobs it brings, can occupy all threads.
+//! or a database connection, and runs jobs with it. Databases take turns. Large jobs, however many there are, never
+//! occupy all threads, nor do those of one database more than half.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -56,7 +56,7 @@ struct Shared<S> {
     name: &'static str,
     state: Mutex<State<S>>,
     changed: Condvar,
-    /// The most threads that work for one database.
+    /// A large job begins only if fewer threads than this work for its database.
     most_for_a_db: usize,
     /// The most threads that run large jobs.
     most_large: usize,
@@ -185,8 +185,10 @@ impl<S> Shared<S> {
             let next = {
                 let State { queue, dbs, running_large, .. } = &mut *state;
                 queue.pop_if(|db, job| {
-                    dbs.get(&db).is_none_or(|load| load.running < self.most_for_a_db)
-                        && (job.size == Size::Small || *running_large < self.most_large)
+                    // Small jobs take turns quickly enough, so one busy database may use all threads.
+                    job.size == Size::Small
+                        || (*running_large < self.most_large
+                            && dbs.get(&db).is_none_or(|load| load.running < self.most_for_a_db))
                 })
             };
             let Some((db, job)) = next else {

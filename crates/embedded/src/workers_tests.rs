@@ -33,18 +33,23 @@ fn occupy(workers: &Workers<()>, claim: Claim) -> impl FnOnce() {
 }
 
 #[test]
-fn one_database_or_large_jobs_leave_a_thread_free() {
-    for size in [Size::Small, Size::Large] {
-        let workers = Workers::start("test", 2, || ()).unwrap();
-        let end = occupy(&workers, claim(1, size));
-        let second = workers.submit(claim(1, size), later(), |()| Ok(())).unwrap();
-        let large = workers.submit(claim(2, Size::Large), later(), |()| Ok(())).unwrap();
-        workers.run_blocking(claim(3, Size::Small), later(), |()| Ok(())).unwrap();
-        end();
-        for answer in [second, large] {
-            answer.blocking_recv().unwrap().unwrap();
-        }
+fn large_jobs_leave_a_thread_free() {
+    let workers = Workers::start("test", 2, || ()).unwrap();
+    let end = occupy(&workers, claim(1, Size::Large));
+    let second = workers.submit(claim(1, Size::Large), later(), |()| Ok(())).unwrap();
+    let other = workers.submit(claim(2, Size::Large), later(), |()| Ok(())).unwrap();
+    workers.run_blocking(claim(3, Size::Small), later(), |()| Ok(())).unwrap();
+    end();
+    for answer in [second, other] {
+        answer.blocking_recv().unwrap().unwrap();
     }
+}
+
+#[test]
+fn small_jobs_of_one_database_may_use_all_threads() {
+    let workers = Workers::start("test", 2, || ()).unwrap();
+    let ends = [occupy(&workers, claim(1, Size::Small)), occupy(&workers, claim(1, Size::Small))];
+    ends.into_iter().for_each(|end| end());
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use datastore::{Backend, Deadline, DocId, Document, Result};
+use datastore::{Backend, Cause, Deadline, DocId, Document, Result, StoreError};
 use futures::future;
 use kazoo::{SystemDb, is_deleted};
 
@@ -100,12 +100,14 @@ impl SystemAuth {
     }
 }
 
-/// Parses the key in a document's attachment. A deleted document has no key.
+/// Parses the key in a document's attachment. A deleted document has no key. An unreadable key is `Corrupt`.
 fn read_key(kid: &str, document: &Document, pem: Option<Bytes>) -> Result<Option<SigningKey>> {
     let Some(pem) = pem else { return Ok(None) };
     if is_deleted(&document.to_object()?) {
         return Ok(None);
     }
-    let key = SigningKey::from_pem(&pem);
-    Ok(key.inspect_err(|error| log::warn!(kid = kid; "a stored key cannot be used: {error}")).ok())
+    // What the store gave may be broken on its way. That says nothing about the token.
+    SigningKey::from_pem(&pem).map(Some).map_err(|error| {
+        StoreError::Corrupt(Cause::with_source(format!("the key {kid} cannot be used"), error))
+    })
 }

@@ -7,7 +7,9 @@ use auth::Settings;
 use serde_json::json;
 
 use crate::place::{Place, on_each_store};
-use crate::support::{KID, World, account_id, id, identity_sig, key_document, pem, secret_of, token};
+use crate::support::{
+    KID, World, account_id, id, identity_sig, key_document, other_pem, pem, secret_of, token,
+};
 
 const MOMENT: Duration = Duration::from_millis(20);
 
@@ -54,8 +56,18 @@ async fn another_key_of_the_same_id_refuses_what_the_old_one_signed(place: Arc<P
     let world = forgetful(&place).await;
     let good = token("alpha_admin").signed();
     assert_eq!(world.verdict(&good).await, "good");
-    world.put("system_auth", KID, key_document("no key at all".to_owned())).await;
+    world.put("system_auth", KID, key_document(other_pem())).await;
     becomes(&world, &good, "invalid").await;
+}
+
+/// A store that gives an unreadable key has failed. That says nothing about the token.
+async fn an_unreadable_key_is_no_verdict_on_a_token(place: Arc<Place>) {
+    let world = forgetful(&place).await;
+    let good = token("alpha_admin").signed();
+    world.put("system_auth", KID, key_document("<html>".to_owned())).await;
+    becomes(&world, &good, "unreadable").await;
+    world.put("system_auth", KID, key_document(pem())).await;
+    becomes(&world, &good, "good").await;
 }
 
 async fn a_deleted_user_is_refused_once_the_memory_ends(place: Arc<Place>) {
@@ -140,6 +152,7 @@ on_each_store![
     a_reset_secret_counts_once_the_memory_ends,
     a_token_is_refused_once_its_key_is_gone,
     another_key_of_the_same_id_refuses_what_the_old_one_signed,
+    an_unreadable_key_is_no_verdict_on_a_token,
     a_deleted_user_is_refused_once_the_memory_ends,
     what_is_there_is_remembered,
     a_newer_secret_refuses_a_remembered_token,

@@ -15,7 +15,7 @@ use aws_lc_rs::rsa::{KeyPair, KeySize};
 use aws_lc_rs::signature::{RSA_PKCS1_SHA256, RSA_PKCS1_SHA384, RSA_PKCS1_SHA512, RsaEncoding};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use datastore::{Backend, DbName, Deadline, DocId, Draft};
+use datastore::{Backend, DbName, Deadline, DocId, Draft, StoreError};
 use kazoo::AccountId;
 use serde_json::{Map, Value, json};
 
@@ -206,6 +206,7 @@ pub(crate) fn verdict(result: &Result<Caller, AuthError>) -> &'static str {
         Err(AuthError::Expired) => "expired",
         Err(AuthError::Invalid(_)) => "invalid",
         Err(AuthError::TrialExpired { .. }) => "trial over",
+        Err(AuthError::Store(StoreError::Corrupt(_))) => "unreadable",
         Err(other) => panic!("{other}"),
     }
 }
@@ -218,7 +219,16 @@ pub(crate) fn key_document(pem: String) -> Value {
 }
 
 pub(crate) fn pem() -> String {
-    let der: Pkcs8V1Der<'_> = KEY.as_der().unwrap();
+    pem_of(&KEY)
+}
+
+/// A private key that has signed none of the tokens, unless a test asks for it.
+pub(crate) fn other_pem() -> String {
+    pem_of(&OTHER_KEY)
+}
+
+fn pem_of(key: &KeyPair) -> String {
+    let der: Pkcs8V1Der<'_> = key.as_der().unwrap();
     format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", STANDARD.encode(der.as_ref()))
 }
 
