@@ -26,6 +26,7 @@ const LARGE: usize = 128 * 1024;
 pub(crate) struct Budget {
     limits: Limits,
     used: Mutex<Used>,
+    /// How many requests wait.
     waiting: AtomicUsize,
     freed: Notify,
 }
@@ -41,9 +42,17 @@ pub(crate) struct Limits {
     pub(crate) account: usize,
 }
 
-/// How many bytes are reserved.
+/// What is reserved.
 #[derive(Debug, Default)]
 struct Used {
+    held: Amounts,
+    /// The part of it that waiting requests hold.
+    idle: Amounts,
+}
+
+/// Numbers of bytes.
+#[derive(Debug, Default)]
+struct Amounts {
     total: usize,
     strangers: usize,
     accounts: HashMap<AccountId, usize>,
@@ -86,7 +95,7 @@ impl Budget {
     /// How many bytes are reserved now.
     #[cfg(test)]
     fn used(&self) -> usize {
-        self.lock().total
+        self.lock().held.total
     }
 
     /// The most that one large request of this payer can hold.
@@ -98,17 +107,26 @@ impl Budget {
         })
     }
 
-    /// Reserves `more` bytes for a request that will hold `held` then.
-    fn try_take(&self, payer: &Payer, more: usize, held: usize) -> bool {
+    /// Reserves bytes for a request that holds `held` and wants `wanted`. `idle` is what it holds while it waits.
+    ///
+    /// A waiting request does not count what other waiting requests hold. Otherwise they would wait for each
+    /// other.
+    fn try_take(&self, payer: &Payer, held: usize, wanted: usize, idle: Option<usize>) -> bool {
         // Large requests leave a quarter of each limit to small ones, so a few large bodies keep nobody from
         // logging in.
-        let share = |limit| if held > LARGE { large_share(limit) } else { limit };
+        let share = |limit| if wanted > LARGE { large_share(limit) } else { limit };
+        let more = wanted.saturating_sub(held);
         let mut used = self.lock();
-        let of_payer = used.of(payer);
-        let fits = more <= share(self.limits.total).saturating_sub(used.total)
+        let busy = |held: usize, all_idle: usize| match idle {
+            Some(own) => held.saturating_sub(all_idle.saturating_sub(own)),
+            None => held,
+        };
+        let total = busy(used.held.total, used.idle.total);
+        let of_payer = busy(used.held.of(payer), used.idle.of(payer));
+        let fits = more <= share(self.limits.total).saturating_sub(total)
             && more <= share(self.limits.of_payer(payer)).saturating_sub(of_payer);
         if fits {
-            used.add(payer, more);
+            used.held.add(payer, more);
         }
         fits
     }
@@ -117,7 +135,11 @@ impl Budget {
         if bytes == 0 {
             return;
         }
-        self.lock().subtract(payer, bytes);
+        self.lock().held.subtract(payer, bytes);
+        self.wake();
+    }
+
+    fn wake(&self) {
         if self.waiting.load(Ordering::Relaxed) > 0 {
             self.freed.notify_waiters();
         }
@@ -142,7 +164,7 @@ impl Limits {
     }
 }
 
-impl Used {
+impl Amounts {
     fn of(&self, payer: &Payer) -> usize {
         match payer {
             Payer::Stranger => self.strangers,
@@ -195,8 +217,8 @@ impl Reservation {
         let held = self.held();
         if held > 0 {
             let mut used = self.budget.lock();
-            used.subtract(&self.payer, held);
-            used.add(&account, held);
+            used.held.subtract(&self.payer, held);
+            used.held.add(&account, held);
         }
         self.payer = account;
     }
@@ -204,16 +226,7 @@ impl Reservation {
     /// Holds at least `bytes` from now on, if there is room now. A request that wants more than it could ever get
     /// holds the most that there is for it, so that it can be served when it is alone.
     pub(crate) fn try_grow_to(&self, bytes: usize) -> bool {
-        let wanted = bytes.min(self.budget.most(&self.payer));
-        let held = self.held();
-        if wanted <= held {
-            return true;
-        }
-        let fits = self.budget.try_take(&self.payer, wanted - held, wanted);
-        if fits {
-            self.held.store(wanted, Ordering::Relaxed);
-        }
-        fits
+        self.try_grow(bytes, None)
     }
 
     /// Holds at least `bytes` from now on, as [`Reservation::try_grow_to`] does. Waits for room for a short time.
@@ -221,19 +234,32 @@ impl Reservation {
     /// # Errors
     /// [`NoRoom`] if there is none in time. The reservation still holds what it held.
     pub(crate) async fn grow_to(&self, bytes: usize) -> Result<(), NoRoom> {
-        if self.try_grow_to(bytes) {
+        if self.try_grow(bytes, None) {
             return Ok(());
         }
-        let _waiting = Waiting::enter(&self.budget)?;
+        let waiting = Waiting::enter(self)?;
         let until = Instant::now() + PATIENCE;
         loop {
             // It listens before it tries, so that no release in between is missed.
             let freed = self.budget.freed.notified();
-            if self.try_grow_to(bytes) {
+            if self.try_grow(bytes, Some(waiting.idle)) {
                 return Ok(());
             }
             timeout_at(until, freed).await.map_err(|_| NoRoom)?;
         }
+    }
+
+    fn try_grow(&self, bytes: usize, idle: Option<usize>) -> bool {
+        let wanted = bytes.min(self.budget.most(&self.payer));
+        let held = self.held();
+        if wanted <= held {
+            return true;
+        }
+        let fits = self.budget.try_take(&self.payer, held, wanted, idle);
+        if fits {
+            self.held.store(wanted, Ordering::Relaxed);
+        }
+        fits
     }
 
     /// Gives back everything above `bytes`.
@@ -253,19 +279,28 @@ impl Drop for Reservation {
 }
 
 /// A request that waits for room.
-struct Waiting<'a>(&'a Budget);
+struct Waiting<'a> {
+    reservation: &'a Reservation,
+    /// What the request holds while it waits.
+    idle: usize,
+}
 
 impl<'a> Waiting<'a> {
-    fn enter(budget: &'a Budget) -> Result<Self, NoRoom> {
+    fn enter(reservation: &'a Reservation) -> Result<Self, NoRoom> {
+        let budget = &reservation.budget;
         let before = budget.waiting.fetch_add(1, Ordering::Relaxed);
-        let entered = Self(budget);
+        let entered = Self { reservation, idle: reservation.held() };
+        budget.lock().idle.add(&reservation.payer, entered.idle);
+        budget.wake();
         if before < MAX_WAITING { Ok(entered) } else { Err(NoRoom) }
     }
 }
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
+        let Reservation { budget, payer, .. } = self.reservation;
+        budget.waiting.fetch_sub(1, Ordering::Relaxed);
+        budget.lock().idle.subtract(payer, self.idle);
     }
 }
 

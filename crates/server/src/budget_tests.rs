@@ -64,6 +64,25 @@ async fn a_waiting_request_gets_the_room_that_another_gives_back() {
     assert_eq!(waiting.await.unwrap(), Ok(20 * MB));
 }
 
+/// Two requests whose bodies have arrived want all the room that there is for one.
+#[tokio::test(start_paused = true)]
+async fn requests_that_wait_do_not_wait_for_each_other() {
+    let budget = budget(256 * MB);
+    let works = |budget: Arc<Budget>| async move {
+        let reservation = hold(&budget, Payer::Stranger, 7 * MB).await?;
+        tokio::time::sleep(PATIENCE / 10).await;
+        reservation.grow_to(usize::MAX).await?;
+        tokio::time::sleep(PATIENCE / 10).await;
+        Ok::<_, NoRoom>(())
+    };
+    let both = [tokio::spawn(works(Arc::clone(&budget))), tokio::spawn(works(Arc::clone(&budget)))];
+    for request in both {
+        assert_eq!(request.await.unwrap(), Ok(()));
+    }
+    let used = budget.lock();
+    assert_eq!((used.held.total, used.idle.total), (0, 0));
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_a_stranger_holds_moves_to_the_account_that_pays() {
     let budget = budget(256 * MB);
@@ -74,7 +93,7 @@ async fn what_a_stranger_holds_moves_to_the_account_that_pays() {
     assert!(hold(&budget, Payer::Stranger, 20 * MB).await.is_ok());
     drop(held);
     assert_eq!(budget.used(), 0);
-    assert!(budget.lock().accounts.is_empty());
+    assert!(budget.lock().held.accounts.is_empty());
 }
 
 #[derive(Clone, Debug)]
@@ -121,7 +140,7 @@ proptest! {
                 }
                 Step::Drop(n) => reservations[n] = Reservation::new(&budget, Payer::Stranger),
             }
-            let used = budget.lock();
+            let used = &budget.lock().held;
             prop_assert!(used.total <= limits.total && used.strangers <= limits.strangers);
             prop_assert_eq!(used.total, reservations.iter().map(Reservation::held).sum::<usize>());
             prop_assert_eq!(used.total, used.strangers + used.accounts.values().sum::<usize>());
