@@ -119,7 +119,7 @@ impl Model {
                     assert_eq!(self.waiting.len(), self.max_waiting);
                     let call = self.waiting.remove(&refused).unwrap();
                     assert_eq!(self.waiting_of(call.db) + 1, longest, "the longest queue pays");
-                    let newest = self.waiting.iter().filter(|(_, other)| other.db == call.db).next_back();
+                    let newest = self.waiting.iter().rfind(|(_, other)| other.db == call.db);
                     assert!(newest.is_none_or(|(newest, _)| *newest < refused), "its newest call pays");
                     self.refused.insert(refused);
                     assert!(self.desk.leave(&call.ticket, self.now).is_empty(), "its place is gone already");
