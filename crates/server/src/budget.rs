@@ -4,7 +4,7 @@
 //! It knows amounts and who pays. It does not know what the memory is for; `cost` does.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -48,6 +48,8 @@ struct Used {
     held: Amounts,
     /// The part of it that waiting requests hold.
     idle: Amounts,
+    /// Whether a request holds more than there was room for.
+    is_overdrawn: bool,
 }
 
 /// Numbers of bytes.
@@ -78,6 +80,8 @@ pub(crate) struct Reservation {
     budget: Arc<Budget>,
     payer: Payer,
     held: AtomicUsize,
+    /// Whether it is the one that holds more than there was room for.
+    is_overdrawn: AtomicBool,
 }
 
 impl Limits {
@@ -107,28 +111,41 @@ impl Budget {
         })
     }
 
-    /// Reserves bytes for a request that holds `held` and wants `wanted`. `idle` is what it holds while it waits.
-    ///
-    /// A waiting request does not count what other waiting requests hold. Otherwise they would wait for each
-    /// other.
-    fn try_take(&self, payer: &Payer, held: usize, wanted: usize, idle: Option<usize>) -> bool {
-        // Large requests leave a quarter of each limit to small ones, so a few large bodies keep nobody from
-        // logging in.
-        let share = |limit| if wanted > LARGE { large_share(limit) } else { limit };
-        let more = wanted.saturating_sub(held);
+    /// Reserves bytes for a request that will hold `wanted`.
+    fn try_take(&self, payer: &Payer, held: usize, wanted: usize) -> bool {
         let mut used = self.lock();
-        let busy = |held: usize, all_idle: usize| match idle {
-            Some(own) => held.saturating_sub(all_idle.saturating_sub(own)),
-            None => held,
-        };
-        let total = busy(used.held.total, used.idle.total);
-        let of_payer = busy(used.held.of(payer), used.idle.of(payer));
-        let fits = more <= share(self.limits.total).saturating_sub(total)
-            && more <= share(self.limits.of_payer(payer)).saturating_sub(of_payer);
+        let more = wanted.saturating_sub(held);
+        let fits = self.fits(payer, more, wanted, used.held.total, used.held.of(payer));
         if fits {
             used.held.add(payer, more);
         }
         fits
+    }
+
+    /// Reserves bytes for a waiting request, whatever other waiting requests hold. Otherwise they could wait for
+    /// each other. Only one request at a time is served like this.
+    fn try_overdraw(&self, payer: &Payer, held: usize, wanted: usize, is_overdrawn: bool) -> bool {
+        let mut used = self.lock();
+        if used.is_overdrawn && !is_overdrawn {
+            return false;
+        }
+        let more = wanted.saturating_sub(held);
+        let total = used.held.total.saturating_sub(used.idle.total).saturating_add(held);
+        let of_payer = used.held.of(payer).saturating_sub(used.idle.of(payer)).saturating_add(held);
+        let fits = self.fits(payer, more, wanted, total, of_payer);
+        if fits {
+            used.held.add(payer, more);
+            used.is_overdrawn = true;
+        }
+        fits
+    }
+
+    /// Whether there is room for `more`. Large requests leave a quarter of each limit to small ones, so a few
+    /// large bodies keep nobody from logging in.
+    fn fits(&self, payer: &Payer, more: usize, wanted: usize, total: usize, of_payer: usize) -> bool {
+        let share = |limit| if wanted > LARGE { large_share(limit) } else { limit };
+        more <= share(self.limits.total).saturating_sub(total)
+            && more <= share(self.limits.of_payer(payer)).saturating_sub(of_payer)
     }
 
     fn give_back(&self, payer: &Payer, bytes: usize) {
@@ -200,7 +217,12 @@ impl Amounts {
 impl Reservation {
     /// A reservation of nothing.
     pub(crate) fn new(budget: &Arc<Budget>, payer: Payer) -> Self {
-        Self { budget: Arc::clone(budget), payer, held: AtomicUsize::new(0) }
+        Self {
+            budget: Arc::clone(budget),
+            payer,
+            held: AtomicUsize::new(0),
+            is_overdrawn: AtomicBool::new(false),
+        }
     }
 
     /// How many bytes it holds.
@@ -226,7 +248,7 @@ impl Reservation {
     /// Holds at least `bytes` from now on, if there is room now. A request that wants more than it could ever get
     /// holds the most that there is for it, so that it can be served when it is alone.
     pub(crate) fn try_grow_to(&self, bytes: usize) -> bool {
-        self.try_grow(bytes, None)
+        self.try_grow(bytes, |held, wanted| self.budget.try_take(&self.payer, held, wanted))
     }
 
     /// Holds at least `bytes` from now on, as [`Reservation::try_grow_to`] does. Waits for room for a short time.
@@ -234,28 +256,39 @@ impl Reservation {
     /// # Errors
     /// [`NoRoom`] if there is none in time. The reservation still holds what it held.
     pub(crate) async fn grow_to(&self, bytes: usize) -> Result<(), NoRoom> {
-        if self.try_grow(bytes, None) {
+        if self.try_grow_to(bytes) {
             return Ok(());
         }
-        let waiting = Waiting::enter(self)?;
+        let _waiting = Waiting::enter(self)?;
         let until = Instant::now() + PATIENCE;
         loop {
             // It listens before it tries, so that no release in between is missed.
             let freed = self.budget.freed.notified();
-            if self.try_grow(bytes, Some(waiting.idle)) {
+            if self.try_grow_to(bytes) || self.try_overdraw_to(bytes) {
                 return Ok(());
             }
             timeout_at(until, freed).await.map_err(|_| NoRoom)?;
         }
     }
 
-    fn try_grow(&self, bytes: usize, idle: Option<usize>) -> bool {
+    fn try_overdraw_to(&self, bytes: usize) -> bool {
+        let is_overdrawn = self.is_overdrawn.load(Ordering::Relaxed);
+        let grows = self.try_grow(bytes, |held, wanted| {
+            self.budget.try_overdraw(&self.payer, held, wanted, is_overdrawn)
+        });
+        if grows {
+            self.is_overdrawn.store(true, Ordering::Relaxed);
+        }
+        grows
+    }
+
+    fn try_grow(&self, bytes: usize, take: impl FnOnce(usize, usize) -> bool) -> bool {
         let wanted = bytes.min(self.budget.most(&self.payer));
         let held = self.held();
         if wanted <= held {
             return true;
         }
-        let fits = self.budget.try_take(&self.payer, held, wanted, idle);
+        let fits = take(held, wanted);
         if fits {
             self.held.store(wanted, Ordering::Relaxed);
         }
@@ -274,6 +307,9 @@ impl Reservation {
 
 impl Drop for Reservation {
     fn drop(&mut self) {
+        if self.is_overdrawn.load(Ordering::Relaxed) {
+            self.budget.lock().is_overdrawn = false;
+        }
         self.shrink_to(0);
     }
 }
