@@ -10,36 +10,20 @@ use super::{BUFFERED, End};
 use crate::answer::csv;
 use crate::catalogue::Refusal;
 
-/// Reads all rows. Those that fit into memory are kept. If there are more, only their columns are.
-pub(super) async fn gather(
-    mut cursor: Cursor,
-    query: ListQuery,
-) -> Result<(Vec<Box<RawValue>>, End), Refusal> {
-    let (mut rows, mut size) = (Vec::new(), 0_usize);
-    while let Some(row) = cursor.next().await? {
-        size = size.saturating_add(row.get().len());
-        rows.push(row);
-        if size > BUFFERED {
-            return columns_of(&rows, cursor, query).await;
-        }
-    }
-    Ok((rows, End::Known(None)))
-}
-
-async fn columns_of(
-    first: &[Box<RawValue>],
-    mut rest: Cursor,
-    query: ListQuery,
-) -> Result<(Vec<Box<RawValue>>, End), Refusal> {
+/// Reads all rows. If they fit into memory, they are kept. If not, only their columns are.
+pub(super) async fn gather(cursor: Cursor, query: ListQuery) -> Result<(Vec<Box<RawValue>>, End), Refusal> {
+    let (rows, mut rest) = match super::gather(cursor, BUFFERED).await? {
+        (rows, End::Unread(rest)) => (rows, rest),
+        all => return Ok(all),
+    };
     let mut columns = csv::Columns::default();
-    for row in first {
+    for row in &rows {
         columns.add(&parse(row)?)?;
     }
     while let Some(row) = rest.next().await? {
         columns.add(&parse(&row)?)?;
     }
-    // The row says only that the listing is not empty.
-    Ok((vec![RawValue::NULL.to_owned()], End::ReadAgain(columns, query)))
+    Ok((Vec::new(), End::ReadAgain(columns, query)))
 }
 
 /// The CSV of rows.

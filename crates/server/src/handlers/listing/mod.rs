@@ -95,12 +95,12 @@ async fn read(exchange: &Exchange<'_>, call: &Call<'_>, access: &AccountAccess) 
     let is_filtered = !query.filters.is_empty();
     let scope = scope(exchange, access);
     let cursor = exchange.app.groups.list(&scope, query.clone(), patience).await?;
+    let is_chunked = call.parameters.is_chunked && call.format == Format::Json;
     let (rows, end) = if call.format == Format::Csv {
         exchange.reservation.grow_to(cost::STREAM).await?;
         exchange.app.lane.run(csv_rows::gather(cursor, query)).await??
     } else {
-        let most = if call.parameters.is_chunked { 0 } else { BUFFERED };
-        let gathering = gather(cursor, most);
+        let gathering = gather(cursor, if is_chunked { 0 } else { BUFFERED });
         if is_filtered {
             exchange.reservation.grow_to(cost::STREAM).await?;
             exchange.app.lane.run(gathering).await??
@@ -112,7 +112,8 @@ async fn read(exchange: &Exchange<'_>, call: &Call<'_>, access: &AccountAccess) 
     if size > answer::LIGHT {
         exchange.reservation.grow_to(cost::STREAM.saturating_add(cost::of_document(size))).await?;
     }
-    let etag = (!rows.is_empty() && !call.parameters.is_chunked).then(random_hex);
+    let is_empty = rows.is_empty() && matches!(end, End::Known(_));
+    let etag = (!is_empty && !is_chunked).then(random_hex);
     Ok(Prepared { access: access.clone(), rows, range, end, etag })
 }
 
