@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::client::Client;
 use crate::error::{Call, Error, Target};
-use crate::outcome::Wanted;
+use crate::outcome::{Wanted, Write};
 use crate::request::{Path, Request};
 use crate::rows::{Row, RowReader, Wait, parsed};
 use crate::splitter::Shape;
@@ -61,10 +61,7 @@ impl Client {
         ids: &[DocId],
         deadline: Deadline,
     ) -> Result<Vec<Result<Document, Error>>, Error> {
-        let keys = ids.iter().map(|id| id.as_str().into()).collect();
-        let request = Request::read(Method::POST, Path::db(db).resource("_all_docs"), Target::Database)
-            .with_query("include_docs", true)
-            .with_body(object("keys", keys));
+        let request = rows_of(db, ids).with_query("include_docs", true);
         let max_row_bytes = self.settings().max_row_bytes;
         self.send(&request, deadline, |reply| async move {
             let (shape, wait) = (Shape::ArrayIn("rows"), Wait::Whole(deadline));
@@ -101,7 +98,8 @@ impl Client {
         let (id, base) = (draft.id.clone(), draft.base.clone());
         let request =
             Request::write(Method::PUT, path, Target::Document).with_body(body_of(draft, IdPlace::Path)?);
-        self.write(db, &id, &request, Wanted::Saved(base.as_ref()), deadline).await
+        let wanted = Wanted::Saved(base.as_ref());
+        self.write(Write { db, id: &id, request: &request, wanted }, deadline).await
     }
 
     /// Saves several documents in one round trip. Each is saved by itself and has a result of its own, in
@@ -171,7 +169,7 @@ impl Client {
     ) -> Result<Rev, Error> {
         let request =
             Request::write(Method::DELETE, Path::doc(db, id)?, Target::Document).with_query("rev", base);
-        self.write(db, id, &request, Wanted::Deleted(base), deadline).await
+        self.write(Write { db, id, request: &request, wanted: Wanted::Deleted(base) }, deadline).await
     }
 
     /// The newest revision of a document, even if it is a tombstone; `None` if there never was the document.
@@ -181,8 +179,7 @@ impl Client {
         id: &DocId,
         deadline: Deadline,
     ) -> Result<Option<NewestRev>, Error> {
-        let request = Request::read(Method::POST, Path::db(db).resource("_all_docs"), Target::Database)
-            .with_body(object("keys", vec![id.as_str().into()]));
+        let request = rows_of(db, std::slice::from_ref(id));
         let max_row_bytes = self.settings().max_row_bytes;
         let rows = self.send(&request, deadline, |reply| async move {
             let (shape, wait) = (Shape::ArrayIn("rows"), Wait::Whole(deadline));
@@ -261,6 +258,13 @@ fn body_of(draft: Draft, id_place: IdPlace) -> Result<Value, Error> {
         body.insert(name, value);
     }
     Ok(Value::Object(body))
+}
+
+/// Asks for the rows of these documents.
+fn rows_of(db: &DbName, ids: &[DocId]) -> Request {
+    let keys = ids.iter().map(|id| id.as_str().into()).collect();
+    Request::read(Method::POST, Path::db(db).resource("_all_docs"), Target::Database)
+        .with_body(object("keys", keys))
 }
 
 /// `{"name":[…]}`.

@@ -21,7 +21,16 @@ const PAUSES: Backoff = Backoff { first: Duration::from_millis(20), cap: Duratio
 /// How many times the document is read.
 const READS: u32 = 4;
 
-/// What a write would leave behind.
+/// A write of one document.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Write<'a> {
+    pub(crate) db: &'a DbName,
+    pub(crate) id: &'a DocId,
+    pub(crate) request: &'a Request,
+    pub(crate) wanted: Wanted<'a>,
+}
+
+/// The document that a write leaves behind.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Wanted<'a> {
     /// The document in the body of the request, on top of this revision.
@@ -32,37 +41,23 @@ pub(crate) enum Wanted<'a> {
 
 impl Client {
     /// Sends the write of one document once, and returns the new revision.
-    pub(crate) async fn write(
-        &self,
-        db: &DbName,
-        id: &DocId,
-        request: &Request,
-        wanted: Wanted<'_>,
-        deadline: Deadline,
-    ) -> Result<Rev, Error> {
+    pub(crate) async fn write(&self, write: Write<'_>, deadline: Deadline) -> Result<Rev, Error> {
         let for_the_write = deadline.remaining() / 5 * FIFTHS_FOR_THE_WRITE;
-        match self.send_write(request, deadline.min(Deadline::after(for_the_write))).await {
+        match self.send_write(write.request, deadline.min(Deadline::after(for_the_write))).await {
             Err(error) if error.leaves_the_outcome_open() => {
                 log::debug!("the answer to a write was lost, the document is read back: {error}");
-                self.read_back(db, id, request, wanted, deadline).await.ok_or(error)
+                self.read_back(write, deadline).await.ok_or(error)
             }
             answer => answer,
         }
     }
 
     /// The revision that the write has made; `None` if the document does not show that the write was done.
-    async fn read_back(
-        &self,
-        db: &DbName,
-        id: &DocId,
-        request: &Request,
-        wanted: Wanted<'_>,
-        deadline: Deadline,
-    ) -> Option<Rev> {
+    async fn read_back(&self, write: Write<'_>, deadline: Deadline) -> Option<Rev> {
         for read in 1..=READS {
-            let found = match wanted {
-                Wanted::Saved(base) => self.read_back_saved(db, id, request, base, deadline).await,
-                Wanted::Deleted(base) => self.read_back_deleted(db, id, base, deadline).await,
+            let found = match write.wanted {
+                Wanted::Saved(base) => self.read_back_saved(write, base, deadline).await,
+                Wanted::Deleted(base) => self.read_back_deleted(write, base, deadline).await,
             };
             match found {
                 Ok(Found::Done(rev)) => return Some(rev),
@@ -80,9 +75,7 @@ impl Client {
 
     async fn read_back_saved(
         &self,
-        db: &DbName,
-        id: &DocId,
-        request: &Request,
+        Write { db, id, request, .. }: Write<'_>,
         base: Option<&Rev>,
         deadline: Deadline,
     ) -> Result<Found, Error> {
@@ -104,8 +97,7 @@ impl Client {
     /// A document that was deleted from the same revision is deleted, whoever did it.
     async fn read_back_deleted(
         &self,
-        db: &DbName,
-        id: &DocId,
+        Write { db, id, .. }: Write<'_>,
         base: &Rev,
         deadline: Deadline,
     ) -> Result<Found, Error> {
@@ -122,7 +114,7 @@ impl Client {
     }
 }
 
-/// What a look at the document has found.
+/// The result of reading the document back.
 enum Found {
     /// The write was done, with this revision.
     Done(Rev),
