@@ -42,7 +42,7 @@ pub(crate) struct Limits {
     pub(crate) account: usize,
 }
 
-/// What is reserved.
+/// The reserved bytes.
 #[derive(Debug, Default)]
 struct Used {
     held: Amounts,
@@ -60,7 +60,7 @@ struct Amounts {
     accounts: HashMap<AccountId, usize>,
 }
 
-/// Who pays for a request.
+/// The one who pays for a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Payer {
     /// Somebody whose token, if there is one, is not known to be good.
@@ -74,7 +74,7 @@ pub(crate) enum Payer {
 #[error("no room in the memory for requests")]
 pub(crate) struct NoRoom;
 
-/// What one request holds. It is given back when this is dropped.
+/// The bytes that one request holds. Dropping the reservation gives them back.
 #[derive(Debug)]
 pub(crate) struct Reservation {
     budget: Arc<Budget>,
@@ -88,6 +88,13 @@ impl Limits {
     /// Strangers together get an eighth of the total, and one account half of it.
     pub(crate) fn of(total: usize) -> Self {
         Self { total, strangers: total / 8, account: total / 2 }
+    }
+
+    fn of_payer(&self, payer: &Payer) -> usize {
+        match payer {
+            Payer::Stranger => self.strangers,
+            Payer::Account(_) => self.account,
+        }
     }
 }
 
@@ -104,11 +111,7 @@ impl Budget {
 
     /// The most that one large request of this payer can hold.
     fn most(&self, payer: &Payer) -> usize {
-        let Limits { total, strangers, account } = self.limits;
-        large_share(match payer {
-            Payer::Stranger => strangers.min(total),
-            Payer::Account(_) => account.min(total),
-        })
+        large_share(self.limits.of_payer(payer))
     }
 
     /// Reserves bytes for a request that will hold `wanted`.
@@ -170,15 +173,6 @@ impl Budget {
 
 fn large_share(limit: usize) -> usize {
     limit / 4 * 3
-}
-
-impl Limits {
-    fn of_payer(&self, payer: &Payer) -> usize {
-        match payer {
-            Payer::Stranger => self.strangers,
-            Payer::Account(_) => self.account,
-        }
-    }
 }
 
 impl Amounts {
@@ -317,7 +311,7 @@ impl Drop for Reservation {
 /// A request that waits for room.
 struct Waiting<'a> {
     reservation: &'a Reservation,
-    /// What the request holds while it waits.
+    /// The bytes that the request holds while it waits.
     idle: usize,
 }
 

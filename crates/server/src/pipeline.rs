@@ -5,13 +5,12 @@ use auth::Asked;
 use futures::future;
 
 use crate::answer::{self, Answer};
-use crate::budget::Reservation;
 use crate::catalogue::{Bare, Refusal};
 use crate::handlers::{self, Call, Refused};
 use crate::request::action::Action;
 use crate::request::content_type::ContentType;
 use crate::request::credentials::Credentials;
-use crate::request::exchange::{Exchange, Verified};
+use crate::request::exchange::Exchange;
 use crate::request::format::Format;
 use crate::request::incoming::Received;
 use crate::request::methods::Methods;
@@ -21,18 +20,6 @@ use crate::request::verb::Verb;
 use crate::stage::{
     account, body, content_type, cors, language, negotiation, preconditions, query, rate, token, verb,
 };
-
-/// A request that has arrived, besides its [`Incoming`](crate::request::incoming::Incoming) part.
-pub(crate) struct Arrived {
-    /// The path, or why it is refused.
-    pub(crate) path: Result<Versioned, Refusal>,
-    /// The body.
-    pub(crate) body: Received,
-    /// The verdict on the token in a header, if it was asked for.
-    pub(crate) verified: Option<Verified>,
-    /// What the request holds of the budget.
-    pub(crate) reservation: Reservation,
-}
 
 /// Answers a request.
 pub(crate) async fn run(

@@ -18,16 +18,27 @@ use crate::app::App;
 use crate::budget::{Payer, Reservation};
 use crate::catalogue::{Bare, Refusal};
 use crate::cost;
-use crate::pipeline::{self, Arrived};
-use crate::request::exchange::Exchange;
+use crate::pipeline;
+use crate::request::exchange::{Exchange, Verified};
 use crate::request::incoming::{Copied, Incoming, Received};
-use crate::request::route;
+use crate::request::route::{self, Versioned};
 use crate::request::verb::Verb;
 use crate::stage::account;
 
 /// A larger answer is handed to the connection in slices of this size, in bytes. What is not sent yet stays
 /// in one place and in the budget.
 const SLICE: usize = 64 * 1024;
+
+/// A request that has arrived, besides its [`Incoming`] part.
+struct Arrived {
+    /// The path, or why it is refused.
+    path: Result<Versioned, Refusal>,
+    body: Received,
+    /// The verdict on the token in a header, if it was asked for.
+    verified: Option<Verified>,
+    /// The memory that the request holds.
+    reservation: Reservation,
+}
 
 /// Serves every request to the API.
 pub(crate) async fn serve(request: HttpRequest, payload: Payload, app: Data<App>) -> HttpResponse {
