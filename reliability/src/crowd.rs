@@ -14,12 +14,12 @@ use crate::world::{Account, GROUP};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What the clients saw.
+/// The answers that the clients got.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Served {
     /// How long each success took.
     times: Vec<Duration>,
-    /// What came in place of a success, and how often.
+    /// The failures, and how often each came.
     pub(crate) failures: BTreeMap<String, u64>,
 }
 
@@ -56,7 +56,7 @@ impl Served {
     }
 }
 
-/// What each client sends, and how often.
+/// The requests of each client, and their rate.
 #[derive(Clone, Copy)]
 pub(crate) struct Pace {
     /// Makes a request from the client's number and the number of its request.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// What goes wrong with a call.
+/// A fault in a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Fault {
     /// The connection is reset before the call is passed on. If the fault stays, nothing listens.

@@ -33,16 +33,16 @@ use crate::files::Damages;
 use crate::history::Length;
 use crate::report::Report;
 
-/// What a step answers, or why it could not be taken.
+/// The result of a step, or the reason why it could not be taken.
 pub(crate) type Outcome<T = ()> = Result<T, String>;
 
-/// What every section needs to know.
+/// The settings of every section.
 pub(crate) struct Settings {
     /// The binary that is judged.
     pub(crate) binary: String,
-    /// Where stores and reports are kept between runs.
+    /// The folder of stores and reports, kept between runs.
     pub(crate) folder: PathBuf,
-    /// What chance begins with.
+    /// The seed of the random numbers.
     pub(crate) seed: u64,
 }
 

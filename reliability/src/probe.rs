@@ -22,7 +22,7 @@ const PAUSE: Duration = Duration::from_millis(5);
 pub(crate) struct Reads {
     pub(crate) count: u64,
     pub(crate) slowest: Duration,
-    /// What came in place of the group, and how often.
+    /// The answers other than the group, and how often each came.
     pub(crate) others: BTreeMap<String, u64>,
 }
 
@@ -37,7 +37,7 @@ impl Reads {
         self
     }
 
-    /// What was wrong with the answers.
+    /// The faults in the answers.
     pub(crate) fn faults(&self, who: &str) -> Vec<String> {
         let mut faults: Vec<_> =
             self.others.iter().map(|(what, count)| format!("{who} got {what} {count} times")).collect();

@@ -201,7 +201,7 @@ pub(crate) struct Watch {
 impl Watch {
     /// Begins a new peak.
     pub(crate) fn begin(pid: u32) -> Self {
-        // Where the kernel forbids this, the samples are all there is.
+        // If the kernel forbids this, only the samples count.
         let _ = std::fs::write(format!("/proc/{pid}/clear_refs"), "5");
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);

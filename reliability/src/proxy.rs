@@ -243,7 +243,7 @@ fn answer(
         Some(Fault::Cut) => return Ok(false),
         Some(Fault::ResetInBody) => {
             write_answer(client, &answer, half, body.len(), to_head)?;
-            // What was sent must arrive before the reset throws it away.
+            // The bytes must arrive before the reset drops them.
             thread::sleep(Duration::from_millis(5));
             reset(client);
             return Ok(false);

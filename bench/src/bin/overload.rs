@@ -30,7 +30,7 @@ const OPEN_CONNECTIONS: u32 = 600;
 /// How often the quiet client asks.
 const QUIET_RATE: f64 = 20.0;
 
-/// What was served in a closed loop with 64 clients is the capacity. This part of it must be served anyhow.
+/// The capacity is the number of requests that 64 clients get served. At least this part of it must be served.
 const LEAST_GOODPUT: f64 = 0.9;
 /// The 99th percentile of what is served.
 const MOST_P99: Duration = Duration::from_millis(250);
@@ -138,7 +138,7 @@ fn measure(store: &str, Tenants { loud, quiet }: &Tenants) -> bool {
     is_good
 }
 
-/// What came of a load.
+/// The result of a load.
 struct Outcome {
     /// Answers with 200, a second.
     goodput: f64,
@@ -225,7 +225,7 @@ impl<'a> Offered<'a> {
     }
 }
 
-/// What `wrk` gets with so many clients that ask again as soon as they are answered.
+/// The result of `wrk` with this many clients. Each asks again as soon as it is answered.
 fn closed(served: &Served, account: &Account, clients: usize, duration: Duration) -> Closed {
     let mut wrk = Command::new("wrk");
     wrk.args(["--threads", "1", "--connections", &clients.to_string(), "--timeout", "30s"]);
@@ -243,7 +243,7 @@ fn closed(served: &Served, account: &Account, clients: usize, duration: Duration
     Closed { goodput: rate(all.expect("wrk tells the number") - refused), refused: rate(refused) }
 }
 
-/// What clients got that ask again at once.
+/// The answers to clients that ask again at once.
 struct Closed {
     goodput: f64,
     refused: f64,

@@ -26,7 +26,7 @@ pub(crate) struct Ticket {
     db: Arc<str>,
 }
 
-/// What became of a call that cannot run at once. `W` is how the caller is told of a decision.
+/// The decision about a call that cannot run at once. `W` tells the caller about a later decision.
 #[derive(Debug)]
 pub(crate) enum Queued<W> {
     /// It waits. Another call was refused if there was no room.

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::{Class, Desk, LONG, Queued, Ticket, half, most_streams};
 
-/// What happens to the desk.
+/// An event at the desk.
 #[derive(Clone, Debug)]
 enum Step {
     /// A call of a database arrives.
@@ -37,7 +37,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     vec(step, 1..150)
 }
 
-/// What the test knows of a call.
+/// A call, as the test sees it.
 #[derive(Clone, Debug)]
 struct Call {
     ticket: Ticket,

@@ -53,7 +53,7 @@ struct State {
     refusals: Refusals,
 }
 
-/// What a waiting caller is told.
+/// The decision about a waiting call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Decision {
     Run,

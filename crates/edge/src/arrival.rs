@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use crate::{BODY_GRACE, Limits};
 
-/// What ends a chunked body, perhaps behind trailers.
+/// The bytes that end a chunked body, after trailers if there are any.
 const EMPTY_LINE: &[u8] = b"\r\n\r\n";
 
 /// The length of a body, as actix-http has read it.
@@ -33,7 +33,7 @@ pub(crate) struct Arrival {
     is_awaited: bool,
 }
 
-/// What is missing of a body.
+/// The part of a body that has not arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Missing {
     /// So many bytes.

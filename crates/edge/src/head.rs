@@ -31,7 +31,7 @@ const BAD_ESCAPE: &[u8] = b"%%";
 pub(crate) struct Scan {
     /// How many bytes there were the last time.
     known: usize,
-    /// Where to go on: before a carriage return at the end, else at the end.
+    /// The place to go on from: before a carriage return at the end, else the end.
     next: usize,
     line_start: usize,
     lines: usize,
@@ -106,7 +106,7 @@ impl Scan {
     }
 }
 
-/// What becomes of a head.
+/// The decision about a head.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     /// actix-http gets it as it is.
@@ -163,7 +163,7 @@ pub(crate) fn judge(head: &[u8], read: &[&str]) -> Verdict {
                     push_line(&mut rewritten, &[name, b": ", &options.join(&b", "[..])]);
                 }
             }
-            // What is no header is for actix-http to refuse.
+            // actix-http refuses lines that are not headers.
             _ => push_line(&mut rewritten, &[line]),
         }
     }

@@ -60,9 +60,9 @@ pub enum OpenError {
         path: PathBuf,
         /// The format version of the file.
         found: i32,
-        /// Where the copy was to be.
+        /// The path for the copy.
         copy: PathBuf,
-        /// What went wrong.
+        /// The fault.
         reason: String,
     },
     /// The file has an older format, and the upgrade failed.
@@ -78,7 +78,7 @@ pub enum OpenError {
         found: i32,
         /// The copy of the file.
         copy: PathBuf,
-        /// What failed.
+        /// The fault.
         source: StoreError,
     },
     /// The operating system does not let us open or create the file.
@@ -108,7 +108,7 @@ pub enum OpenError {
     Damaged {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// The fault.
         reason: String,
     },
 }

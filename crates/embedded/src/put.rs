@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::error::SqliteResult;
 use crate::rows::{Row, RowParts, RowValue, Rows};
 
-/// What a write leaves behind.
+/// The state of a document after a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub(crate) enum Leftover {

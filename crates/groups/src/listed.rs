@@ -45,7 +45,7 @@ pub(crate) fn too_large(public_members: &str) -> Violations {
     Violations::one(&member, "maxSize", [("message", json!(message))])
 }
 
-/// What the views emit for a group, in bytes of JSON.
+/// The size of the rows that the views emit for a group, in bytes of JSON.
 struct Emission {
     id: usize,
     /// The value of a row, without the flags.

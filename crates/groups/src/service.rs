@@ -59,7 +59,7 @@ impl Change {
     }
 }
 
-/// What a patch is merged into.
+/// The stored document that a patch is merged into, if there is one.
 #[derive(Clone, Debug)]
 pub struct PatchBase {
     id: String,

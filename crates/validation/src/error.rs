@@ -7,7 +7,7 @@ pub enum SchemaError {
     /// The text is not JSON or not a valid schema.
     #[error("the schema is not valid: {reason}")]
     Invalid {
-        /// What is wrong.
+        /// The fault.
         reason: String,
     },
     /// The schema uses a feature that the validator gets wrong, or one whose violations we cannot describe.

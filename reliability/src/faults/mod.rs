@@ -283,7 +283,7 @@ impl<'a> Table<'a> {
         }
     }
 
-    /// What is not at rest once all is over.
+    /// The resources that are still in use at the end.
     fn at_rest(&mut self) -> Vec<String> {
         let mut faults = Vec::new();
         if let Some((server, _)) = &self.server {

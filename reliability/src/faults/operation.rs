@@ -20,7 +20,7 @@ pub(super) enum Caches {
     Warm,
 }
 
-/// What an operation does.
+/// The effect of an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Read,
@@ -68,13 +68,13 @@ impl Case<'_> {
     }
 }
 
-/// What CouchDB held before.
+/// The state of CouchDB before.
 pub(super) struct Before {
     /// The account's live groups: ids and names.
     groups: Vec<(String, String)>,
 }
 
-/// What came of a cell.
+/// The result of a cell.
 #[derive(Debug)]
 pub(super) struct Seen {
     /// The status, or what came in place of an answer.
@@ -271,7 +271,7 @@ pub(super) fn judge(
     Ok(seen)
 }
 
-/// What is false in a success.
+/// The fault in a success that is not true.
 fn is_false(
     operation: &Operation,
     case: &Case<'_>,
@@ -310,11 +310,11 @@ fn is_false(
     }
 }
 
-/// What CouchDB holds after a write.
+/// The state of CouchDB after a write.
 struct Truth {
     is_done: bool,
     rev: Option<String>,
-    /// What no fault may lead to, such as a write that was done twice.
+    /// A violation that no fault excuses, such as a write that was done twice.
     faults: Vec<String>,
 }
 

@@ -15,7 +15,7 @@ use crate::{Outcome, Settings};
 
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// Where the library that fakes the clock can be.
+/// The paths of the library that fakes the clock.
 const LIBRARIES: [&str; 3] = [
     "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1",
     "/usr/lib/aarch64-linux-gnu/faketime/libfaketimeMT.so.1",

@@ -126,7 +126,7 @@ fn put(server: &Server, account: &Account, number: usize) -> std::io::Result<u16
     request.ask(server.address, PATIENCE).map(|answer| answer.status)
 }
 
-/// What is wrong with the reads of everything that was acknowledged.
+/// The faults in reads of acknowledged documents.
 fn reads(server: &Server, world: &World, acknowledged: &[usize], when: &str) -> Vec<String> {
     let mut faults = Vec::new();
     let mut read = |account: &Account, id: &str, name: &str| {

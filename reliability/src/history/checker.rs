@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-/// What a client asked for.
+/// A client's request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Asked {
     /// To give the group this content. No two writes have the same content.
@@ -15,7 +15,7 @@ pub(crate) enum Asked {
     Read,
 }
 
-/// What the client was told.
+/// The client's answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Told {
     /// It was done, and the group has this generation now.

@@ -37,7 +37,7 @@ pub(crate) struct Length {
     pub(crate) couchdb_kills: usize,
 }
 
-/// What came of a history.
+/// The result of a history.
 #[derive(Debug, Default)]
 struct Tally {
     events: usize,

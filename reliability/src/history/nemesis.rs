@@ -16,7 +16,7 @@ use crate::proxy::{Plan, Proxy};
 /// Every so many kills of a server, the store is killed too.
 const KILLS_TO_A_STORE_KILL: usize = 20;
 
-/// What can be done to the store.
+/// The actions on the store.
 pub(super) struct Target {
     /// The proxy before a CouchDB.
     pub(super) proxy: Option<Proxy>,

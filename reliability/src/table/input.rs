@@ -1,4 +1,4 @@
-//! What a hostile input is made of.
+//! The parts of a hostile input.
 
 use std::fmt;
 use std::ops::Deref;
@@ -47,13 +47,13 @@ impl Deref for Victim<'_> {
 pub(crate) struct Input {
     /// A name to ask for it.
     pub(crate) name: &'static str,
-    /// What is sent.
+    /// The bytes to send.
     pub(crate) about: &'static str,
     /// The lines that are imported beforehand.
     pub(crate) seed: fn(&Victim<'_>) -> Vec<String>,
     /// Settings of the server other than the usual ones.
     pub(crate) arguments: &'static [&'static str],
-    /// What is sent, all at once.
+    /// The bytes to send, all at once.
     pub(crate) loads: fn(&Victim<'_>) -> Vec<Load>,
     /// When sending is over at the latest.
     pub(crate) limit: Duration,
@@ -78,7 +78,7 @@ pub(crate) const PLAIN: Input = Input {
     must_be_answered: true,
 };
 
-/// What comes after the bytes.
+/// The end of a connection, after the bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ending {
     /// The answer is read until the server closes.

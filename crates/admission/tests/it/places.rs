@@ -1,4 +1,4 @@
-//! Who holds a place, and when it becomes free.
+//! Which calls hold a place, and when it becomes free.
 
 use std::sync::Arc;
 use std::time::Duration;

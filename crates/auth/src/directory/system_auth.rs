@@ -106,7 +106,7 @@ fn read_key(kid: &str, document: &Document, pem: Option<Bytes>) -> Result<Option
     if is_deleted(&document.to_object()?) {
         return Ok(None);
     }
-    // What the store gave may be broken on its way. That says nothing about the token.
+    // The key may be damaged, in the store or on its way. Then the token may still be good.
     SigningKey::from_pem(&pem).map(Some).map_err(|error| {
         StoreError::Corrupt(Cause::with_source(format!("the key {kid} cannot be used"), error))
     })

@@ -109,7 +109,7 @@ fn a_client_that_does_not_read_is_closed_and_its_memory_given_back() {
     assert_eq!(server.capacity.open(), 1);
     Client::connect(server.address).assert_open();
     wait_until("the connection is given up", || server.capacity.open() == 0);
-    // What the client had not read is thrown away, and the connection is reset.
+    // The connection is reset. The client loses the bytes that it has not read.
     let mut rest = Vec::new();
     let end = greedy.stream().read_to_end(&mut rest);
     assert_eq!(end.unwrap_err().kind(), std::io::ErrorKind::ConnectionReset);

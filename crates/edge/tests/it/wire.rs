@@ -57,7 +57,7 @@ impl Row {
         NAMES.iter().any(|name| self.name.starts_with(name)) && self.is_open
     }
 
-    /// What the answers belong to: the names of such rows list the methods.
+    /// The methods of the requests. The row's name lists them.
     fn methods(&self) -> impl Iterator<Item = AnswerTo> {
         let methods = self.name.strip_prefix("pipeline ").unwrap_or(&self.name).split(' ');
         let methods = methods.map(|method| if method == "HEAD" { AnswerTo::Head } else { AnswerTo::Other });
@@ -125,7 +125,7 @@ fn check_seen(expected: &Value, answer: &Answer) -> Result<(), String> {
         };
         let text: String = bytes.iter().copied().map(char::from).collect();
         let text = percent_decode_str(&text).collect::<Vec<u8>>();
-        // What was not ASCII is UTF-8 now, on both sides or on neither.
+        // Both sides turn bytes beyond ASCII into UTF-8 in the same way, so they can be compared.
         text.iter().map(|byte| format!("{byte:02x}")).collect()
     };
     let raw: String = expected["qs"]

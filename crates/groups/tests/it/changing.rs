@@ -165,7 +165,7 @@ async fn a_group_that_the_listings_cannot_take_is_refused() {
     assert_eq!(place.page(&access, list).await.0, ["g"]);
 }
 
-/// What the store itself refuses as too large is the fault of the group's largest member.
+/// If the store refuses a group as too large, the group's largest member is to blame.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_group_that_is_too_large_for_the_store_is_refused() {
     let place = Place::new().await;

@@ -168,7 +168,7 @@ pub(crate) fn listing_writer(
     in_memory(ListingWriter::begin(values.into_owned(), pace, encoding))
 }
 
-/// What becomes of the bytes of an answer, as its client asks for it.
+/// The encoding that the client asks for.
 pub(crate) fn encoding(exchange: &Exchange<'_>) -> Encoding {
     let is_gzip = gzip::takes_gzip(exchange.incoming.header("accept-encoding"));
     Encoding { is_pretty: exchange.is_pretty, is_gzip }

@@ -37,7 +37,7 @@ enum Encoder {
     Gzip(GzEncoder<Vec<u8>>),
 }
 
-/// What becomes of the bytes of a listing on their way.
+/// How the bytes of an answer are encoded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Encoding {
     /// They are indented.

@@ -33,7 +33,7 @@ pub(crate) struct Exchange<'a> {
     pub(crate) presented: Option<Value>,
     /// The verdict on the token in a header, if it was asked for before the body was read.
     pub(crate) verified: Option<Verified>,
-    /// What the request holds of the budget.
+    /// The memory that the request has reserved.
     pub(crate) reservation: Reservation,
     /// The caller, once the credentials are proven good.
     pub(crate) caller: Option<Caller>,

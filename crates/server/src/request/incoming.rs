@@ -24,7 +24,7 @@ pub(crate) struct Incoming<'a> {
     pub(crate) peer: Option<IpAddr>,
 }
 
-/// What arrived of a request's body.
+/// The body of a request, as far as it arrived.
 #[derive(Debug)]
 pub(crate) enum Received {
     /// All of it.
