@@ -5,6 +5,8 @@
 //! `arbitrary_precision` it reads an object with a magic key as a number. The tokens come from
 //! `json-event-parser`.
 
+use std::mem;
+
 use json_event_parser::{JsonEvent, SliceJsonParser};
 use serde_json::map::Entry;
 use serde_json::{Map, Number, Value};
@@ -15,6 +17,10 @@ pub const MAX_DEPTH: usize = 127;
 /// The most values in a text from a client, counting nested ones. A value can take two bytes of text and
 /// far more memory.
 pub const MAX_VALUES: usize = 250_000;
+
+/// So many members or items are collected before an object or array is made, which then takes no more memory
+/// than it needs. A map or list that grows from nothing has room for several values at once.
+const FEW: usize = 8;
 
 /// Why a text was refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -70,10 +76,11 @@ enum Duplicates {
     FirstWins,
 }
 
-/// An object or array that is still being read.
+/// An object or array that is still being read. While it has few members or items, they are the last ones on
+/// the reader's stack.
 enum Open {
-    Object { members: Map<String, Value>, key: String },
-    Array(Vec<Value>),
+    Object { key: String, first: usize, many: Map<String, Value> },
+    Array { first: usize, many: Vec<Value> },
 }
 
 struct Reader<'a> {
@@ -81,11 +88,20 @@ struct Reader<'a> {
     tokens: SliceJsonParser<'a>,
     duplicates: Duplicates,
     open: Vec<Open>,
+    members: Vec<(String, Value)>,
+    items: Vec<Value>,
 }
 
 impl<'a> Reader<'a> {
     fn new(text: &'a [u8], duplicates: Duplicates) -> Self {
-        Self { text, tokens: SliceJsonParser::new(text), duplicates, open: Vec::new() }
+        Self {
+            text,
+            tokens: SliceJsonParser::new(text),
+            duplicates,
+            open: Vec::new(),
+            members: Vec::new(),
+            items: Vec::new(),
+        }
     }
 
     fn read(mut self) -> Result<Value, JsonError> {
@@ -100,11 +116,12 @@ impl<'a> Reader<'a> {
             let value = match event {
                 JsonEvent::Eof => return whole.ok_or_else(|| JsonError::Syntax("nothing there".to_owned())),
                 JsonEvent::StartObject => {
-                    self.enter(Open::Object { members: Map::new(), key: String::new() })?;
+                    let first = self.members.len();
+                    self.enter(Open::Object { key: String::new(), first, many: Map::new() })?;
                     continue;
                 }
                 JsonEvent::StartArray => {
-                    self.enter(Open::Array(Vec::new()))?;
+                    self.enter(Open::Array { first: self.items.len(), many: Vec::new() })?;
                     continue;
                 }
                 JsonEvent::ObjectKey(next) => {
@@ -114,8 +131,7 @@ impl<'a> Reader<'a> {
                     continue;
                 }
                 JsonEvent::EndObject | JsonEvent::EndArray => match self.open.pop() {
-                    Some(Open::Object { members, .. }) => Value::Object(members),
-                    Some(Open::Array(items)) => Value::Array(items),
+                    Some(open) => self.close(open),
                     None => return Err(JsonError::Syntax("an end without a beginning".to_owned())),
                 },
                 JsonEvent::String(text) => Value::String(text.into_owned()),
@@ -129,17 +145,29 @@ impl<'a> Reader<'a> {
             }
             match self.open.last_mut() {
                 None => whole = Some(value),
-                Some(Open::Array(items)) => items.push(value),
-                Some(Open::Object { members, key }) => match members.entry(std::mem::take(key)) {
-                    Entry::Vacant(place) => {
-                        place.insert(value);
+                Some(Open::Array { first, many }) => add_item(&mut self.items, *first, many, value),
+                Some(Open::Object { key, first, many }) => {
+                    let refused = add_member(&mut self.members, *first, many, mem::take(key), value);
+                    if let Some(key) = refused
+                        && self.duplicates == Duplicates::Refuse
+                    {
+                        return Err(JsonError::DuplicateKey(key));
                     }
-                    Entry::Occupied(place) if self.duplicates == Duplicates::Refuse => {
-                        return Err(JsonError::DuplicateKey(place.key().clone()));
-                    }
-                    Entry::Occupied(_) => {}
-                },
+                }
             }
+        }
+    }
+
+    fn close(&mut self, open: Open) -> Value {
+        match open {
+            Open::Object { first, many, .. } if many.is_empty() => {
+                Value::Object(self.members.drain(first..).collect())
+            }
+            Open::Array { first, many } if many.is_empty() => {
+                Value::Array(self.items.drain(first..).collect())
+            }
+            Open::Object { many, .. } => Value::Object(many),
+            Open::Array { many, .. } => Value::Array(many),
         }
     }
 
@@ -149,6 +177,44 @@ impl<'a> Reader<'a> {
         }
         self.open.push(open);
         Ok(())
+    }
+}
+
+fn add_item(items: &mut Vec<Value>, first: usize, many: &mut Vec<Value>, value: Value) {
+    if !many.is_empty() {
+        many.push(value);
+    } else if items.len() - first < FEW {
+        items.push(value);
+    } else {
+        many.extend(items.drain(first..));
+        many.push(value);
+    }
+}
+
+/// Adds a member. If there is one with this key, it stays, and the key is returned.
+fn add_member(
+    members: &mut Vec<(String, Value)>,
+    first: usize,
+    many: &mut Map<String, Value>,
+    key: String,
+    value: Value,
+) -> Option<String> {
+    if many.is_empty() {
+        if members.iter().skip(first).any(|(known, _)| *known == key) {
+            return Some(key);
+        }
+        if members.len() - first < FEW {
+            members.push((key, value));
+            return None;
+        }
+        many.extend(members.drain(first..));
+    }
+    match many.entry(key) {
+        Entry::Vacant(place) => {
+            place.insert(value);
+            None
+        }
+        Entry::Occupied(place) => Some(place.key().clone()),
     }
 }
 
@@ -167,7 +233,7 @@ fn number(text: &str) -> Result<Number, JsonError> {
 
 #[cfg(test)]
 mod tests {
-    use super::{JsonError, MAX_DEPTH, MAX_VALUES, parse, parse_stored_object};
+    use super::{FEW, JsonError, MAX_DEPTH, MAX_VALUES, parse, parse_stored_object};
     use proptest::prelude::{Just, Strategy, any, prop_oneof, proptest};
     use serde_json::{Value, json};
 
@@ -222,6 +288,28 @@ mod tests {
     }
 
     #[test]
+    fn a_key_that_occurs_twice_is_found_in_objects_of_any_size() {
+        for count in 1..=3 * FEW {
+            let members: Vec<_> = (0..count).map(|number| format!(r#""k{number}":{number}"#)).collect();
+            for twice in 0..count {
+                let text = format!(r#"{{"before":[{{}}],"o":{{{},"k{twice}":"again"}}}}"#, members.join(","));
+                assert_eq!(parse(text.as_bytes()), Err(JsonError::DuplicateKey(format!("k{twice}"))));
+                let stored = parse_stored_object(&text).unwrap();
+                assert_eq!(stored["o"].to_string(), format!("{{{}}}", members.join(",")));
+            }
+        }
+    }
+
+    #[test]
+    fn small_lists_have_no_spare_room() {
+        let read = parse(b"[[1],[1,2,3,4,5],[]]").unwrap();
+        let lists = read.as_array().unwrap();
+        for list in lists.iter().filter_map(Value::as_array).chain([lists]) {
+            assert_eq!(list.capacity(), list.len());
+        }
+    }
+
+    #[test]
     fn depth_is_bounded() {
         assert!(parse(nested(MAX_DEPTH).as_bytes()).is_ok());
         assert_eq!(parse(nested(MAX_DEPTH + 1).as_bytes()), Err(JsonError::TooDeep));
@@ -251,10 +339,10 @@ mod tests {
             any::<f64>().prop_filter("finite", |n| n.is_finite()).prop_map(Value::from),
             any::<String>().prop_map(Value::from),
         ];
-        leaf.prop_recursive(6, 64, 6, |inner| {
+        leaf.prop_recursive(5, 48, 12, |inner| {
             prop_oneof![
-                proptest::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
-                proptest::collection::btree_map(any::<String>(), inner, 0..6)
+                proptest::collection::vec(inner.clone(), 0..2 * FEW).prop_map(Value::from),
+                proptest::collection::btree_map(any::<String>(), inner, 0..2 * FEW)
                     .prop_map(|members| Value::Object(members.into_iter().collect())),
             ]
         })

@@ -2,6 +2,7 @@
 //! checks again for conflicts when it commits.
 
 use std::collections::HashSet;
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use base64::Engine;
@@ -139,9 +140,7 @@ fn revision(parent: Option<&Rev>, generation: u64, kind: &str, members: &str) ->
 fn push_member(text: &mut String, key: &str, value: &Value) -> Result<(), StoreError> {
     text.push(',');
     text.push_str(&to_json(&Value::from(key))?);
-    text.push(':');
-    text.push_str(&to_json(value)?);
-    Ok(())
+    write!(text, ":{value}").map_err(|error| invalid(format!("the member {key} cannot be written: {error}")))
 }
 
 fn to_json(value: &Value) -> Result<String, StoreError> {

@@ -4,9 +4,10 @@
 
 use std::sync::Arc;
 
-use datastore::{Cause, DbName, Deadline, Draft, Result, Rev, StoreError};
+use datastore::{Cause, DbName, Deadline, Draft, Result, Rev, StoreError, json};
 use futures::future::try_join_all;
 use rusqlite::Connection;
+use serde_json::{Map, Value};
 
 use crate::catalogue::Db;
 use crate::design;
@@ -29,14 +30,25 @@ const BULK: usize = 250;
 
 impl Inner {
     /// Writes one document.
-    pub(crate) async fn save(&self, name: &DbName, draft: &Draft, deadline: Deadline) -> Result<Rev> {
+    pub(crate) async fn save(&self, name: &DbName, mut draft: Draft, deadline: Deadline) -> Result<Rev> {
         loop {
             self.begin(deadline)?;
             let db = self.catalogue.load(name)?;
-            let prepared = self.readers.with(|connection| prepare(connection, &db, draft, &self.settings))?;
-            let outcome = match draft.id.design_name() {
-                Some(_) => self.save_design(&db, draft, prepared, deadline).await?,
-                None => self.save_document(&db, prepared, deadline).await?,
+            let prepared =
+                self.readers.with(|connection| prepare(connection, &db, &draft, &self.settings))?;
+            let outcome = if draft.id.design_name().is_some() {
+                self.save_design(&db, &draft, prepared, deadline).await?
+            } else if prepared.attachments.new.is_empty() {
+                // The text says the same as the members, and takes far less memory.
+                let text = Arc::clone(&prepared.text);
+                draft.body = Map::new();
+                let outcome = self.save_document(&db, prepared, deadline).await?;
+                if outcome == SaveOutcome::Stale {
+                    draft.body = members(&text)?;
+                }
+                outcome
+            } else {
+                self.save_document(&db, prepared, deadline).await?
             };
             if let SaveOutcome::Saved(rev) = outcome {
                 return Ok(rev);
@@ -95,7 +107,7 @@ impl Inner {
         while let Some(next) = drafts.peek() {
             if next.id.design_name().is_some() {
                 let Some(draft) = drafts.next() else { break };
-                revs.push(each(self.save(name, &draft, deadline).await)?);
+                revs.push(each(self.save(name, draft, deadline).await)?);
                 continue;
             }
             let mut bulk = Vec::new();
@@ -162,7 +174,7 @@ impl Inner {
                 Some(refused) => refused,
                 None => match saved.next().ok_or_else(closed)? {
                     Ok(SaveOutcome::Saved(rev)) => Ok(rev),
-                    Ok(SaveOutcome::Stale) => self.save(name, draft, deadline).await,
+                    Ok(SaveOutcome::Stale) => self.save(name, draft.clone(), deadline).await,
                     Err(error) => Err(error),
                 },
             };
@@ -233,6 +245,12 @@ impl Inner {
 fn prepare(connection: &Connection, db: &Db, draft: &Draft, settings: &Settings) -> Result<NewRevision> {
     let parent = read::newest(connection, db.id, &draft.id)?;
     draft::prepare(draft, parent.as_ref(), settings)
+}
+
+/// The members of a prepared text.
+fn members(text: &str) -> Result<Map<String, Value>> {
+    json::parse_stored_object(text)
+        .map_err(|error| StoreError::Corrupt(Cause::with_source("a document that is being saved", error)))
 }
 
 /// Splits errors of a bulk write. An error that affects all documents fails the whole call; any other stays

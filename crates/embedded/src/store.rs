@@ -59,7 +59,7 @@ impl Store for Embedded {
     }
 
     fn save<'a>(&'a self, db: &'a DbName, draft: Draft, deadline: Deadline) -> BoxFuture<'a, Result<Rev>> {
-        Box::pin(async move { self.inner.save(db, &draft, deadline).await })
+        Box::pin(async move { self.inner.save(db, draft, deadline).await })
     }
 
     fn save_many<'a>(

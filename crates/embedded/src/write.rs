@@ -60,7 +60,7 @@ impl NewRows {
 }
 
 /// What happened to a write.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) enum SaveOutcome {
     /// The document was written with this revision.
     Saved(Rev),

@@ -1,6 +1,8 @@
 //! The public and private fields of a group. Clients see the public ones. Kazoo keeps its own data in the
 //! private ones.
 
+use std::fmt::{Display, Write as _};
+
 use auth::AccountAccess;
 use datastore::{DocId, Document, Members, Rev, json};
 use kazoo::{Kind, Time, is_deleted, is_private, search_name};
@@ -84,16 +86,15 @@ fn is_shown(key: &str) -> bool {
 pub(crate) fn text_of_public(public: &Map<String, Value>, id: &DocId) -> String {
     let mut text = String::new();
     for (key, value) in public {
-        push_member(&mut text, key, &value.to_string());
+        push_member(&mut text, key, value);
     }
     finish_with_id(text, id)
 }
 
-fn push_member(text: &mut String, key: &str, value: &str) {
+fn push_member(text: &mut String, key: &str, value: impl Display) {
     push_json(text, key);
-    text.push(':');
-    text.push_str(value);
-    text.push(',');
+    // To write to a `String` does not fail.
+    let _ = write!(text, ":{value},");
 }
 
 fn finish_with_id(mut text: String, id: &DocId) -> String {
@@ -126,8 +127,9 @@ pub(crate) fn kind_members(members: &Members<'_>) -> Map<String, Value> {
 }
 
 /// The public members of a stored document or of a client's data, without the id.
-pub(crate) fn public_members(object: Map<String, Value>) -> Map<String, Value> {
-    object.into_iter().filter(|(key, _)| !is_private(key) && key != "id").collect()
+pub(crate) fn public_members(mut object: Map<String, Value>) -> Map<String, Value> {
+    object.retain(|key, _| !is_private(key) && key != "id");
+    object
 }
 
 /// The private members of a stored document, without the store's `_id` and `_rev`. Public values are not
@@ -146,8 +148,14 @@ pub(crate) fn private_members(document: &Document) -> datastore::Result<Map<Stri
 /// Splits a stored document into its public members, without the id, and its private ones, without the
 /// store's `_id` and `_rev`.
 pub(crate) fn split(object: Map<String, Value>) -> (Map<String, Value>, Map<String, Value>) {
-    let (private, public): (Map<_, _>, Map<_, _>) = object.into_iter().partition(|(key, _)| is_private(key));
-    (public_members(public), private.into_iter().filter(|(key, _)| is_kept_private(key)).collect())
+    let (mut public, mut private) = (object, Map::new());
+    public.retain(|key, value| {
+        if is_kept_private(key) {
+            private.insert(key.clone(), value.take());
+        }
+        !is_private(key) && key != "id"
+    });
+    (public, private)
 }
 
 fn is_kept_private(key: &str) -> bool {
