@@ -1,6 +1,9 @@
 //! The memory that all requests together may use. A request reserves what its work will take before it takes
 //! it, and gives it back at its end. A request that finds no room waits for a short time and is refused then.
 //!
+//! A request that sends much may hold much. What it holds beyond a few times what it sent is its surplus, and
+//! all surpluses together have a smaller limit, so that small requests for large documents take turns.
+//!
 //! It knows amounts and who pays. It does not know what the memory is for; `cost` does.
 
 use std::collections::HashMap;
@@ -21,6 +24,9 @@ const MAX_WAITING: usize = 1_000;
 /// A request that holds more than this is large, in bytes.
 const LARGE: usize = 128 * 1024;
 
+/// What a request holds beyond so many times the bytes that it sent is its surplus.
+const PER_SENT_BYTE: usize = 4;
+
 /// The budget of the process.
 #[derive(Debug)]
 pub(crate) struct Budget {
@@ -31,18 +37,26 @@ pub(crate) struct Budget {
     freed: Notify,
 }
 
-/// How many bytes may be reserved at the same time.
+/// How much may be reserved at the same time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Limits {
     /// By all requests.
-    pub(crate) total: usize,
+    pub(crate) total: Size,
     /// By all requests without a good token in a header.
-    pub(crate) strangers: usize,
+    pub(crate) strangers: Size,
     /// By the requests of one account.
-    pub(crate) account: usize,
+    pub(crate) account: Size,
 }
 
-/// The reserved bytes.
+/// An amount of memory, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Size {
+    pub(crate) bytes: usize,
+    /// The part of it that is surplus.
+    pub(crate) surplus: usize,
+}
+
+/// What is reserved.
 #[derive(Debug, Default)]
 struct Used {
     held: Amounts,
@@ -52,12 +66,12 @@ struct Used {
     is_overdrawn: bool,
 }
 
-/// Numbers of bytes.
+/// Who holds how much.
 #[derive(Debug, Default)]
 struct Amounts {
-    total: usize,
-    strangers: usize,
-    accounts: HashMap<AccountId, usize>,
+    total: Size,
+    strangers: Size,
+    accounts: HashMap<AccountId, Size>,
 }
 
 /// The one who pays for a request.
@@ -74,27 +88,62 @@ pub(crate) enum Payer {
 #[error("no room in the memory for requests")]
 pub(crate) struct NoRoom;
 
-/// The bytes that one request holds. Dropping the reservation gives them back.
+/// What one request holds. Dropping the reservation gives it back.
 #[derive(Debug)]
 pub(crate) struct Reservation {
     budget: Arc<Budget>,
     payer: Payer,
     held: AtomicUsize,
+    /// How many bytes the request sent.
+    sent: AtomicUsize,
     /// Whether it is the one that holds more than there was room for.
     is_overdrawn: AtomicBool,
 }
 
 impl Limits {
-    /// Strangers together get an eighth of the total, and one account half of it.
+    /// Strangers together get an eighth of the total, and one account half of it. A quarter of each may be
+    /// surplus.
     pub(crate) fn of(total: usize) -> Self {
-        Self { total, strangers: total / 8, account: total / 2 }
+        let size = |bytes| Size { bytes, surplus: bytes / 4 };
+        Self { total: size(total), strangers: size(total / 8), account: size(total / 2) }
     }
 
-    fn of_payer(&self, payer: &Payer) -> usize {
+    fn of_payer(&self, payer: &Payer) -> Size {
         match payer {
             Payer::Stranger => self.strangers,
             Payer::Account(_) => self.account,
         }
+    }
+}
+
+impl Size {
+    /// What a request has that holds `bytes` and sent `sent`.
+    fn of(bytes: usize, sent: usize) -> Self {
+        Self { bytes, surplus: bytes.saturating_sub(sent.saturating_mul(PER_SENT_BYTE)) }
+    }
+
+    fn plus(self, other: Self) -> Self {
+        Self {
+            bytes: self.bytes.saturating_add(other.bytes),
+            surplus: self.surplus.saturating_add(other.surplus),
+        }
+    }
+
+    fn minus(self, other: Self) -> Self {
+        Self {
+            bytes: self.bytes.saturating_sub(other.bytes),
+            surplus: self.surplus.saturating_sub(other.surplus),
+        }
+    }
+
+    fn fits_in(self, limit: Self) -> bool {
+        self.bytes <= limit.bytes && self.surplus <= limit.surplus
+    }
+
+    /// The part of a limit that large requests may use. They leave a quarter to small ones, so a few large
+    /// bodies keep nobody from logging in.
+    fn for_large(self) -> Self {
+        Self { bytes: self.bytes / 4 * 3, surplus: self.surplus / 4 * 3 }
     }
 }
 
@@ -103,59 +152,57 @@ impl Budget {
         Self { limits, used: Mutex::default(), waiting: AtomicUsize::new(0), freed: Notify::new() }
     }
 
-    /// How many bytes are reserved now.
+    /// What is reserved now.
     #[cfg(test)]
-    fn used(&self) -> usize {
+    fn used(&self) -> Size {
         self.lock().held.total
     }
 
-    /// The most that one large request of this payer can hold.
-    fn most(&self, payer: &Payer) -> usize {
-        large_share(self.limits.of_payer(payer))
+    /// The most bytes that one large request of this payer can hold.
+    fn most(&self, payer: &Payer, sent: usize) -> usize {
+        let limit = self.limits.of_payer(payer).for_large();
+        limit.bytes.min(sent.saturating_mul(PER_SENT_BYTE).saturating_add(limit.surplus))
     }
 
-    /// Reserves bytes for a request that will hold `wanted`.
-    fn try_take(&self, payer: &Payer, held: usize, wanted: usize) -> bool {
+    /// Lets a request hold `wanted` in place of `held`, if there is room.
+    fn try_take(&self, payer: &Payer, held: Size, wanted: Size) -> bool {
         let mut used = self.lock();
-        let more = wanted.saturating_sub(held);
-        let fits = self.fits(payer, more, wanted, used.held.total, used.held.of(payer));
+        let fits = self.fits(payer, used.held.total, used.held.of(payer), held, wanted);
         if fits {
-            used.held.add(payer, more);
+            used.held.replace(payer, held, wanted);
         }
         fits
     }
 
-    /// Reserves bytes for a waiting request, whatever other waiting requests hold. Otherwise they could wait for
+    /// Lets a waiting request hold `wanted`, whatever other waiting requests hold. Otherwise they could wait for
     /// each other. Only one request at a time is served like this.
-    fn try_overdraw(&self, payer: &Payer, held: usize, wanted: usize, is_overdrawn: bool) -> bool {
+    fn try_overdraw(&self, payer: &Payer, held: Size, wanted: Size, is_overdrawn: bool) -> bool {
         let mut used = self.lock();
         if used.is_overdrawn && !is_overdrawn {
             return false;
         }
-        let more = wanted.saturating_sub(held);
-        let total = used.held.total.saturating_sub(used.idle.total).saturating_add(held);
-        let of_payer = used.held.of(payer).saturating_sub(used.idle.of(payer)).saturating_add(held);
-        let fits = self.fits(payer, more, wanted, total, of_payer);
+        let total = used.held.total.minus(used.idle.total).plus(held);
+        let of_payer = used.held.of(payer).minus(used.idle.of(payer)).plus(held);
+        let fits = self.fits(payer, total, of_payer, held, wanted);
         if fits {
-            used.held.add(payer, more);
+            used.held.replace(payer, held, wanted);
             used.is_overdrawn = true;
         }
         fits
     }
 
-    /// Whether there is room for `more`. Large requests leave a quarter of each limit to small ones, so a few
-    /// large bodies keep nobody from logging in.
-    fn fits(&self, payer: &Payer, more: usize, wanted: usize, total: usize, of_payer: usize) -> bool {
-        let share = |limit| if wanted > LARGE { large_share(limit) } else { limit };
-        more <= share(self.limits.total).saturating_sub(total)
-            && more <= share(self.limits.of_payer(payer)).saturating_sub(of_payer)
+    /// Whether a request may hold `wanted` in place of `held`, if all hold `total` and its payer `of_payer`.
+    fn fits(&self, payer: &Payer, total: Size, of_payer: Size, held: Size, wanted: Size) -> bool {
+        let share = |limit: Size| if wanted.bytes > LARGE { limit.for_large() } else { limit };
+        total.minus(held).plus(wanted).fits_in(share(self.limits.total))
+            && of_payer.minus(held).plus(wanted).fits_in(share(self.limits.of_payer(payer)))
     }
 
-    fn give_back(&self, payer: &Payer, bytes: usize) {
-        if bytes == 0 {
+    fn give_back(&self, payer: &Payer, held: Size, rest: Size) {
+        if held == rest {
             return;
         }
-        self.lock().held.subtract(payer, bytes);
+        self.lock().held.replace(payer, held, rest);
         self.wake();
     }
 
@@ -171,37 +218,28 @@ impl Budget {
     }
 }
 
-fn large_share(limit: usize) -> usize {
-    limit / 4 * 3
-}
-
 impl Amounts {
-    fn of(&self, payer: &Payer) -> usize {
+    fn of(&self, payer: &Payer) -> Size {
         match payer {
             Payer::Stranger => self.strangers,
-            Payer::Account(id) => self.accounts.get(id).copied().unwrap_or(0),
+            Payer::Account(id) => self.accounts.get(id).copied().unwrap_or_default(),
         }
     }
 
-    fn add(&mut self, payer: &Payer, bytes: usize) {
-        self.total = self.total.saturating_add(bytes);
-        let of_payer = match payer {
-            Payer::Stranger => &mut self.strangers,
-            Payer::Account(id) => self.accounts.entry(id.clone()).or_default(),
-        };
-        *of_payer = of_payer.saturating_add(bytes);
-    }
-
-    fn subtract(&mut self, payer: &Payer, bytes: usize) {
-        self.total = self.total.saturating_sub(bytes);
+    /// `payer` holds `after` in place of `before`.
+    fn replace(&mut self, payer: &Payer, before: Size, after: Size) {
+        let replaced = |size: Size| size.minus(before).plus(after);
+        self.total = replaced(self.total);
         match payer {
-            Payer::Stranger => self.strangers = self.strangers.saturating_sub(bytes),
+            Payer::Stranger => self.strangers = replaced(self.strangers),
             Payer::Account(id) => {
-                if let Some(of_account) = self.accounts.get_mut(id) {
-                    *of_account = of_account.saturating_sub(bytes);
-                    if *of_account == 0 {
-                        self.accounts.remove(id);
-                    }
+                let size = replaced(self.of(payer));
+                if size == Size::default() {
+                    self.accounts.remove(id);
+                } else if let Some(of_account) = self.accounts.get_mut(id) {
+                    *of_account = size;
+                } else {
+                    self.accounts.insert(id.clone(), size);
                 }
             }
         }
@@ -215,6 +253,7 @@ impl Reservation {
             budget: Arc::clone(budget),
             payer,
             held: AtomicUsize::new(0),
+            sent: AtomicUsize::new(0),
             is_overdrawn: AtomicBool::new(false),
         }
     }
@@ -224,17 +263,32 @@ impl Reservation {
         self.held.load(Ordering::Relaxed)
     }
 
+    fn sent(&self) -> usize {
+        self.sent.load(Ordering::Relaxed)
+    }
+
+    fn size(&self) -> Size {
+        Size::of(self.held(), self.sent())
+    }
+
+    /// The request has sent so many bytes until now.
+    pub(crate) fn has_sent(&self, bytes: usize) {
+        let before = self.size();
+        self.sent.store(bytes, Ordering::Relaxed);
+        self.budget.give_back(&self.payer, before, self.size());
+    }
+
     /// From now on, the account pays. What the request holds already moves to it.
     pub(crate) fn bill(&mut self, account_id: &AccountId) {
         let account = Payer::Account(account_id.clone());
         if self.payer == account {
             return;
         }
-        let held = self.held();
-        if held > 0 {
+        let size = self.size();
+        if size != Size::default() {
             let mut used = self.budget.lock();
-            used.held.subtract(&self.payer, held);
-            used.held.add(&account, held);
+            used.held.replace(&self.payer, size, Size::default());
+            used.held.replace(&account, Size::default(), size);
         }
         self.payer = account;
     }
@@ -276,13 +330,13 @@ impl Reservation {
         grows
     }
 
-    fn try_grow(&self, bytes: usize, take: impl FnOnce(usize, usize) -> bool) -> bool {
-        let wanted = bytes.min(self.budget.most(&self.payer));
-        let held = self.held();
-        if wanted <= held {
+    fn try_grow(&self, bytes: usize, take: impl FnOnce(Size, Size) -> bool) -> bool {
+        let wanted = bytes.min(self.budget.most(&self.payer, self.sent()));
+        let held = self.size();
+        if wanted <= held.bytes {
             return true;
         }
-        let fits = take(held, wanted);
+        let fits = take(held, Size::of(wanted, self.sent()));
         if fits {
             self.held.store(wanted, Ordering::Relaxed);
         }
@@ -291,10 +345,10 @@ impl Reservation {
 
     /// Gives back everything above `bytes`.
     pub(crate) fn shrink_to(&self, bytes: usize) {
-        let held = self.held();
-        if held > bytes {
+        let held = self.size();
+        if held.bytes > bytes {
             self.held.store(bytes, Ordering::Relaxed);
-            self.budget.give_back(&self.payer, held - bytes);
+            self.budget.give_back(&self.payer, held, self.size());
         }
     }
 }
@@ -311,16 +365,16 @@ impl Drop for Reservation {
 /// A request that waits for room.
 struct Waiting<'a> {
     reservation: &'a Reservation,
-    /// The bytes that the request holds while it waits.
-    idle: usize,
+    /// What the request holds while it waits.
+    idle: Size,
 }
 
 impl<'a> Waiting<'a> {
     fn enter(reservation: &'a Reservation) -> Result<Self, NoRoom> {
         let budget = &reservation.budget;
         let before = budget.waiting.fetch_add(1, Ordering::Relaxed);
-        let entered = Self { reservation, idle: reservation.held() };
-        budget.lock().idle.add(&reservation.payer, entered.idle);
+        let entered = Self { reservation, idle: reservation.size() };
+        budget.lock().idle.replace(&reservation.payer, Size::default(), entered.idle);
         budget.wake();
         if before < MAX_WAITING { Ok(entered) } else { Err(NoRoom) }
     }
@@ -330,7 +384,7 @@ impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         let Reservation { budget, payer, .. } = self.reservation;
         budget.waiting.fetch_sub(1, Ordering::Relaxed);
-        budget.lock().idle.subtract(payer, self.idle);
+        budget.lock().idle.replace(payer, self.idle, Size::default());
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use kazoo::AccountId;
 use proptest::prelude::{Strategy, any, prop_assert, prop_assert_eq, prop_oneof, proptest};
 
-use super::{Budget, LARGE, Limits, NoRoom, PATIENCE, Payer, Reservation, large_share};
+use super::{Budget, LARGE, Limits, NoRoom, PATIENCE, Payer, Reservation, Size};
 
 const MB: usize = 1_000_000;
 
@@ -17,8 +17,19 @@ fn budget(total: usize) -> Arc<Budget> {
     Arc::new(Budget::new(Limits::of(total)))
 }
 
+/// Holds bytes for a request that sent as many.
 async fn hold(budget: &Arc<Budget>, payer: Payer, bytes: usize) -> Result<Reservation, NoRoom> {
+    hold_for(budget, payer, bytes, bytes).await
+}
+
+async fn hold_for(
+    budget: &Arc<Budget>,
+    payer: Payer,
+    sent: usize,
+    bytes: usize,
+) -> Result<Reservation, NoRoom> {
     let reservation = Reservation::new(budget, payer);
+    reservation.has_sent(sent);
     reservation.grow_to(bytes).await.map(|()| reservation)
 }
 
@@ -41,6 +52,22 @@ async fn small_requests_find_room_beside_large_ones() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn small_requests_for_much_share_a_quarter_of_each_limit() {
+    let budget = budget(256 * MB);
+    let most = |payer| hold_for(&budget, payer, 0, 100 * MB);
+    let first = most(account("a")).await.unwrap();
+    assert_eq!(first.held(), 24 * MB);
+    assert!(most(account("a")).await.is_err());
+    let _second = most(account("b")).await.unwrap();
+    assert!(most(account("c")).await.is_err());
+    // What is sent makes room for four times as much.
+    let sender = hold_for(&budget, account("c"), 10 * MB, 40 * MB).await.unwrap();
+    assert_eq!(sender.size(), Size { bytes: 40 * MB, surplus: 0 });
+    first.has_sent(6 * MB);
+    assert!(most(account("c")).await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_request_that_wants_too_much_is_served_when_it_is_alone() {
     let budget = budget(256 * MB);
     let alone = hold(&budget, Payer::Stranger, usize::MAX).await.unwrap();
@@ -48,7 +75,7 @@ async fn a_request_that_wants_too_much_is_served_when_it_is_alone() {
     assert!(hold(&budget, Payer::Stranger, usize::MAX).await.is_err());
     drop(alone);
     assert!(hold(&budget, Payer::Stranger, usize::MAX).await.is_ok());
-    assert_eq!(budget.used(), 0);
+    assert_eq!(budget.used(), Size::default());
 }
 
 #[tokio::test(start_paused = true)]
@@ -80,7 +107,7 @@ async fn requests_that_wait_do_not_wait_for_each_other() {
         assert_eq!(request.await.unwrap(), Ok(()));
     }
     let used = budget.lock();
-    assert_eq!((used.held.total, used.idle.total), (0, 0));
+    assert_eq!((used.held.total, used.idle.total), (Size::default(), Size::default()));
 }
 
 #[tokio::test(start_paused = true)]
@@ -89,10 +116,10 @@ async fn what_a_stranger_holds_moves_to_the_account_that_pays() {
     let mut held = hold(&budget, Payer::Stranger, 20 * MB).await.unwrap();
     let Payer::Account(id) = account("a") else { unreachable!() };
     held.bill(&id);
-    assert_eq!(budget.used(), 20 * MB);
+    assert_eq!(budget.used().bytes, 20 * MB);
     assert!(hold(&budget, Payer::Stranger, 20 * MB).await.is_ok());
     drop(held);
-    assert_eq!(budget.used(), 0);
+    assert_eq!(budget.used(), Size::default());
     assert!(budget.lock().held.accounts.is_empty());
 }
 
@@ -100,6 +127,7 @@ async fn what_a_stranger_holds_moves_to_the_account_that_pays() {
 enum Step {
     Grow(usize, usize),
     Shrink(usize, usize),
+    Send(usize, usize),
     Bill(usize, bool),
     Drop(usize),
 }
@@ -108,6 +136,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
         (0..8usize, 0..400_000usize).prop_map(|(n, bytes)| Step::Grow(n, bytes)),
         (0..8usize, 0..400_000usize).prop_map(|(n, bytes)| Step::Shrink(n, bytes)),
+        (0..8usize, 0..40_000usize).prop_map(|(n, bytes)| Step::Send(n, bytes)),
         (0..8usize, any::<bool>()).prop_map(|(n, second)| Step::Bill(n, second)),
         (0..8usize).prop_map(Step::Drop),
     ];
@@ -122,30 +151,38 @@ proptest! {
         let budget = Arc::new(Budget::new(limits));
         let mut reservations: Vec<_> =
             (0..8).map(|_| Reservation::new(&budget, Payer::Stranger)).collect();
+        let mut sent = [0; 8];
         for step in steps {
             match step {
                 Step::Grow(n, bytes) => {
                     let before = reservations[n].held();
+                    let most = budget.most(&Payer::Stranger, sent[n]);
                     match runtime.block_on(reservations[n].grow_to(bytes)) {
-                        Ok(()) => prop_assert!(
-                            reservations[n].held() >= bytes.min(large_share(limits.strangers)).max(before)
-                        ),
+                        Ok(()) => prop_assert!(reservations[n].held() >= bytes.min(most).max(before)),
                         Err(NoRoom) => prop_assert_eq!(reservations[n].held(), before),
                     }
+                }
+                Step::Send(n, bytes) => {
+                    sent[n] += bytes;
+                    reservations[n].has_sent(sent[n]);
                 }
                 Step::Shrink(n, bytes) => reservations[n].shrink_to(bytes),
                 Step::Bill(n, second) => {
                     let Payer::Account(id) = account(if second { "b" } else { "a" }) else { unreachable!() };
                     reservations[n].bill(&id);
                 }
-                Step::Drop(n) => reservations[n] = Reservation::new(&budget, Payer::Stranger),
+                Step::Drop(n) => {
+                    reservations[n] = Reservation::new(&budget, Payer::Stranger);
+                    sent[n] = 0;
+                }
             }
             let used = &budget.lock().held;
-            prop_assert!(used.total <= limits.total && used.strangers <= limits.strangers);
-            prop_assert_eq!(used.total, reservations.iter().map(Reservation::held).sum::<usize>());
-            prop_assert_eq!(used.total, used.strangers + used.accounts.values().sum::<usize>());
+            prop_assert!(used.total.fits_in(limits.total) && used.strangers.fits_in(limits.strangers));
+            let sum = |sizes: &mut dyn Iterator<Item = Size>| sizes.fold(Size::default(), Size::plus);
+            prop_assert_eq!(used.total, sum(&mut reservations.iter().map(Reservation::size)));
+            prop_assert_eq!(used.total, used.strangers.plus(sum(&mut used.accounts.values().copied())));
         }
         drop(reservations);
-        prop_assert_eq!(budget.used(), 0);
+        prop_assert_eq!(budget.used(), Size::default());
     }
 }

@@ -17,7 +17,7 @@ const PER_VALUE: usize = 320;
 const PER_DOCUMENT_BYTE: usize = 8;
 
 /// For each byte of an answer that is ready and waits for its client.
-const PER_ANSWER_BYTE: usize = 4;
+const PER_ANSWER_BYTE: usize = 2;
 
 /// For a listing that is sent while it is read: one page of the store and the chunks on their way, besides the
 /// row that is written.

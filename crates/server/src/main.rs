@@ -1,6 +1,6 @@
 //! The binary. Everything is in the library, except the allocator.
 //!
-//! jemalloc gives memory back to the system about a second after it was freed. The system's own allocator kept
+//! jemalloc gives memory back to the system soon after it was freed. The system's own allocator kept
 //! all of it after a burst of large requests, and its peak was twice as high (`docs/reliability.md`).
 
 #![forbid(unsafe_code)]

@@ -2,7 +2,7 @@
 //! request.
 
 use auth::Asked;
-use futures::future;
+use futures::{FutureExt as _, future};
 
 use crate::answer::{self, Answer};
 use crate::catalogue::{Bare, Refusal};
@@ -103,7 +103,15 @@ async fn stages(
     let action = verb::check_allowed(&incoming.method, &verb, &resource)?;
 
     // Load the account and check the caller's permission.
-    let (target, limits) = future::join(account::load(exchange, &account), rate::load_limits(exchange)).await;
+    let loaded = async {
+        match account::load(exchange, &account).await {
+            // The limits count no more, so nobody waits for them.
+            Err(failed @ Refusal::StoreWhileIdentifying(_)) => Err(failed),
+            found => Ok(found),
+        }
+    };
+    let limits = rate::load_limits(exchange).map(Ok);
+    let (target, limits) = future::try_join(loaded, limits).await?;
     exchange.limits = limits;
     let target = target?;
     exchange.account_id = target.as_ref().map(|account| account.id().clone());

@@ -63,6 +63,7 @@ pub(super) async fn read(
         if u64::try_from(size).unwrap_or(u64::MAX) > limit {
             return Ok(too_large);
         }
+        reservation.has_sent(size);
         if size > reservation.held().max(FREE)
             && let Err(NoRoom) = reservation.grow_to(size.saturating_add(size / 4)).await
         {
