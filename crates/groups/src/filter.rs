@@ -3,8 +3,9 @@
 
 use std::borrow::Cow;
 
+use datastore::Document;
 use kazoo::term;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// A value in the query string.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,10 +58,21 @@ impl Filters {
         self.0.len()
     }
 
-    /// Whether a stored document, including its private fields, satisfies every filter.
-    #[must_use]
-    pub fn matches(&self, document: &Value) -> bool {
-        self.0.iter().all(|filter| filter.holds(document))
+    /// Whether a stored document, including its private fields, satisfies every filter. Only the members that
+    /// filters look at are parsed.
+    ///
+    /// # Errors
+    /// `Corrupt` if one of these members cannot be read.
+    pub fn matches(&self, document: &Document) -> datastore::Result<bool> {
+        let mut object = Map::new();
+        for (key, value) in document.members()?.0 {
+            // If a key occurs twice, its first value counts.
+            if self.0.iter().any(|filter| filter.member() == Some(&*key)) && !object.contains_key(&*key) {
+                object.insert(key.into_owned(), document.parse_member(value)?);
+            }
+        }
+        let object = Value::Object(object);
+        Ok(self.0.iter().all(|filter| filter.holds(&object)))
     }
 }
 
@@ -87,6 +99,17 @@ impl Filter {
             "modified_to" => Self::To { stamp: "pvt_modified", seconds: seconds() },
             _ => return None,
         })
+    }
+
+    /// The member of a document that the filter looks at.
+    fn member(&self) -> Option<&str> {
+        match self {
+            Self::Equals { path, .. } | Self::Differs { path, .. } => path.first(),
+            Self::HasKey(path) | Self::KeyMissing(path) | Self::HasValue(path) | Self::ValueMissing(path) => {
+                path.as_ref().and_then(Path::first)
+            }
+            Self::From { stamp, .. } | Self::To { stamp, .. } => Some(stamp),
+        }
     }
 
     fn holds(&self, document: &Value) -> bool {
@@ -171,6 +194,10 @@ impl Path {
             FilterValue::Bytes(bytes) => std::str::from_utf8(bytes).ok().map(Self::parse),
             FilterValue::True => None,
         }
+    }
+
+    fn first(&self) -> Option<&str> {
+        self.0.first().map(String::as_str)
     }
 
     fn find<'a>(&self, document: &'a Value) -> Result<Option<&'a Value>, LeadsThroughScalar> {

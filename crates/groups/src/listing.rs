@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use datastore::{DbName, Deadline, RowStream, Store, StoreError, ViewQuery, ViewRow, ensure_design};
 use futures::{StreamExt as _, stream};
+use serde_json::json;
 use serde_json::value::RawValue;
-use serde_json::{Value, json};
 
 use crate::design::design_document;
 use crate::error::GroupsError;
@@ -134,7 +134,7 @@ impl Cursor {
         }
         // The document was deleted after its row was read.
         let Some(document) = &row.doc else { return Ok(false) };
-        Ok(self.list.filters.matches(&Value::Object(document.to_object()?)))
+        Ok(self.list.filters.matches(document)?)
     }
 
     async fn next_row(&mut self) -> Result<Option<ViewRow>, GroupsError> {
