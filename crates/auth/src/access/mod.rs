@@ -5,6 +5,8 @@ mod restrictions;
 use std::sync::Arc;
 
 use datastore::{DbName, Deadline};
+use futures::FutureExt as _;
+use futures::future::{self, OptionFuture};
 use kazoo::AccountId;
 
 pub use restrictions::{Asked, Restrictions};
@@ -91,8 +93,21 @@ impl Access {
     }
 
     /// Refuses a request if the caller's restrictions forbid it. Restrictions cover every path, even a path
-    /// without an account.
+    /// without an account. For a caller that acts as another user, the signer's restrictions hold as well.
     pub(crate) async fn check_restrictions(
+        &self,
+        caller: &Caller,
+        target: Option<&Account>,
+        asked: Asked<'_>,
+        deadline: Deadline,
+    ) -> Result<(), Denied> {
+        let signer =
+            caller.signer().map(|signer| self.check_own_restrictions(signer, target, asked, deadline));
+        let own = self.check_own_restrictions(caller, target, asked, deadline);
+        future::try_join(own, OptionFuture::from(signer).map(Option::transpose)).await.map(drop)
+    }
+
+    async fn check_own_restrictions(
         &self,
         caller: &Caller,
         target: Option<&Account>,

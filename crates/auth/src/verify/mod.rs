@@ -250,15 +250,15 @@ impl Verifier {
         let account = self.directory.account(account_id, deadline);
         let wanted = claims.masquerade().ok().flatten();
         let wanted = wanted.and_then(|(account, owner)| Some((AccountId::parse(account).ok()?, owner)));
+        let policies = self.directory.policies(account_id, claims.text("owner_id"), deadline);
         let Some((wanted, owner_id)) = wanted else {
-            let policies = self.directory.policies(account_id, claims.text("owner_id"), deadline);
             let _ = future::join(account, policies).await;
             return;
         };
         let is_descendant = self.directory.is_descendant(account_id, &wanted, deadline);
         let acting = self.directory.account(&wanted, deadline);
-        let policies = self.directory.policies(&wanted, Some(owner_id), deadline);
-        let _ = future::join4(account, is_descendant, acting, policies).await;
+        let of_acting = self.directory.policies(&wanted, Some(owner_id), deadline);
+        let _ = future::join5(account, policies, is_descendant, acting, of_acting).await;
     }
 
     /// Builds the caller from a verified token. Checks the account's trial and the claim `as` first.
@@ -270,11 +270,10 @@ impl Verifier {
         }
         let account = self.directory.account(&verified.account_id, deadline).await?;
         check_trial(account.as_deref())?;
-        let Some((account_id, owner_id)) = claims.masquerade()? else {
-            let owner_id = claims.text("owner_id").map(str::to_owned);
-            let is_superduper = account.is_some_and(|account| account.is_superduper());
-            return Ok(Caller::new(verified.account_id.clone(), owner_id, is_superduper, Arc::clone(claims)));
-        };
+        let owner_id = claims.text("owner_id").map(str::to_owned);
+        let is_superduper = account.is_some_and(|account| account.is_superduper());
+        let signer = Caller::new(verified.account_id.clone(), owner_id, is_superduper, Arc::clone(claims));
+        let Some((account_id, owner_id)) = claims.masquerade()? else { return Ok(signer) };
         let wanted = AccountId::parse(account_id)
             .map_err(|_| AuthError::Invalid("the claim `as` names no account"))?;
         if !self.directory.is_descendant(&verified.account_id, &wanted, deadline).await? {
@@ -282,9 +281,15 @@ impl Verifier {
                 "the claim `as` names an account that is not below the token's own",
             ));
         }
+        // A client chose the id. Only a user counts: anybody who may write groups could make a group with
+        // any privilege level in it.
+        let owner = self.directory.identity(&wanted, owner_id, deadline).await?;
+        if !owner.is_some_and(|owner| owner.is_user) {
+            return Err(AuthError::Invalid("the claim `as` names a user that does not exist"));
+        }
         let account = self.directory.account(&wanted, deadline).await?;
         let is_superduper = account.is_some_and(|account| account.is_superduper());
-        Ok(Caller::new(wanted, Some(owner_id.to_owned()), is_superduper, Arc::clone(claims)))
+        Ok(signer.acting_as(wanted, owner_id.to_owned(), is_superduper))
     }
 }
 

@@ -181,6 +181,10 @@ async fn a_token_may_act_for_a_user_below(place: Arc<Place>) {
         ("beside", "alpha_admin", as_user("beta", "beta_admin")),
         ("itself", "alpha_admin", as_user("alpha", "alpha_user")),
         ("nobody", "alpha_admin", as_user("nobody", "nobody_admin")),
+        ("an unknown user", "alpha_admin", as_user("gamma", "gamma_nobody")),
+        ("a user of another account", "alpha_admin", as_user("gamma", "alpha_user")),
+        ("a device", "alpha_admin", as_user("gamma", "gamma_device")),
+        ("the account itself", "alpha_admin", as_user("gamma", "gamma")),
         ("no account", "alpha_admin", json!({"account_id": "x", "owner_id": "y"})),
         ("from below", "gamma_admin", as_user("alpha", "alpha_admin")),
     ] {
@@ -200,6 +204,52 @@ async fn a_token_may_act_for_a_user_below(place: Arc<Place>) {
         let caller = act("alpha_admin", half.clone()).await.unwrap();
         assert_eq!(caller.account_id().as_str(), id("alpha"), "{half}");
     }
+}
+
+/// A group can hold any members. As the user that a token acts as, it could choose its own restrictions.
+async fn the_user_that_a_token_acts_as_must_be_there_at_each_request(place: Arc<Place>) {
+    let world = World::new(&place).await;
+    let gamma = account_id("gamma").db();
+    let wanted = json!({"account_id": id("gamma"), "owner_id": id("gamma_admin")});
+    let acting = token("alpha_admin").claim("as", wanted).signed();
+    for (document, expected) in [
+        (json!({"pvt_type": "user", "priv_level": "admin"}), "good"),
+        (json!({"pvt_type": "user", "pvt_deleted": true}), "invalid"),
+        (json!({"pvt_type": "group", "priv_level": "admin"}), "invalid"),
+        (json!({"priv_level": "admin"}), "invalid"),
+    ] {
+        world.put(gamma.as_str(), &id("gamma_admin"), document.clone()).await;
+        let result = world.fresh(Settings::default()).verify(&acting, None, soon()).await;
+        assert_eq!(verdict(&result), expected, "{document}");
+    }
+}
+
+/// Saved documents name both: who the caller acts as, and who the caller is.
+async fn a_caller_that_acts_as_another_is_known_too(place: Arc<Place>) {
+    let world = World::new(&place).await;
+    let wanted = json!({"account_id": id("gamma"), "owner_id": id("gamma_admin")});
+    let (alpha, admin) = (id("alpha"), id("alpha_admin"));
+    for (token, account, owner) in [
+        (token("alpha_admin"), Some(alpha.as_str()), Some(admin.as_str())),
+        (token("alpha"), Some(alpha.as_str()), None),
+        (token("alpha_admin").claim("original_account_id", json!("a")), Some("a"), None),
+        (
+            token("alpha_admin")
+                .claim("original_account_id", json!("a"))
+                .claim("original_owner_id", json!("b")),
+            Some("a"),
+            Some("b"),
+        ),
+    ] {
+        let caller = world.verify(&token.clone().claim("as", wanted.clone()).signed()).await.unwrap();
+        assert_eq!((caller.original_account_id(), caller.original_owner_id()), (account, owner));
+        assert_eq!(
+            (caller.account_id().as_str(), caller.method()),
+            (&*id("gamma"), token.claims["method"].as_str())
+        );
+    }
+    let caller = world.verify(&token("alpha_admin").signed()).await.unwrap();
+    assert_eq!((caller.original_account_id(), caller.original_owner_id()), (None, None));
 }
 
 /// The database `accounts` decides which account is below which. A deleted account is below no other.
@@ -255,6 +305,8 @@ on_each_store![
     restrictions_hold_for_basic_too,
     a_bearer_is_the_id_of_a_document_with_a_token,
     a_token_may_act_for_a_user_below,
+    the_user_that_a_token_acts_as_must_be_there_at_each_request,
+    a_caller_that_acts_as_another_is_known_too,
     a_deleted_account_is_below_nobody,
     the_trial_of_the_callers_account_counts,
 ];

@@ -82,6 +82,39 @@ fn verifying_a_token_writes_nothing() {
     assert!(before == after, "what tokens are checked with has changed");
 }
 
+/// `pvt_auth_…` names the user that the token acts as, `pvt_original_auth_…` the user who signed it.
+#[test]
+fn a_group_says_who_acted_as_whom() {
+    let kazoo = Kazoo::new();
+    let server = Server::start(&kazoo.store(), &[]);
+    let names = &kazoo.seed.names;
+    let gamma = &names["gamma"];
+    for (persona, name) in [("as_child", "acted"), ("alpha_admin", "plain")] {
+        let headers = [("X-Auth-Token".to_owned(), kazoo.token(persona))];
+        let body = json!({"data": {"id": name, "name": name}}).to_string();
+        let target = format!("/v2/accounts/{gamma}/groups");
+        assert_eq!(send(server.address, "PUT", &target, &headers, body.as_bytes()).status, 201, "{persona}");
+    }
+    let (code, _) = server.stop();
+    assert_eq!(code, Some(0));
+    let dump = kazoo.dump(&format!("account/{}/{}/{}", &gamma[..2], &gamma[2..4], &gamma[4..]));
+    let stored = |id: &str| {
+        let lines = dump.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["doc"].take());
+        lines.into_iter().find(|document| document["_id"] == id).unwrap()
+    };
+    for (id, member, expected) in [
+        ("acted", "pvt_auth_account_id", json!(gamma)),
+        ("acted", "pvt_auth_user_id", json!(names["gamma_admin"])),
+        ("acted", "pvt_original_auth_account_id", json!(names["alpha"])),
+        ("acted", "pvt_original_auth_owner_id", json!(names["alpha_admin"])),
+        ("plain", "pvt_auth_user_id", json!(names["alpha_admin"])),
+        ("plain", "pvt_original_auth_account_id", Value::Null),
+        ("plain", "pvt_original_auth_owner_id", Value::Null),
+    ] {
+        assert_eq!(stored(id)[member], expected, "{id} {member}");
+    }
+}
+
 #[test]
 fn a_login_ignores_a_bad_token_in_the_header() {
     let kazoo = Kazoo::new();
