@@ -19,6 +19,15 @@ pub enum AuthError {
         /// The end of the trial, in gregorian seconds.
         at: i64,
     },
+    /// The credentials are valid, but their account is disabled.
+    #[error("the account is disabled")]
+    AccountDisabled,
+    /// The credentials are valid, but the configuration disables this way of logging in.
+    #[error("this way of logging in is disabled")]
+    ModuleDisabled,
+    /// The credentials are valid, but the account requires a second factor. Only crossbar can check that.
+    #[error("a second factor is required")]
+    SecondFactor,
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -1,7 +1,6 @@
 //! Logs clients in and out, and mints tokens. `user_auth` logs in with the digest of a user's credentials,
 //! `api_auth` with an account's API key. `token_auth` describes a token or logs it out.
 
-mod config;
 mod describe;
 mod find;
 mod logout;
@@ -15,10 +14,9 @@ use futures::future;
 use kazoo::{AccountId, Time};
 use serde_json::{Map, Value};
 
-use self::config::{load_config, load_lineage};
 use self::describe::{Described, describe, load_cluster_settings};
 use self::mint::{NewToken, load_signing, mint_token};
-use crate::directory::{Account, Directory};
+use crate::directory::{Account, Bar, Directory, USER_AUTH, load_lineage, load_login_config};
 use crate::verify::Caller;
 
 /// A successful login.
@@ -98,7 +96,7 @@ impl Logins {
             let Some(owner_id) = user.await? else { continue };
             let account = self.directory.account(account_id, deadline).await?;
             check_account(account.as_deref())?;
-            return self.let_in(account_id, Some(&owner_id), "cb_user_auth", data.get("as"), deadline).await;
+            return self.let_in(account_id, Some(&owner_id), USER_AUTH, data.get("as"), deadline).await;
         }
         Err(LoginError::BadCredentials { accounts: accounts.len() })
     }
@@ -124,21 +122,19 @@ impl Logins {
     ) -> std::result::Result<Login, LoginError> {
         let directory = &*self.directory;
         let account = directory.account(account_id, deadline).await?;
-        let lineage = load_lineage(directory, account_id, account.as_deref(), deadline);
+        let config = load_login_config(directory, account_id, account.as_deref(), deadline);
         // Minting and describing need these later. Reading them now saves round trips.
         let settings = load_cluster_settings(directory, deadline);
         let signing = load_signing(directory, account_id, owner_id, deadline);
-        let (lineage, settings, signing) = future::try_join3(lineage, settings, signing).await?;
+        let ((config, lineage), settings, signing) = future::try_join3(config, settings, signing).await?;
         // If the user was deleted in the meantime, there is no identity to sign the token.
         if signing.identity.is_none() {
             return Err(LoginError::BadCredentials { accounts: 0 });
         }
-        let config = load_config(directory, account_id, &lineage, deadline).await?;
-        if !config.is_enabled(method) {
-            return Err(LoginError::ModuleDisabled);
-        }
-        if config.wants_second_factor(method, account_id.as_str(), settings.master_account_id.as_deref()) {
-            return Err(LoginError::SecondFactor);
+        match config.bar(method, account_id, settings.master_account_id.as_deref()) {
+            Some(Bar::ModuleDisabled) => return Err(LoginError::ModuleDisabled),
+            Some(Bar::SecondFactor) => return Err(LoginError::SecondFactor),
+            None => {}
         }
         let expires_at = config.expiry(method).map(|seconds| Time::now().plus_seconds(seconds));
         let token = NewToken { account_id, owner_id, method, masquerade, expires_at };
@@ -171,7 +167,7 @@ impl Logins {
         ttl_seconds: u32,
         deadline: Deadline,
     ) -> Result<String> {
-        let method = if owner_id.is_some() { "cb_user_auth" } else { "cb_api_auth" };
+        let method = if owner_id.is_some() { USER_AUTH } else { "cb_api_auth" };
         let expires_at = Some(Time::now().plus_seconds(i64::from(ttl_seconds)));
         let token = NewToken { account_id, owner_id, method, masquerade: None, expires_at };
         let signing = load_signing(&self.directory, account_id, owner_id, deadline).await?;

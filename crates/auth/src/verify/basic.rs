@@ -1,4 +1,5 @@
-//! Verifies `Authorization: Basic`. It holds an account's id and the credentials of one of its users.
+//! Verifies `Authorization: Basic`. It holds an account's id and the credentials of one of its users. Who may
+//! not log in with a password may not use it in this way either.
 
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ use serde_json::{Map, json};
 use super::caller::Caller;
 use super::claims::Claims;
 use super::trial::check_trial;
-use crate::directory::Directory;
+use crate::directory::{BASIC_AUTH, Bar, Directory, load_login_config};
 use crate::error::AuthError;
 use crate::password;
 
@@ -31,9 +32,14 @@ pub(super) async fn verify(
     // The access check needs the restrictions later. Reading them now saves a round trip.
     let view = view_and_key(directory, &account_id, credentials, deadline);
     let account = directory.account(&account_id, deadline);
+    let master = directory.master_account_id(deadline);
+    let reseller = directory.is_reseller(&account_id, deadline);
     let restrictions = directory.policy(&account_id, "token_restrictions", deadline);
-    let (view, account, _) = future::join3(view, account, restrictions).await;
-    let ((view, key), account) = (view?, account?);
+    let (view, account, master, _, _) = future::join5(view, account, master, reseller, restrictions).await;
+    let ((view, key), account, master) = (view?, account?, master?);
+    let account = account
+        .filter(|account| !account.is_deleted())
+        .ok_or(AuthError::Invalid("the account does not exist any more"))?;
 
     let query = ViewQuery {
         key: Some(json!(key)),
@@ -41,7 +47,11 @@ pub(super) async fn verify(
         include_docs: true,
         ..ViewQuery::of("users", view)
     };
-    let rows = match directory.rows(&account_id.db(), query, deadline).await {
+    let db = account_id.db();
+    let rows = directory.rows(&db, query, deadline);
+    let config = load_login_config(directory, &account_id, Some(&account), deadline);
+    let (rows, config) = future::join(rows, config).await;
+    let rows = match rows {
         // If the view is missing, no user has credentials.
         Err(StoreError::ViewMissing(_)) => Vec::new(),
         rows => rows?,
@@ -60,13 +70,22 @@ pub(super) async fn verify(
     if user.get("pvt_account_id").is_none_or(|owner| owner != account_id.as_str()) {
         return Err(AuthError::Invalid("the user belongs to another account"));
     }
-    check_trial(account.as_deref())?;
+    check_trial(Some(&account))?;
+    if !account.is_enabled() {
+        return Err(AuthError::AccountDisabled);
+    }
+    let (config, _) = config?;
+    match config.bar(BASIC_AUTH, &account_id, master.as_deref()) {
+        Some(Bar::ModuleDisabled) => return Err(AuthError::ModuleDisabled),
+        Some(Bar::SecondFactor) => return Err(AuthError::SecondFactor),
+        None => {}
+    }
     directory.remember_user(&account_id, document.clone());
     let mut claims = Map::new();
     claims.insert("iss".to_owned(), json!("kazoo"));
-    claims.insert("method".to_owned(), json!("cb_basic_auth"));
-    let is_superduper = account.is_some_and(|account| account.is_superduper());
-    Ok(Caller::new(account_id, Some(row.id.as_str().to_owned()), is_superduper, Arc::new(Claims(claims))))
+    claims.insert("method".to_owned(), json!(BASIC_AUTH));
+    let owner_id = Some(row.id.as_str().to_owned());
+    Ok(Caller::new(account_id, owner_id, account.is_superduper(), Arc::new(Claims(claims))))
 }
 
 /// The view and the key that find a user by credentials. The configuration names the kind of the credentials.

@@ -132,6 +132,78 @@ async fn restrictions_hold_for_basic_too(place: Arc<Place>) {
     }
 }
 
+/// Without rules of its own, Basic has those of a login with the same password.
+async fn basic_is_no_way_around_the_restrictions_of_logins(place: Arc<Place>) {
+    let world = World::new(&place).await;
+    world.push_views().await;
+    let alpha = account_id("alpha").db();
+    let all = json!({"_": [{"rules": {"#": ["_"]}}]});
+    let encoded = basic(&id("alpha"), &md5(CREDENTIALS));
+    let get = Asked { endpoint: "groups", params: &[], verb: "GET" };
+    for (own, system, expected) in [
+        (json!({"cb_user_auth": {"_": {}}, "_": {"_": all}}), json!({}), "restricted"),
+        (json!({"cb_user_auth": {"_": {}}, "cb_basic_auth": {"_": all}}), json!({}), "allowed"),
+        (json!({"cb_api_auth": {"_": {}}}), json!({}), "allowed"),
+        (json!({}), json!({"cb_user_auth": {"_": {}}}), "restricted"),
+        (json!({}), json!({"cb_user_auth": {"_": {}}, "cb_basic_auth": {"_": all}}), "allowed"),
+    ] {
+        world.put(alpha.as_str(), "token_restrictions", json!({"restrictions": own})).await;
+        world.put("system_config", "crossbar.token_restrictions", json!({"default": system})).await;
+        let auth = world.fresh(Settings::default());
+        let caller = auth.verify_basic(&encoded, soon()).await.unwrap();
+        let target = auth.load_account(&account_id("alpha"), soon()).await.unwrap().unwrap();
+        let outcome = auth.authorise(&caller, &target, get, soon()).await;
+        assert_eq!(outcome.is_ok(), expected == "allowed", "{own} {system}");
+    }
+}
+
+/// Whom a login refuses, Basic refuses too: the password is the same.
+async fn basic_is_no_way_around_the_login(place: Arc<Place>) {
+    let world = World::new(&place).await;
+    world.push_views().await;
+    let [alpha, master] = [account_id("alpha"), account_id("master")];
+    let good = basic(alpha.as_str(), &md5(CREDENTIALS));
+    let wrong = basic(alpha.as_str(), &md5("admin:wrong"));
+    let factor = |module: &str, more: Value| {
+        let mut factor = json!({"enabled": true});
+        factor.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        json!({"auth_modules": {module: {"multi_factor": factor}}})
+    };
+    let below = json!({"account_id": master.as_str(), "include_subaccounts": true});
+    let elsewhere = json!({"account_id": master.as_str()});
+    let off = |module: &str| json!({"auth_modules": {module: {"enabled": false}}});
+    for (own, above, system, expected) in [
+        (json!({}), json!({}), json!({}), "good"),
+        (factor("cb_basic_auth", json!({})), json!({}), json!({}), "second factor"),
+        (factor("cb_user_auth", json!({})), json!({}), json!({}), "second factor"),
+        (factor("cb_api_auth", json!({})), json!({}), json!({}), "good"),
+        (json!({}), factor("cb_user_auth", below), json!({}), "second factor"),
+        (json!({}), factor("cb_user_auth", elsewhere), json!({}), "good"),
+        (json!({}), json!({}), factor("cb_user_auth", json!({})), "second factor"),
+        (off("cb_basic_auth"), json!({}), json!({}), "module disabled"),
+        (json!({}), off("cb_basic_auth"), json!({}), "module disabled"),
+        (json!({}), json!({}), off("cb_basic_auth"), "module disabled"),
+        (off("cb_user_auth"), json!({}), json!({}), "good"),
+    ] {
+        world.put(alpha.db().as_str(), "configs_crossbar.auth", own.clone()).await;
+        world.put(master.db().as_str(), "configs_crossbar.auth", above.clone()).await;
+        world.put("system_config", "crossbar.auth", json!({"default": system})).await;
+        let auth = world.fresh(Settings::default());
+        check_basic(&auth, &format!("{own} {above} {system}"), &good, expected).await;
+        check_basic(&auth, "a wrong password", &wrong, "invalid").await;
+    }
+    for (changes, expected) in [
+        (json!({"pvt_enabled": false}), "account disabled"),
+        (json!({"pvt_enabled": true}), "good"),
+        (json!({"pvt_deleted": true}), "invalid"),
+    ] {
+        world.change(alpha.db().as_str(), alpha.as_str(), changes.clone()).await;
+        let auth = world.fresh(Settings::default());
+        check_basic(&auth, &changes.to_string(), &good, expected).await;
+        check_basic(&auth, "a wrong password", &wrong, "invalid").await;
+    }
+}
+
 async fn a_bearer_is_the_id_of_a_document_with_a_token(place: Arc<Place>) {
     let world = World::new(&place).await;
     let good = token("alpha_admin").signed();
@@ -303,6 +375,8 @@ on_each_store![
     a_user_counts_for_its_own_account_only,
     basic_needs_exactly_one_user_who_is_enabled,
     restrictions_hold_for_basic_too,
+    basic_is_no_way_around_the_restrictions_of_logins,
+    basic_is_no_way_around_the_login,
     a_bearer_is_the_id_of_a_document_with_a_token,
     a_token_may_act_for_a_user_below,
     the_user_that_a_token_acts_as_must_be_there_at_each_request,

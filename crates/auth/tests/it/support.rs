@@ -206,6 +206,9 @@ pub(crate) fn verdict(result: &Result<Caller, AuthError>) -> &'static str {
         Err(AuthError::Expired) => "expired",
         Err(AuthError::Invalid(_)) => "invalid",
         Err(AuthError::TrialExpired { .. }) => "trial over",
+        Err(AuthError::AccountDisabled) => "account disabled",
+        Err(AuthError::ModuleDisabled) => "module disabled",
+        Err(AuthError::SecondFactor) => "second factor",
         Err(AuthError::Store(StoreError::Corrupt(_))) => "unreadable",
         Err(other) => panic!("{other}"),
     }

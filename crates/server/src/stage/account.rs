@@ -1,5 +1,5 @@
 //! The account of a request and the caller's right to it. Refuses expired tokens (401), accounts whose
-//! trial has expired (400), unknown accounts (404), and callers without permission (403).
+//! trial has expired (400), Basic where a login would be refused (400, 401), unknown accounts (404), and callers without permission (403).
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -42,6 +42,10 @@ pub(crate) async fn identify(
         }
         Err(AuthError::Expired) => return Err(Refusal::TokenExpired),
         Err(AuthError::TrialExpired { at }) => return Err(Refusal::AccountExpired { cause: at }),
+        Err(AuthError::AccountDisabled) => return Err(Refusal::AccountDisabled),
+        // In crossbar, a login through a disabled module is answered like an expired token.
+        Err(AuthError::ModuleDisabled) => return Err(Refusal::TokenExpired),
+        Err(AuthError::SecondFactor) => return Err(Refusal::SecondFactor),
         Err(AuthError::Store(error)) => return Err(Refusal::StoreWhileIdentifying(error)),
         Err(error) => log::debug!(request_id = exchange.request_id.as_str(); "credentials refused: {error}"),
     }
