@@ -6,12 +6,6 @@ use datastore::{DocId, Document, Members, Rev, json};
 use kazoo::{Kind, Time, is_deleted, is_private, search_name};
 use serde_json::{Map, Value};
 
-/// Whether Kazoo reads an account's token restrictions or settings from the document with this id. A group
-/// may not have such an id; otherwise a client could write its own rules.
-pub(crate) fn is_policy(id: &str) -> bool {
-    id == "token_restrictions" || id.starts_with("configs_")
-}
-
 /// A live group as it is stored, read once.
 #[derive(Clone, Debug)]
 pub struct StoredGroup {

@@ -125,6 +125,43 @@ fn a_write_has_no_etag_and_each_listing_has_a_new_one() {
     assert_eq!(deleted["revision"], json_of(&replaced)["revision"], "the revision before the deletion");
 }
 
+/// Answers repeat the token, and a shared cache does not know its header.
+#[test]
+fn no_shared_cache_may_keep_an_answer() {
+    let alpha = Account::served();
+    alpha.create_all(&["g"]);
+    let etag = alpha.send("GET", "/groups/g", &[], b"").header("etag").unwrap().to_owned();
+    let bad = [("X-Auth-Token", "bad")];
+    let (known, cors) = ([("If-None-Match", etag.as_str())], [("Origin", "https://a.example")]);
+    let rows: [(&str, &str, &[(&str, &str)], &[u8], u16, &str); 13] = [
+        ("GET", "/groups", &[], b"", 200, "private, no-cache"),
+        ("GET", "/groups?accept=csv", &[], b"", 200, "private, no-cache"),
+        ("GET", "/groups?is_chunked=true", &[], b"", 200, "private, no-cache"),
+        ("GET", "/groups/g", &[], b"", 200, "private, no-cache"),
+        ("GET", "/groups/g", &known, b"", 304, "private, no-cache"),
+        ("GET", "/groups/other", &[], b"", 404, "private, no-cache"),
+        ("GET", "/groups", &bad, b"", 401, "private, no-cache"),
+        ("HEAD", "/groups", &[], b"", 405, "private, no-cache"),
+        ("GET", "/v2/token_auth", &[], b"", 200, "private, no-cache"),
+        ("OPTIONS", "/groups", &cors, b"", 200, "no-store"),
+        ("PATCH", "/groups/g", &[], b"{\"data\":{\"a\":1}}", 200, "no-store"),
+        ("PUT", "/v2/user_auth", &[], b"{\"data\":{}}", 400, "no-store"),
+        ("DELETE", "/groups/g", &[], b"", 200, "no-store"),
+    ];
+    for (method, path, headers, body, status, expected) in rows {
+        let token = [("X-Auth-Token", alpha.token.as_str())];
+        let headers =
+            if headers.first() == bad.first() { headers.to_vec() } else { [&token, headers].concat() };
+        let answer = alpha.send_as_stranger(method, path, &headers, body);
+        let found = (answer.status, answer.header("cache-control"));
+        assert_eq!(found, (status, Some(expected)), "{method} {path}: {answer:?}");
+    }
+    let credentials = format!("{:x}", <md5::Md5 as md5::Digest>::digest(b"admin:secret"));
+    let login =
+        alpha.ask("PUT", "/v2/user_auth", &json!({"credentials": credentials, "account_name": "alpha"}));
+    assert_eq!((login.status, login.header("cache-control")), (201, Some("no-store")));
+}
+
 #[test]
 fn bad_paging_parameters_are_404() {
     let alpha = Account::served();

@@ -141,7 +141,8 @@ fn basic_is_refused_where_a_login_would_be() {
         (json!({"cb_user_auth": {"multi_factor": {"enabled": true}}}), 401, json!("invalid_credentials")),
         (json!({"cb_basic_auth": {"enabled": false}}), 401, json!("invalid credentials")),
     ] {
-        let doc = json!({"_id": "configs_crossbar.auth", "pvt_type": "account_config", "auth_modules": settings});
+        let doc =
+            json!({"_id": "configs_crossbar.auth", "pvt_type": "account_config", "auth_modules": settings});
         let line = json!({"db": db, "doc": doc}).to_string();
         run_ok(&["import", "--overwrite", "--store", &kazoo.store(), "-"], line.as_bytes());
         let server = Server::start(&kazoo.store(), &[]);
