@@ -2,6 +2,8 @@
 
 use datastore::StoreError;
 
+use crate::limits::BucketEmpty;
+
 /// Why credentials are refused. The log says what exactly is wrong with a token, without the token. Clients
 /// are not told.
 #[derive(Debug, thiserror::Error)]
@@ -28,7 +30,16 @@ pub enum AuthError {
     /// The credentials are valid, but the account requires a second factor. Only crossbar can check that.
     #[error("a second factor is required")]
     SecondFactor,
+    /// There were too many wrong passwords for this account. Whether this one is right is not told.
+    #[error("there were too many wrong passwords for this account")]
+    TooManyGuesses,
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl From<BucketEmpty> for AuthError {
+    fn from(_: BucketEmpty) -> Self {
+        Self::TooManyGuesses
+    }
 }

@@ -13,6 +13,7 @@ mod key;
 mod login_config;
 mod memory;
 mod parsed;
+mod sections;
 mod system_auth;
 
 use std::sync::{Arc, LazyLock, PoisonError, RwLock};
@@ -28,6 +29,7 @@ pub(crate) use found::if_found;
 pub(crate) use identity::Identity;
 pub(crate) use key::{Algorithm, BadKey, SigningKey, VerifyingKey};
 pub(crate) use login_config::{BASIC_AUTH, Bar, Lineage, USER_AUTH, load_lineage, load_login_config};
+pub(crate) use sections::load_sections;
 
 use self::doc_key::{Db, DocKey};
 use self::memory::{Lifetimes, Memory};

@@ -7,7 +7,9 @@ mod logout;
 mod mint;
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use datastore::{Cause, Deadline, Result, StoreError};
 use futures::future;
@@ -17,6 +19,7 @@ use serde_json::{Map, Value};
 use self::describe::{Described, describe, load_cluster_settings};
 use self::mint::{NewToken, load_signing, mint_token};
 use crate::directory::{Account, Bar, Directory, USER_AUTH, load_lineage, load_login_config};
+use crate::limits::{BucketEmpty, Password, PasswordGuesses};
 use crate::verify::Caller;
 
 /// A successful login.
@@ -65,6 +68,9 @@ pub enum LoginError {
     /// The credentials are valid, but the account requires a second factor. Only crossbar can check that.
     #[error("a second factor is required")]
     SecondFactor,
+    /// There were too many wrong passwords for this account. Whether this one is right is not told.
+    #[error("there were too many wrong passwords for this account")]
+    TooManyGuesses,
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -73,32 +79,55 @@ pub enum LoginError {
 /// Logs clients in and out.
 pub(crate) struct Logins {
     directory: Arc<Directory>,
+    guesses: Arc<PasswordGuesses>,
 }
 
 impl Logins {
-    pub(crate) fn new(directory: Arc<Directory>) -> Self {
-        Self { directory }
+    pub(crate) fn new(directory: Arc<Directory>, guesses: Arc<PasswordGuesses>) -> Self {
+        Self { directory, guesses }
     }
 
-    /// Logs a user in by the digest of its credentials. `data` has passed its schema.
+    /// Logs a user in by the digest of its credentials. `data` has passed its schema. `address` is the
+    /// client's.
     pub(crate) async fn user(
         &self,
         data: &Map<String, Value>,
+        address: Option<IpAddr>,
         deadline: Deadline,
     ) -> std::result::Result<Login, LoginError> {
         let text = |name: &str| data.get(name).and_then(Value::as_str);
         let credentials = text("credentials").unwrap_or_default();
         let view = if text("method") == Some("sha") { "creds_by_sha" } else { "creds_by_md5" };
         let realm = text("account_realm").or(text("realm"));
-        let accounts = find::accounts_named(&self.directory, realm, text("account_name"), deadline).await?;
+        let name = text("account_name");
+        let accounts = find::accounts_named(&self.directory, realm, name, deadline).await?;
         for account_id in &accounts {
             let user = find::user_with_credentials(&self.directory, account_id, view, credentials, deadline);
             let Some(owner_id) = user.await? else { continue };
+            self.guesses.judge(account_id, address, Password::Right, Instant::now())?;
             let account = self.directory.account(account_id, deadline).await?;
             check_account(account.as_deref())?;
-            return self.let_in(account_id, Some(&owner_id), USER_AUTH, data.get("as"), deadline).await;
+            let login = self.let_in(account_id, Some(&owner_id), USER_AUTH, data.get("as"), deadline).await?;
+            self.guesses.remember(account_id, address, Instant::now());
+            return Ok(login);
         }
+        self.count_wrong(&accounts, realm.or(name), address)?;
         Err(LoginError::BadCredentials { accounts: accounts.len() })
+    }
+
+    /// Counts a wrong password at each account that has the name. A name without an account is counted too.
+    fn count_wrong(
+        &self,
+        accounts: &[AccountId],
+        name: Option<&str>,
+        address: Option<IpAddr>,
+    ) -> std::result::Result<(), BucketEmpty> {
+        let now = Instant::now();
+        if accounts.is_empty() {
+            return self.guesses.judge_unknown(&name.unwrap_or_default().to_lowercase(), now);
+        }
+        let count = |account_id| self.guesses.judge(account_id, address, Password::Wrong, now);
+        accounts.iter().fold(Ok(()), |verdict, account_id| count(account_id).and(verdict))
     }
 
     /// Logs an account in by its API key. As in crossbar, a disabled account may log in.
@@ -185,6 +214,12 @@ impl Logins {
     /// Deletes the records of expired tokens. Returns how many it deleted.
     pub(crate) async fn purge_logged_out(&self, deadline: Deadline) -> Result<usize> {
         logout::purge(&self.directory, deadline).await
+    }
+}
+
+impl From<BucketEmpty> for LoginError {
+    fn from(_: BucketEmpty) -> Self {
+        Self::TooManyGuesses
     }
 }
 

@@ -6,6 +6,7 @@ mod claims;
 mod jwt;
 mod trial;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,6 +25,7 @@ use self::trial::check_trial;
 use crate::directory::{Directory, Identity, VerifyingKey};
 use crate::encoding::sha256;
 use crate::error::AuthError;
+use crate::limits::PasswordGuesses;
 use crate::secret::Secret;
 
 /// The member of `system_config/auth` that holds the system's secret. Identity signatures need it.
@@ -43,6 +45,7 @@ type Result<T> = std::result::Result<T, AuthError>;
 /// Verifies credentials against the directory.
 pub(crate) struct Verifier {
     directory: Arc<Directory>,
+    guesses: Arc<PasswordGuesses>,
     strict_tokens: bool,
     verified: Cache<TokenDigest, Arc<Verified>>,
     /// Tokens logged out here. Kept until every cached entry about them has expired.
@@ -85,7 +88,7 @@ impl TokenDigest {
 }
 
 impl Verifier {
-    pub(crate) fn new(directory: Arc<Directory>) -> Self {
+    pub(crate) fn new(directory: Arc<Directory>, guesses: Arc<PasswordGuesses>) -> Self {
         let lifetime = directory.settings().remember_for;
         let strict_tokens = directory.settings().strict_tokens;
         let verified = Cache::builder()
@@ -100,7 +103,7 @@ impl Verifier {
             .eviction_policy(policy)
             .time_to_live(lifetime.saturating_mul(2).max(Duration::from_secs(1)))
             .build();
-        Self { directory, strict_tokens, verified, ended }
+        Self { directory, guesses, strict_tokens, verified, ended }
     }
 
     /// Verifies a token. `wanted_account` is the header `X-Auth-Account-ID`. If it is present, it must name
@@ -135,9 +138,14 @@ impl Verifier {
         self.token(token, wanted_account, deadline).await
     }
 
-    /// Verifies Basic credentials: the base64 of `account id:credentials`.
-    pub(crate) async fn basic(&self, encoded: &str, deadline: Deadline) -> Result<Caller> {
-        basic::verify(&self.directory, encoded, deadline).await
+    /// Verifies Basic credentials: the base64 of `account id:credentials`. `address` is the client's.
+    pub(crate) async fn basic(
+        &self,
+        encoded: &str,
+        address: Option<IpAddr>,
+        deadline: Deadline,
+    ) -> Result<Caller> {
+        basic::verify(&self.directory, &self.guesses, encoded, address, deadline).await
     }
 
     /// Makes this process refuse the token with this digest.

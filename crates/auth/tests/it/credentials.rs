@@ -17,13 +17,14 @@ fn basic(account: &str, credentials: &str) -> String {
 }
 
 async fn check_basic(auth: &Authenticator, name: &str, encoded: &str, expected: &str) {
-    assert_eq!(verdict(&auth.verify_basic(encoded, soon()).await), expected, "{name}");
+    assert_eq!(verdict(&auth.verify_basic(encoded, None, soon()).await), expected, "{name}");
 }
 
 async fn basic_is_an_account_and_the_digest_of_a_users_credentials(place: Arc<Place>) {
     let world = World::new(&place).await;
     world.push_views().await;
-    let caller = world.auth.verify_basic(&basic(&id("alpha"), &md5(CREDENTIALS)), soon()).await.unwrap();
+    let caller =
+        world.auth.verify_basic(&basic(&id("alpha"), &md5(CREDENTIALS)), None, soon()).await.unwrap();
     assert_eq!(caller.account_id().as_str(), id("alpha"));
     assert_eq!(
         (caller.owner_id(), caller.method()),
@@ -38,7 +39,7 @@ async fn basic_is_an_account_and_the_digest_of_a_users_credentials(place: Arc<Pl
         "out of reach"
     );
     let master = basic(&id("master"), &md5("admin:master-password"));
-    assert!(world.auth.verify_basic(&master, soon()).await.unwrap().is_superduper());
+    assert!(world.auth.verify_basic(&master, None, soon()).await.unwrap().is_superduper());
     for (name, encoded) in [
         ("no base64", "*".to_owned()),
         ("no padding", basic(&id("alpha"), &md5(CREDENTIALS)).trim_end_matches('=').to_owned() + "A"),
@@ -127,7 +128,7 @@ async fn restrictions_hold_for_basic_too(place: Arc<Place>) {
     let get = Asked { endpoint: "groups", params: &[], verb: "GET" };
     for (user, expected) in [("admin", "restricted"), ("user", "allowed")] {
         let encoded = basic(&id("alpha"), &md5(&format!("{user}:alpha-password")));
-        let caller = world.auth.verify_basic(&encoded, soon()).await.unwrap();
+        let caller = world.auth.verify_basic(&encoded, None, soon()).await.unwrap();
         assert_eq!(world.authorise(&caller, "alpha", get).await, expected);
     }
 }
@@ -150,7 +151,7 @@ async fn basic_is_no_way_around_the_restrictions_of_logins(place: Arc<Place>) {
         world.put(alpha.as_str(), "token_restrictions", json!({"restrictions": own})).await;
         world.put("system_config", "crossbar.token_restrictions", json!({"default": system})).await;
         let auth = world.fresh(Settings::default());
-        let caller = auth.verify_basic(&encoded, soon()).await.unwrap();
+        let caller = auth.verify_basic(&encoded, None, soon()).await.unwrap();
         let target = auth.load_account(&account_id("alpha"), soon()).await.unwrap().unwrap();
         let outcome = auth.authorise(&caller, &target, get, soon()).await;
         assert_eq!(outcome.is_ok(), expected == "allowed", "{own} {system}");

@@ -21,7 +21,7 @@ pub(super) async fn prepare_user(
     data: Value,
 ) -> Result<Prepared, Refused> {
     let members = checked(&exchange.app.user_auth_schema, data)?;
-    let login = exchange.app.auth.user_auth(&members, exchange.deadline).await;
+    let login = exchange.app.auth.user_auth(&members, exchange.client().address, exchange.deadline).await;
     login.map(Prepared).map_err(|error| refused(call, error))
 }
 
@@ -88,6 +88,7 @@ fn refused(call: &Call<'_>, error: LoginError) -> Refused {
             Refused { refusal: Refusal::AccountDisabled, page_size: found(call, 1) }
         }
         LoginError::ModuleDisabled => Refusal::TokenExpired.into(),
+        LoginError::TooManyGuesses => Refusal::TooManyRequests.into(),
         LoginError::SecondFactor => Refusal::SecondFactor.into(),
         LoginError::Store(error) => Refusal::StoreWhileIdentifying(error).into(),
         _ => Refusal::NotAuthenticated.into(),

@@ -33,7 +33,9 @@ pub(crate) async fn identify(
             _ => auth.verify(token, wanted_account, deadline).await,
         },
         Some(Credentials::Bearer(id)) => auth.verify_bearer(id, wanted_account, deadline).await,
-        Some(Credentials::Basic(encoded)) => auth.verify_basic(encoded, deadline).await,
+        Some(Credentials::Basic(encoded)) => {
+            auth.verify_basic(encoded, exchange.client().address, deadline).await
+        }
     };
     match verdict {
         Ok(caller) => {
@@ -45,6 +47,7 @@ pub(crate) async fn identify(
         Err(AuthError::AccountDisabled) => return Err(Refusal::AccountDisabled),
         // In crossbar, a login through a disabled module is answered like an expired token.
         Err(AuthError::ModuleDisabled) => return Err(Refusal::TokenExpired),
+        Err(AuthError::TooManyGuesses) => return Err(Refusal::TooManyRequests),
         Err(AuthError::SecondFactor) => return Err(Refusal::SecondFactor),
         Err(AuthError::Store(error)) => return Err(Refusal::StoreWhileIdentifying(error)),
         Err(error) => log::debug!(request_id = exchange.request_id.as_str(); "credentials refused: {error}"),
