@@ -162,6 +162,26 @@ fn no_shared_cache_may_keep_an_answer() {
     assert_eq!((login.status, login.header("cache-control")), (201, Some("no-store")));
 }
 
+/// By default CSV is crossbar's: phone numbers begin with `+`, too.
+#[test]
+fn csv_safe_disarms_formulas() {
+    let mut alpha = Account::served();
+    let group = json!({"id": "g", "name": "=cmd()", "number": "+14155550100", "@x": 1});
+    assert_eq!(alpha.ask("PUT", "/groups", &group).status, 201);
+    let csv = |alpha: &Account, path: &str| alpha.send("GET", path, &[], b"").text();
+    for path in ["/groups?accept=csv", "/groups/g?accept=csv"] {
+        let text = csv(&alpha, path);
+        assert!(text.contains("\"=cmd()\"") && !text.contains('\''), "{path}: {text}");
+    }
+    alpha.restart(&["--csv-safe"]);
+    let text = csv(&alpha, "/groups?accept=csv");
+    assert!(text.contains("\"'=cmd()\""), "{text}");
+    let text = csv(&alpha, "/groups/g?accept=csv");
+    for cell in ["\"'=cmd()\"", "\"'+14155550100\"", "\"'@x\""] {
+        assert!(text.contains(cell), "{text}");
+    }
+}
+
 #[test]
 fn bad_paging_parameters_are_404() {
     let alpha = Account::served();
