@@ -64,6 +64,29 @@ fn a_port_in_use_is_one_line_and_exit_code_2() {
     assert!(refusal.contains(&address) && refusal.contains("listen"), "{error}");
 }
 
+/// Everybody on the machine can see the command line. The environment and the settings file are private.
+#[test]
+fn a_password_on_the_command_line_is_warned_about() {
+    let url = "http://admin:open-sesame@127.0.0.1:1";
+    let warned = |output: std::process::Output| {
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert!(!error.contains("open-sesame"), "{error}");
+        error.contains("CROSSBAR_GROUPS_STORE")
+    };
+    assert!(warned(run(&["export", "--store", url], b"")));
+    assert!(!warned(run(&["export", "--store", "http://127.0.0.1:1"], b"")));
+    let from_environment = binary().arg("export").env("CROSSBAR_GROUPS_STORE", url).output().unwrap();
+    assert!(!warned(from_environment));
+}
+
+#[test]
+fn a_token_must_live_for_a_second_at_least() {
+    let output = run(&["token", "--account", &"a".repeat(32), "--ttl", "0"], b"");
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{error}");
+    assert!(error.contains("--ttl"), "{error}");
+}
+
 #[test]
 fn bad_settings_are_refused_by_name() {
     check_refused(&["serve", "--page-size", "0"], 2, &["page_size"]);
