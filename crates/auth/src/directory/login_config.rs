@@ -10,6 +10,7 @@ use kazoo::{AccountId, Config};
 use serde_json::{Map, Value};
 
 use super::{Account, Directory};
+use crate::error::Barred;
 
 /// The module of logins with a user's credentials.
 pub(crate) const USER_AUTH: &str = "cb_user_auth";
@@ -25,15 +26,6 @@ const MODULES: [&str; 4] = [USER_AUTH, "cb_api_auth", "cb_auth", "cb_ip_auth"];
 
 fn to_seconds(value: &Value) -> Option<i64> {
     to_integer(value).and_then(|seconds| i64::try_from(seconds).ok())
-}
-
-/// Why the configuration keeps a user with good credentials out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Bar {
-    /// This way of logging in is disabled.
-    ModuleDisabled,
-    /// The account requires a second factor, which only crossbar can check.
-    SecondFactor,
 }
 
 /// The accounts above an account, the nearest first, and which of them are resellers.
@@ -71,10 +63,15 @@ pub(crate) struct LoginConfig {
 }
 
 impl LoginConfig {
-    /// Why the configuration keeps a user with good credentials out, if it does.
-    pub(crate) fn bar(&self, module: &str, account_id: &AccountId, master: Option<&str>) -> Option<Bar> {
+    /// Checks that the configuration lets users with good credentials in through a module.
+    pub(crate) fn check(
+        &self,
+        module: &str,
+        account_id: &AccountId,
+        master: Option<&str>,
+    ) -> std::result::Result<(), Barred> {
         if !self.is_enabled(module) {
-            return Some(Bar::ModuleDisabled);
+            return Err(Barred::ModuleDisabled);
         }
         let mut modules = vec![module];
         if module == BASIC_AUTH {
@@ -82,7 +79,7 @@ impl LoginConfig {
             modules.push(USER_AUTH);
         }
         let wants = |module| self.wants_second_factor(module, account_id.as_str(), master);
-        modules.into_iter().any(wants).then_some(Bar::SecondFactor)
+        if modules.into_iter().any(wants) { Err(Barred::SecondFactor) } else { Ok(()) }
     }
 
     /// Whether clients may log in through a module. Any configured value except `true` forbids it.

@@ -28,7 +28,7 @@ pub(crate) use doc_key::own_db;
 pub(crate) use found::if_found;
 pub(crate) use identity::Identity;
 pub(crate) use key::{Algorithm, BadKey, SigningKey, VerifyingKey};
-pub(crate) use login_config::{BASIC_AUTH, Bar, Lineage, USER_AUTH, load_lineage, load_login_config};
+pub(crate) use login_config::{BASIC_AUTH, Lineage, USER_AUTH, load_lineage, load_login_config};
 pub(crate) use sections::load_sections;
 
 use self::doc_key::{Db, DocKey};

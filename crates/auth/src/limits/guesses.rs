@@ -12,7 +12,7 @@ use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
 use super::bucket::{Bucket, Capacity};
-use super::buckets::BucketEmpty;
+use crate::error::Barred;
 
 /// How many wrong passwords an account takes at once, and how many more each minute.
 const CAPACITY: Capacity = Capacity { size: 100, refill: 10, interval: Duration::from_secs(60) };
@@ -82,7 +82,7 @@ impl PasswordGuesses {
         address: Option<IpAddr>,
         password: Password,
         now: Instant,
-    ) -> Result<(), BucketEmpty> {
+    ) -> Result<(), Barred> {
         if self.knows(account_id, address, now) {
             return Ok(());
         }
@@ -100,7 +100,7 @@ impl PasswordGuesses {
                         account_id = account_id.as_str(), address = address.as_deref();
                         "refused a right password: there were too many wrong ones for this account"
                     );
-                    Err(BucketEmpty)
+                    Err(Barred::TooManyGuesses)
                 }
                 _ => Ok(()),
             },
@@ -108,13 +108,13 @@ impl PasswordGuesses {
     }
 
     /// Counts a password at an account that does not exist.
-    pub(crate) fn judge_unknown(&self, name: &str, now: Instant) -> Result<(), BucketEmpty> {
+    pub(crate) fn judge_unknown(&self, name: &str, now: Instant) -> Result<(), Barred> {
         let buckets = u64::try_from(self.unknown.len()).unwrap_or(u64::MAX);
         let place = self.hasher.hash_one(name).checked_rem(buckets);
         let place = place.and_then(|place| usize::try_from(place).ok());
         match place.and_then(|place| self.unknown.get(place)) {
             Some(bucket) => charge(bucket, now),
-            None => Err(BucketEmpty),
+            None => Err(Barred::TooManyGuesses),
         }
     }
 
@@ -140,8 +140,8 @@ fn is_recent(at: Instant, now: Instant) -> bool {
     now.saturating_duration_since(at) < KNOWN_FOR
 }
 
-fn charge(bucket: &Mutex<Bucket>, now: Instant) -> Result<(), BucketEmpty> {
-    if lock(bucket).take(1, CAPACITY, now) { Ok(()) } else { Err(BucketEmpty) }
+fn charge(bucket: &Mutex<Bucket>, now: Instant) -> Result<(), Barred> {
+    if lock(bucket).take(1, CAPACITY, now) { Ok(()) } else { Err(Barred::TooManyGuesses) }
 }
 
 /// A panic cannot leave these values half changed, so a poisoned lock can be used.

@@ -18,8 +18,9 @@ use serde_json::{Map, Value};
 
 use self::describe::{Described, describe, load_cluster_settings};
 use self::mint::{NewToken, load_signing, mint_token};
-use crate::directory::{Account, Bar, Directory, USER_AUTH, load_lineage, load_login_config};
-use crate::limits::{BucketEmpty, Password, PasswordGuesses};
+use crate::directory::{Account, Directory, USER_AUTH, load_lineage, load_login_config};
+use crate::error::Barred;
+use crate::limits::{Password, PasswordGuesses};
 use crate::verify::Caller;
 
 /// A successful login.
@@ -59,18 +60,9 @@ pub enum LoginError {
         /// The end of the trial, in gregorian seconds.
         at: i64,
     },
-    /// The account is disabled.
-    #[error("account disabled")]
-    AccountDisabled,
-    /// The credentials are valid, but the configuration disables this way of logging in.
-    #[error("this way of logging in is disabled")]
-    ModuleDisabled,
-    /// The credentials are valid, but the account requires a second factor. Only crossbar can check that.
-    #[error("a second factor is required")]
-    SecondFactor,
-    /// There were too many wrong passwords for this account. Whether this one is right is not told.
-    #[error("there were too many wrong passwords for this account")]
-    TooManyGuesses,
+    /// The credentials are valid, or are not judged any more, and do not let the client in.
+    #[error(transparent)]
+    Barred(#[from] Barred),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -121,13 +113,15 @@ impl Logins {
         accounts: &[AccountId],
         name: Option<&str>,
         address: Option<IpAddr>,
-    ) -> std::result::Result<(), BucketEmpty> {
+    ) -> std::result::Result<(), Barred> {
         let now = Instant::now();
         if accounts.is_empty() {
             return self.guesses.judge_unknown(&name.unwrap_or_default().to_lowercase(), now);
         }
+        // Each account is charged, even if an earlier one refuses.
         let count = |account_id| self.guesses.judge(account_id, address, Password::Wrong, now);
-        accounts.iter().fold(Ok(()), |verdict, account_id| count(account_id).and(verdict))
+        let verdicts: Vec<_> = accounts.iter().map(count).collect();
+        verdicts.into_iter().collect()
     }
 
     /// Logs an account in by its API key. As in crossbar, a disabled account may log in.
@@ -160,11 +154,7 @@ impl Logins {
         if signing.identity.is_none() {
             return Err(LoginError::BadCredentials { accounts: 0 });
         }
-        match config.bar(method, account_id, settings.master_account_id.as_deref()) {
-            Some(Bar::ModuleDisabled) => return Err(LoginError::ModuleDisabled),
-            Some(Bar::SecondFactor) => return Err(LoginError::SecondFactor),
-            None => {}
-        }
+        config.check(method, account_id, settings.master_account_id.as_deref())?;
         let expires_at = config.expiry(method).map(|seconds| Time::now().plus_seconds(seconds));
         let token = NewToken { account_id, owner_id, method, masquerade, expires_at };
         let token = mint_token(directory, token, &signing, deadline).await?;
@@ -217,19 +207,13 @@ impl Logins {
     }
 }
 
-impl From<BucketEmpty> for LoginError {
-    fn from(_: BucketEmpty) -> Self {
-        Self::TooManyGuesses
-    }
-}
-
 fn check_account(account: Option<&Account>) -> std::result::Result<(), LoginError> {
     let now = Time::now();
     if let Some(at) = account.and_then(|account| account.expired_at(now)) {
         return Err(LoginError::AccountExpired { at });
     }
     if account.is_some_and(|account| !account.is_enabled()) {
-        return Err(LoginError::AccountDisabled);
+        return Err(Barred::AccountDisabled.into());
     }
     Ok(())
 }

@@ -15,8 +15,8 @@ use serde_json::{Map, json};
 use super::caller::Caller;
 use super::claims::Claims;
 use super::trial::check_trial;
-use crate::directory::{BASIC_AUTH, Bar, Directory, load_login_config};
-use crate::error::AuthError;
+use crate::directory::{BASIC_AUTH, Directory, load_login_config};
+use crate::error::{AuthError, Barred};
 use crate::limits::{Password, PasswordGuesses};
 use crate::password;
 
@@ -68,14 +68,10 @@ pub(super) async fn verify(
     let user = user.ok_or(AuthError::Invalid("not exactly one user of the account has these credentials"))?;
     check_trial(Some(&account))?;
     if !account.is_enabled() {
-        return Err(AuthError::AccountDisabled);
+        return Err(Barred::AccountDisabled.into());
     }
     let (config, _) = config?;
-    match config.bar(BASIC_AUTH, &account_id, master.as_deref()) {
-        Some(Bar::ModuleDisabled) => return Err(AuthError::ModuleDisabled),
-        Some(Bar::SecondFactor) => return Err(AuthError::SecondFactor),
-        None => {}
-    }
+    config.check(BASIC_AUTH, &account_id, master.as_deref())?;
     guesses.remember(&account_id, address, Instant::now());
     let owner_id = Some(user.id().as_str().to_owned());
     directory.remember_user(&account_id, user.clone());

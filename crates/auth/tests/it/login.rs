@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use auth::{Login, LoginError, Settings};
+use auth::{Barred, Login, LoginError, Settings};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
@@ -109,7 +109,10 @@ async fn disabled_users_and_accounts_stay_out(place: Arc<Place>) {
     let data = json!({"credentials": md5(CREDENTIALS), "account_name": "alpha"});
     let alpha = account_id("alpha");
     world.change(alpha.db().as_str(), alpha.as_str(), json!({"pvt_enabled": false})).await;
-    assert!(matches!(user_auth(&world, data.clone()).await, Err(LoginError::AccountDisabled)));
+    assert!(matches!(
+        user_auth(&world, data.clone()).await,
+        Err(LoginError::Barred(Barred::AccountDisabled))
+    ));
     world.change(alpha.db().as_str(), alpha.as_str(), json!({"pvt_enabled": true})).await;
     world.change(alpha.db().as_str(), &id("alpha_admin"), json!({"enabled": false})).await;
     assert_eq!(outcome(&user_auth(&world, data.clone()).await), "invalid credentials");
@@ -130,7 +133,7 @@ async fn a_way_of_logging_in_can_be_switched_off(place: Arc<Place>) {
         let result = user_auth(&world, data.clone()).await;
         match result {
             Ok(_) => assert!(expected, "{name}"),
-            Err(LoginError::ModuleDisabled) => assert!(!expected, "{name}"),
+            Err(LoginError::Barred(Barred::ModuleDisabled)) => assert!(!expected, "{name}"),
             Err(other) => panic!("{name}: {other}"),
         }
     };
@@ -151,7 +154,7 @@ async fn a_way_of_logging_in_can_be_switched_off(place: Arc<Place>) {
     world.put(gamma.as_str(), "configs_crossbar.auth", says("cb_api_auth", json!(false))).await;
     check("another module", true).await;
     let by_key = world.fresh(Settings::default()).api_auth(&md5("gamma").repeat(2), soon()).await;
-    assert!(matches!(by_key, Err(LoginError::ModuleDisabled)));
+    assert!(matches!(by_key, Err(LoginError::Barred(Barred::ModuleDisabled))));
 }
 
 async fn a_token_is_good_for_as_long_as_is_configured(place: Arc<Place>) {
@@ -240,7 +243,7 @@ async fn who_must_show_a_second_factor_is_not_let_in(place: Arc<Place>) {
         .await
     {
         Ok(_) => "in",
-        Err(LoginError::SecondFactor) => "second factor",
+        Err(LoginError::Barred(Barred::SecondFactor)) => "second factor",
         Err(other) => panic!("{name}: {other}"),
     };
     for (made_by, multi_factor, expected) in [
@@ -364,11 +367,17 @@ async fn only_who_gets_in_is_known(place: Arc<Place>) {
         let data = object(json!({"credentials": md5(credentials), "account_name": "alpha"}));
         world.auth.user_auth(&data, Some(IpAddr::from([192, 0, 2, last])), soon()).await
     };
-    assert!(matches!(log_in("user:alpha-password", 1).await, Err(LoginError::ModuleDisabled)));
+    assert!(matches!(
+        log_in("user:alpha-password", 1).await,
+        Err(LoginError::Barred(Barred::ModuleDisabled))
+    ));
     for _ in 0..100 {
         assert!(matches!(log_in("user:wrong", 2).await, Err(LoginError::BadCredentials { .. })));
     }
-    assert!(matches!(log_in("user:alpha-password", 1).await, Err(LoginError::TooManyGuesses)));
+    assert!(matches!(
+        log_in("user:alpha-password", 1).await,
+        Err(LoginError::Barred(Barred::TooManyGuesses))
+    ));
 }
 
 on_each_store![

@@ -1,6 +1,6 @@
 //! Logins: `user_auth` and `api_auth`.
 
-use auth::{Login, LoginError};
+use auth::{Barred, Login, LoginError};
 use serde_json::{Map, Value};
 use validation::{Schema, Violations};
 
@@ -84,12 +84,10 @@ fn refused(call: &Call<'_>, error: LoginError) -> Refused {
         LoginError::AccountExpired { at } => {
             Refused { refusal: Refusal::AccountExpired { cause: at }, page_size: found(call, 1) }
         }
-        LoginError::AccountDisabled => {
-            Refused { refusal: Refusal::AccountDisabled, page_size: found(call, 1) }
+        LoginError::Barred(barred) => {
+            let rows = (barred == Barred::AccountDisabled).then_some(1);
+            Refused { refusal: barred.into(), page_size: rows.and_then(|rows| found(call, rows)) }
         }
-        LoginError::ModuleDisabled => Refusal::TokenExpired.into(),
-        LoginError::TooManyGuesses => Refusal::TooManyRequests.into(),
-        LoginError::SecondFactor => Refusal::SecondFactor.into(),
         LoginError::Store(error) => Refusal::StoreWhileIdentifying(error).into(),
         _ => Refusal::NotAuthenticated.into(),
     }

@@ -44,11 +44,7 @@ pub(crate) async fn identify(
         }
         Err(AuthError::Expired) => return Err(Refusal::TokenExpired),
         Err(AuthError::TrialExpired { at }) => return Err(Refusal::AccountExpired { cause: at }),
-        Err(AuthError::AccountDisabled) => return Err(Refusal::AccountDisabled),
-        // In crossbar, a login through a disabled module is answered like an expired token.
-        Err(AuthError::ModuleDisabled) => return Err(Refusal::TokenExpired),
-        Err(AuthError::TooManyGuesses) => return Err(Refusal::TooManyRequests),
-        Err(AuthError::SecondFactor) => return Err(Refusal::SecondFactor),
+        Err(AuthError::Barred(barred)) => return Err(barred.into()),
         Err(AuthError::Store(error)) => return Err(Refusal::StoreWhileIdentifying(error)),
         Err(error) => log::debug!(request_id = exchange.request_id.as_str(); "credentials refused: {error}"),
     }

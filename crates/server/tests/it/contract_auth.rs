@@ -130,23 +130,24 @@ fn a_login_ignores_a_bad_token_in_the_header() {
 
 #[test]
 fn basic_is_refused_where_a_login_would_be() {
-    let kazoo = Kazoo::new();
-    let alpha = &kazoo.seed.names["alpha"];
-    let db = format!("account/{}/{}/{}", &alpha[..2], &alpha[2..4], &alpha[4..]);
-    let target = format!("/v2/accounts/{alpha}/groups");
-    let basic = format!("Basic {}", kazoo.seed.names["basic:alpha_admin"]);
-    let headers = [("Authorization".to_owned(), basic)];
     for (settings, status, message) in [
         (json!({}), 200, Value::Null),
         (json!({"cb_user_auth": {"multi_factor": {"enabled": true}}}), 401, json!("invalid_credentials")),
         (json!({"cb_basic_auth": {"enabled": false}}), 401, json!("invalid credentials")),
     ] {
+        let kazoo = Kazoo::new();
+        let alpha = &kazoo.seed.names["alpha"];
+        let db = format!("account/{}/{}/{}", &alpha[..2], &alpha[2..4], &alpha[4..]);
         let doc =
             json!({"_id": "configs_crossbar.auth", "pvt_type": "account_config", "auth_modules": settings});
-        let line = json!({"db": db, "doc": doc}).to_string();
-        run_ok(&["import", "--overwrite", "--store", &kazoo.store(), "-"], line.as_bytes());
+        run_ok(
+            &["import", "--store", &kazoo.store(), "-"],
+            json!({"db": db, "doc": doc}).to_string().as_bytes(),
+        );
         let server = Server::start(&kazoo.store(), &[]);
-        let answer = send(server.address, "GET", &target, &headers, b"");
+        let basic = format!("Basic {}", kazoo.seed.names["basic:alpha_admin"]);
+        let target = format!("/v2/accounts/{alpha}/groups");
+        let answer = send(server.address, "GET", &target, &[("Authorization".to_owned(), basic)], b"");
         assert_eq!((answer.status, &json_of(&answer)["message"]), (status, &message), "{settings}");
     }
 }
