@@ -89,11 +89,18 @@ fn a_group_says_who_acted_as_whom() {
     let server = Server::start(&kazoo.store(), &[]);
     let names = &kazoo.seed.names;
     let gamma = &names["gamma"];
-    for (persona, name) in [("as_child", "acted"), ("alpha_admin", "plain")] {
+    let groups = format!("/v2/accounts/{gamma}/groups");
+    for (persona, method, name) in [
+        ("as_child", "PUT", "acted"),
+        ("alpha_admin", "PUT", "plain"),
+        ("as_child", "PUT", "acted-then-plain"),
+        ("alpha_admin", "PATCH", "acted-then-plain"),
+    ] {
         let headers = [("X-Auth-Token".to_owned(), kazoo.token(persona))];
         let body = json!({"data": {"id": name, "name": name}}).to_string();
-        let target = format!("/v2/accounts/{gamma}/groups");
-        assert_eq!(send(server.address, "PUT", &target, &headers, body.as_bytes()).status, 201, "{persona}");
+        let target = if method == "PUT" { groups.clone() } else { format!("{groups}/{name}") };
+        let answer = send(server.address, method, &target, &headers, body.as_bytes());
+        assert!(matches!(answer.status, 200 | 201), "{persona}: {answer:?}");
     }
     let (code, _) = server.stop();
     assert_eq!(code, Some(0));
@@ -110,6 +117,10 @@ fn a_group_says_who_acted_as_whom() {
         ("plain", "pvt_auth_user_id", json!(names["alpha_admin"])),
         ("plain", "pvt_original_auth_account_id", Value::Null),
         ("plain", "pvt_original_auth_owner_id", Value::Null),
+        // The second save was nobody's but the administrator's.
+        ("acted-then-plain", "pvt_auth_user_id", json!(names["alpha_admin"])),
+        ("acted-then-plain", "pvt_original_auth_account_id", Value::Null),
+        ("acted-then-plain", "pvt_original_auth_owner_id", Value::Null),
     ] {
         assert_eq!(stored(id)[member], expected, "{id} {member}");
     }
