@@ -1,15 +1,18 @@
 //! The type that other crates call. Each method passes its call to the folder that does the work.
 
+use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use datastore::{Backend, Deadline, Result};
 use kazoo::AccountId;
 use serde_json::{Map, Value};
 
 use crate::access::{Access, AccountAccess, Asked, Denied};
-use crate::directory::{Account, Directory};
+use crate::directory::{Account, Directory, load_sections};
 use crate::error::AuthError;
-use crate::limits::RateLimits;
+use crate::limits::{PasswordGuesses, RateLimits};
 use crate::login::{Login, LoginError, Logins};
 use crate::settings::Settings;
 use crate::setup::bootstrap;
@@ -28,10 +31,11 @@ impl Authenticator {
     #[must_use]
     pub fn new(store: Arc<dyn Backend>, settings: Settings) -> Self {
         let directory = Arc::new(Directory::new(store, settings));
+        let guesses = Arc::new(PasswordGuesses::new(Instant::now()));
         Self {
-            verifier: Verifier::new(Arc::clone(&directory)),
+            verifier: Verifier::new(Arc::clone(&directory), Arc::clone(&guesses)),
             access: Access::new(Arc::clone(&directory)),
-            logins: Logins::new(Arc::clone(&directory)),
+            logins: Logins::new(Arc::clone(&directory), guesses),
             directory,
         }
     }
@@ -42,6 +46,15 @@ impl Authenticator {
     /// Errors from the store.
     pub async fn is_set_up(&self, deadline: Deadline) -> Result<bool> {
         bootstrap::is_set_up_for(self.directory.store(), self.directory.settings(), deadline).await
+    }
+
+    /// The sections of the documents in `system_config` that authentication reads, except `default`. A node or
+    /// zone that is not among them has no values of its own.
+    ///
+    /// # Errors
+    /// Errors from the store.
+    pub async fn config_sections(&self, deadline: Deadline) -> Result<BTreeSet<String>> {
+        load_sections(self.directory.store(), deadline).await
     }
 
     /// Verifies a token. `wanted_account` is the header `X-Auth-Account-ID`. If it is present, it must name
@@ -71,16 +84,18 @@ impl Authenticator {
         self.verifier.bearer(id, wanted_account, deadline).await
     }
 
-    /// Verifies Basic credentials: the base64 of `account id:credentials`.
+    /// Verifies Basic credentials: the base64 of `account id:credentials`. `address` is the client's: wrong
+    /// passwords are counted for each account, and addresses that logged in before are exempt.
     ///
     /// # Errors
     /// [`AuthError`].
     pub async fn verify_basic(
         &self,
         encoded: &str,
+        address: Option<IpAddr>,
         deadline: Deadline,
     ) -> std::result::Result<Caller, AuthError> {
-        self.verifier.basic(encoded, deadline).await
+        self.verifier.basic(encoded, address, deadline).await
     }
 
     /// Reads an account, even a deleted one. `None` if it does not exist.
@@ -135,16 +150,18 @@ impl Authenticator {
         self.directory.rate_limits(deadline).await
     }
 
-    /// Logs a user in by the digest of its credentials. `data` has passed its schema.
+    /// Logs a user in by the digest of its credentials. `data` has passed its schema. `address` is the
+    /// client's: wrong passwords are counted for each account, and addresses that logged in before are exempt.
     ///
     /// # Errors
     /// [`LoginError`].
     pub async fn user_auth(
         &self,
         data: &Map<String, Value>,
+        address: Option<IpAddr>,
         deadline: Deadline,
     ) -> std::result::Result<Login, LoginError> {
-        self.logins.user(data, deadline).await
+        self.logins.user(data, address, deadline).await
     }
 
     /// Logs an account in by its API key. As in crossbar, a disabled account may log in.

@@ -1,7 +1,7 @@
 //! Kazoo's tokens, and what callers may do with them.
 //!
 //! Other crates call [`Authenticator`]. Each job has a folder. From the bottom up:
-//! - `limits`: the costs of requests, and the [`Buckets`] that pay for them;
+//! - `limits`: the costs of requests, the [`Buckets`] that pay for them, and the count of wrong passwords;
 //! - `directory`: reads accounts, identities, keys and configuration, and caches them;
 //! - `verify`: checks tokens, bearer documents and Basic credentials, and gives a [`Caller`];
 //! - `access`: checks what a [`Caller`] may do to an [`Account`], and gives an [`AccountAccess`]. Nobody
@@ -9,8 +9,8 @@
 //! - `login`: logs clients in and out, and mints tokens;
 //! - `setup`: prepares an empty store.
 //!
-//! Imports point down only. `directory` imports `limits`. `verify` imports `directory`. `access`, `login` and
-//! `setup` import `directory` and `verify`, and never each other. The single files beside the folders
+//! Imports point down only. `directory` imports `limits`. `verify` imports both. `access`, `login` and `setup`
+//! import what is below them, and never each other. The single files beside the folders
 //! (`views`, `password`, `secret`, `settings` and others) import no folder, so that every folder may use
 //! them. Only `authenticator` stands above the folders.
 //!
@@ -37,7 +37,7 @@ mod views;
 pub use access::{AccountAccess, Asked, Denied, Restrictions};
 pub use authenticator::Authenticator;
 pub use directory::Account;
-pub use error::AuthError;
+pub use error::{AuthError, Barred};
 pub use limits::{BucketEmpty, Buckets, Charged, Client, RateLimits, network};
 pub use login::{Login, LoginError};
 pub use secret::Secret;

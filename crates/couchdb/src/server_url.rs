@@ -107,6 +107,12 @@ impl ServerUrl {
         url
     }
 
+    /// Whether the URL has a user and a password.
+    #[must_use]
+    pub fn has_password(&self) -> bool {
+        self.login.is_some()
+    }
+
     /// The `authorization` header, marked so that it is never printed.
     pub(crate) fn authorization(&self) -> Option<HeaderValue> {
         let (user, Password(password)) = self.login.as_ref()?;

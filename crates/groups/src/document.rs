@@ -8,12 +8,6 @@ use datastore::{DocId, Document, Members, Rev, json};
 use kazoo::{Kind, Time, is_deleted, is_private, search_name};
 use serde_json::{Map, Value};
 
-/// Whether Kazoo reads an account's token restrictions or settings from the document with this id. A group
-/// may not have such an id; otherwise a client could write its own rules.
-pub(crate) fn is_policy(id: &str) -> bool {
-    id == "token_restrictions" || id.starts_with("configs_")
-}
-
 /// A live group as it is stored, read once.
 #[derive(Clone, Debug)]
 pub struct StoredGroup {
@@ -185,8 +179,9 @@ impl Stamp<'_> {
         kazoo::stamp_created(document, Kind::Group, self.now);
     }
 
-    /// Writes the private fields that every save updates. A field whose value is unknown is not changed, so
-    /// the value from an earlier save stays.
+    /// Writes the private fields that every save updates. As in Kazoo, the user of an earlier save stays if
+    /// this caller has none. The fields about a caller that acts as another user are about this save alone:
+    /// with those of an earlier one, this save would have a wrong author.
     pub(crate) fn mark_saved(&self, document: &mut Map<String, Value>) {
         let account_id = self.access.account_id();
         let caller = self.access.caller();
@@ -197,14 +192,17 @@ impl Stamp<'_> {
         set("pvt_request_id", Value::from(self.request_id));
         set("pvt_is_authenticated", Value::Bool(true));
         set("pvt_auth_account_id", Value::from(caller.account_id().as_str()));
-        let known = [
-            ("pvt_auth_user_id", caller.owner_id()),
+        if let Some(owner_id) = caller.owner_id() {
+            set("pvt_auth_user_id", Value::from(owner_id));
+        }
+        let of_this_save = [
             ("pvt_original_auth_account_id", caller.original_account_id()),
             ("pvt_original_auth_owner_id", caller.original_owner_id()),
         ];
-        for (key, value) in known {
-            if let Some(value) = value {
-                set(key, Value::from(value));
+        for (key, value) in of_this_save {
+            match value {
+                Some(value) => drop(document.insert(key.to_owned(), Value::from(value))),
+                None => drop(document.shift_remove(key)),
             }
         }
         if let Some(Value::String(name)) = document.get("name") {

@@ -11,6 +11,7 @@ mod filter;
 mod listed;
 mod listing;
 mod merge;
+mod reserved;
 mod service;
 pub mod start_key;
 

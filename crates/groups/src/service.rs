@@ -15,6 +15,7 @@ use crate::error::GroupsError;
 use crate::listed;
 use crate::listing::{Cursor, ListQuery, Source};
 use crate::merge::merge;
+use crate::reserved;
 
 /// How often a deletion is tried when other requests keep changing the group.
 const DELETE_ATTEMPTS: usize = 5;
@@ -310,7 +311,7 @@ impl Groups {
     async fn fetch_any(&self, scope: &Scope<'_>, id: &str) -> Result<Document, GroupsError> {
         // An id that is not a valid document id cannot exist.
         let doc_id = DocId::parse(id).map_err(|_| not_found(id))?;
-        if document::is_policy(id) {
+        if reserved::is_policy(id) {
             return Err(not_found(id));
         }
         let document = self.store.fetch(scope.access().db(), &doc_id, scope.deadline).await;
@@ -364,8 +365,8 @@ fn chosen_id(data: &Value) -> Result<Option<DocId>, Violations> {
     });
     match candidates.next() {
         None => Ok(None),
-        Some(Value::String(text)) if document::is_policy(text) => {
-            let message = "Value can not be a group's id: this id is reserved for settings of the account";
+        Some(Value::String(text)) if reserved::is_reserved(text) => {
+            let message = "Value can not be a group's id: Kazoo looks for another document of the account under this id";
             Err(Violations::one("id", "invalid", [("message", json!(message)), ("value", json!(text))]))
         }
         Some(Value::String(text)) => DocId::parse(text).map(Some).map_err(|error| {

@@ -64,7 +64,7 @@ pub(crate) struct Token {
     #[arg(long, value_name = "ID")]
     pub(crate) user: Option<String>,
     /// How long the token is valid, in seconds.
-    #[arg(long, value_name = "SECONDS", default_value_t = 3600)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 3600, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) ttl: u32,
 }
 

@@ -2,6 +2,7 @@
 //! `data` of each. Nothing else builds the body of an error.
 
 use actix_web::http::header::{self, HeaderName};
+use auth::Barred;
 use datastore::StoreError;
 use serde_json::{Map, Value, json};
 use validation::{MAX_ECHO, Violations, shortened};
@@ -220,6 +221,18 @@ impl Refusal {
 impl From<StoreError> for Refusal {
     fn from(error: StoreError) -> Self {
         Self::Store(error)
+    }
+}
+
+impl From<Barred> for Refusal {
+    fn from(barred: Barred) -> Self {
+        match barred {
+            Barred::AccountDisabled => Self::AccountDisabled,
+            // crossbar answers a login through a disabled module like an expired token.
+            Barred::ModuleDisabled => Self::TokenExpired,
+            Barred::SecondFactor => Self::SecondFactor,
+            Barred::TooManyGuesses => Self::TooManyRequests,
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 
 use crate::arguments::{AccountCreate, Export, Healthcheck, Import, Serve, Token, UserCreate, ViewsPush};
 use crate::commands;
+use crate::log_fields;
 
 /// The groups API of Kazoo's crossbar, on CouchDB or on an embedded store.
 #[derive(Debug, Parser)]
@@ -68,6 +69,7 @@ pub(crate) fn command() -> clap::Command {
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info,actix_server=warn"))
+        .format_key_values(|out, fields| log_fields::write(out, fields))
         .init();
     let outcome = match cli.command {
         Command::Serve(arguments) => commands::serve::run(arguments),

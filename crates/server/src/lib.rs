@@ -21,6 +21,7 @@ mod http;
 mod lane;
 #[cfg(test)]
 mod linear_tests;
+mod log_fields;
 mod pipeline;
 mod request;
 mod settings;

@@ -5,11 +5,13 @@ mod restrictions;
 use std::sync::Arc;
 
 use datastore::{DbName, Deadline};
+use futures::FutureExt as _;
+use futures::future::{self, OptionFuture};
 use kazoo::AccountId;
 
 pub use restrictions::{Asked, Restrictions};
 
-use crate::directory::{Account, Directory, Policies};
+use crate::directory::{Account, BASIC_AUTH, Directory, Policies, USER_AUTH};
 use crate::verify::Caller;
 
 /// The proof that a caller may use an account. Only [`Authenticator::authorise`] gives one. Code cannot reach
@@ -91,8 +93,21 @@ impl Access {
     }
 
     /// Refuses a request if the caller's restrictions forbid it. Restrictions cover every path, even a path
-    /// without an account.
+    /// without an account. For a caller that acts as another user, the signer's restrictions hold as well.
     pub(crate) async fn check_restrictions(
+        &self,
+        caller: &Caller,
+        target: Option<&Account>,
+        asked: Asked<'_>,
+        deadline: Deadline,
+    ) -> Result<(), Denied> {
+        let signer =
+            caller.signer().map(|signer| self.check_own_restrictions(signer, target, asked, deadline));
+        let own = self.check_own_restrictions(caller, target, asked, deadline);
+        future::try_join(own, OptionFuture::from(signer).map(Option::transpose)).await.map(drop)
+    }
+
+    async fn check_own_restrictions(
         &self,
         caller: &Caller,
         target: Option<&Account>,
@@ -111,16 +126,19 @@ impl Access {
 }
 
 /// Finds the caller's restrictions. The account's own come first, then the system's. Both are listed by login
-/// method and privilege level.
+/// method and privilege level. Basic shows the same password as a login: without rules of its own, it has the
+/// login's.
 fn restrictions<'a>(caller: &Caller, policies: &'a Policies) -> Option<Restrictions<'a>> {
     let Policies { own, system, user } = policies;
     let method = caller.method().unwrap_or("undefined");
+    let of_login = if method == BASIC_AUTH { USER_AUTH } else { method };
+    let methods = [method, of_login, "_"];
     let own = own.as_ref().and_then(|own| {
         let restrictions = own.get("restrictions")?;
-        restrictions.get(method).or_else(|| restrictions.get("_"))
+        methods.into_iter().find_map(|method| restrictions.get(method))
     });
     let of_system =
-        || [method, "_"].into_iter().find_map(|key| system.get(&[key]).filter(|rules| rules.is_object()));
+        || methods.into_iter().find_map(|key| system.get(&[key]).filter(|rules| rules.is_object()));
     let rules = own.or_else(of_system)?;
     let level = match user {
         Some(user) => user.priv_level.as_deref().unwrap_or("user"),

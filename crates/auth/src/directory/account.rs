@@ -2,7 +2,7 @@
 
 use datastore::Document;
 use kazoo::term::{is_true, to_integer};
-use kazoo::{AccountId, Time};
+use kazoo::{AccountId, Time, is_deleted};
 use serde_json::Value;
 
 /// The parsed document of an account.
@@ -14,6 +14,7 @@ pub struct Account {
     tree: Vec<String>,
     is_superduper: bool,
     is_enabled: bool,
+    is_deleted: bool,
     trial_expires: Option<i128>,
 }
 
@@ -33,6 +34,7 @@ impl Account {
             tree: tree.filter_map(|ancestor| ancestor.as_str().map(str::to_owned)).collect(),
             is_superduper: members.get("pvt_superduper_admin").is_some_and(is_true),
             is_enabled: members.get("pvt_enabled").is_none_or(is_true),
+            is_deleted: is_deleted(&members),
             trial_expires: members.get("pvt_trial_expires").and_then(to_integer),
         })
     }
@@ -71,6 +73,12 @@ impl Account {
     #[must_use]
     pub fn is_enabled(&self) -> bool {
         self.is_enabled
+    }
+
+    /// Whether the account is marked as deleted.
+    #[must_use]
+    pub fn is_deleted(&self) -> bool {
+        self.is_deleted
     }
 
     /// The end of the trial, in gregorian seconds. `None` if the trial has not ended.

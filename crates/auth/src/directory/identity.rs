@@ -1,12 +1,13 @@
 //! The members of a user, device or account that tokens need.
 
-use kazoo::is_deleted;
+use kazoo::{Kind, is_deleted};
 use serde_json::{Map, Value};
 
 use crate::secret::Secret;
 
 /// The parsed document of a user, device or account that a token belongs to.
 pub(crate) struct Identity {
+    pub(crate) is_user: bool,
     pub(crate) secret: Option<Secret>,
     pub(crate) priv_level: Option<String>,
     pub(crate) language: Option<String>,
@@ -17,6 +18,7 @@ impl Identity {
     pub(super) fn read(members: &Map<String, Value>) -> Option<Self> {
         let text = |name: &str| members.get(name).and_then(Value::as_str);
         (!is_deleted(members)).then(|| Self {
+            is_user: Kind::User.is_kind_of(members),
             secret: text("pvt_signature_secret").filter(|secret| !secret.is_empty()).map(Secret::new),
             priv_level: text("priv_level").map(str::to_owned),
             language: text("language").map(str::to_owned),

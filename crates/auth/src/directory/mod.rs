@@ -10,8 +10,10 @@ mod found;
 mod guesses;
 mod identity;
 mod key;
+mod login_config;
 mod memory;
 mod parsed;
+mod sections;
 mod system_auth;
 
 use std::sync::{Arc, LazyLock, PoisonError, RwLock};
@@ -26,6 +28,8 @@ pub(crate) use doc_key::own_db;
 pub(crate) use found::if_found;
 pub(crate) use identity::Identity;
 pub(crate) use key::{Algorithm, BadKey, SigningKey, VerifyingKey};
+pub(crate) use login_config::{BASIC_AUTH, Lineage, USER_AUTH, load_lineage, load_login_config};
+pub(crate) use sections::load_sections;
 
 use self::doc_key::{Db, DocKey};
 use self::memory::{Lifetimes, Memory};
@@ -213,6 +217,12 @@ impl Directory {
         };
         let (own, system, user) = future::try_join3(own, system, user).await?;
         Ok(Policies { own, system, user })
+    }
+
+    /// The id of the master account.
+    pub(crate) async fn master_account_id(&self, deadline: Deadline) -> Result<Option<String>> {
+        let accounts = self.config("accounts", deadline).await?;
+        Ok(accounts.text(&["master_account_id"]).map(str::to_owned))
     }
 
     /// Whether an account is a reseller. An account without a services document is not a reseller.

@@ -3,8 +3,10 @@
 
 mod bucket;
 mod buckets;
+mod guesses;
 mod rate_limits;
 
 pub(crate) use bucket::{Bucket, Capacity};
 pub use buckets::{BucketEmpty, Buckets, Client};
+pub(crate) use guesses::{Password, PasswordGuesses};
 pub use rate_limits::{Charged, RateLimits, network};

@@ -5,8 +5,7 @@ use futures::future;
 use kazoo::AccountId;
 use serde_json::{Map, Value, json};
 
-use super::config::Lineage;
-use crate::directory::{Account, Directory, Identity};
+use crate::directory::{Account, Directory, Identity, Lineage};
 use crate::password;
 
 /// The parts of the system's configuration that a description needs.
@@ -61,16 +60,17 @@ pub(super) async fn load_cluster_settings(
     directory: &Directory,
     deadline: Deadline,
 ) -> Result<ClusterSettings> {
-    let accounts = directory.config("accounts", deadline);
+    let master_account_id = directory.master_account_id(deadline);
     let crossbar = directory.config("crossbar", deadline);
     let cluster = directory.config("cluster", deadline);
     let auth = directory.config("auth", deadline);
-    let (accounts, crossbar, cluster, auth) = future::try_join4(accounts, crossbar, cluster, auth).await?;
+    let (master_account_id, crossbar, cluster, auth) =
+        future::try_join4(master_account_id, crossbar, cluster, auth).await?;
     let owned = |text: Option<&str>| text.map(str::to_owned);
     // A cluster without an id gets one here. It changes only if the signing key changes.
     let made_up = || password::md5_of(auth.text(&["system_key"]).unwrap_or_default());
     Ok(ClusterSettings {
-        master_account_id: owned(accounts.text(&["master_account_id"])),
+        master_account_id,
         default_language: owned(crossbar.text(&["default_language"])),
         cluster_id: owned(cluster.text(&["cluster_id"])).unwrap_or_else(made_up),
     })

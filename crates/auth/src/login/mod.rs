@@ -1,24 +1,26 @@
 //! Logs clients in and out, and mints tokens. `user_auth` logs in with the digest of a user's credentials,
 //! `api_auth` with an account's API key. `token_auth` describes a token or logs it out.
 
-mod config;
 mod describe;
 mod find;
 mod logout;
 mod mint;
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use datastore::{Cause, Deadline, Result, StoreError};
 use futures::future;
 use kazoo::{AccountId, Time};
 use serde_json::{Map, Value};
 
-use self::config::{load_config, load_lineage};
 use self::describe::{Described, describe, load_cluster_settings};
 use self::mint::{NewToken, load_signing, mint_token};
-use crate::directory::{Account, Directory};
+use crate::directory::{Account, Directory, USER_AUTH, load_lineage, load_login_config};
+use crate::error::Barred;
+use crate::limits::{Password, PasswordGuesses};
 use crate::verify::Caller;
 
 /// A successful login.
@@ -58,15 +60,9 @@ pub enum LoginError {
         /// The end of the trial, in gregorian seconds.
         at: i64,
     },
-    /// The account is disabled.
-    #[error("account disabled")]
-    AccountDisabled,
-    /// The credentials are valid, but the configuration disables this way of logging in.
-    #[error("this way of logging in is disabled")]
-    ModuleDisabled,
-    /// The credentials are valid, but the account requires a second factor. Only crossbar can check that.
-    #[error("a second factor is required")]
-    SecondFactor,
+    /// The credentials are valid, or are not judged any more, and do not let the client in.
+    #[error(transparent)]
+    Barred(#[from] Barred),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -75,32 +71,57 @@ pub enum LoginError {
 /// Logs clients in and out.
 pub(crate) struct Logins {
     directory: Arc<Directory>,
+    guesses: Arc<PasswordGuesses>,
 }
 
 impl Logins {
-    pub(crate) fn new(directory: Arc<Directory>) -> Self {
-        Self { directory }
+    pub(crate) fn new(directory: Arc<Directory>, guesses: Arc<PasswordGuesses>) -> Self {
+        Self { directory, guesses }
     }
 
-    /// Logs a user in by the digest of its credentials. `data` has passed its schema.
+    /// Logs a user in by the digest of its credentials. `data` has passed its schema. `address` is the
+    /// client's.
     pub(crate) async fn user(
         &self,
         data: &Map<String, Value>,
+        address: Option<IpAddr>,
         deadline: Deadline,
     ) -> std::result::Result<Login, LoginError> {
         let text = |name: &str| data.get(name).and_then(Value::as_str);
         let credentials = text("credentials").unwrap_or_default();
         let view = if text("method") == Some("sha") { "creds_by_sha" } else { "creds_by_md5" };
         let realm = text("account_realm").or(text("realm"));
-        let accounts = find::accounts_named(&self.directory, realm, text("account_name"), deadline).await?;
+        let name = text("account_name");
+        let accounts = find::accounts_named(&self.directory, realm, name, deadline).await?;
         for account_id in &accounts {
             let user = find::user_with_credentials(&self.directory, account_id, view, credentials, deadline);
             let Some(owner_id) = user.await? else { continue };
+            self.guesses.judge(account_id, address, Password::Right, Instant::now())?;
             let account = self.directory.account(account_id, deadline).await?;
             check_account(account.as_deref())?;
-            return self.let_in(account_id, Some(&owner_id), "cb_user_auth", data.get("as"), deadline).await;
+            let login = self.let_in(account_id, Some(&owner_id), USER_AUTH, data.get("as"), deadline).await?;
+            self.guesses.remember(account_id, address, Instant::now());
+            return Ok(login);
         }
+        self.count_wrong(&accounts, realm.or(name), address)?;
         Err(LoginError::BadCredentials { accounts: accounts.len() })
+    }
+
+    /// Counts a wrong password at each account that has the name. A name without an account is counted too.
+    fn count_wrong(
+        &self,
+        accounts: &[AccountId],
+        name: Option<&str>,
+        address: Option<IpAddr>,
+    ) -> std::result::Result<(), Barred> {
+        let now = Instant::now();
+        if accounts.is_empty() {
+            return self.guesses.judge_unknown(&name.unwrap_or_default().to_lowercase(), now);
+        }
+        // Each account is charged, even if an earlier one refuses.
+        let count = |account_id| self.guesses.judge(account_id, address, Password::Wrong, now);
+        let verdicts: Vec<_> = accounts.iter().map(count).collect();
+        verdicts.into_iter().collect()
     }
 
     /// Logs an account in by its API key. As in crossbar, a disabled account may log in.
@@ -124,22 +145,16 @@ impl Logins {
     ) -> std::result::Result<Login, LoginError> {
         let directory = &*self.directory;
         let account = directory.account(account_id, deadline).await?;
-        let lineage = load_lineage(directory, account_id, account.as_deref(), deadline);
+        let config = load_login_config(directory, account_id, account.as_deref(), deadline);
         // Minting and describing need these later. Reading them now saves round trips.
         let settings = load_cluster_settings(directory, deadline);
         let signing = load_signing(directory, account_id, owner_id, deadline);
-        let (lineage, settings, signing) = future::try_join3(lineage, settings, signing).await?;
+        let ((config, lineage), settings, signing) = future::try_join3(config, settings, signing).await?;
         // If the user was deleted in the meantime, there is no identity to sign the token.
         if signing.identity.is_none() {
             return Err(LoginError::BadCredentials { accounts: 0 });
         }
-        let config = load_config(directory, account_id, &lineage, deadline).await?;
-        if !config.is_enabled(method) {
-            return Err(LoginError::ModuleDisabled);
-        }
-        if config.wants_second_factor(method, account_id.as_str(), settings.master_account_id.as_deref()) {
-            return Err(LoginError::SecondFactor);
-        }
+        config.check(method, account_id, settings.master_account_id.as_deref())?;
         let expires_at = config.expiry(method).map(|seconds| Time::now().plus_seconds(seconds));
         let token = NewToken { account_id, owner_id, method, masquerade, expires_at };
         let token = mint_token(directory, token, &signing, deadline).await?;
@@ -171,7 +186,7 @@ impl Logins {
         ttl_seconds: u32,
         deadline: Deadline,
     ) -> Result<String> {
-        let method = if owner_id.is_some() { "cb_user_auth" } else { "cb_api_auth" };
+        let method = if owner_id.is_some() { USER_AUTH } else { "cb_api_auth" };
         let expires_at = Some(Time::now().plus_seconds(i64::from(ttl_seconds)));
         let token = NewToken { account_id, owner_id, method, masquerade: None, expires_at };
         let signing = load_signing(&self.directory, account_id, owner_id, deadline).await?;
@@ -198,7 +213,7 @@ fn check_account(account: Option<&Account>) -> std::result::Result<(), LoginErro
         return Err(LoginError::AccountExpired { at });
     }
     if account.is_some_and(|account| !account.is_enabled()) {
-        return Err(LoginError::AccountDisabled);
+        return Err(Barred::AccountDisabled.into());
     }
     Ok(())
 }

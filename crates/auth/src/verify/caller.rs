@@ -1,4 +1,5 @@
-//! The caller: a client with valid credentials.
+//! The caller: a client with valid credentials. A caller that acts as another user keeps the caller that
+//! signed the token: its restrictions hold too, and saved documents name it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,10 +16,8 @@ pub struct Caller(Arc<Facts>);
 struct Facts {
     account_id: AccountId,
     owner_id: Option<String>,
-    method: Option<String>,
-    original_account_id: Option<String>,
-    original_owner_id: Option<String>,
     is_superduper: bool,
+    signer: Option<Caller>,
     claims: Arc<Claims>,
 }
 
@@ -29,16 +28,14 @@ impl Caller {
         is_superduper: bool,
         claims: Arc<Claims>,
     ) -> Self {
-        let text = |name: &str| claims.text(name).map(str::to_owned);
-        Self(Arc::new(Facts {
-            account_id,
-            owner_id,
-            method: text("method"),
-            original_account_id: text("original_account_id"),
-            original_owner_id: text("original_owner_id"),
-            is_superduper,
-            claims,
-        }))
+        Self(Arc::new(Facts { account_id, owner_id, is_superduper, signer: None, claims }))
+    }
+
+    /// This caller, acting as a user of another account.
+    pub(crate) fn acting_as(self, account_id: AccountId, owner_id: String, is_superduper: bool) -> Self {
+        let claims = Arc::clone(&self.0.claims);
+        let (owner_id, signer) = (Some(owner_id), Some(self));
+        Self(Arc::new(Facts { account_id, owner_id, is_superduper, signer, claims }))
     }
 
     /// The caller's account. If the caller acts as another user, it is that user's account.
@@ -56,19 +53,30 @@ impl Caller {
     /// The crossbar module that the caller logged in with, such as `cb_user_auth`.
     #[must_use]
     pub fn method(&self) -> Option<&str> {
-        self.0.method.as_deref()
+        self.0.claims.text("method")
     }
 
-    /// The caller's own account, if the caller acts as another user.
+    /// The caller whose token this is, if the caller acts as another user.
+    #[must_use]
+    pub fn signer(&self) -> Option<&Self> {
+        self.0.signer.as_ref()
+    }
+
+    /// The caller's own account, if the caller acts as another user. A token that Kazoo made for
+    /// impersonation names it in a claim. Otherwise it is the signer's account.
     #[must_use]
     pub fn original_account_id(&self) -> Option<&str> {
-        self.0.original_account_id.as_deref()
+        let claimed = self.0.claims.text("original_account_id");
+        claimed.or_else(|| Some(self.signer()?.account_id().as_str()))
     }
 
-    /// The caller's own user id, if the caller acts as another user.
+    /// The caller's own user id, if the caller acts as another user. It comes from where the account comes
+    /// from.
     #[must_use]
     pub fn original_owner_id(&self) -> Option<&str> {
-        self.0.original_owner_id.as_deref()
+        let claims = &self.0.claims;
+        let of_signer = || self.signer().filter(|_| claims.text("original_account_id").is_none())?.owner_id();
+        claims.text("original_owner_id").or_else(of_signer)
     }
 
     /// Whether the caller may reach every account.
@@ -97,6 +105,7 @@ impl fmt::Debug for Caller {
             .field("owner_id", &self.owner_id())
             .field("method", &self.method())
             .field("is_superduper", &self.is_superduper())
+            .field("signer", &self.signer())
             .finish_non_exhaustive()
     }
 }

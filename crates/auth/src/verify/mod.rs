@@ -6,6 +6,7 @@ mod claims;
 mod jwt;
 mod trial;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,6 +25,7 @@ use self::trial::check_trial;
 use crate::directory::{Directory, Identity, VerifyingKey};
 use crate::encoding::sha256;
 use crate::error::AuthError;
+use crate::limits::PasswordGuesses;
 use crate::secret::Secret;
 
 /// The member of `system_config/auth` that holds the system's secret. Identity signatures need it.
@@ -43,6 +45,7 @@ type Result<T> = std::result::Result<T, AuthError>;
 /// Verifies credentials against the directory.
 pub(crate) struct Verifier {
     directory: Arc<Directory>,
+    guesses: Arc<PasswordGuesses>,
     strict_tokens: bool,
     verified: Cache<TokenDigest, Arc<Verified>>,
     /// Tokens logged out here. Kept until every cached entry about them has expired.
@@ -85,7 +88,7 @@ impl TokenDigest {
 }
 
 impl Verifier {
-    pub(crate) fn new(directory: Arc<Directory>) -> Self {
+    pub(crate) fn new(directory: Arc<Directory>, guesses: Arc<PasswordGuesses>) -> Self {
         let lifetime = directory.settings().remember_for;
         let strict_tokens = directory.settings().strict_tokens;
         let verified = Cache::builder()
@@ -100,7 +103,7 @@ impl Verifier {
             .eviction_policy(policy)
             .time_to_live(lifetime.saturating_mul(2).max(Duration::from_secs(1)))
             .build();
-        Self { directory, strict_tokens, verified, ended }
+        Self { directory, guesses, strict_tokens, verified, ended }
     }
 
     /// Verifies a token. `wanted_account` is the header `X-Auth-Account-ID`. If it is present, it must name
@@ -135,9 +138,14 @@ impl Verifier {
         self.token(token, wanted_account, deadline).await
     }
 
-    /// Verifies Basic credentials: the base64 of `account id:credentials`.
-    pub(crate) async fn basic(&self, encoded: &str, deadline: Deadline) -> Result<Caller> {
-        basic::verify(&self.directory, encoded, deadline).await
+    /// Verifies Basic credentials: the base64 of `account id:credentials`. `address` is the client's.
+    pub(crate) async fn basic(
+        &self,
+        encoded: &str,
+        address: Option<IpAddr>,
+        deadline: Deadline,
+    ) -> Result<Caller> {
+        basic::verify(&self.directory, &self.guesses, encoded, address, deadline).await
     }
 
     /// Makes this process refuse the token with this digest.
@@ -250,15 +258,15 @@ impl Verifier {
         let account = self.directory.account(account_id, deadline);
         let wanted = claims.masquerade().ok().flatten();
         let wanted = wanted.and_then(|(account, owner)| Some((AccountId::parse(account).ok()?, owner)));
+        let policies = self.directory.policies(account_id, claims.text("owner_id"), deadline);
         let Some((wanted, owner_id)) = wanted else {
-            let policies = self.directory.policies(account_id, claims.text("owner_id"), deadline);
             let _ = future::join(account, policies).await;
             return;
         };
         let is_descendant = self.directory.is_descendant(account_id, &wanted, deadline);
         let acting = self.directory.account(&wanted, deadline);
-        let policies = self.directory.policies(&wanted, Some(owner_id), deadline);
-        let _ = future::join4(account, is_descendant, acting, policies).await;
+        let of_acting = self.directory.policies(&wanted, Some(owner_id), deadline);
+        let _ = future::join5(account, policies, is_descendant, acting, of_acting).await;
     }
 
     /// Builds the caller from a verified token. Checks the account's trial and the claim `as` first.
@@ -270,11 +278,10 @@ impl Verifier {
         }
         let account = self.directory.account(&verified.account_id, deadline).await?;
         check_trial(account.as_deref())?;
-        let Some((account_id, owner_id)) = claims.masquerade()? else {
-            let owner_id = claims.text("owner_id").map(str::to_owned);
-            let is_superduper = account.is_some_and(|account| account.is_superduper());
-            return Ok(Caller::new(verified.account_id.clone(), owner_id, is_superduper, Arc::clone(claims)));
-        };
+        let owner_id = claims.text("owner_id").map(str::to_owned);
+        let is_superduper = account.is_some_and(|account| account.is_superduper());
+        let signer = Caller::new(verified.account_id.clone(), owner_id, is_superduper, Arc::clone(claims));
+        let Some((account_id, owner_id)) = claims.masquerade()? else { return Ok(signer) };
         let wanted = AccountId::parse(account_id)
             .map_err(|_| AuthError::Invalid("the claim `as` names no account"))?;
         if !self.directory.is_descendant(&verified.account_id, &wanted, deadline).await? {
@@ -282,9 +289,15 @@ impl Verifier {
                 "the claim `as` names an account that is not below the token's own",
             ));
         }
+        // A client chose the id. Only a user counts: anybody who may write groups could make a group with
+        // any privilege level in it.
+        let owner = self.directory.identity(&wanted, owner_id, deadline).await?;
+        if !owner.is_some_and(|owner| owner.is_user) {
+            return Err(AuthError::Invalid("the claim `as` names a user that does not exist"));
+        }
         let account = self.directory.account(&wanted, deadline).await?;
         let is_superduper = account.is_some_and(|account| account.is_superduper());
-        Ok(Caller::new(wanted, Some(owner_id.to_owned()), is_superduper, Arc::clone(claims)))
+        Ok(signer.acting_as(wanted, owner_id.to_owned(), is_superduper))
     }
 }
 

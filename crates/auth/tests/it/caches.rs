@@ -102,7 +102,7 @@ async fn a_newer_secret_refuses_a_remembered_token(place: Arc<Place>) {
     // Basic reads the user from the store, so the new secret gets into the cache.
     let credentials = format!("{}:{}", id("alpha"), crate::support::md5("admin:alpha-password"));
     let encoded = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, credentials);
-    world.auth.verify_basic(&encoded, crate::support::soon()).await.unwrap();
+    world.auth.verify_basic(&encoded, None, crate::support::soon()).await.unwrap();
     assert_eq!(world.verdict(&good).await, "invalid");
 }
 

@@ -17,13 +17,14 @@ fn basic(account: &str, credentials: &str) -> String {
 }
 
 async fn check_basic(auth: &Authenticator, name: &str, encoded: &str, expected: &str) {
-    assert_eq!(verdict(&auth.verify_basic(encoded, soon()).await), expected, "{name}");
+    assert_eq!(verdict(&auth.verify_basic(encoded, None, soon()).await), expected, "{name}");
 }
 
 async fn basic_is_an_account_and_the_digest_of_a_users_credentials(place: Arc<Place>) {
     let world = World::new(&place).await;
     world.push_views().await;
-    let caller = world.auth.verify_basic(&basic(&id("alpha"), &md5(CREDENTIALS)), soon()).await.unwrap();
+    let caller =
+        world.auth.verify_basic(&basic(&id("alpha"), &md5(CREDENTIALS)), None, soon()).await.unwrap();
     assert_eq!(caller.account_id().as_str(), id("alpha"));
     assert_eq!(
         (caller.owner_id(), caller.method()),
@@ -38,7 +39,7 @@ async fn basic_is_an_account_and_the_digest_of_a_users_credentials(place: Arc<Pl
         "out of reach"
     );
     let master = basic(&id("master"), &md5("admin:master-password"));
-    assert!(world.auth.verify_basic(&master, soon()).await.unwrap().is_superduper());
+    assert!(world.auth.verify_basic(&master, None, soon()).await.unwrap().is_superduper());
     for (name, encoded) in [
         ("no base64", "*".to_owned()),
         ("no padding", basic(&id("alpha"), &md5(CREDENTIALS)).trim_end_matches('=').to_owned() + "A"),
@@ -127,8 +128,80 @@ async fn restrictions_hold_for_basic_too(place: Arc<Place>) {
     let get = Asked { endpoint: "groups", params: &[], verb: "GET" };
     for (user, expected) in [("admin", "restricted"), ("user", "allowed")] {
         let encoded = basic(&id("alpha"), &md5(&format!("{user}:alpha-password")));
-        let caller = world.auth.verify_basic(&encoded, soon()).await.unwrap();
+        let caller = world.auth.verify_basic(&encoded, None, soon()).await.unwrap();
         assert_eq!(world.authorise(&caller, "alpha", get).await, expected);
+    }
+}
+
+/// Without rules of its own, Basic has those of a login with the same password.
+async fn basic_is_no_way_around_the_restrictions_of_logins(place: Arc<Place>) {
+    let world = World::new(&place).await;
+    world.push_views().await;
+    let alpha = account_id("alpha").db();
+    let all = json!({"_": [{"rules": {"#": ["_"]}}]});
+    let encoded = basic(&id("alpha"), &md5(CREDENTIALS));
+    let get = Asked { endpoint: "groups", params: &[], verb: "GET" };
+    for (own, system, expected) in [
+        (json!({"cb_user_auth": {"_": {}}, "_": {"_": all}}), json!({}), "restricted"),
+        (json!({"cb_user_auth": {"_": {}}, "cb_basic_auth": {"_": all}}), json!({}), "allowed"),
+        (json!({"cb_api_auth": {"_": {}}}), json!({}), "allowed"),
+        (json!({}), json!({"cb_user_auth": {"_": {}}}), "restricted"),
+        (json!({}), json!({"cb_user_auth": {"_": {}}, "cb_basic_auth": {"_": all}}), "allowed"),
+    ] {
+        world.put(alpha.as_str(), "token_restrictions", json!({"restrictions": own})).await;
+        world.put("system_config", "crossbar.token_restrictions", json!({"default": system})).await;
+        let auth = world.fresh(Settings::default());
+        let caller = auth.verify_basic(&encoded, None, soon()).await.unwrap();
+        let target = auth.load_account(&account_id("alpha"), soon()).await.unwrap().unwrap();
+        let outcome = auth.authorise(&caller, &target, get, soon()).await;
+        assert_eq!(outcome.is_ok(), expected == "allowed", "{own} {system}");
+    }
+}
+
+/// Whom a login refuses, Basic refuses too: the password is the same.
+async fn basic_is_no_way_around_the_login(place: Arc<Place>) {
+    let world = World::new(&place).await;
+    world.push_views().await;
+    let [alpha, master] = [account_id("alpha"), account_id("master")];
+    let good = basic(alpha.as_str(), &md5(CREDENTIALS));
+    let wrong = basic(alpha.as_str(), &md5("admin:wrong"));
+    let factor = |module: &str, more: Value| {
+        let mut factor = json!({"enabled": true});
+        factor.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        json!({"auth_modules": {module: {"multi_factor": factor}}})
+    };
+    let below = json!({"account_id": master.as_str(), "include_subaccounts": true});
+    let elsewhere = json!({"account_id": master.as_str()});
+    let off = |module: &str| json!({"auth_modules": {module: {"enabled": false}}});
+    for (own, above, system, expected) in [
+        (json!({}), json!({}), json!({}), "good"),
+        (factor("cb_basic_auth", json!({})), json!({}), json!({}), "second factor"),
+        (factor("cb_user_auth", json!({})), json!({}), json!({}), "second factor"),
+        (factor("cb_api_auth", json!({})), json!({}), json!({}), "good"),
+        (json!({}), factor("cb_user_auth", below), json!({}), "second factor"),
+        (json!({}), factor("cb_user_auth", elsewhere), json!({}), "good"),
+        (json!({}), json!({}), factor("cb_user_auth", json!({})), "second factor"),
+        (off("cb_basic_auth"), json!({}), json!({}), "module disabled"),
+        (json!({}), off("cb_basic_auth"), json!({}), "module disabled"),
+        (json!({}), json!({}), off("cb_basic_auth"), "module disabled"),
+        (off("cb_user_auth"), json!({}), json!({}), "good"),
+    ] {
+        world.put(alpha.db().as_str(), "configs_crossbar.auth", own.clone()).await;
+        world.put(master.db().as_str(), "configs_crossbar.auth", above.clone()).await;
+        world.put("system_config", "crossbar.auth", json!({"default": system})).await;
+        let auth = world.fresh(Settings::default());
+        check_basic(&auth, &format!("{own} {above} {system}"), &good, expected).await;
+        check_basic(&auth, "a wrong password", &wrong, "invalid").await;
+    }
+    for (changes, expected) in [
+        (json!({"pvt_enabled": false}), "account disabled"),
+        (json!({"pvt_enabled": true}), "good"),
+        (json!({"pvt_deleted": true}), "invalid"),
+    ] {
+        world.change(alpha.db().as_str(), alpha.as_str(), changes.clone()).await;
+        let auth = world.fresh(Settings::default());
+        check_basic(&auth, &changes.to_string(), &good, expected).await;
+        check_basic(&auth, "a wrong password", &wrong, "invalid").await;
     }
 }
 
@@ -181,6 +254,10 @@ async fn a_token_may_act_for_a_user_below(place: Arc<Place>) {
         ("beside", "alpha_admin", as_user("beta", "beta_admin")),
         ("itself", "alpha_admin", as_user("alpha", "alpha_user")),
         ("nobody", "alpha_admin", as_user("nobody", "nobody_admin")),
+        ("an unknown user", "alpha_admin", as_user("gamma", "gamma_nobody")),
+        ("a user of another account", "alpha_admin", as_user("gamma", "alpha_user")),
+        ("a device", "alpha_admin", as_user("gamma", "gamma_device")),
+        ("the account itself", "alpha_admin", as_user("gamma", "gamma")),
         ("no account", "alpha_admin", json!({"account_id": "x", "owner_id": "y"})),
         ("from below", "gamma_admin", as_user("alpha", "alpha_admin")),
     ] {
@@ -200,6 +277,52 @@ async fn a_token_may_act_for_a_user_below(place: Arc<Place>) {
         let caller = act("alpha_admin", half.clone()).await.unwrap();
         assert_eq!(caller.account_id().as_str(), id("alpha"), "{half}");
     }
+}
+
+/// A group can hold any members. As the user that a token acts as, it could choose its own restrictions.
+async fn the_user_that_a_token_acts_as_must_be_there_at_each_request(place: Arc<Place>) {
+    let world = World::new(&place).await;
+    let gamma = account_id("gamma").db();
+    let wanted = json!({"account_id": id("gamma"), "owner_id": id("gamma_admin")});
+    let acting = token("alpha_admin").claim("as", wanted).signed();
+    for (document, expected) in [
+        (json!({"pvt_type": "user", "priv_level": "admin"}), "good"),
+        (json!({"pvt_type": "user", "pvt_deleted": true}), "invalid"),
+        (json!({"pvt_type": "group", "priv_level": "admin"}), "invalid"),
+        (json!({"priv_level": "admin"}), "invalid"),
+    ] {
+        world.put(gamma.as_str(), &id("gamma_admin"), document.clone()).await;
+        let result = world.fresh(Settings::default()).verify(&acting, None, soon()).await;
+        assert_eq!(verdict(&result), expected, "{document}");
+    }
+}
+
+/// Saved documents name both: who the caller acts as, and who the caller is.
+async fn a_caller_that_acts_as_another_is_known_too(place: Arc<Place>) {
+    let world = World::new(&place).await;
+    let wanted = json!({"account_id": id("gamma"), "owner_id": id("gamma_admin")});
+    let (alpha, admin) = (id("alpha"), id("alpha_admin"));
+    for (token, account, owner) in [
+        (token("alpha_admin"), Some(alpha.as_str()), Some(admin.as_str())),
+        (token("alpha"), Some(alpha.as_str()), None),
+        (token("alpha_admin").claim("original_account_id", json!("a")), Some("a"), None),
+        (
+            token("alpha_admin")
+                .claim("original_account_id", json!("a"))
+                .claim("original_owner_id", json!("b")),
+            Some("a"),
+            Some("b"),
+        ),
+    ] {
+        let caller = world.verify(&token.clone().claim("as", wanted.clone()).signed()).await.unwrap();
+        assert_eq!((caller.original_account_id(), caller.original_owner_id()), (account, owner));
+        assert_eq!(
+            (caller.account_id().as_str(), caller.method()),
+            (&*id("gamma"), token.claims["method"].as_str())
+        );
+    }
+    let caller = world.verify(&token("alpha_admin").signed()).await.unwrap();
+    assert_eq!((caller.original_account_id(), caller.original_owner_id()), (None, None));
 }
 
 /// The database `accounts` decides which account is below which. A deleted account is below no other.
@@ -253,8 +376,12 @@ on_each_store![
     a_user_counts_for_its_own_account_only,
     basic_needs_exactly_one_user_who_is_enabled,
     restrictions_hold_for_basic_too,
+    basic_is_no_way_around_the_restrictions_of_logins,
+    basic_is_no_way_around_the_login,
     a_bearer_is_the_id_of_a_document_with_a_token,
     a_token_may_act_for_a_user_below,
+    the_user_that_a_token_acts_as_must_be_there_at_each_request,
+    a_caller_that_acts_as_another_is_known_too,
     a_deleted_account_is_below_nobody,
     the_trial_of_the_callers_account_counts,
 ];

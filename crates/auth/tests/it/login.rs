@@ -1,8 +1,11 @@
 //! Logging in with a user's credentials or an account's key.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use auth::{Login, LoginError, Settings};
+use auth::{Barred, Login, LoginError, Settings};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use crate::place::{Place, on_each_store};
@@ -17,7 +20,7 @@ async fn world(place: &Place) -> World {
 }
 
 async fn user_auth(world: &World, data: Value) -> Result<Login, LoginError> {
-    world.fresh(Settings::default()).user_auth(&object(data), soon()).await
+    world.fresh(Settings::default()).user_auth(&object(data), None, soon()).await
 }
 
 fn outcome(result: &Result<Login, LoginError>) -> String {
@@ -106,7 +109,10 @@ async fn disabled_users_and_accounts_stay_out(place: Arc<Place>) {
     let data = json!({"credentials": md5(CREDENTIALS), "account_name": "alpha"});
     let alpha = account_id("alpha");
     world.change(alpha.db().as_str(), alpha.as_str(), json!({"pvt_enabled": false})).await;
-    assert!(matches!(user_auth(&world, data.clone()).await, Err(LoginError::AccountDisabled)));
+    assert!(matches!(
+        user_auth(&world, data.clone()).await,
+        Err(LoginError::Barred(Barred::AccountDisabled))
+    ));
     world.change(alpha.db().as_str(), alpha.as_str(), json!({"pvt_enabled": true})).await;
     world.change(alpha.db().as_str(), &id("alpha_admin"), json!({"enabled": false})).await;
     assert_eq!(outcome(&user_auth(&world, data.clone()).await), "invalid credentials");
@@ -127,7 +133,7 @@ async fn a_way_of_logging_in_can_be_switched_off(place: Arc<Place>) {
         let result = user_auth(&world, data.clone()).await;
         match result {
             Ok(_) => assert!(expected, "{name}"),
-            Err(LoginError::ModuleDisabled) => assert!(!expected, "{name}"),
+            Err(LoginError::Barred(Barred::ModuleDisabled)) => assert!(!expected, "{name}"),
             Err(other) => panic!("{name}: {other}"),
         }
     };
@@ -148,7 +154,7 @@ async fn a_way_of_logging_in_can_be_switched_off(place: Arc<Place>) {
     world.put(gamma.as_str(), "configs_crossbar.auth", says("cb_api_auth", json!(false))).await;
     check("another module", true).await;
     let by_key = world.fresh(Settings::default()).api_auth(&md5("gamma").repeat(2), soon()).await;
-    assert!(matches!(by_key, Err(LoginError::ModuleDisabled)));
+    assert!(matches!(by_key, Err(LoginError::Barred(Barred::ModuleDisabled))));
 }
 
 async fn a_token_is_good_for_as_long_as_is_configured(place: Arc<Place>) {
@@ -237,7 +243,7 @@ async fn who_must_show_a_second_factor_is_not_let_in(place: Arc<Place>) {
         .await
     {
         Ok(_) => "in",
-        Err(LoginError::SecondFactor) => "second factor",
+        Err(LoginError::Barred(Barred::SecondFactor)) => "second factor",
         Err(other) => panic!("{name}: {other}"),
     };
     for (made_by, multi_factor, expected) in [
@@ -308,7 +314,75 @@ async fn accounts_of_one_name_are_tried_in_turn(place: Arc<Place>) {
     assert!(matches!(user_auth(&world, data).await, Err(LoginError::BadCredentials { accounts: 2 })));
 }
 
+/// Basic and logins show the same password, so they share one count. An address that logged in stays in.
+async fn wrong_passwords_are_counted_for_the_account(place: Arc<Place>) {
+    let world = world(&place).await;
+    let address = |last: u8| Some(IpAddr::from([192, 0, 2, last]));
+    let log_in = async |name: &str, credentials: &str, last: u8| {
+        let data = json!({"credentials": md5(credentials), "account_name": name});
+        outcome(&world.auth.user_auth(&object(data), address(last), soon()).await)
+    };
+    let basic = async |name: &str, credentials: &str, last: u8| {
+        let encoded = STANDARD.encode(format!("{}:{}", id(name), md5(credentials)));
+        let result = world.auth.verify_basic(&encoded, address(last), soon()).await;
+        result
+            .map_or_else(|error| error.to_string(), |caller| format!("in as {}", caller.owner_id().unwrap()))
+    };
+    let (user, too_many) =
+        (format!("in as {}", id("alpha_user")), "there were too many wrong passwords for this account");
+    let right = "user:alpha-password";
+    assert_eq!(log_in("alpha", right, 1).await, user);
+    assert_eq!(basic("alpha", right, 2).await, user);
+    for guess in 0..50 {
+        let wrong = format!("user:{guess}");
+        assert_eq!(log_in("alpha", &wrong, 100 + guess).await, "invalid credentials");
+        assert!(basic("alpha", &wrong, 200 - guess).await.starts_with("the credentials are invalid"));
+        // Names without an account are counted alike.
+        assert_eq!(log_in("nobody", &wrong, 100 + guess).await, "invalid credentials");
+        assert_eq!(log_in("Nobody", &wrong, 200 - guess).await, "invalid credentials");
+    }
+    for credentials in ["user:wrong", right] {
+        assert_eq!(log_in("alpha", credentials, 3).await, too_many, "{credentials}");
+        assert_eq!(basic("alpha", credentials, 3).await, too_many, "{credentials}");
+        assert_eq!(log_in("nobody", credentials, 3).await, too_many, "{credentials}");
+    }
+    for known in [1, 2] {
+        assert_eq!(log_in("alpha", right, known).await, user);
+        assert_eq!(basic("alpha", right, known).await, user);
+        assert_eq!(log_in("alpha", "user:wrong", known).await, "invalid credentials");
+    }
+    // Other accounts, tokens and API keys go on.
+    assert_eq!(log_in("gamma", "user:gamma-password", 3).await, format!("in as {}", id("gamma_user")));
+    assert_eq!(world.verdict(&token("alpha_user").signed()).await, "good");
+    assert!(world.auth.api_auth(&md5("alpha").repeat(2), soon()).await.is_ok());
+}
+
+/// A refused login does not make an address known, even if its password is right.
+async fn only_who_gets_in_is_known(place: Arc<Place>) {
+    let world = world(&place).await;
+    let alpha = account_id("alpha").db();
+    let off = json!({"auth_modules": {"cb_user_auth": {"enabled": false}}});
+    world.put(alpha.as_str(), "configs_crossbar.auth", off).await;
+    let log_in = async |credentials: &str, last: u8| {
+        let data = object(json!({"credentials": md5(credentials), "account_name": "alpha"}));
+        world.auth.user_auth(&data, Some(IpAddr::from([192, 0, 2, last])), soon()).await
+    };
+    assert!(matches!(
+        log_in("user:alpha-password", 1).await,
+        Err(LoginError::Barred(Barred::ModuleDisabled))
+    ));
+    for _ in 0..100 {
+        assert!(matches!(log_in("user:wrong", 2).await, Err(LoginError::BadCredentials { .. })));
+    }
+    assert!(matches!(
+        log_in("user:alpha-password", 1).await,
+        Err(LoginError::Barred(Barred::TooManyGuesses))
+    ));
+}
+
 on_each_store![
+    wrong_passwords_are_counted_for_the_account,
+    only_who_gets_in_is_known,
     who_must_show_a_second_factor_is_not_let_in,
     only_what_is_true_is_enabled,
     accounts_of_one_name_are_tried_in_turn,

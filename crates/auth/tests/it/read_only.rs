@@ -37,7 +37,7 @@ async fn verifying_writes_nothing(place: Arc<Place>) {
     }
     for (account, credentials) in [("alpha", "admin:alpha-password"), ("alpha", "x"), ("nobody", "x")] {
         let encoded = STANDARD.encode(format!("{}:{}", id(account), md5(credentials)));
-        let result = world.auth.verify_basic(&encoded, soon()).await;
+        let result = world.auth.verify_basic(&encoded, None, soon()).await;
         assert_eq!(crate::support::verdict(&result), "invalid", "there are no views to look them up in");
     }
     for bearer in ["unknown", "bare", KID] {
@@ -54,16 +54,16 @@ async fn only_logging_in_creates_views_and_only_where_it_may(place: Arc<Place>) 
     let data = object(json!({"credentials": md5("admin:alpha-password"), "account_name": "alpha"}));
     let world = World::new(&place).await;
     let before = revisions(&*world.store).await;
-    assert!(world.auth.user_auth(&data, soon()).await.is_err());
+    assert!(world.auth.user_auth(&data, None, soon()).await.is_err());
     assert!(world.auth.api_auth(&md5("alpha").repeat(2), soon()).await.is_err());
     assert_eq!(revisions(&*world.store).await, before);
 
     let owner = world.fresh(Settings { may_create_views: true, ..Settings::default() });
-    owner.user_auth(&data, soon()).await.unwrap();
+    owner.user_auth(&data, None, soon()).await.unwrap();
     owner.api_auth(&md5("alpha").repeat(2), soon()).await.unwrap();
     let once = revisions(&*world.store).await;
     assert_ne!(once, before);
-    owner.user_auth(&data, soon()).await.unwrap();
+    owner.user_auth(&data, None, soon()).await.unwrap();
     assert_eq!(revisions(&*world.store).await, once);
 }
 

@@ -217,6 +217,35 @@ async fn who_acts_as_another_is_restricted_as_that_one(place: Arc<Place>) {
     }
 }
 
+/// A token that acts as another user is no way around the restrictions of the user who signed it.
+async fn who_acts_as_another_keeps_the_own_restrictions(place: Arc<Place>) {
+    let mut world = World::new(&place).await;
+    let get = json!([{"rules": {"#": ["GET"]}}]);
+    let below = json!([{"allowed_accounts": ["{DESCENDANT_ACCOUNT_ID}"], "rules": {"#": ["_"]}}]);
+    let at_home = json!([{"allowed_accounts": ["{AUTH_ACCOUNT_ID}"], "rules": {"#": ["_"]}}]);
+    for (rules, who, verb, expected) in [
+        (json!({"_": {"admin": {"groups": get}}}), "alpha_admin", "GET", "allowed"),
+        (json!({"_": {"admin": {"groups": get}}}), "alpha_admin", "PUT", "restricted"),
+        (json!({"_": {"admin": {"groups": get}}}), "alpha_user", "PUT", "allowed"),
+        (json!({"cb_user_auth": {"user": {}}}), "alpha_user", "GET", "restricted"),
+        (json!({"cb_api_auth": {"user": {}}}), "alpha_user", "GET", "allowed"),
+        // To the signer, the account is one below its own.
+        (json!({"_": {"_": {"groups": below}}}), "alpha_user", "PUT", "allowed"),
+        (json!({"_": {"_": {"groups": at_home}}}), "alpha_user", "PUT", "restricted"),
+        // A superuser has no restrictions.
+        (json!({"_": {"_": {}}}), "master_user", "PUT", "allowed"),
+    ] {
+        world = restricted(world, rules.clone()).await;
+        let wanted = json!({"account_id": id("gamma"), "owner_id": id("gamma_admin")});
+        let caller = world.verify(&token(who).claim("as", wanted).signed()).await.unwrap();
+        let asked = Asked { endpoint: "groups", params: &[], verb };
+        assert_eq!(world.authorise(&caller, "gamma", asked).await, expected, "{who} {verb} {rules}");
+        let checked = world.auth.check_restrictions(&caller, None, asked, soon()).await;
+        let is_free = rules["_"]["_"]["groups"][0]["allowed_accounts"].is_null() && expected == "allowed";
+        assert_eq!(checked.is_ok(), is_free, "without an account: {who} {verb} {rules}");
+    }
+}
+
 /// Restrictions cover every path. If the path names no account, only rules for any account match.
 async fn a_path_without_an_account_is_restricted_too(place: Arc<Place>) {
     let all = json!([{"rules": {"#": ["_"]}}]);
@@ -263,4 +292,5 @@ on_each_store![
     a_token_without_a_method_has_the_rules_of_any,
     a_restriction_outranks_reach,
     who_acts_as_another_is_restricted_as_that_one,
+    who_acts_as_another_keeps_the_own_restrictions,
 ];

@@ -242,7 +242,7 @@ fn basic_waits_for_three_rounds_at_most() {
     let counted = Counted::new();
     let encoded = STANDARD.encode(format!("{}:{}", id("alpha"), md5("admin:alpha-password")));
     let ((), rounds) = counted.rounds(async {
-        let caller = counted.auth.verify_basic(&encoded, soon()).await.unwrap();
+        let caller = counted.auth.verify_basic(&encoded, None, soon()).await.unwrap();
         counted.enter(&caller, "gamma").await;
     });
     check("Basic", &rounds, 3);
@@ -316,7 +316,7 @@ fn requests_at_the_same_time_share_their_reads() {
 fn a_login_makes_independent_reads_together() {
     let counted = Counted::new();
     let data = object(json!({"credentials": md5("admin:gamma-password"), "account_name": "gamma"}));
-    let (login, rounds) = counted.rounds(counted.auth.user_auth(&data, soon()));
+    let (login, rounds) = counted.rounds(counted.auth.user_auth(&data, None, soon()));
     login.unwrap();
     check("a user", &rounds, 6);
     let api_key = md5("alpha").repeat(2);

@@ -7,7 +7,7 @@
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, SystemTime};
 
-use auth::{Asked, AuthError, Authenticator, Caller, Denied, Settings, bootstrap};
+use auth::{Asked, AuthError, Authenticator, Barred, Caller, Denied, Settings, bootstrap};
 use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der};
 use aws_lc_rs::hmac;
 use aws_lc_rs::rand::SystemRandom;
@@ -206,6 +206,9 @@ pub(crate) fn verdict(result: &Result<Caller, AuthError>) -> &'static str {
         Err(AuthError::Expired) => "expired",
         Err(AuthError::Invalid(_)) => "invalid",
         Err(AuthError::TrialExpired { .. }) => "trial over",
+        Err(AuthError::Barred(Barred::AccountDisabled)) => "account disabled",
+        Err(AuthError::Barred(Barred::ModuleDisabled)) => "module disabled",
+        Err(AuthError::Barred(Barred::SecondFactor)) => "second factor",
         Err(AuthError::Store(StoreError::Corrupt(_))) => "unreadable",
         Err(other) => panic!("{other}"),
     }

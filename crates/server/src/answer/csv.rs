@@ -10,6 +10,7 @@ use validation::Violations;
 
 use super::in_memory;
 use crate::catalogue::Refusal;
+use crate::settings::ServeSettings;
 
 /// The most columns.
 const MAX_COLUMNS: usize = 1_000;
@@ -26,9 +27,32 @@ const HEADINGS: [(&str, &str); 5] = [
     ("account_name", "Account Name"),
 ];
 
+/// What a spreadsheet takes for the start of a formula.
+const FORMULA_STARTS: [char; 6] = ['=', '+', '-', '@', '\t', '\r'];
+
+/// What becomes of texts that a spreadsheet would run as a formula.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Formulas {
+    /// They are written as they are, as in crossbar. Phone numbers begin with `+`, too.
+    Kept,
+    /// A `'` is put in front of them, so that a spreadsheet takes them for text.
+    Disarmed,
+}
+
+impl Formulas {
+    /// As the settings say.
+    pub(crate) fn of(settings: &ServeSettings) -> Self {
+        if settings.csv_safe { Self::Disarmed } else { Self::Kept }
+    }
+
+    fn write_guard(self, is_formula: bool, out: &mut impl Write) -> io::Result<()> {
+        if is_formula && self == Self::Disarmed { out.write_all(b"'") } else { Ok(()) }
+    }
+}
+
 /// The CSV of rows: a line of headings, then one line for each row. Refuses rows with too many columns (400).
-pub(crate) fn render(rows: &[Value]) -> Result<Vec<u8>, Refusal> {
-    let mut columns = Columns::default();
+pub(crate) fn render(rows: &[Value], formulas: Formulas) -> Result<Vec<u8>, Refusal> {
+    let mut columns = Columns::new(formulas);
     rows.iter().try_for_each(|row| columns.add(row))?;
     let mut csv = Vec::new();
     let mut lines = in_memory(Lines::begin(columns, &mut csv));
@@ -37,14 +61,20 @@ pub(crate) fn render(rows: &[Value]) -> Result<Vec<u8>, Refusal> {
 }
 
 /// The columns of all rows in the order of their first appearance.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Columns {
+    formulas: Formulas,
     names: IndexSet<String>,
     /// The size of all names together.
     names_size: usize,
 }
 
 impl Columns {
+    /// No columns.
+    pub(crate) fn new(formulas: Formulas) -> Self {
+        Self { formulas, names: IndexSet::new(), names_size: 0 }
+    }
+
     /// Adds the columns of a row. Refuses too many columns (400).
     pub(crate) fn add(&mut self, row: &Value) -> Result<(), Refusal> {
         for_each_cell(row, &mut |name, _| {
@@ -62,6 +92,7 @@ impl Columns {
 
     fn write_headings(&self, out: &mut impl Write) -> io::Result<()> {
         write_line(self.names.iter().map(|name| Some(heading(name))), out, |heading, cell| {
+            self.formulas.write_guard(heading.starts_with(FORMULA_STARTS), cell)?;
             cell.write_all(heading.as_bytes())
         })
     }
@@ -105,7 +136,10 @@ impl Lines {
             }
             io::Result::Ok(())
         })?;
-        write_line(cells.into_iter().take(self.known), out, |cell, out| write_cell(cell, out))
+        write_line(cells.into_iter().take(self.known), out, |cell, out| {
+            self.columns.formulas.write_guard(is_formula(cell), out)?;
+            write_cell(cell, out)
+        })
     }
 }
 
@@ -165,6 +199,18 @@ where
         }
     }
     out.write_all(b"\n")
+}
+
+/// Whether a spreadsheet would run a cell. A number alone is harmless; in a list, more text follows it.
+fn is_formula(cell: &Value) -> bool {
+    match cell {
+        Value::String(text) => text.starts_with(FORMULA_STARTS),
+        Value::Array(items) => items.first().is_some_and(|first| match first {
+            Value::Number(number) => number.to_string().starts_with('-'),
+            other => is_formula(other),
+        }),
+        _ => false,
+    }
 }
 
 fn write_cell(cell: &Value, out: &mut impl Write) -> io::Result<()> {

@@ -4,14 +4,23 @@ use proptest::collection::{btree_map, vec};
 use proptest::prelude::{Just, Strategy, any, prop_assert_eq, prop_oneof, proptest};
 use serde_json::{Map, Value, json};
 
-use super::{MAX_COLUMNS, MAX_NAMES, heading, render};
+use super::{FORMULA_STARTS, Formulas, MAX_COLUMNS, MAX_NAMES, heading};
+
+fn render(rows: &[Value]) -> Result<Vec<u8>, super::Refusal> {
+    super::render(rows, Formulas::Kept)
+}
 
 fn text(data: &Value) -> String {
+    text_with(data, Formulas::Kept)
+}
+
+fn text_with(data: &Value, formulas: Formulas) -> String {
     let rows = match data {
         Value::Array(rows) => rows.as_slice(),
         row => std::slice::from_ref(row),
     };
-    String::from_utf8(render(rows).expect("the CSV is narrow enough")).expect("CSV is text")
+    let csv = super::render(rows, formulas).expect("the CSV is narrow enough");
+    String::from_utf8(csv).expect("CSV is text")
 }
 
 fn check(data: &Value, expected: &str) {
@@ -53,6 +62,34 @@ fn values_inside_lists_are_joined_and_quoted() {
         &json!({"l": ["a\"", [1, 1e20], {"k": "v"}, null, true]}),
         "\"l\"\n\"a\"\",1,1.0e+20,{\"\"k\"\":\"\"v\"\"},null,true\"\n",
     );
+}
+
+#[test]
+fn formulas_are_disarmed_only_on_request() {
+    for (cell, disarmed) in [
+        (json!("=1+1"), "'=1+1"),
+        (json!("+14155550100"), "'+14155550100"),
+        (json!("-x"), "'-x"),
+        (json!("@x"), "'@x"),
+        (json!("\tx"), "'\tx"),
+        (json!("\rx"), "'\rx"),
+        (json!(["=x", "y"]), "'=x,y"),
+        (json!([["=x"], "y"]), "'=x,y"),
+        (json!([-1, "x"]), "'-1,x"),
+        (json!(-1), "-1"),
+        (json!("x=1"), "x=1"),
+        (json!(" =1"), " =1"),
+        (json!(["", "=x"]), ",=x"),
+        (json!([]), ""),
+        (json!(""), ""),
+    ] {
+        let row = json!({"a": cell});
+        assert_eq!(text_with(&row, Formulas::Disarmed), format!("\"a\"\n\"{disarmed}\"\n"), "{cell}");
+        let kept = disarmed.strip_prefix('\'').unwrap_or(disarmed);
+        check(&row, &format!("\"a\"\n\"{kept}\"\n"));
+    }
+    // Clients choose the headings, too.
+    assert_eq!(text_with(&json!({"=a": {"b": 1}}), Formulas::Disarmed), "\"'=a_b\"\n\"1\"\n");
 }
 
 #[test]
@@ -121,6 +158,17 @@ fn text_of(value: &Value) -> String {
 }
 
 proptest! {
+    #[test]
+    fn no_text_of_disarmed_csv_is_a_formula(rows in vec(any::<String>(), 1..5)) {
+        let row: Value = json!({"a": rows, "b": rows.first()});
+        let csv = text_with(&row, Formulas::Disarmed);
+        for cell in csv.strip_prefix("\"a\",\"b\"\n").expect("the headings").split("\",\"") {
+            let cell = cell.trim_start_matches('"');
+            let is_own = rows.first().is_some_and(|first| first.starts_with(FORMULA_STARTS));
+            assert!(!is_own || cell.starts_with('\'') || !cell.starts_with(FORMULA_STARTS), "{csv}");
+        }
+    }
+
     #[test]
     fn written_csv_is_read_back(rows in rows()) {
         let mut columns: Vec<String> = Vec::new();

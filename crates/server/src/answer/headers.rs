@@ -8,6 +8,13 @@ use crate::request::exchange::Exchange;
 /// The date in the past that crossbar gives every read.
 const EXPIRES: &str = "Fri, 01 Jan 1999 00:00:00 GMT";
 
+/// Answers repeat the request's token, and a shared cache does not know `X-Auth-Token`. A client may keep a
+/// read, and asks each time whether it is still current.
+const CACHE_READ: &str = "private, no-cache";
+
+/// Nobody may keep the answers to other requests. A login's holds a new token.
+const CACHE_OTHER: &str = "no-store";
+
 const ALLOW_HEADERS: &str = "content-type, depth, user-agent, x-http-method-override, x-file-size, \
     x-requested-with, if-modified-since, x-file-name, cache-control, x-auth-token, x-kazoo-cluster-id, if-match";
 // crossbar lists `etag` twice.
@@ -25,6 +32,7 @@ impl Headers {
     pub(crate) fn of_all(exchange: &Exchange<'_>, audience: Audience) -> Self {
         let mut headers = Self(Vec::with_capacity(8));
         headers.push_text(X_REQUEST_ID.clone(), exchange.request_id.clone());
+        headers.push(header::CACHE_CONTROL, if exchange.is_read() { CACHE_READ } else { CACHE_OTHER });
         if let Some(language) = &exchange.language {
             headers.push_text(header::CONTENT_LANGUAGE, language.clone());
             headers.push(header::VARY, "accept-language, accept");

@@ -2,6 +2,7 @@
 
 pub(crate) mod accounts;
 mod demo;
+mod exposure;
 mod health;
 pub(crate) mod healthcheck;
 pub(crate) mod serve;

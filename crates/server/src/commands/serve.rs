@@ -17,14 +17,14 @@ use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 use validation::Schema;
 
-use super::{BACKGROUND_THREADS, demo, health, runtime};
+use super::{BACKGROUND_THREADS, demo, exposure, health, runtime};
 use crate::app::{App, node_digest};
 use crate::arguments::Serve;
 use crate::budget::{Budget, Limits};
 use crate::failure::Failure;
 use crate::http;
 use crate::lane::Lane;
-use crate::settings::ServeSettings;
+use crate::settings::{ServeSettings, StoreLocation};
 use crate::stack;
 use crate::supervisor::{StopSignal, Supervisor};
 
@@ -73,11 +73,12 @@ pub(crate) fn run(arguments: Serve) -> Result<(), Failure> {
     let background = runtime("background", BACKGROUND_THREADS)?;
     // One more than the event loops, so that some large requests do not hold up all small ones.
     let lane = runtime("lane", settings.workers.saturating_add(1))?;
-    let opened = Opened {
-        store: stack::build(&store_settings)?,
-        name: store_settings.location.to_string(),
-        is_own: store_settings.location.is_own(),
-    };
+    let store = stack::build(&store_settings)?;
+    if let StoreLocation::File(path) = &store_settings.location {
+        exposure::warn_of_open_files(path);
+    }
+    let opened =
+        Opened { store, name: store_settings.location.to_string(), is_own: store_settings.location.is_own() };
     actix_web::rt::System::new().block_on(serve(
         settings,
         opened,
@@ -107,6 +108,7 @@ async fn serve(
     let greeting = if is_demo { Some(demo::prepare(&store, is_own).await?) } else { None };
     let shared = Data::new(app(settings.clone(), store, is_own, lane));
     check_set_up(&shared.auth).await?;
+    warn_of_unknown_sections(&shared).await;
     log::info!(store = name.as_str(); "opened the store");
     let supervisor = Data::new(Supervisor::new(background.clone()));
     let auth = Arc::clone(&shared.auth);
@@ -188,6 +190,29 @@ async fn check_set_up(auth: &Authenticator) -> Result<(), Failure> {
             log::warn!("the store does not answer yet: {}", crate::chain(&error));
             Ok(())
         }
+    }
+}
+
+/// Warns if the node or the zone of the settings has no section in Kazoo's configuration: the name may have
+/// a slip, and then the server would silently use other values than Kazoo does.
+async fn warn_of_unknown_sections(app: &App) {
+    let settings = &app.settings;
+    let named = [("kazoo_node", &settings.kazoo_node), ("kazoo_zone", &settings.kazoo_zone)];
+    let mut named = named.into_iter().filter_map(|(key, name)| Some((key, name.as_deref()?))).peekable();
+    if named.peek().is_none() {
+        return;
+    }
+    match app.auth.config_sections(Deadline::after(health::PATIENCE)).await {
+        Ok(sections) => {
+            for (key, name) in named.filter(|(_, name)| !sections.contains(*name)) {
+                let sections = sections.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+                log::warn!(
+                    setting = key, value = name, sections = sections.as_str();
+                    "no document of system_config that this server reads has a section of this name"
+                );
+            }
+        }
+        Err(error) => log::warn!("the sections of system_config were not read: {}", crate::chain(&error)),
     }
 }
 

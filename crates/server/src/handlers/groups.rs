@@ -163,9 +163,10 @@ pub(super) async fn carry_out(
             answer::success(exchange, found(removed, Some(DELETED))).await
         }
         Work::Read(group) if call.format == Format::Csv => {
+            let formulas = csv::Formulas::of(&exchange.app.settings);
             let csv = exchange.app.lane.run(async move {
                 let object = group.public_object().map_err(Refusal::Store)?;
-                csv::render(&[Value::Object(object)])
+                csv::render(&[Value::Object(object)], formulas)
             });
             let csv = csv.await??;
             Ok(answer::as_csv(exchange, csv, &csv_file_name(call)))

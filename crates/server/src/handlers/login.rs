@@ -1,6 +1,6 @@
 //! Logins: `user_auth` and `api_auth`.
 
-use auth::{Login, LoginError};
+use auth::{Barred, Login, LoginError};
 use serde_json::{Map, Value};
 use validation::{Schema, Violations};
 
@@ -21,7 +21,7 @@ pub(super) async fn prepare_user(
     data: Value,
 ) -> Result<Prepared, Refused> {
     let members = checked(&exchange.app.user_auth_schema, data)?;
-    let login = exchange.app.auth.user_auth(&members, exchange.deadline).await;
+    let login = exchange.app.auth.user_auth(&members, exchange.client().address, exchange.deadline).await;
     login.map(Prepared).map_err(|error| refused(call, error))
 }
 
@@ -84,11 +84,10 @@ fn refused(call: &Call<'_>, error: LoginError) -> Refused {
         LoginError::AccountExpired { at } => {
             Refused { refusal: Refusal::AccountExpired { cause: at }, page_size: found(call, 1) }
         }
-        LoginError::AccountDisabled => {
-            Refused { refusal: Refusal::AccountDisabled, page_size: found(call, 1) }
+        LoginError::Barred(barred) => {
+            let rows = (barred == Barred::AccountDisabled).then_some(1);
+            Refused { refusal: barred.into(), page_size: rows.and_then(|rows| found(call, rows)) }
         }
-        LoginError::ModuleDisabled => Refusal::TokenExpired.into(),
-        LoginError::SecondFactor => Refusal::SecondFactor.into(),
         LoginError::Store(error) => Refusal::StoreWhileIdentifying(error).into(),
         _ => Refusal::NotAuthenticated.into(),
     }

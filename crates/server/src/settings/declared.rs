@@ -45,6 +45,9 @@ settings! {
         store_timeout: Duration = "store_timeout_ms" "MS", Value("5000");
         /// How many groups a page holds when the client does not say.
         page_size: u64 = "page_size" "N", Value("50");
+        /// In CSV, put a ' before texts that a spreadsheet would run as a formula (= + - @). This changes phone
+        /// numbers, too.
+        csv_safe: bool = "csv_safe" "BOOL", Value("false");
         /// The name of this node. Envelopes show a digest of it.
         node_name: String = "node_name" "NAME", Found("crossbar_groups@ and the host's name", node_name);
         /// The version that envelopes show.

@@ -48,6 +48,14 @@ impl Layers<'_> {
             Some(text) => T::parse(text, setting.range).map_err(|what| refused(&what))?,
             None => T::absent().ok_or_else(|| refused("has no value"))?,
         };
+        if source == Source::Flag && value.holds_password() {
+            log::warn!(
+                setting = setting.key;
+                "other users of this machine can see the password on the command line: set the environment \
+                 variable {} instead, or use a settings file that only you can read",
+                setting.variable()
+            );
+        }
         let shown = match (&text, setting.shape) {
             (Some(_), Shape::Secret) => "***",
             (Some(text), _) => text,

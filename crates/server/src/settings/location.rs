@@ -29,6 +29,11 @@ impl StoreLocation {
         }
     }
 
+    /// Whether the location contains a password.
+    pub(super) fn holds_password(&self) -> bool {
+        matches!(self, Self::CouchDb(url) if url.has_password())
+    }
+
     /// Whether only this program can have set up the store, so that it may create every view.
     pub(crate) fn is_own(&self) -> bool {
         matches!(self, Self::File(_))

@@ -21,6 +21,11 @@ pub(crate) trait Value: Sized {
     /// Reads a value.
     fn parse(text: &str, range: (u64, u64)) -> Result<Self, String>;
 
+    /// Whether the value holds a password, which other users of the machine could see on the command line.
+    fn holds_password(&self) -> bool {
+        false
+    }
+
     /// The value of a setting that has no text, where that means something.
     fn absent() -> Option<Self> {
         None
@@ -134,5 +139,9 @@ impl Value for StoreLocation {
 
     fn parse(text: &str, _: (u64, u64)) -> Result<Self, String> {
         Self::parse(text)
+    }
+
+    fn holds_password(&self) -> bool {
+        Self::holds_password(self)
     }
 }

@@ -1,5 +1,5 @@
 //! The account of a request and the caller's right to it. Refuses expired tokens (401), accounts whose
-//! trial has expired (400), unknown accounts (404), and callers without permission (403).
+//! trial has expired (400), Basic where a login would be refused (400, 401), unknown accounts (404), and callers without permission (403).
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -33,7 +33,9 @@ pub(crate) async fn identify(
             _ => auth.verify(token, wanted_account, deadline).await,
         },
         Some(Credentials::Bearer(id)) => auth.verify_bearer(id, wanted_account, deadline).await,
-        Some(Credentials::Basic(encoded)) => auth.verify_basic(encoded, deadline).await,
+        Some(Credentials::Basic(encoded)) => {
+            auth.verify_basic(encoded, exchange.client().address, deadline).await
+        }
     };
     match verdict {
         Ok(caller) => {
@@ -42,6 +44,7 @@ pub(crate) async fn identify(
         }
         Err(AuthError::Expired) => return Err(Refusal::TokenExpired),
         Err(AuthError::TrialExpired { at }) => return Err(Refusal::AccountExpired { cause: at }),
+        Err(AuthError::Barred(barred)) => return Err(barred.into()),
         Err(AuthError::Store(error)) => return Err(Refusal::StoreWhileIdentifying(error)),
         Err(error) => log::debug!(request_id = exchange.request_id.as_str(); "credentials refused: {error}"),
     }

@@ -64,6 +64,61 @@ fn a_port_in_use_is_one_line_and_exit_code_2() {
     assert!(refusal.contains(&address) && refusal.contains("listen"), "{error}");
 }
 
+/// Everybody on the machine can see the command line. The environment and the settings file are private.
+#[test]
+fn a_password_on_the_command_line_is_warned_about() {
+    let url = "http://admin:open-sesame@127.0.0.1:1";
+    let warned = |output: std::process::Output| {
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert!(!error.contains("open-sesame"), "{error}");
+        error.contains("CROSSBAR_GROUPS_STORE")
+    };
+    assert!(warned(run(&["export", "--store", url], b"")));
+    assert!(!warned(run(&["export", "--store", "http://127.0.0.1:1"], b"")));
+    let from_environment = binary().arg("export").env("CROSSBAR_GROUPS_STORE", url).output().unwrap();
+    assert!(!warned(from_environment));
+}
+
+/// docker compose starts the server only after this script has succeeded.
+#[test]
+fn the_first_account_refuses_the_passwords_of_earlier_examples() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let stand_in = folder.path().join("crossbar-groups");
+    std::fs::write(&stand_in, "#!/bin/sh\ncat >/dev/null\n").unwrap();
+    std::fs::set_permissions(&stand_in, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docker/first-account.sh");
+    let path = format!("{}:{}", folder.path().display(), std::env::var("PATH").unwrap());
+    for (admin, couchdb, is_refused) in [
+        ("change-me-too", "own", true),
+        ("change-me", "own", true),
+        ("own", "change-me", true),
+        ("own", "own", false),
+        ("change-me-never", "change-me-never", false),
+    ] {
+        let status = std::process::Command::new("sh")
+            .arg(script)
+            .env("PATH", &path)
+            .env("FIRST_ACCOUNT_NAME", "main")
+            .env("FIRST_ADMIN_USERNAME", "admin")
+            .env("FIRST_ADMIN_PASSWORD", admin)
+            .env("CROSSBAR_GROUPS_STORE", format!("http://admin:{couchdb}@couchdb:5984"))
+            .stdin(std::process::Stdio::null())
+            .output()
+            .unwrap()
+            .status;
+        assert_eq!(status.success(), !is_refused, "{admin} {couchdb}");
+    }
+}
+
+#[test]
+fn a_token_must_live_for_a_second_at_least() {
+    let output = run(&["token", "--account", &"a".repeat(32), "--ttl", "0"], b"");
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{error}");
+    assert!(error.contains("--ttl"), "{error}");
+}
+
 #[test]
 fn bad_settings_are_refused_by_name() {
     check_refused(&["serve", "--page-size", "0"], 2, &["page_size"]);

@@ -29,10 +29,10 @@ fn every_deviation_of_the_recordings_is_in_the_table() {
     assert!(missing.is_empty(), "sent but not compared, and not in the table: {missing:?}");
 }
 
-/// A deviation is the name of a recorded step, or `stored.NAME` for a member that a save of a group writes.
-/// The replay fails if such a step is answered as recorded.
+/// A deviation is the name of a recorded step, `stored.NAME` for a member that a save of a group writes, or
+/// `header.NAME` for a header of answers. The replay fails if such a step is answered as recorded.
 #[test]
-fn every_deviation_names_a_step_or_a_stored_member() {
+fn every_deviation_names_a_step_a_stored_member_or_a_header() {
     let recordings = std::fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().path());
     let mut steps = BTreeSet::new();
     for recording in recordings.filter(|path| path.extension().is_some_and(|extension| extension == "jsonl"))
@@ -42,9 +42,14 @@ fn every_deviation_names_a_step_or_a_stored_member() {
     let document = concat!(env!("CARGO_MANIFEST_DIR"), "/../groups/src/document.rs");
     let document = std::fs::read_to_string(document).unwrap();
     let (code, _tests) = document.split_once("#[cfg(test)]").unwrap();
-    let is_known = |name: &str| match name.strip_prefix("stored.") {
-        Some(member) => code.contains(&format!("\"{member}\"")),
-        None => steps.contains(name),
+    let headers = concat!(env!("CARGO_MANIFEST_DIR"), "/src/answer/headers.rs");
+    let headers = std::fs::read_to_string(headers).unwrap();
+    let is_known = |name: &str| match name.split_once('.') {
+        Some(("stored", member)) => code.contains(&format!("\"{member}\"")),
+        Some(("header", name)) => {
+            headers.contains(&format!("header::{}", name.to_ascii_uppercase().replace('-', "_")))
+        }
+        _ => steps.contains(name),
     };
     let unknown: Vec<_> = deviations().into_keys().filter(|name| !is_known(name)).collect();
     assert!(unknown.is_empty(), "conformance/deviations.json has entries that nothing uses: {unknown:?}");

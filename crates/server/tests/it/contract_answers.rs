@@ -4,6 +4,7 @@
 use serde_json::{Value, json};
 
 use crate::account::{Account, ids_of, json_of};
+use crate::http_client::Response;
 use crate::process::run_ok;
 
 /// A header of a request.
@@ -123,6 +124,64 @@ fn a_write_has_no_etag_and_each_listing_has_a_new_one() {
     assert_ne!(tags[0], tags[1]);
     let deleted = json_of(&alpha.send("DELETE", "/groups/a", &[], b""));
     assert_eq!(deleted["revision"], json_of(&replaced)["revision"], "the revision before the deletion");
+}
+
+/// Answers repeat the token, and a shared cache does not know its header.
+#[test]
+fn no_shared_cache_may_keep_an_answer() {
+    let alpha = Account::served();
+    alpha.create_all(&["g"]);
+    let etag = alpha.send("GET", "/groups/g", &[], b"").header("etag").unwrap().to_owned();
+    let check = |answer: &Response, status: u16, expected: &str| {
+        assert_eq!((answer.status, answer.header("cache-control")), (status, Some(expected)), "{answer:?}");
+    };
+    for (method, path, status) in [
+        ("GET", "/groups", 200),
+        ("GET", "/groups?accept=csv", 200),
+        ("GET", "/groups?is_chunked=true", 200),
+        ("GET", "/groups/g", 200),
+        ("GET", "/groups/other", 404),
+        ("HEAD", "/groups", 405),
+        ("GET", "/v2/token_auth", 200),
+    ] {
+        check(&alpha.send(method, path, &[], b""), status, "private, no-cache");
+    }
+    let known = alpha.send("GET", "/groups/g", &[("If-None-Match", &etag)], b"");
+    check(&known, 304, "private, no-cache");
+    let refused = alpha.send_as_stranger("GET", "/groups", &[("X-Auth-Token", "bad")], b"");
+    check(&refused, 401, "private, no-cache");
+    let preflight = alpha.send("OPTIONS", "/groups", &[("Origin", "https://a.example")], b"");
+    check(&preflight, 200, "no-store");
+    let credentials = format!("{:x}", <md5::Md5 as md5::Digest>::digest(b"admin:secret"));
+    for (method, path, data, status) in [
+        ("PATCH", "/groups/g", json!({"a": 1}), 200),
+        ("DELETE", "/groups/g", json!({}), 200),
+        ("PUT", "/v2/user_auth", json!({}), 400),
+        ("PUT", "/v2/user_auth", json!({"credentials": "x", "account_name": "alpha"}), 401),
+        ("PUT", "/v2/user_auth", json!({"credentials": credentials, "account_name": "alpha"}), 201),
+    ] {
+        check(&alpha.ask(method, path, &data), status, "no-store");
+    }
+}
+
+/// By default CSV is crossbar's: phone numbers begin with `+`, too.
+#[test]
+fn csv_safe_disarms_formulas() {
+    let mut alpha = Account::served();
+    let group = json!({"id": "g", "name": "=cmd()", "number": "+14155550100", "@x": 1});
+    assert_eq!(alpha.ask("PUT", "/groups", &group).status, 201);
+    let csv = |alpha: &Account, path: &str| alpha.send("GET", path, &[], b"").text();
+    for path in ["/groups?accept=csv", "/groups/g?accept=csv"] {
+        let text = csv(&alpha, path);
+        assert!(text.contains("\"=cmd()\"") && !text.contains('\''), "{path}: {text}");
+    }
+    alpha.restart(&["--csv-safe"]);
+    let text = csv(&alpha, "/groups?accept=csv");
+    assert!(text.contains("\"'=cmd()\""), "{text}");
+    let text = csv(&alpha, "/groups/g?accept=csv");
+    for cell in ["\"'=cmd()\"", "\"'+14155550100\"", "\"'@x\""] {
+        assert!(text.contains(cell), "{text}");
+    }
 }
 
 #[test]

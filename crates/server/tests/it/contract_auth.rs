@@ -82,6 +82,50 @@ fn verifying_a_token_writes_nothing() {
     assert!(before == after, "what tokens are checked with has changed");
 }
 
+/// `pvt_auth_…` names the user that the token acts as, `pvt_original_auth_…` the user who signed it.
+#[test]
+fn a_group_says_who_acted_as_whom() {
+    let kazoo = Kazoo::new();
+    let server = Server::start(&kazoo.store(), &[]);
+    let names = &kazoo.seed.names;
+    let gamma = &names["gamma"];
+    let groups = format!("/v2/accounts/{gamma}/groups");
+    for (persona, method, name) in [
+        ("as_child", "PUT", "acted"),
+        ("alpha_admin", "PUT", "plain"),
+        ("as_child", "PUT", "acted-then-plain"),
+        ("alpha_admin", "PATCH", "acted-then-plain"),
+    ] {
+        let headers = [("X-Auth-Token".to_owned(), kazoo.token(persona))];
+        let body = json!({"data": {"id": name, "name": name}}).to_string();
+        let target = if method == "PUT" { groups.clone() } else { format!("{groups}/{name}") };
+        let answer = send(server.address, method, &target, &headers, body.as_bytes());
+        assert!(matches!(answer.status, 200 | 201), "{persona}: {answer:?}");
+    }
+    let (code, _) = server.stop();
+    assert_eq!(code, Some(0));
+    let dump = kazoo.dump(&format!("account/{}/{}/{}", &gamma[..2], &gamma[2..4], &gamma[4..]));
+    let stored = |id: &str| {
+        let lines = dump.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["doc"].take());
+        lines.into_iter().find(|document| document["_id"] == id).unwrap()
+    };
+    for (id, member, expected) in [
+        ("acted", "pvt_auth_account_id", json!(gamma)),
+        ("acted", "pvt_auth_user_id", json!(names["gamma_admin"])),
+        ("acted", "pvt_original_auth_account_id", json!(names["alpha"])),
+        ("acted", "pvt_original_auth_owner_id", json!(names["alpha_admin"])),
+        ("plain", "pvt_auth_user_id", json!(names["alpha_admin"])),
+        ("plain", "pvt_original_auth_account_id", Value::Null),
+        ("plain", "pvt_original_auth_owner_id", Value::Null),
+        // The second save was nobody's but the administrator's.
+        ("acted-then-plain", "pvt_auth_user_id", json!(names["alpha_admin"])),
+        ("acted-then-plain", "pvt_original_auth_account_id", Value::Null),
+        ("acted-then-plain", "pvt_original_auth_owner_id", Value::Null),
+    ] {
+        assert_eq!(stored(id)[member], expected, "{id} {member}");
+    }
+}
+
 #[test]
 fn a_login_ignores_a_bad_token_in_the_header() {
     let kazoo = Kazoo::new();
@@ -92,6 +136,30 @@ fn a_login_ignores_a_bad_token_in_the_header() {
         let body = json!({"data": {"api_key": names["alpha_key"]}}).to_string();
         let answer = send(server.address, "PUT", "/v2/api_auth", &headers, body.as_bytes());
         assert_eq!(answer.status, 201, "{persona}: {answer:?}");
+    }
+}
+
+#[test]
+fn basic_is_refused_where_a_login_would_be() {
+    for (settings, status, message) in [
+        (json!({}), 200, Value::Null),
+        (json!({"cb_user_auth": {"multi_factor": {"enabled": true}}}), 401, json!("invalid_credentials")),
+        (json!({"cb_basic_auth": {"enabled": false}}), 401, json!("invalid credentials")),
+    ] {
+        let kazoo = Kazoo::new();
+        let alpha = &kazoo.seed.names["alpha"];
+        let db = format!("account/{}/{}/{}", &alpha[..2], &alpha[2..4], &alpha[4..]);
+        let doc =
+            json!({"_id": "configs_crossbar.auth", "pvt_type": "account_config", "auth_modules": settings});
+        run_ok(
+            &["import", "--store", &kazoo.store(), "-"],
+            json!({"db": db, "doc": doc}).to_string().as_bytes(),
+        );
+        let server = Server::start(&kazoo.store(), &[]);
+        let basic = format!("Basic {}", kazoo.seed.names["basic:alpha_admin"]);
+        let target = format!("/v2/accounts/{alpha}/groups");
+        let answer = send(server.address, "GET", &target, &[("Authorization".to_owned(), basic)], b"");
+        assert_eq!((answer.status, &json_of(&answer)["message"]), (status, &message), "{settings}");
     }
 }
 

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::account::json_of;
 use crate::contract_auth::Kazoo;
 use crate::http_client::{Response, send};
-use crate::process::Server;
+use crate::process::{Server, run_ok};
 
 /// The recordings' accounts, served.
 struct Served {
@@ -227,6 +227,35 @@ fn no_group_replaces_the_restrictions_or_settings_of_an_account() {
     }
     let body = json!({"data": {"id": "my_token_restrictions", "name": "x"}});
     assert_eq!(served.send_as("delta_admin", "PUT", &groups, &body).status, 201);
+}
+
+/// Kazoo opens these by name, so a new group under one would stand in Kazoo's way. A group that is there
+/// already can still be read, changed and deleted.
+#[test]
+fn no_new_group_has_an_id_that_kazoo_opens_by_name() {
+    let kazoo = Kazoo::new();
+    let alpha = kazoo.seed.names["alpha"].clone();
+    let db = format!("account/{}/{}/{}", &alpha[..2], &alpha[2..4], &alpha[4..]);
+    let ids = ["limits", "whitelabel", "notification.x", "+14155550100", "192.0.2.1"];
+    let line =
+        |id: &&str| json!({"db": db, "doc": {"_id": id, "pvt_type": "group", "name": "old"}}).to_string();
+    let lines: Vec<_> = ids.iter().map(line).collect();
+    run_ok(&["import", "--store", &kazoo.store(), "-"], lines.join("\n").as_bytes());
+    let server = Server::start(&kazoo.store(), &[]);
+    let served = Served { kazoo, server };
+    let groups = format!("/v2/accounts/{alpha}/groups");
+    for id in ids.into_iter().chain(["dialplans", "apps_store", "parking-slot-7"]) {
+        let answer = served.send_as("alpha_admin", "PUT", &groups, &json!({"data": {"id": id, "name": "x"}}));
+        assert_eq!(answer.status, 400, "{id}: {answer:?}");
+        assert_eq!(json_of(&answer)["data"]["id"]["invalid"]["value"], id);
+    }
+    for id in ids {
+        let target = format!("{groups}/{}", id.replace('+', "%2B"));
+        for (method, status) in [("GET", 200), ("PATCH", 200), ("POST", 200), ("DELETE", 200), ("GET", 404)] {
+            let answer = served.send_as("alpha_admin", method, &target, &json!({"data": {"name": "x"}}));
+            assert_eq!(answer.status, status, "{method} {id}: {answer:?}");
+        }
+    }
 }
 
 #[test]

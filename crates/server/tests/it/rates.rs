@@ -1,5 +1,7 @@
 //! The cost of failed requests, and the 429. Rows of `docs/compatibility.md` name these tests.
 
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 
 use crate::account::{Account, json_of};
@@ -108,6 +110,36 @@ fn logins_pay_twice() {
     assert_eq!(login(&account, "/v2/user_auth", "192.0.2.1").2, 39);
     assert_eq!(login(&account, "/v2/api_auth", "192.0.2.1").2, 3);
     assert_eq!(login(&account, "/v2/api_auth", "192.0.2.1"), (429, 1, 0));
+}
+
+/// Guesses from many addresses run into the account's own limit. A client that logged in before does not.
+#[test]
+fn wrong_passwords_of_one_account_run_out_and_lock_out_no_known_client() {
+    let alpha = Account::served();
+    let digest =
+        |password: &str| format!("{:x}", <md5::Md5 as md5::Digest>::digest(format!("admin:{password}")));
+    let log_in = |name: &str, password: &str, from: &str| {
+        let body = json!({"data": {"credentials": digest(password), "account_name": name}}).to_string();
+        let headers = [("X-Forwarded-For", from)];
+        alpha.send_as_stranger("PUT", "/v2/user_auth", &headers, body.as_bytes())
+    };
+    assert_eq!(log_in("alpha", "secret", "192.0.2.1").status, 201);
+    for name in ["alpha", "nobody"] {
+        let mut statuses = (0..110).map(|n| log_in(name, "wrong", &format!("198.51.100.{n}")).status);
+        // A bucket may get ten more if a minute passes.
+        assert!(statuses.by_ref().take(100).all(|status| status == 401), "{name}");
+        assert!(statuses.any(|status| status == 429), "{name}");
+    }
+    let refused = log_in("alpha", "secret", "192.0.2.2");
+    assert_eq!((refused.status, &json_of(&refused)["message"]), (429, &json!("too_many_requests")));
+    assert_eq!(log_in("alpha", "secret", "192.0.2.1").status, 201, "it logged in before");
+    let is_told = |line: &str| line.contains("refused a right password") && line.contains(&alpha.id);
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !alpha.server().log().lines().any(|line| is_told(line) && line.contains("192.0.2.2")) {
+        assert!(Instant::now() < deadline, "{}", alpha.server().log());
+        std::thread::yield_now();
+    }
+    assert!(!alpha.server().log().contains(&digest("secret")));
 }
 
 #[test]

@@ -60,6 +60,45 @@ fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
+/// A client chooses the id of its request. It cannot write other fields into the log with it.
+#[test]
+fn a_request_id_stays_one_field_of_the_log() {
+    let alpha = Account::create();
+    let server = Server::start(&alpha.store, &[]);
+    let headers = [("X-Request-ID".to_owned(), "mine status=200 \"x".to_owned())];
+    send(server.address, "GET", "/v2/accounts/x/groups", &headers, b"");
+    wait_until("the request is in the log", || {
+        server.log().contains(r#" request_id="mine status=200 \"x" method=GET status=404 "#)
+    });
+}
+
+#[test]
+fn what_an_operator_should_mend_is_warned_about_at_start() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let alpha = Account::create();
+    let file = alpha.store.strip_prefix("sqlite:").unwrap();
+    let warnings = ["run chmod 600", "has a section of this name"];
+    let server = Server::start(&alpha.store, &[]);
+    let log = server.log();
+    assert!(!warnings.iter().any(|warning| log.contains(warning)), "{log}");
+    assert_eq!(server.stop().0, Some(0));
+    let line = json!({"db": "system_config", "doc": {"_id": "cluster", "default": {}, "east": {"x": 1}}});
+    crate::process::run_ok(&["import", "--store", &alpha.store, "-"], line.to_string().as_bytes());
+    std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let server = Server::start(&alpha.store, &["--kazoo-zone", "esat"]);
+    let log = server.log();
+    assert!(log.contains(warnings[0]) && log.contains("mode=644"), "{log}");
+    assert!(
+        log.contains(warnings[1]) && log.contains("value=esat") && log.contains("sections=east"),
+        "{log}"
+    );
+    assert_eq!(server.stop().0, Some(0));
+    std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let server = Server::start(&alpha.store, &["--kazoo-zone", "east"]);
+    let log = server.log();
+    assert!(!warnings.iter().any(|warning| log.contains(warning)), "{log}");
+}
+
 #[test]
 fn a_group_lives_from_creation_to_deletion() {
     let alpha = Account::create();

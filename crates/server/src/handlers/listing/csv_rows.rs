@@ -11,12 +11,16 @@ use crate::answer::csv;
 use crate::catalogue::Refusal;
 
 /// Reads all rows. If they fit into memory, they are kept. If not, only their columns are.
-pub(super) async fn gather(cursor: Cursor, query: ListQuery) -> Result<(Vec<Box<RawValue>>, End), Refusal> {
+pub(super) async fn gather(
+    cursor: Cursor,
+    query: ListQuery,
+    formulas: csv::Formulas,
+) -> Result<(Vec<Box<RawValue>>, End), Refusal> {
     let (rows, mut rest) = match super::gather(cursor, BUFFERED).await? {
         (rows, End::Unread(rest)) => (rows, rest),
         all => return Ok(all),
     };
-    let mut columns = csv::Columns::default();
+    let mut columns = csv::Columns::new(formulas);
     for row in &rows {
         columns.add(&parse(row)?)?;
     }
@@ -27,9 +31,9 @@ pub(super) async fn gather(cursor: Cursor, query: ListQuery) -> Result<(Vec<Box<
 }
 
 /// The CSV of rows.
-pub(super) fn render(rows: &[Box<RawValue>]) -> Result<Vec<u8>, Refusal> {
+pub(super) fn render(rows: &[Box<RawValue>], formulas: csv::Formulas) -> Result<Vec<u8>, Refusal> {
     let rows: Vec<_> = rows.iter().map(|row| parse(row)).collect::<Result<_, _>>()?;
-    csv::render(&rows)
+    csv::render(&rows, formulas)
 }
 
 /// A row as a value.

@@ -98,7 +98,11 @@ async fn read(exchange: &Exchange<'_>, call: &Call<'_>, access: &AccountAccess) 
     let is_chunked = call.parameters.is_chunked && call.format == Format::Json;
     let (rows, end) = if call.format == Format::Csv {
         exchange.reservation.grow_to(cost::STREAM).await?;
-        exchange.app.lane.run(csv_rows::gather(cursor, query)).await??
+        exchange
+            .app
+            .lane
+            .run(csv_rows::gather(cursor, query, csv::Formulas::of(&exchange.app.settings)))
+            .await??
     } else {
         let gathering = gather(cursor, if is_chunked { 0 } else { BUFFERED });
         if is_filtered {
@@ -217,6 +221,7 @@ async fn as_csv(
     if rows.is_empty() {
         return Ok(answer::no_csv());
     }
-    let csv = exchange.app.lane.run(async move { csv_rows::render(&rows) }).await??;
+    let formulas = csv::Formulas::of(&exchange.app.settings);
+    let csv = exchange.app.lane.run(async move { csv_rows::render(&rows, formulas) }).await??;
     Ok(answer::as_csv(exchange, csv, &csv_file_name(call)))
 }

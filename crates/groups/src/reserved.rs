@@ -1,0 +1,119 @@
+//! The ids that Kazoo opens by name in an account's database. A client may choose the id of a new group, and
+//! a group with such an id would stand where Kazoo looks for settings, numbers or templates. This list knows
+//! names only; what a document under one of them holds does not matter.
+
+use std::net::IpAddr;
+
+/// Documents that Kazoo opens by this id.
+const NAMES: [&str; 10] = [
+    // crossbar: cb_apps_store.
+    "apps_store",
+    // The kind of the account's dial plans, in kzd_dialplans.
+    "dialplans",
+    // kazoo_services: kz_services_limits; also crossbar's cb_limits and hotornot.
+    "limits",
+    // callflow: cf_util, for presence that users set by hand.
+    "manual_presence",
+    // crossbar: cb_migrations.
+    "migrations",
+    // callflow: cf_park, unless its setting `db_doc_name` says otherwise.
+    "parked_calls",
+    // crossbar expects numbers under this id (crossbar.hrl).
+    "phone_numbers",
+    // stepswitch: stepswitch_resource_selectors; also crossbar's cb_resource_selectors.
+    "resource_selector_rules",
+    // crossbar: crossbar_util, for each request with a token.
+    "token_restrictions",
+    // crossbar: cb_whitelabel.
+    "whitelabel",
+];
+
+/// Kazoo puts another name behind these and opens the document.
+const PREFIXES: [&str; 5] = [
+    // kazoo_apps: kapps_config_util, the account's configuration.
+    "configs_",
+    // teletype: teletype_templates, the account's own templates.
+    "notification.",
+    // callflow: cf_park.
+    "parking-slot-",
+    // kazoo_templates: kz_pdf.
+    "pdf.",
+    // crossbar: cb_webhooks, in the master account's database.
+    "webhooks_",
+];
+
+/// Whether Kazoo reads an account's token restrictions or settings from the document with this id. A group
+/// with such an id is never served; otherwise a client could write its own rules.
+pub(crate) fn is_policy(id: &str) -> bool {
+    id == "token_restrictions" || id.starts_with("configs_")
+}
+
+/// Whether Kazoo opens a document with this id by its name. No new group may have it. A group that has it
+/// already stays reachable.
+pub(crate) fn is_reserved(id: &str) -> bool {
+    NAMES.contains(&id)
+        || PREFIXES.iter().any(|prefix| id.starts_with(prefix))
+        || is_number(id)
+        // kazoo_ips: kz_ip, a dedicated address.
+        || id.parse::<IpAddr>().is_ok()
+}
+
+/// Whether an id is a phone number in Kazoo's form. crossbar's cb_phone_numbers and stepswitch_bridge open
+/// the account's copy of a number by the number.
+fn is_number(id: &str) -> bool {
+    id.strip_prefix('+')
+        .is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{NAMES, PREFIXES, is_policy, is_reserved};
+    use proptest::prelude::{any, proptest};
+
+    #[test]
+    fn kazoos_names_are_reserved_and_names_like_them_are_not() {
+        for id in NAMES {
+            assert!(is_reserved(id), "{id}");
+            for other in [format!("my_{id}"), format!("{id}2"), id.to_uppercase()] {
+                assert!(!is_reserved(&other), "{other}");
+            }
+        }
+        for (id, expected) in [
+            ("+14155550100", true),
+            ("+", false),
+            ("+1x", false),
+            ("14155550100", false),
+            ("192.0.2.1", true),
+            ("2001:db8::1", true),
+            ("192.0.2", false),
+            ("configs", false),
+            ("notification", false),
+            ("", false),
+        ] {
+            assert_eq!(is_reserved(id), expected, "{id}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_follows_a_prefix_is_reserved(rest in any::<String>(), number in any::<u64>()) {
+            for prefix in PREFIXES {
+                assert!(is_reserved(&format!("{prefix}{rest}")));
+            }
+            assert!(is_reserved(&format!("+{number}")));
+        }
+
+        /// What is refused everywhere is refused for new groups too.
+        #[test]
+        fn access_rules_are_reserved(rest in any::<String>()) {
+            for id in ["token_restrictions".to_owned(), format!("configs_{rest}"), rest] {
+                assert!(!is_policy(&id) || is_reserved(&id), "{}", id);
+            }
+        }
+
+        #[test]
+        fn a_generated_id_is_free(id in "[0-9a-f]{32}") {
+            assert!(!is_reserved(&id));
+        }
+    }
+}
