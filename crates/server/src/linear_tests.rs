@@ -14,6 +14,12 @@ use operations::OPERATIONS;
 /// The input of an operation has its unit's size times these.
 const FACTORS: [usize; 3] = [1, 2, 4];
 
+/// The operations are counted in so many processes at the same time.
+const PARTS: usize = 2;
+
+/// The variable that tells a process which of the parts it counts.
+const PART: &str = "LINEAR_TESTS_PART";
+
 /// Instructions that an operation may take on top.
 const SLACK: u64 = 100_000;
 
@@ -44,6 +50,23 @@ fn every_operation_takes_linear_time() {
         eprintln!("not tested: valgrind is not installed; `make test` installs it");
         return;
     }
+    let counted: Vec<_> = std::thread::scope(|scope| {
+        let parts: Vec<_> = (0..PARTS).map(|part| scope.spawn(move || count_part(part))).collect();
+        parts.into_iter().flat_map(|part| part.join().unwrap()).collect()
+    });
+    assert_eq!(counted.len(), OPERATIONS.len());
+    let mut report = String::new();
+    for (name, counts) in counted {
+        let expected = !name.starts_with("square");
+        let verdict = if is_linear(counts) == expected { "" } else { " FAULT" };
+        writeln!(report, "{name}: {counts:?}{verdict}").unwrap();
+    }
+    println!("{report}");
+    assert!(!report.contains("FAULT"), "an operation takes more than linear time\n{report}");
+}
+
+/// Runs the operations of a part under callgrind, and returns what it counted for each size.
+fn count_part(part: usize) -> Vec<(&'static str, [u64; 3])> {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("counts");
     let run = Command::new("valgrind")
@@ -51,19 +74,17 @@ fn every_operation_takes_linear_time() {
         .arg("--dump-before=*linear_tests::mark*")
         .arg(format!("--callgrind-out-file={}", out.display()))
         .arg(std::env::current_exe().unwrap())
-        .args(["--exact", "linear_tests::run_all_operations", "--ignored", "--test-threads=1"])
+        .args(["--exact", "linear_tests::run_operations_of_a_part", "--ignored", "--test-threads=1"])
+        .env(PART, part.to_string())
         .output()
         .unwrap();
     assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
-    let mut report = String::new();
-    for (place, (name, _, _)) in OPERATIONS.iter().enumerate() {
-        let counts = [0, 1, 2].map(|size| count(&out, FACTORS.len() * place + size));
-        let expected = !name.starts_with("square");
-        let verdict = if is_linear(counts) == expected { "" } else { " FAULT" };
-        writeln!(report, "{name}: {counts:?}{verdict}").unwrap();
-    }
-    println!("{report}");
-    assert!(!report.contains("FAULT"), "an operation takes more than linear time\n{report}");
+    let counts = |place| [0, 1, 2].map(|size| count(&out, FACTORS.len() * place + size));
+    operations_of(part).enumerate().map(|(place, (name, _, _))| (*name, counts(place))).collect()
+}
+
+fn operations_of(part: usize) -> impl Iterator<Item = &'static operations::Operation> {
+    OPERATIONS.iter().skip(part).step_by(PARTS)
 }
 
 /// The instructions of a piece of work. The first one has the number 0.
@@ -75,8 +96,9 @@ fn count(out: &Path, number: usize) -> u64 {
 
 #[test]
 #[ignore = "`every_operation_takes_linear_time` runs it under callgrind"]
-fn run_all_operations() {
-    for (_, unit, prepare) in OPERATIONS {
+fn run_operations_of_a_part() {
+    let part = std::env::var(PART).unwrap().parse().unwrap();
+    for (_, unit, prepare) in operations_of(part) {
         for factor in FACTORS {
             measured(prepare(unit * factor));
             mark();
