@@ -61,3 +61,9 @@ fn say(line: &str) -> Result<(), Failure> {
     writeln!(std::io::stdout(), "{line}")
         .map_err(|error| Failure::run(format!("cannot write the output: {error}")))
 }
+
+/// Prints a warning on standard error. The command goes on.
+fn warn(line: &str) {
+    // A command whose warnings cannot be printed still does its work.
+    let _ = writeln!(std::io::stderr(), "crossbar-groups: warning: {line}");
+}

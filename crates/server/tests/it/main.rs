@@ -27,6 +27,7 @@ mod fuzz;
 mod http_client;
 mod large;
 mod matching;
+mod old_designs;
 mod process;
 mod rates;
 mod result_matrix;
