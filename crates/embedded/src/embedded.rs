@@ -185,7 +185,7 @@ impl Drop for Inner {
 
 /// Loads the databases and views of a file, and its unfinished chores.
 fn load(file: &StoreFile, connection: &Connection) -> Result<(Catalogue, Vec<Chore>), OpenError> {
-    let refused = |source| file.refused(source);
+    let refused = |source| file.refused("its list of databases", source);
     let catalogue = Catalogue::default();
     let mut chores = Vec::new();
     let mut views = load_views(file, connection)?;
@@ -234,7 +234,7 @@ struct LoadedView {
 }
 
 fn load_views(file: &StoreFile, connection: &Connection) -> Result<HashMap<i64, Vec<LoadedView>>, OpenError> {
-    let refused = |source| file.refused(source);
+    let refused = |source| file.refused("its list of views", source);
     let mut sources: HashMap<[u8; 16], Arc<MapSource>> = HashMap::new();
     let mut views: HashMap<i64, Vec<LoadedView>> = HashMap::new();
     let mut statement = connection

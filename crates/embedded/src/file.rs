@@ -72,16 +72,16 @@ impl StoreFile {
             }
             Ok(writer)
         };
-        let writer = set_up().map_err(|source| self.refused(source))?;
+        let writer = set_up().map_err(|source| self.refused("its header", source))?;
         // Durability depends on these two settings, so check that they took effect.
         let wanted = match settings.durability {
             Durability::Full => 2,
             Durability::Normal => 1,
         };
-        let level = pragma(&writer, "synchronous").map_err(|source| self.refused(source))?;
+        let level = pragma(&writer, "synchronous").map_err(|source| self.refused("its settings", source))?;
         let journal: String = writer
             .pragma_query_value(None, "journal_mode", |row| row.get(0))
-            .map_err(|source| self.refused(source))?;
+            .map_err(|source| self.refused("its settings", source))?;
         if (level, journal.as_str()) != (wanted, "wal") {
             let reason =
                 format!("synchronous is {level} and journal_mode is {journal}, although we set other values");
@@ -100,8 +100,9 @@ impl StoreFile {
         Ok(reader)
     }
 
-    pub(crate) fn refused(&self, source: rusqlite::Error) -> OpenError {
-        OpenError::Sqlite { path: self.path.clone(), source }
+    /// The error for a part of the file that SQLite cannot read.
+    pub(crate) fn refused(&self, what: &str, source: rusqlite::Error) -> OpenError {
+        OpenError::of_sqlite(&self.path, what, source)
     }
 
     pub(crate) fn damaged(&self, reason: impl Into<String>) -> OpenError {
@@ -160,7 +161,7 @@ fn check_before_writing(path: &Path) -> Result<i32, OpenError> {
         Err(error) if error.sqlite_error_code() == Some(ErrorCode::NotADatabase) => {
             Err(foreign("it is not an SQLite database".to_owned()))
         }
-        Err(source) => Err(OpenError::Sqlite { path: path.to_owned(), source }),
+        Err(source) => Err(OpenError::of_sqlite(path, "its list of tables", source)),
     }
 }
 

@@ -24,6 +24,8 @@ fn a_wrong_store_is_one_line_and_exit_code_2() {
     let directory = format!("sqlite:{}", folder.path().display());
     for (store, word) in [
         ("sqlite:", "sqlite:PATH"),
+        ("sqlite://file.db", "sqlite:/folder/store.db"),
+        ("sqlite::memory:", "in memory"),
         ("ftp://x", "http"),
         ("nonsense", "http"),
         ("http://", "http"),
