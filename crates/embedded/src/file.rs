@@ -4,6 +4,7 @@ use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use datastore::{Cause, StoreError};
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use crate::format::{APPLICATION_ID, TABLES, VERSION, for_the_owner, pragma};
@@ -22,6 +23,22 @@ const STATEMENTS: usize = 64;
 pub(crate) struct StoreFile {
     path: PathBuf,
     lock: File,
+    /// What was at the path when the store was opened.
+    identity: Identity,
+}
+
+/// The device and the number of a file. They stay when it is moved. `None` where the system has none.
+type Identity = Option<(u64, u64)>;
+
+#[cfg(unix)]
+fn identity(path: &Path) -> std::io::Result<Identity> {
+    use std::os::unix::fs::MetadataExt as _;
+    fs::metadata(path).map(|data| Some((data.dev(), data.ino())))
+}
+
+#[cfg(not(unix))]
+fn identity(path: &Path) -> std::io::Result<Identity> {
+    fs::metadata(path).map(|_| None)
 }
 
 impl StoreFile {
@@ -41,7 +58,7 @@ impl StoreFile {
         }
         // SQLite would silently open a write-protected file as read-only, so open it for writing first.
         for_the_owner().open(path).map_err(io)?;
-        let file = Self { path: path.to_owned(), lock };
+        let file = Self { path: path.to_owned(), lock, identity: identity(path).map_err(io)? };
         if format < VERSION {
             upgrade::upgrade(path, format, BUSY_TIMEOUT)?;
         }
@@ -98,6 +115,18 @@ impl StoreFile {
         reader.set_prepared_statement_cache_capacity(STATEMENTS);
         reader.pragma_update(None, "query_only", true)?;
         Ok(reader)
+    }
+
+    /// Fails if the file was moved, deleted or replaced since the store was opened. SQLite goes on with the old
+    /// file then, and the next start would not find what was written.
+    pub(crate) fn check_place(&self) -> Result<(), StoreError> {
+        if identity(&self.path).is_ok_and(|now| now == self.identity) {
+            return Ok(());
+        }
+        Err(StoreError::Unavailable(Cause::new(format!(
+            "the store's file is no longer at {}: stop the server, and put the file back with its -wal file",
+            self.path.display()
+        ))))
     }
 
     /// The error for a part of the file that SQLite cannot read.

@@ -27,6 +27,7 @@ mod settings;
 mod stack;
 mod stage;
 mod supervisor;
+mod writes;
 
 use std::error::Error;
 

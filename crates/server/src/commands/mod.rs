@@ -32,7 +32,7 @@ where
     W: FnOnce(Arc<dyn Backend>) -> F,
 {
     let settings = arguments.settings()?;
-    let store = stack::build(&settings)?;
+    let store = stack::build(&settings)?.store;
     runtime("background", BACKGROUND_THREADS)?.block_on(work(store))
 }
 

@@ -166,8 +166,10 @@ impl Importing<'_> {
         if has_accounts {
             pushed.push_system(self.store).await;
         }
-        pushed.check()?;
-        let mut warnings = Vec::new();
+        let mut warnings: Vec<String> = Vec::new();
+        if let Err(failure) = pushed.check() {
+            warnings.push(format!("{failure}; when that is mended, run `views push`"));
+        }
         if !bootstrap::is_set_up(self.store, deadline()).await.map_err(&failure)? {
             warnings.push(
                 "the store cannot be served yet, since it has no key for tokens (system_config/auth): import the \

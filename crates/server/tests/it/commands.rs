@@ -249,3 +249,26 @@ fn each_part_of_a_store_can_be_moved_by_itself() {
     let token = run_ok(&["token", "--store", &store, "--account", &id], b"");
     assert_eq!(token.trim().split('.').count(), 3);
 }
+
+#[test]
+fn an_import_of_a_design_document_that_takes_no_views_warns() {
+    let mut alpha = Account::served();
+    let lines = alpha.while_stopped(|store| run_ok(&["export", "--store", store], b""));
+    let unusable = |line: &str| {
+        let mut line: Value = serde_json::from_str(line).unwrap();
+        if line["doc"]["_id"] == "_design/users" {
+            line["doc"]["language"] = json!("query");
+            line["doc"]["views"] = json!({});
+        }
+        line.to_string()
+    };
+    let lines = lines.lines().map(unusable).collect::<Vec<_>>().join("\n");
+    let folder = tempfile::tempdir().unwrap();
+    let store = format!("sqlite:{}", folder.path().join("store.db").display());
+    let (output, error) = said(&["import", "--store", &store, "-"], lines.as_bytes());
+    assert!(output.ends_with(" documents imported, 0 were there already\n"), "{output}");
+    let words =
+        ["crossbar-groups: warning: not all views were pushed: ", "_design/users", "run `views push`"];
+    assert!(words.iter().all(|words| error.contains(words)) && error.lines().count() == 1, "{error}");
+    check_refused(&["views", "push", "--store", &store], 1, &["not all views were pushed", "_design/users"]);
+}

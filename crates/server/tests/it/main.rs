@@ -30,6 +30,7 @@ mod matching;
 mod old_designs;
 mod process;
 mod rates;
+mod readiness;
 mod result_matrix;
 mod secrets;
 mod seed;
