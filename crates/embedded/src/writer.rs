@@ -318,8 +318,8 @@ impl WriterThread {
         // Jobs that the transaction has not reached.
         answers.extend(jobs.map(|job| (job.run)(None)));
         let told = committed.map_err(|error| {
-            let reason = format!("the store cannot write: {}", reason(&error));
-            log::error!("{reason} ({count} jobs)");
+            let reason = reason(&error);
+            log::error!("the store cannot write: {reason} ({count} jobs)");
             reason
         });
         for answer in answers {

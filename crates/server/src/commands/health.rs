@@ -46,16 +46,15 @@ fn readiness(
         Err(_) => (false, "the store does not answer"),
     };
     let tasks: Vec<_> = tasks.iter().map(ToString::to_string).collect();
-    let mut body = json!({"status": store, "writes": null, "tasks": tasks});
-    match verdict {
-        Verdict::Yes => body["writes"] = json!(true),
+    let body = match verdict {
+        Verdict::Yes => json!({"status": store, "writes": true, "tasks": tasks}),
+        Verdict::Unknown => json!({"status": store, "writes": null, "tasks": tasks}),
         Verdict::No(reason) => {
             is_ready = is_ready && !must_write;
-            body["writes"] = json!(false);
-            body["reason"] = json!(format!("the store cannot write: {reason}"));
+            let reason = format!("the store cannot write: {reason}");
+            json!({"status": store, "writes": false, "reason": reason, "tasks": tasks})
         }
-        Verdict::Unknown => {}
-    }
+    };
     (if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, body)
 }
 
