@@ -146,7 +146,8 @@ impl Client {
         Ok(added.into_iter().map(|added| added.and_then(|()| next()?.into_rev(body.call()))).collect())
     }
 
-    /// Deletes a document and returns the revision of its tombstone.
+    /// Deletes one leaf of a document and returns the revision of its tombstone. If replication has left
+    /// another leaf, that one appears; [`Client::delete_every_leaf`] deletes the document.
     ///
     /// ```no_run
     /// # async fn example(
@@ -191,6 +192,14 @@ impl Client {
     pub(crate) async fn send_write(&self, request: &Request, deadline: Deadline) -> Result<Rev, Error> {
         let body = self.send_whole(request, deadline).await?;
         body.json::<Written>()?.into_rev(body.call())
+    }
+
+    /// Sends writes that make sense only together. The first one's revision is returned if all were done.
+    pub(crate) async fn send_writes(&self, request: &Request, deadline: Deadline) -> Result<Rev, Error> {
+        let body = self.send_whole(request, deadline).await?;
+        let revs = body.json::<Vec<Written>>()?.into_iter().map(|written| written.into_rev(body.call()));
+        let revs = revs.collect::<Result<Vec<_>, _>>()?;
+        revs.into_iter().next().ok_or_else(|| Error::unreadable(body.call(), "no row in the answer"))
     }
 }
 

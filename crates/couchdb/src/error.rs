@@ -259,7 +259,7 @@ impl Error {
     fn from_refusal(refusal: Refusal, target: Target) -> Self {
         let variant: Variant = match (refusal.status, refusal.error.as_str()) {
             // CouchDB answers 400 if such a design document is saved, and 500 if its view is asked.
-            (_, "compilation_error") => Self::Invalid,
+            (_, "compilation_error" | "invalid_design_doc") => Self::Invalid,
             // The draft lists an attachment that the document does not have. CouchDB answers 412, but this is
             // no conflict: repeating the change does not help.
             (_, "missing_stub") => Self::Invalid,

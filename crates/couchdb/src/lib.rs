@@ -35,6 +35,7 @@ mod client;
 mod databases;
 mod documents;
 mod error;
+mod leaves;
 mod outcome;
 mod reply;
 mod request;

@@ -37,13 +37,20 @@ pub(crate) enum Wanted<'a> {
     Saved(Option<&'a Rev>),
     /// A tombstone on top of this revision.
     Deleted(&'a Rev),
+    /// A tombstone on top of this revision, and one on top of each other leaf.
+    AllDeleted(&'a Rev),
 }
 
 impl Client {
     /// Sends the write of one document once, and returns the new revision.
     pub(crate) async fn write(&self, write: Write<'_>, deadline: Deadline) -> Result<Rev, Error> {
         let for_the_write = deadline.remaining() / 5 * FIFTHS_FOR_THE_WRITE;
-        match self.send_write(write.request, deadline.min(Deadline::after(for_the_write))).await {
+        let for_the_write = deadline.min(Deadline::after(for_the_write));
+        let sent = match write.wanted {
+            Wanted::Saved(_) | Wanted::Deleted(_) => self.send_write(write.request, for_the_write).await,
+            Wanted::AllDeleted(_) => self.send_writes(write.request, for_the_write).await,
+        };
+        match sent {
             Err(error) if error.leaves_the_outcome_open() => {
                 log::debug!("the answer to a write was lost, the document is read back: {error}");
                 self.read_back(write, deadline).await.ok_or(error)
@@ -57,7 +64,9 @@ impl Client {
         for read in 1..=READS {
             let found = match write.wanted {
                 Wanted::Saved(base) => self.read_back_saved(write, base, deadline).await,
-                Wanted::Deleted(base) => self.read_back_deleted(write, base, deadline).await,
+                Wanted::Deleted(base) | Wanted::AllDeleted(base) => {
+                    self.read_back_deleted(write, base, deadline).await
+                }
             };
             match found {
                 Ok(Found::Done(rev)) => return Some(rev),
@@ -94,18 +103,21 @@ impl Client {
         Ok(if is_ours { Found::Done(stored.rev().clone()) } else { Found::Other })
     }
 
-    /// A document that was deleted from the same revision is deleted, whoever did it.
+    /// A document that was deleted from the same revision is deleted, whoever did it. If it had several leaves,
+    /// its newest tombstone may be the one of a leaf that was deleted before.
     async fn read_back_deleted(
         &self,
-        Write { db, id, .. }: Write<'_>,
+        write: Write<'_>,
         base: &Rev,
         deadline: Deadline,
     ) -> Result<Found, Error> {
-        let newest = self.newest_rev(db, id, deadline).await?;
+        let newest = self.newest_rev(write.db, write.id, deadline).await?;
         Ok(match newest {
             Some(newest) if newest.rev == *base => Found::NotYet,
             Some(newest)
-                if newest.is_deleted && newest.rev.generation() == base.generation().saturating_add(1) =>
+                if newest.is_deleted
+                    && (newest.rev.generation() == base.generation().saturating_add(1)
+                        || matches!(write.wanted, Wanted::AllDeleted(_))) =>
             {
                 Found::Done(newest.rev)
             }

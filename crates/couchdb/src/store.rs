@@ -81,7 +81,7 @@ impl Store for Client {
         base: &'a Rev,
         deadline: Deadline,
     ) -> BoxFuture<'a, Result<Rev>> {
-        Box::pin(async move { Ok(Client::delete(self, db, id, base, deadline).await?) })
+        Box::pin(async move { Ok(Client::delete_every_leaf(self, db, id, base, deadline).await?) })
     }
 
     fn query<'a>(

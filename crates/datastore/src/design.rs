@@ -1,14 +1,20 @@
 //! Design documents, which define the views of a database.
 
+use std::fmt;
+
 use serde_json::{Map, Value, json};
 
-use crate::{DbName, Deadline, DocId, Draft, NameError, Result, Store};
+use crate::{Cause, DbName, Deadline, DocId, Document, Draft, NameError, Result, Store, StoreError};
+
+/// How often a design document is read again because another client has changed it.
+const ATTEMPTS: usize = 5;
 
 /// A design document with map functions only.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DesignDocument {
     id: DocId,
-    body: Map<String, Value>,
+    /// The name and the map of each view.
+    views: Vec<(String, String)>,
 }
 
 impl DesignDocument {
@@ -17,12 +23,8 @@ impl DesignDocument {
     /// # Errors
     /// [`NameError`] if `name` cannot be part of a document id.
     pub fn new(name: &str, views: &[(&str, &str)]) -> std::result::Result<Self, NameError> {
-        let views: Map<String, Value> =
-            views.iter().map(|(view, map)| ((*view).to_owned(), json!({ "map": map }))).collect();
-        let mut body = Map::new();
-        body.insert("language".to_owned(), json!("javascript"));
-        body.insert("views".to_owned(), Value::Object(views));
-        Ok(Self { id: DocId::design(name)?, body })
+        let views = views.iter().map(|(view, map)| ((*view).to_owned(), (*map).to_owned())).collect();
+        Ok(Self { id: DocId::design(name)?, views })
     }
 
     /// The id, `_design/{name}`.
@@ -30,29 +32,152 @@ impl DesignDocument {
     pub fn id(&self) -> &DocId {
         &self.id
     }
+
+    /// Adds the views that a stored design document does not have. Its other members stay as they are.
+    fn complete(&self, body: &mut Map<String, Value>) -> Result<Ensured> {
+        if body.is_empty() {
+            body.insert("language".to_owned(), json!("javascript"));
+        }
+        let language = body.get("language").cloned();
+        let views = body.entry("views").or_insert_with(|| json!({}));
+        let views = views.as_object_mut().ok_or_else(|| self.unusable("its `views` is not an object"))?;
+        let mut states = Vec::with_capacity(self.views.len());
+        for (name, map) in &self.views {
+            let view = views.entry(name).or_insert_with(|| json!({}));
+            let view = view
+                .as_object_mut()
+                .ok_or_else(|| self.unusable(&format!("its view {name} is not an object")))?;
+            let state = match view.get("map") {
+                Some(stored) if *stored == **map => ViewState::Found,
+                Some(_) => ViewState::FoundOther,
+                None => {
+                    view.insert("map".to_owned(), json!(map));
+                    ViewState::Added
+                }
+            };
+            states.push((name.clone(), state));
+        }
+        let ensured = Ensured { id: self.id.clone(), views: states };
+        match language {
+            Some(language) if ensured.has_added() && language != "javascript" => {
+                Err(self.unusable(&format!("its language is {language}, not JavaScript")))
+            }
+            _ => Ok(ensured),
+        }
+    }
+
+    fn unusable(&self, why: &str) -> StoreError {
+        StoreError::Invalid(Cause::new(format!(
+            "views cannot be added to {}, since {why}: correct the document or delete it",
+            self.id
+        )))
+    }
 }
 
-/// Creates a design document unless one with this id exists. An existing one is not changed, because another
-/// program may own it.
+/// What [`ensure_design`] has found and done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ensured {
+    id: DocId,
+    views: Vec<(String, ViewState)>,
+}
+
+impl Ensured {
+    /// What has become of each view.
+    #[must_use]
+    pub fn views(&self) -> &[(String, ViewState)] {
+        &self.views
+    }
+
+    /// Whether the document was written.
+    #[must_use]
+    pub fn has_added(&self) -> bool {
+        self.views.iter().any(|(_, state)| *state == ViewState::Added)
+    }
+}
+
+impl fmt::Display for Ensured {
+    /// `_design/groups: crossbar_listing found, crossbar_listing_by_user added`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:", self.id)?;
+        for (number, (name, state)) in self.views.iter().enumerate() {
+            write!(f, "{} {name} {state}", if number == 0 { "" } else { "," })?;
+        }
+        Ok(())
+    }
+}
+
+/// What has become of a view.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ViewState {
+    /// The view is there.
+    Found,
+    /// A view of this name is there. It has another map, and is used as it is.
+    FoundOther,
+    /// The view was missing and has been added.
+    Added,
+}
+
+impl fmt::Display for ViewState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Found => "found",
+            Self::FoundOther => "found with another map (left as it is)",
+            Self::Added => "added",
+        })
+    }
+}
+
+/// Creates a design document. If one with this id exists, the views that it does not have are added.
+/// Everything else in it stays, because another program may own it.
 ///
 /// # Errors
-/// The store's errors. It is no error if another client creates the document at the same time.
+/// The store's errors. `Invalid` if the stored document cannot take the views. `Unavailable` if other clients
+/// keep changing it.
 pub async fn ensure_design(
     store: &dyn Store,
     db: &DbName,
     design: &DesignDocument,
     deadline: Deadline,
-) -> Result<()> {
-    match store.fetch(db, &design.id, deadline).await {
-        Ok(_) => return Ok(()),
-        Err(error) if matches!(error, crate::StoreError::DatabaseMissing(_)) => return Err(error),
-        Err(error) if error.is_not_found() => {}
-        Err(error) => return Err(error),
+) -> Result<Ensured> {
+    for _ in 0..ATTEMPTS {
+        let stored = match store.fetch(db, &design.id, deadline).await {
+            Ok(document) => Some(document),
+            Err(error) if matches!(error, StoreError::DatabaseMissing(_)) => return Err(error),
+            Err(error) if error.is_not_found() => None,
+            Err(error) => return Err(error),
+        };
+        let mut body = stored.as_ref().map(Document::to_object).transpose()?.unwrap_or_default();
+        body.retain(|member, _| member != "_id" && member != "_rev");
+        let ensured = design.complete(&mut body)?;
+        if !ensured.has_added() {
+            return Ok(ensured);
+        }
+        let base = stored.map(|document| document.rev().clone());
+        match store.save(db, Draft { id: design.id.clone(), base, body }, deadline).await {
+            Ok(_) => return Ok(ensured),
+            Err(error) if error.is_conflict() => {}
+            Err(error) => return Err(error),
+        }
     }
-    let draft = Draft { id: design.id.clone(), base: None, body: design.body.clone() };
-    match store.save(db, draft, deadline).await {
-        Ok(_) => Ok(()),
-        Err(error) if error.is_conflict() => Ok(()),
-        Err(error) => Err(error),
+    Err(StoreError::Unavailable(Cause::new(format!("other clients keep changing {}", design.id))))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::DesignDocument;
+
+    /// Only the embedded store takes such a view; CouchDB refuses it.
+    #[test]
+    fn a_view_without_a_map_gets_one() {
+        let design = DesignDocument::new("d", &[("v", "ours")]).unwrap();
+        let mut body = json!({"views": {"v": {"x": 1}}}).as_object().unwrap().clone();
+        assert_eq!(design.complete(&mut body).unwrap().to_string(), "_design/d: v added");
+        assert_eq!(body["views"], json!({"v": {"x": 1, "map": "ours"}}));
+        for views in [json!([]), json!({"v": 1})] {
+            let mut body = json!({ "views": views }).as_object().unwrap().clone();
+            design.complete(&mut body).unwrap_err();
+        }
     }
 }

@@ -127,7 +127,11 @@ macro_rules! store_suite {
             }
             design_documents {
                 ensure_design_creates_a_missing_design_document
-                ensure_design_keeps_an_existing_design_document
+                a_map_that_is_no_text_is_invalid
+                ensure_design_keeps_existing_views
+                ensure_design_adds_the_missing_views
+                ensure_design_survives_lost_races
+                ensure_design_refuses_a_document_in_another_language
                 maps_do_not_run_on_design_documents
                 a_view_covers_documents_written_before_it
                 changing_a_design_document_rebuilds_its_views

@@ -32,7 +32,11 @@ pub(crate) fn views(body: &Map<String, Value>) -> Result<Vec<(String, Arc<MapSou
         let Value::Object(view) = view else { return Err(invalid(format!("view {name} is not an object"))) };
         match view.get("map") {
             Some(Value::String(map)) => sources.push((name.clone(), maps::source(map.clone()))),
-            Some(_) => return Err(invalid(format!("the map of view {name} is not a string"))),
+            Some(_) => {
+                return Err(invalid(format!(
+                    "the map of view {name} is not a string: join its lines into one"
+                )));
+            }
             None => {}
         }
     }

@@ -11,8 +11,9 @@ use rusqlite::Connection;
 use tokio::sync::watch;
 
 use crate::catalogue::{Catalogue, Db, MapSource, Phase, View};
-use crate::error::{closed, in_time};
+use crate::error::{SqliteResult as _, closed, in_time};
 use crate::file::StoreFile;
+use crate::format::VERSION;
 use crate::housekeeper::Housekeeper;
 use crate::in_use::InUse;
 use crate::index::{Build, Chore};
@@ -22,7 +23,7 @@ use crate::read::{Readers, Scanner};
 use crate::sandbox::Limits;
 use crate::settings::Settings;
 use crate::workers::Workers;
-use crate::writer::{Counters, Writer};
+use crate::writer::{Counters, Transaction, Turn, Writer};
 
 /// A store in one SQLite file. This process holds the lock on the file.
 ///
@@ -66,6 +67,7 @@ pub(crate) struct Inner {
     housekeeper: Housekeeper,
     counters: Arc<Counters>,
     closing: Arc<AtomicBool>,
+    file: Arc<StoreFile>,
 }
 
 impl Embedded {
@@ -126,7 +128,7 @@ impl Embedded {
         let inner = Inner {
             settings,
             catalogue,
-            readers: Readers::new(file),
+            readers: Readers::new(Arc::clone(&file)),
             scanners,
             maps,
             writer,
@@ -136,6 +138,7 @@ impl Embedded {
             housekeeper,
             counters,
             closing,
+            file,
         };
         for chore in chores {
             // If the housekeeper has already ended, the chores run after the next start.
@@ -148,6 +151,20 @@ impl Embedded {
     /// `Unavailable`. Blocks until all this is done.
     pub fn close(&self) {
         self.inner.close();
+    }
+
+    /// Finds out whether the store can write. Waits for its turn as a write does, and writes the number of the
+    /// format once more.
+    ///
+    /// # Errors
+    /// `Unavailable` if the disk is full or fails, or if the file was moved away. `DeadlineExceeded`.
+    pub async fn probe_write(&self, deadline: Deadline) -> Result<(), StoreError> {
+        self.inner.begin(deadline)?;
+        self.inner.file.check_place()?;
+        let probe = |transaction: &mut Transaction<'_>| {
+            transaction.connection.pragma_update(None, "user_version", VERSION).during("a trial")
+        };
+        self.inner.writer.run(Turn::of_the_store(), deadline, probe).await
     }
 
     /// What the writer has done since the store was opened.
@@ -185,7 +202,7 @@ impl Drop for Inner {
 
 /// Loads the databases and views of a file, and its unfinished chores.
 fn load(file: &StoreFile, connection: &Connection) -> Result<(Catalogue, Vec<Chore>), OpenError> {
-    let refused = |source| file.refused(source);
+    let refused = |source| file.refused("its list of databases", source);
     let catalogue = Catalogue::default();
     let mut chores = Vec::new();
     let mut views = load_views(file, connection)?;
@@ -234,7 +251,7 @@ struct LoadedView {
 }
 
 fn load_views(file: &StoreFile, connection: &Connection) -> Result<HashMap<i64, Vec<LoadedView>>, OpenError> {
-    let refused = |source| file.refused(source);
+    let refused = |source| file.refused("its list of views", source);
     let mut sources: HashMap<[u8; 16], Arc<MapSource>> = HashMap::new();
     let mut views: HashMap<i64, Vec<LoadedView>> = HashMap::new();
     let mut statement = connection

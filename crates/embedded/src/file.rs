@@ -4,6 +4,7 @@ use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use datastore::{Cause, StoreError};
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use crate::format::{APPLICATION_ID, TABLES, VERSION, for_the_owner, pragma};
@@ -22,6 +23,22 @@ const STATEMENTS: usize = 64;
 pub(crate) struct StoreFile {
     path: PathBuf,
     lock: File,
+    /// What was at the path when the store was opened.
+    identity: Identity,
+}
+
+/// The device and the number of a file. They stay when it is moved. `None` where the system has none.
+type Identity = Option<(u64, u64)>;
+
+#[cfg(unix)]
+fn identity(path: &Path) -> std::io::Result<Identity> {
+    use std::os::unix::fs::MetadataExt as _;
+    fs::metadata(path).map(|data| Some((data.dev(), data.ino())))
+}
+
+#[cfg(not(unix))]
+fn identity(path: &Path) -> std::io::Result<Identity> {
+    fs::metadata(path).map(|_| None)
 }
 
 impl StoreFile {
@@ -41,7 +58,7 @@ impl StoreFile {
         }
         // SQLite would silently open a write-protected file as read-only, so open it for writing first.
         for_the_owner().open(path).map_err(io)?;
-        let file = Self { path: path.to_owned(), lock };
+        let file = Self { path: path.to_owned(), lock, identity: identity(path).map_err(io)? };
         if format < VERSION {
             upgrade::upgrade(path, format, BUSY_TIMEOUT)?;
         }
@@ -72,16 +89,16 @@ impl StoreFile {
             }
             Ok(writer)
         };
-        let writer = set_up().map_err(|source| self.refused(source))?;
+        let writer = set_up().map_err(|source| self.refused("its header", source))?;
         // Durability depends on these two settings, so check that they took effect.
         let wanted = match settings.durability {
             Durability::Full => 2,
             Durability::Normal => 1,
         };
-        let level = pragma(&writer, "synchronous").map_err(|source| self.refused(source))?;
+        let level = pragma(&writer, "synchronous").map_err(|source| self.refused("its settings", source))?;
         let journal: String = writer
             .pragma_query_value(None, "journal_mode", |row| row.get(0))
-            .map_err(|source| self.refused(source))?;
+            .map_err(|source| self.refused("its settings", source))?;
         if (level, journal.as_str()) != (wanted, "wal") {
             let reason =
                 format!("synchronous is {level} and journal_mode is {journal}, although we set other values");
@@ -100,8 +117,21 @@ impl StoreFile {
         Ok(reader)
     }
 
-    pub(crate) fn refused(&self, source: rusqlite::Error) -> OpenError {
-        OpenError::Sqlite { path: self.path.clone(), source }
+    /// Fails if the file was moved, deleted or replaced since the store was opened. SQLite goes on with the old
+    /// file then, and the next start would not find what was written.
+    pub(crate) fn check_place(&self) -> Result<(), StoreError> {
+        if identity(&self.path).is_ok_and(|now| now == self.identity) {
+            return Ok(());
+        }
+        Err(StoreError::Unavailable(Cause::new(format!(
+            "the store's file is no longer at {}: stop the server, and put the file back with its -wal file",
+            self.path.display()
+        ))))
+    }
+
+    /// The error for a part of the file that SQLite cannot read.
+    pub(crate) fn refused(&self, what: &str, source: rusqlite::Error) -> OpenError {
+        OpenError::of_sqlite(&self.path, what, source)
     }
 
     pub(crate) fn damaged(&self, reason: impl Into<String>) -> OpenError {
@@ -160,7 +190,7 @@ fn check_before_writing(path: &Path) -> Result<i32, OpenError> {
         Err(error) if error.sqlite_error_code() == Some(ErrorCode::NotADatabase) => {
             Err(foreign("it is not an SQLite database".to_owned()))
         }
-        Err(source) => Err(OpenError::Sqlite { path: path.to_owned(), source }),
+        Err(source) => Err(OpenError::of_sqlite(path, "its list of tables", source)),
     }
 }
 

@@ -1,9 +1,10 @@
 //! Why a store's file cannot be opened.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use datastore::StoreError;
+use rusqlite::ErrorCode;
 
 /// Why a store could not be opened. The messages tell the operator what to do.
 #[derive(Debug, thiserror::Error)]
@@ -28,7 +29,8 @@ pub enum OpenError {
     },
     /// The file is not an SQLite database, or it belongs to another program.
     #[error(
-        "{path} is not a store of crossbar-groups ({reason}). The file was not changed. Name another file"
+        "{path} is not a store of crossbar-groups ({reason}). The file was not changed. Name another file, or \
+         restore it from a backup if it was a store"
     )]
     Foreign {
         /// The file.
@@ -104,11 +106,32 @@ pub enum OpenError {
         source: rusqlite::Error,
     },
     /// The contents of the file make no sense.
-    #[error("{path} is damaged: {reason}. Restore the file from a backup, or name another file")]
+    #[error(
+        "{path} is damaged: {reason}. Keep a copy of it and of its -wal file. Then restore it from a backup, or \
+         save what can still be read with `sqlite3 {path} .recover | sqlite3 NEW` and name the file NEW"
+    )]
     Damaged {
         /// The file.
         path: PathBuf,
         /// The fault.
         reason: String,
     },
+}
+
+impl OpenError {
+    /// The error for a file that SQLite could not read. `what` names the part that was being read.
+    pub(crate) fn of_sqlite(path: &Path, what: &str, source: rusqlite::Error) -> Self {
+        match source.sqlite_error_code() {
+            // Without a code, a stored value has an unexpected type. An unknown code means that SQLite read the
+            // file and did not find our tables in it.
+            None
+            | Some(
+                ErrorCode::Unknown
+                | ErrorCode::DatabaseCorrupt
+                | ErrorCode::NotADatabase
+                | ErrorCode::TypeMismatch,
+            ) => Self::Damaged { path: path.to_owned(), reason: format!("{what} cannot be read ({source})") },
+            Some(_) => Self::Sqlite { path: path.to_owned(), source },
+        }
+    }
 }

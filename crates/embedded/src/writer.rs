@@ -3,6 +3,7 @@
 //! is bounded in bytes, so one database's large writes do not hold up the others.
 
 use std::collections::HashMap;
+use std::error::Error as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -20,6 +21,12 @@ use crate::settings::Settings;
 
 /// A function to call after the commit has returned.
 type AfterCommit = Box<dyn FnOnce() + Send>;
+
+/// Answers the caller of a job, once it is known whether the commit succeeded.
+type Answer = Box<dyn FnOnce(&Result<(), String>) + Send>;
+
+/// Does a job. `None` means that there is no transaction for it.
+type Run = Box<dyn FnOnce(Option<&mut Transaction<'_>>) -> Answer + Send>;
 
 /// Whether a job may share its transaction with others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,7 +73,7 @@ impl Turn {
 
 struct Job {
     turn: Turn,
-    run: Box<dyn FnOnce(&mut Transaction<'_>) -> AfterCommit + Send>,
+    run: Run,
     permit: Option<OwnedSemaphorePermit>,
 }
 
@@ -246,14 +253,20 @@ impl Writer {
         work: impl FnOnce(&mut Transaction<'_>) -> Result<R, StoreError> + Send + 'static,
     ) -> Result<oneshot::Receiver<Result<R, StoreError>>, StoreError> {
         let (reply, answer) = oneshot::channel();
-        let run = Box::new(move |transaction: &mut Transaction<'_>| -> AfterCommit {
+        let run = Box::new(move |transaction: Option<&mut Transaction<'_>>| -> Answer {
             // Drop a job whose caller has gone away. Nobody would learn that it was written.
             if reply.is_closed() {
-                return Box::new(|| {});
+                return Box::new(|_| {});
             }
-            let outcome = work(transaction);
-            Box::new(move || {
-                let _ = reply.send(outcome);
+            let outcome = transaction.map(work);
+            Box::new(move |committed| {
+                let _ = reply.send(match (outcome, committed) {
+                    (None | Some(Ok(_)), Err(reason)) => {
+                        Err(StoreError::Unavailable(Cause::new(reason.clone())))
+                    }
+                    (Some(outcome), _) => outcome,
+                    (None, Ok(())) => Err(closed()),
+                });
             })
         });
         self.waiting.push(Job { turn, run, permit })?;
@@ -282,19 +295,44 @@ struct WriterThread {
 impl WriterThread {
     fn run(&self) {
         while let Some(batch) = self.waiting.next_batch(self.max_jobs) {
-            let jobs = batch.len();
-            if let Err(error) = self.commit(batch) {
-                log::error!("a commit of {jobs} jobs failed: {error:?}");
-            }
+            self.commit(batch);
         }
         if let Err(error) = self.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)") {
             log::warn!("the last checkpoint failed and will be done at the next start: {error}");
         }
     }
 
-    /// Runs the jobs in one transaction. If the commit fails, the jobs are dropped without an answer, and
-    /// their callers get `Unavailable`.
-    fn commit(&self, jobs: Vec<Job>) -> Result<(), StoreError> {
+    /// Runs the jobs in one transaction, and answers their callers. If the transaction fails, each caller gets
+    /// `Unavailable`.
+    fn commit(&self, jobs: Vec<Job>) {
+        let count = jobs.len();
+        let (mut jobs, mut answers) = (jobs.into_iter(), Vec::with_capacity(count));
+        let mut permits = Vec::with_capacity(count);
+        let committed = self.transact(
+            &mut jobs.by_ref().map(|job| {
+                permits.push(job.permit);
+                job.run
+            }),
+            &mut answers,
+        );
+        // Jobs that the transaction has not reached.
+        answers.extend(jobs.map(|job| (job.run)(None)));
+        let told = committed.map_err(|error| {
+            let reason = reason(&error);
+            log::error!("the store cannot write: {reason} ({count} jobs)");
+            reason
+        });
+        for answer in answers {
+            answer(&told);
+        }
+    }
+
+    /// Runs jobs in one transaction, and adds an answer for each job that has run.
+    fn transact(
+        &self,
+        jobs: &mut dyn Iterator<Item = Run>,
+        answers: &mut Vec<Answer>,
+    ) -> Result<(), StoreError> {
         let connection = &self.connection;
         connection.prepare_cached("BEGIN IMMEDIATE").and_then(|mut s| s.execute([])).during("a begin")?;
         let mut transaction = Transaction {
@@ -305,11 +343,8 @@ impl WriterThread {
             leftover: Leftover::Nothing,
             publish: Vec::new(),
         };
-        let mut answers = Vec::with_capacity(jobs.len());
-        let mut permits = Vec::with_capacity(jobs.len());
-        for job in jobs {
-            answers.push((job.run)(&mut transaction));
-            permits.push(job.permit);
+        for run in jobs {
+            answers.push(run(Some(&mut transaction)));
             if connection.is_autocommit() {
                 return Err(StoreError::Unavailable(Cause::new("SQLite has rolled the transaction back")));
             }
@@ -334,9 +369,16 @@ impl WriterThread {
         if leftover == Leftover::Garbage {
             self.in_use.collect_garbage();
         }
-        for answer in answers {
-            answer();
-        }
         Ok(())
+    }
+}
+
+/// What failed, and SQLite's words for it.
+fn reason(error: &StoreError) -> String {
+    let cause = error.source();
+    match (cause, cause.and_then(|cause| cause.source())) {
+        (Some(cause), Some(sqlite)) => format!("{cause}: {sqlite}"),
+        (Some(cause), None) => cause.to_string(),
+        (None, _) => error.to_string(),
     }
 }

@@ -46,13 +46,13 @@ pub(crate) struct Source {
 }
 
 impl Source {
-    /// Queries a view. If the view is missing, its design document is created first, as in Kazoo.
+    /// Queries a view. If the view is missing, it is added to its design document first, as in Kazoo.
     async fn rows(&self, query: ViewQuery, deadline: Deadline) -> datastore::Result<RowStream> {
         let Self { store, db, .. } = self;
         match store.query(db, query.clone(), deadline).await {
             Err(StoreError::ViewMissing(cause)) => {
-                log::info!(db = db.as_str(), reason = cause.reason(); "the group views are missing; creating their design document");
-                ensure_design(&**store, db, &design_document(), deadline).await?;
+                let ensured = ensure_design(&**store, db, &design_document(), deadline).await?;
+                log::info!(db = db.as_str(), reason = cause.reason(); "a view was missing; {ensured}");
                 store.query(db, query, deadline).await
             }
             answer => answer,

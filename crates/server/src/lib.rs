@@ -28,6 +28,7 @@ mod settings;
 mod stack;
 mod stage;
 mod supervisor;
+mod writes;
 
 use std::error::Error;
 

@@ -138,7 +138,7 @@ async fn stages(
     };
 
     // Choose the form of the answer.
-    let negotiated = negotiation::negotiate(incoming.header("accept"))?;
+    let negotiated = negotiation::negotiate(incoming.lossy_header("accept").as_deref())?;
     exchange.language = Some(language::choose(incoming.header("accept-language")));
     let format = match incoming.method {
         Verb::Get => parameters.accept.unwrap_or(negotiated),

@@ -10,33 +10,45 @@ use embedded::Embedded;
 
 use crate::failure::Failure;
 use crate::settings::{CallSettings, CouchDbSettings, EmbeddedSettings, StoreLocation, StoreSettings};
+use crate::writes::{NotedWrites, Writes};
+
+/// The opened store.
+pub(crate) struct Stack {
+    /// The store, behind all its layers.
+    pub(crate) store: Arc<dyn Backend>,
+    /// Whether the store can write.
+    pub(crate) writes: Arc<Writes>,
+}
 
 /// Opens the store.
-pub(crate) fn build(settings: &StoreSettings) -> Result<Arc<dyn Backend>, Failure> {
-    let backend = backend(settings)?;
-    let gate = Admission::new(backend, limits(&settings.calls));
-    Ok(match &settings.location {
-        // The embedded store reads a document in microseconds, on the thread of the caller.
-        StoreLocation::File(_) => Arc::new(gate.with_uncounted_fetch()),
-        StoreLocation::CouchDb(_) => Arc::new(gate),
-    })
+pub(crate) fn build(settings: &StoreSettings) -> Result<Stack, Failure> {
+    let (backend, embedded) = backend(settings)?;
+    // The embedded store reads a document in microseconds, on the thread of the caller.
+    let is_quick = embedded.is_some();
+    let writes = Arc::new(Writes::new(embedded));
+    let noted: Arc<dyn Backend> = Arc::new(NotedWrites::new(backend, Arc::clone(&writes)));
+    let gate = Admission::new(noted, limits(&settings.calls));
+    let store: Arc<dyn Backend> =
+        if is_quick { Arc::new(gate.with_uncounted_fetch()) } else { Arc::new(gate) };
+    Ok(Stack { store, writes })
 }
 
 fn limits(settings: &CallSettings) -> Limits {
     Limits { calls: settings.calls, queue: settings.queue, queue_wait: settings.queue_wait }
 }
 
-fn backend(settings: &StoreSettings) -> Result<Arc<dyn Backend>, Failure> {
+/// The backend, and a handle to it if it is an embedded store.
+fn backend(settings: &StoreSettings) -> Result<(Arc<dyn Backend>, Option<Embedded>), Failure> {
     match &settings.location {
         StoreLocation::File(path) => {
             let store = Embedded::open(path, embedded_settings(&settings.embedded))
                 .map_err(|error| Failure::setup(crate::chain(&error)))?;
-            Ok(Arc::new(store))
+            Ok((Arc::new(store.clone()), Some(store)))
         }
         StoreLocation::CouchDb(url) => {
             let settings = couchdb_settings(couchdb::Settings::new(url.clone()), &settings.couchdb);
             let store = Client::new(settings).map_err(|error| Failure::setup(crate::chain(&error)))?;
-            Ok(Arc::new(store))
+            Ok((Arc::new(store), None))
         }
     }
 }

@@ -4,8 +4,8 @@
 //! These functions write. Verifying never calls them.
 
 use datastore::{
-    Backend, Cause, DbName, Deadline, DesignDocument, DocId, Draft, NameError, Result, StoreError, ViewQuery,
-    ensure_design, random_hex,
+    Backend, Cause, DbName, Deadline, DesignDocument, DocId, Draft, Ensured, NameError, Result, StoreError,
+    ViewQuery, ensure_design, random_hex,
 };
 use futures::StreamExt as _;
 use kazoo::{AccountId, Config, Kind, SystemDb, Time, is_deleted, search_name};
@@ -293,16 +293,37 @@ async fn find(
     Ok(None)
 }
 
-/// Creates the design documents for logging in to an account, if they are missing.
+/// Adds the views for logging in to an account that are missing, in its database and over all accounts.
 ///
 /// # Errors
 /// Errors from the store.
 pub async fn push_views(store: &dyn Backend, account_id: &AccountId, deadline: Deadline) -> Result<()> {
-    let made = |design: std::result::Result<DesignDocument, NameError>| {
-        design.map_err(|error| StoreError::Invalid(Cause::with_source("a design document", error)))
-    };
-    ensure_design(store, &account_id.db(), &made(users_design())?, deadline).await?;
+    push_account_views(store, account_id, deadline).await?;
+    push_system_views(store, deadline).await.map(drop)
+}
+
+/// Adds the views for logging in that are missing in an account's database.
+///
+/// # Errors
+/// Errors from the store.
+pub async fn push_account_views(
+    store: &dyn Backend,
+    account_id: &AccountId,
+    deadline: Deadline,
+) -> Result<Ensured> {
+    ensure_design(store, &account_id.db(), &made(users_design())?, deadline).await
+}
+
+/// Adds the views over all accounts that are missing. Logins need them.
+///
+/// # Errors
+/// Errors from the store.
+pub async fn push_system_views(store: &dyn Backend, deadline: Deadline) -> Result<Ensured> {
     ensure_design(store, SystemDb::Accounts.name(), &made(accounts_design())?, deadline).await
+}
+
+fn made(design: std::result::Result<DesignDocument, NameError>) -> Result<DesignDocument> {
+    design.map_err(|error| StoreError::Invalid(Cause::with_source("a design document", error)))
 }
 
 fn new_account_id() -> Result<AccountId> {

@@ -8,6 +8,7 @@ mod client;
 mod faults;
 mod feeds;
 mod large;
+mod leaves;
 mod outcomes;
 mod raw;
 mod rows;

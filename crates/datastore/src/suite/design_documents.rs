@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::Subject;
 use super::subject::{content, draft, soon};
-use crate::{DesignDocument, StoreError, ViewQuery, ensure_design};
+use crate::{DesignDocument, Ensured, StoreError, ViewQuery, ViewState, ensure_design};
 
 const BY_NAME: &str = "function (doc) { emit(doc.name, 1); }";
 const BY_AGE: &str = "function (doc) { emit(doc.age, 2); }";
@@ -25,15 +25,76 @@ pub async fn ensure_design_creates_a_missing_design_document(subject: Subject) {
     assert!(matches!(error, StoreError::DatabaseMissing(_)), "{error:?}");
 }
 
-/// An existing design document is not changed, even if it has other views.
-pub async fn ensure_design_keeps_an_existing_design_document(subject: Subject) {
+/// A view that exists is not changed, even if its map is another one. Without missing views, nothing is written.
+pub async fn ensure_design_keeps_existing_views(subject: Subject) {
     let body = json!({"views": {"v": {"map": BY_AGE}, "w": {"map": BY_AGE}}, "extra": [1]});
     let rev = subject.create("_design/d", body.clone()).await;
-    subject.design("d", &[("v", BY_NAME)]).await;
+    let design = DesignDocument::new("d", &[("v", BY_NAME), ("w", BY_AGE)]).unwrap();
+    let ensured = ensure_design(&*subject.store, &subject.db, &design, soon()).await.unwrap();
+    assert_eq!(states_of(&ensured), [("v", ViewState::FoundOther), ("w", ViewState::Found)]);
     let doc = subject.fetch("_design/d").await.unwrap();
     assert_eq!((doc.rev(), content(&doc)), (&rev, body));
     subject.create("a", json!({"name": "A", "age": 7})).await;
     assert_eq!(subject.keys(ViewQuery::of("d", "v")).await, [json!(7)]);
+}
+
+/// A missing view is added on top of the stored revision. Everything else in the document stays.
+pub async fn ensure_design_adds_the_missing_views(subject: Subject) {
+    subject.create("a", json!({"name": "A", "age": 7})).await;
+    let (ours, by_age) = (json!({"map": BY_NAME}), json!({"map": BY_AGE, "reduce": "_count"}));
+    let design = DesignDocument::new("d", &[("v", BY_NAME), ("w", BY_NAME)]).unwrap();
+    for (stored, states, views) in [
+        (json!({"extra": [1]}), ["added", "added"], json!({"v": ours, "w": ours})),
+        (json!({"extra": [1], "views": {"v": ours}}), ["found", "added"], json!({"v": ours, "w": ours})),
+        (
+            json!({"extra": [1], "language": "javascript", "views": {"x": by_age}}),
+            ["added", "added"],
+            json!({"x": by_age, "v": ours, "w": ours}),
+        ),
+        (
+            json!({"extra": [1], "views": {"w": {"map": BY_AGE}}}),
+            ["added", "found with another map (left as it is)"],
+            json!({"w": {"map": BY_AGE}, "v": ours}),
+        ),
+    ] {
+        let rev = subject.create("_design/d", stored).await;
+        let ensured = ensure_design(&*subject.store, &subject.db, &design, soon()).await.unwrap();
+        assert_eq!(ensured.to_string(), format!("_design/d: v {}, w {}", states[0], states[1]));
+        let doc = subject.fetch("_design/d").await.unwrap();
+        assert_eq!(doc.rev().generation(), rev.generation() + 1);
+        let content = content(&doc);
+        assert_eq!((&content["extra"], &content["views"]), (&json!([1]), &views));
+        assert_eq!(subject.keys(ViewQuery::of("d", "v")).await, [json!("A")]);
+        subject.delete("_design/d", doc.rev()).await.unwrap();
+    }
+}
+
+/// Clients that add views to one design document at the same time lose none of them.
+pub async fn ensure_design_survives_lost_races(subject: Subject) {
+    subject.create("_design/d", json!({"views": {}})).await;
+    let designs: Vec<_> =
+        ["a", "b", "c", "d"].map(|view| DesignDocument::new("d", &[(view, BY_NAME)]).unwrap()).into();
+    let calls = designs.iter().map(|design| ensure_design(&*subject.store, &subject.db, design, soon()));
+    for ensured in futures::future::join_all(calls).await {
+        assert!(ensured.unwrap().has_added());
+    }
+    let doc = subject.fetch("_design/d").await.unwrap();
+    let mut names: Vec<_> = content(&doc)["views"].as_object().unwrap().keys().cloned().collect();
+    names.sort();
+    assert_eq!((names.concat().as_str(), doc.rev().generation()), ("abcd", 5));
+}
+
+/// The error says why: no view is added to a document in another language.
+pub async fn ensure_design_refuses_a_document_in_another_language(subject: Subject) {
+    let body = json!({"language": "query", "views": {}});
+    subject.create("_design/d", body.clone()).await;
+    let design = DesignDocument::new("d", &[("v", BY_NAME)]).unwrap();
+    let error = ensure_design(&*subject.store, &subject.db, &design, soon()).await.unwrap_err();
+    assert!(
+        matches!(error, StoreError::Invalid(_)) && error.to_string().contains("its language"),
+        "{error:?}"
+    );
+    assert_eq!(content(&subject.fetch("_design/d").await.unwrap()), body);
 }
 
 /// Design documents are updated and deleted by revision. No map runs on them.
@@ -96,4 +157,21 @@ pub async fn a_map_that_does_not_compile_is_invalid(subject: Subject) {
         assert!(matches!(error, StoreError::Invalid(_)), "{map}: {error:?}");
     }
     assert!(subject.fetch("_design/d").await.unwrap_err().is_not_found());
+}
+
+/// Kazoo's own files have maps as lists of lines. Every way to write such a document is refused.
+pub async fn a_map_that_is_no_text_is_invalid(subject: Subject) {
+    let body = json!({"views": {"v": {"map": ["function (doc) {", "emit(doc._id, 1); }"]}}});
+    let alone = subject.try_save("_design/d", None, body.clone()).await;
+    let drafts = vec![draft("_design/d", None, body), draft("a", None, json!({"name": "A"}))];
+    let mut together = subject.store.save_many(&subject.db, drafts, soon()).await.unwrap();
+    together.pop().unwrap().unwrap();
+    for refused in [alone, together.pop().unwrap()] {
+        let error = refused.unwrap_err();
+        assert!(matches!(error, StoreError::Invalid(_)) && error.to_string().contains("string"), "{error:?}");
+    }
+}
+
+fn states_of(ensured: &Ensured) -> Vec<(&str, ViewState)> {
+    ensured.views().iter().map(|(name, state)| (name.as_str(), *state)).collect()
 }

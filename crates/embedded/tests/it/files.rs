@@ -104,6 +104,36 @@ fn a_file_of_another_program_is_refused_and_not_changed() {
     }
 }
 
+/// The words say which part of the file is damaged, and how to save the rest.
+#[tokio::test]
+async fn a_damaged_file_is_refused_with_words() {
+    for (damage, words) in [
+        ("UPDATE db SET name = CAST(x'61ff' AS TEXT)", "its list of databases cannot be read (invalid utf-8"),
+        ("UPDATE db SET name = 'NO'", "a database is called"),
+        (
+            "UPDATE view SET name = CAST(x'61626364ff' AS TEXT)",
+            "its list of views cannot be read (invalid utf-8",
+        ),
+        ("UPDATE map SET hash = x'01'; UPDATE view SET map = x'01'", "its list of views cannot be read"),
+        ("DROP TABLE view", "its list of views cannot be read (no such table: view"),
+        (
+            "PRAGMA writable_schema = ON; UPDATE sqlite_schema SET sql = 'CREATE nonsense' WHERE name = 'doc'",
+            "its list of tables cannot be read (malformed database schema",
+        ),
+    ] {
+        let fixture = TestStore::new().await;
+        fixture.design("d", &[("v", "function (doc) { emit(1); }")]).await;
+        let TestStore { store, file, _folder: folder, .. } = fixture;
+        drop(store);
+        rusqlite::Connection::open(&file).unwrap().execute_batch(damage).unwrap();
+        let error = refused(&file);
+        assert!(matches!(error, OpenError::Damaged { .. }), "{damage}: {error:?}");
+        let text = error.to_string();
+        assert!(text.contains(words) && text.contains(".recover"), "{damage}: {text}");
+        drop(folder);
+    }
+}
+
 #[tokio::test]
 async fn a_file_with_a_newer_format_is_refused_and_not_changed() {
     let fixture = TestStore::new().await;

@@ -25,6 +25,7 @@ pub(crate) use self::stream::{Encoding, ListingWriter, Pace};
 use crate::catalogue::{Bare, Refusal, Row};
 use crate::cost;
 use crate::request::exchange::Exchange;
+use crate::request::verb::Verb;
 
 /// Only bodies above this size, in bytes, are compressed.
 const GZIP_ABOVE: usize = 300;
@@ -168,9 +169,11 @@ pub(crate) fn listing_writer(
     in_memory(ListingWriter::begin(values.into_owned(), pace, encoding))
 }
 
-/// The encoding that the client asks for.
+/// The encoding that the client asks for. The answer to a HEAD has no body, so nothing is compressed. As in
+/// cowboy, it tells the length of the plain body.
 pub(crate) fn encoding(exchange: &Exchange<'_>) -> Encoding {
-    let is_gzip = gzip::takes_gzip(exchange.incoming.header("accept-encoding"));
+    let has_body = exchange.incoming.method != Verb::Head;
+    let is_gzip = has_body && gzip::takes_gzip(exchange.incoming.header("accept-encoding"));
     Encoding { is_pretty: exchange.is_pretty, is_gzip }
 }
 

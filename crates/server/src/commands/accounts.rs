@@ -4,7 +4,7 @@ use std::io::{IsTerminal as _, Read as _};
 
 use auth::bootstrap::{self, NewAccount, NewUser};
 use auth::{Authenticator, Secret};
-use datastore::{Backend, ViewQuery, ensure_design};
+use datastore::{Backend, DbName, Ensured, StoreError, ViewQuery, ensure_design};
 use futures::StreamExt as _;
 use kazoo::{AccountId, SystemDb};
 
@@ -92,19 +92,65 @@ pub(crate) fn push_views(arguments: ViewsPush) -> Result<(), Failure> {
             Some(id) => vec![id],
             None => all_accounts(&*store).await?,
         };
+        let mut pushed = Pushed::default();
+        pushed.push_system(&*store).await;
         for id in &accounts {
-            push_views_of(&*store, id).await?;
+            pushed.push_account(&*store, id).await;
         }
+        for line in &pushed.done {
+            say(line)?;
+        }
+        pushed.check()?;
         let count = accounts.len();
         say(&format!("all views exist ({count} {})", if count == 1 { "account" } else { "accounts" }))
     })
 }
 
-/// Creates the design documents of an account that are missing.
-pub(super) async fn push_views_of(store: &dyn Backend, id: &AccountId) -> Result<(), Failure> {
-    let failure = store_failure("not all views were pushed");
-    bootstrap::push_views(store, id, deadline()).await.map_err(&failure)?;
-    ensure_design(store, &id.db(), &groups::design_document(), deadline()).await.map_err(&failure)
+/// Adds the missing views of an account, and those over all accounts.
+async fn push_views_of(store: &dyn Backend, id: &AccountId) -> Result<(), Failure> {
+    let mut pushed = Pushed::default();
+    pushed.push_system(store).await;
+    pushed.push_account(store, id).await;
+    pushed.check()
+}
+
+/// What has become of the views of some databases. One that fails does not keep the others from their views.
+#[derive(Default)]
+pub(super) struct Pushed {
+    /// A line for each design document that has all its views now.
+    done: Vec<String>,
+    /// A line for each other one.
+    failed: Vec<String>,
+}
+
+impl Pushed {
+    /// Adds the missing views over all accounts.
+    pub(super) async fn push_system(&mut self, store: &dyn Backend) {
+        let ensured = bootstrap::push_system_views(store, deadline()).await;
+        self.note(SystemDb::Accounts.name(), ensured);
+    }
+
+    /// Adds the missing views in an account's database.
+    pub(super) async fn push_account(&mut self, store: &dyn Backend, id: &AccountId) {
+        let db = id.db();
+        self.note(&db, bootstrap::push_account_views(store, id, deadline()).await);
+        self.note(&db, ensure_design(store, &db, &groups::design_document(), deadline()).await);
+    }
+
+    fn note(&mut self, db: &DbName, ensured: Result<Ensured, StoreError>) {
+        match ensured {
+            Ok(ensured) => self.done.push(format!("{db} {ensured}")),
+            Err(error) => self.failed.push(format!("{db}: {}", crate::chain(&error))),
+        }
+    }
+
+    /// Fails if a design document lacks views.
+    pub(super) fn check(&self) -> Result<(), Failure> {
+        if self.failed.is_empty() {
+            return Ok(());
+        }
+        Err(Failure::run(format!("not all views were pushed: {}", self.failed.join("; "))))
+    }
 }
 
 async fn all_accounts(store: &dyn Backend) -> Result<Vec<AccountId>, Failure> {

@@ -1,66 +1,107 @@
-//! The readiness check of the admin listener. Only the store decides it. The answer also has a line for each
-//! background task. A failing task is worth a look, but requests do not need it.
+//! The readiness check of the admin listener: JSON that says whether the store answers, whether it can write,
+//! and what each background task does. Reads decide whether the server is ready. Writes do so only if the
+//! question asks for it. A failing task is worth a look, but requests do not need it.
 
-use std::fmt::Write as _;
 use std::time::Duration;
 
-use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::web::Data;
+use actix_web::{HttpRequest, HttpResponse};
 use datastore::{Deadline, StoreError};
+use serde_json::{Value, json};
 
 use crate::app::App;
 use crate::supervisor::{Health, Supervisor};
+use crate::writes::{Verdict, Writes};
 
 /// How long the store may take to answer a health check.
 pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Answers `/health/ready`.
-pub(super) async fn ready(app: Data<App>, supervisor: Data<Supervisor>) -> HttpResponse {
-    let is_set_up = app.auth.is_set_up(Deadline::after(PATIENCE)).await;
+/// Answers `/health/ready`, with `writes=true` in the query only if the store can write.
+pub(super) async fn ready(
+    request: HttpRequest,
+    app: Data<App>,
+    writes: Data<Writes>,
+    supervisor: Data<Supervisor>,
+) -> HttpResponse {
+    let deadline = Deadline::after(PATIENCE);
+    let (is_set_up, verdict) = futures::join!(app.auth.is_set_up(deadline), writes.verdict(deadline));
     if let Err(error) = &is_set_up {
         log::warn!("not ready: {}", crate::chain(error));
     }
-    let (status, body) = readiness(&is_set_up, &supervisor.health());
-    HttpResponse::build(status).content_type("text/plain; charset=utf-8").body(body)
+    let must_write = request.query_string().split('&').any(|parameter| parameter == "writes=true");
+    let (status, body) = readiness(&is_set_up, verdict, must_write, &supervisor.health());
+    HttpResponse::build(status).content_type("application/json").body(format!("{body}\n"))
 }
 
-fn readiness(is_set_up: &Result<bool, StoreError>, tasks: &[Health]) -> (StatusCode, String) {
-    let (status, store) = match is_set_up {
-        Ok(true) => (StatusCode::OK, "ready"),
-        Ok(false) => (StatusCode::SERVICE_UNAVAILABLE, "the store is not set up"),
-        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "the store does not answer"),
+fn readiness(
+    is_set_up: &Result<bool, StoreError>,
+    verdict: Verdict,
+    must_write: bool,
+    tasks: &[Health],
+) -> (StatusCode, Value) {
+    let (mut is_ready, store) = match is_set_up {
+        Ok(true) => (true, "ready"),
+        Ok(false) => (false, "the store is not set up"),
+        Err(_) => (false, "the store does not answer"),
     };
-    let mut body = format!("{store}\n");
-    for task in tasks {
-        // Writing to a text cannot fail.
-        let _ = writeln!(body, "{task}");
-    }
-    (status, body)
+    let tasks: Vec<_> = tasks.iter().map(ToString::to_string).collect();
+    let body = match verdict {
+        Verdict::Yes => json!({"status": store, "writes": true, "tasks": tasks}),
+        Verdict::Unknown => json!({"status": store, "writes": null, "tasks": tasks}),
+        Verdict::No(reason) => {
+            is_ready = is_ready && !must_write;
+            let reason = format!("the store cannot write: {reason}");
+            json!({"status": store, "writes": false, "reason": reason, "tasks": tasks})
+        }
+    };
+    (if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, body)
 }
 
 #[cfg(test)]
 mod tests {
-    use actix_web::http::StatusCode;
+    use serde_json::{Value, json};
     use tokio::time::Instant;
 
-    use super::{Health, readiness};
+    use super::{Health, StoreError, Verdict, readiness};
     use crate::supervisor::State;
+
+    fn check(
+        is_set_up: &Result<bool, StoreError>,
+        verdict: Verdict,
+        must_write: bool,
+        expected: (u16, Value),
+    ) {
+        let (status, body) = readiness(is_set_up, verdict, must_write, &[]);
+        assert_eq!((status.as_u16(), body), expected);
+    }
 
     #[test]
     fn a_failing_task_is_named_and_the_server_stays_ready() {
         let state = State::BackingOff { since: Instant::now() };
         let task = Health { name: "purge", state, last_error: Some("no".to_owned()), restarts: 3 };
-        let (status, body) = readiness(&Ok(true), &[task]);
-        assert_eq!(status, StatusCode::OK);
-        assert_eq!(body, "ready\npurge: failing for 0 seconds, 3 restarts\n");
+        let (status, body) = readiness(&Ok(true), Verdict::Yes, true, &[task]);
+        let tasks = ["purge: failing for 0 seconds, 3 restarts"];
+        assert_eq!(
+            (status.as_u16(), body),
+            (200, json!({"status": "ready", "writes": true, "tasks": tasks}))
+        );
     }
 
     #[test]
     fn a_store_that_is_not_set_up_makes_the_server_unready() {
-        let task = Health { name: "purge", state: State::Running, last_error: None, restarts: 0 };
-        let (status, body) = readiness(&Ok(false), &[task]);
-        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
-        assert_eq!(body, "the store is not set up\npurge: running, 0 restarts\n");
+        let body = json!({"status": "the store is not set up", "writes": null, "tasks": []});
+        check(&Ok(false), Verdict::Unknown, false, (503, body));
+    }
+
+    #[test]
+    fn a_store_that_cannot_write_makes_the_server_unready_only_for_those_who_ask() {
+        let reason = "the store cannot write: full";
+        let body = json!({"status": "ready", "writes": false, "tasks": [], "reason": reason});
+        let no = || Verdict::No("full".to_owned());
+        check(&Ok(true), no(), false, (200, body.clone()));
+        check(&Ok(true), no(), true, (503, body));
+        let body = json!({"status": "ready", "writes": null, "tasks": []});
+        check(&Ok(true), Verdict::Unknown, true, (200, body));
     }
 }

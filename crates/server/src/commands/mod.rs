@@ -33,7 +33,7 @@ where
     W: FnOnce(Arc<dyn Backend>) -> F,
 {
     let settings = arguments.settings()?;
-    let store = stack::build(&settings)?;
+    let store = stack::build(&settings)?.store;
     runtime("background", BACKGROUND_THREADS)?.block_on(work(store))
 }
 
@@ -61,4 +61,10 @@ fn store_failure(what: &str) -> impl Fn(StoreError) -> Failure {
 fn say(line: &str) -> Result<(), Failure> {
     writeln!(std::io::stdout(), "{line}")
         .map_err(|error| Failure::run(format!("cannot write the output: {error}")))
+}
+
+/// Prints a warning on standard error. The command goes on.
+fn warn(line: &str) {
+    // A command whose warnings cannot be printed still does its work.
+    let _ = writeln!(std::io::stderr(), "crossbar-groups: warning: {line}");
 }

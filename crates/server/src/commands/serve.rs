@@ -25,7 +25,7 @@ use crate::failure::Failure;
 use crate::http;
 use crate::lane::Lane;
 use crate::settings::{ServeSettings, StoreLocation};
-use crate::stack;
+use crate::stack::{self, Stack};
 use crate::supervisor::{StopSignal, Supervisor};
 
 /// How long running requests may take to finish once the server is told to stop.
@@ -73,12 +73,12 @@ pub(crate) fn run(arguments: Serve) -> Result<(), Failure> {
     let background = runtime("background", BACKGROUND_THREADS)?;
     // One more than the event loops, so that some large requests do not hold up all small ones.
     let lane = runtime("lane", settings.workers.saturating_add(1))?;
-    let store = stack::build(&store_settings)?;
-    if let StoreLocation::File(path) = &store_settings.location {
+    let stack = stack::build(&store_settings)?;
+    let location = &store_settings.location;
+    if let StoreLocation::File(path) = location {
         exposure::warn_of_open_files(path);
     }
-    let opened =
-        Opened { store, name: store_settings.location.to_string(), is_own: store_settings.location.is_own() };
+    let opened = Opened { stack, name: location.to_string(), is_own: location.is_own() };
     actix_web::rt::System::new().block_on(serve(
         settings,
         opened,
@@ -90,7 +90,7 @@ pub(crate) fn run(arguments: Serve) -> Result<(), Failure> {
 
 /// The store to serve.
 struct Opened {
-    store: Arc<dyn Backend>,
+    stack: Stack,
     /// Its location, without credentials.
     name: String,
     /// Whether only this program uses it. In a CouchDB, the design documents may be Kazoo's.
@@ -104,7 +104,7 @@ async fn serve(
     background: &Handle,
     lane: Lane,
 ) -> Result<(), Failure> {
-    let Opened { store, name, is_own } = opened;
+    let Opened { stack: Stack { store, writes }, name, is_own } = opened;
     let greeting = if is_demo { Some(demo::prepare(&store, is_own).await?) } else { None };
     let shared = Data::new(app(settings.clone(), store, is_own, lane));
     check_set_up(&shared.auth).await?;
@@ -123,7 +123,7 @@ async fn serve(
     });
     let api = api.map_err(cannot_serve)?;
 
-    let tasks = supervisor.clone();
+    let (tasks, writes) = (supervisor.clone(), Data::from(writes));
     let listener = listen("admin_listen", settings.admin_listen)?;
     let admin_address = listener.address();
     let service = Service { workers: 1, capacity: Capacity::new(ADMIN_CONNECTIONS), ..service };
@@ -131,8 +131,11 @@ async fn serve(
         ActixApp::new()
             .app_data(shared.clone())
             .app_data(tasks.clone())
+            .app_data(writes.clone())
             .route("/health/live", web::get().to(HttpResponse::Ok))
+            .route("/health/live", web::head().to(HttpResponse::Ok))
             .route("/health/ready", web::get().to(health::ready))
+            .route("/health/ready", web::head().to(health::ready))
     });
     let admin = admin.map_err(cannot_serve)?;
 

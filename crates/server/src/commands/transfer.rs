@@ -6,14 +6,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Write};
 
+use auth::bootstrap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use datastore::{Backend, DbName, DocId, Document, Draft, ViewQuery, json};
 use futures::StreamExt as _;
-use kazoo::AccountId;
+use kazoo::{AccountId, SystemDb};
 use serde_json::{Map, Value};
 
-use super::accounts::push_views_of;
+use super::accounts::Pushed;
 use super::{deadline, store_failure, with_store};
 use crate::arguments::{Export, Import};
 use crate::failure::Failure;
@@ -54,19 +55,19 @@ pub(crate) fn import(arguments: Import) -> Result<(), Failure> {
             }
         }
         import.flush_all().await?;
-        if is_own {
-            for account in &import.accounts {
-                push_views_of(import.store, account).await?;
-            }
-        }
         let report = import.report();
-        match bad_line {
-            None => report,
-            Some(fault) => Err(Failure::run(match report {
-                Ok(()) => fault,
-                Err(refused) => format!("{fault}\n{refused}"),
-            })),
+        let prepared = if is_own { import.prepare_serving().await } else { Ok(Vec::new()) };
+        let (warnings, unprepared) = match prepared {
+            Ok(warnings) => (warnings, None),
+            Err(failure) => (Vec::new(), Some(failure.to_string())),
+        };
+        let failures = [bad_line, report.err().map(|failure| failure.to_string()), unprepared];
+        let failures: Vec<_> = failures.into_iter().flatten().collect();
+        if !failures.is_empty() {
+            return Err(Failure::run(failures.join("\n")));
         }
+        warnings.iter().for_each(|line| super::warn(line));
+        Ok(())
     })
 }
 
@@ -150,6 +151,48 @@ impl Importing<'_> {
             self.refused.push(format!("{db} {}: there already, with other content; left as it is", draft.id));
         }
         Ok(())
+    }
+
+    /// Adds the views that logins and listings need. Answers a warning for each thing that the store still
+    /// lacks for serving.
+    async fn prepare_serving(&self) -> Result<Vec<String>, Failure> {
+        let failure = store_failure("the documents are imported, but the store was not prepared for serving");
+        let mut pushed = Pushed::default();
+        for account in &self.accounts {
+            pushed.push_account(self.store, account).await;
+        }
+        let accounts = SystemDb::Accounts.name();
+        let has_accounts = self.store.db_exists(accounts, deadline()).await.map_err(&failure)?;
+        if has_accounts {
+            pushed.push_system(self.store).await;
+        }
+        let mut warnings: Vec<String> = Vec::new();
+        if let Err(failure) = pushed.check() {
+            warnings.push(format!("{failure}; when that is mended, run `views push`"));
+        }
+        if !bootstrap::is_set_up(self.store, deadline()).await.map_err(&failure)? {
+            warnings.push(
+                "the store cannot be served yet, since it has no key for tokens (system_config/auth): import the \
+                 databases system_config and system_auth too (`export --db system_config`, `export --db \
+                 system_auth`), or make a new key with `account create`"
+                    .to_owned(),
+            );
+        }
+        for account in &self.accounts {
+            let is_listed = has_accounts
+                && match self.store.fetch(accounts, &account.doc_id(), deadline()).await {
+                    Ok(_) => true,
+                    Err(error) if error.is_not_found() => false,
+                    Err(error) => return Err(failure(error)),
+                };
+            if !is_listed {
+                warnings.push(format!(
+                    "nobody can log in to the account {account} yet, since it is not in the database accounts: \
+                     import that database too (`export --db accounts`)"
+                ));
+            }
+        }
+        Ok(warnings)
     }
 
     fn report(&self) -> Result<(), Failure> {

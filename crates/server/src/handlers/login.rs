@@ -34,7 +34,10 @@ pub(super) async fn prepare_api_key(
     let api_key = members.get("api_key").and_then(Value::as_str).unwrap_or_default();
     let login = exchange.app.auth.api_auth(api_key, exchange.deadline).await;
     login.map(Prepared).map_err(|error| match error {
-        LoginError::UnknownKey => Refusal::UnknownApiKey(api_key.to_owned()).into(),
+        // crossbar has read the view of the keys and found none.
+        LoginError::UnknownKey => {
+            Refused { refusal: Refusal::UnknownApiKey(api_key.to_owned()), page_size: found(call, 0) }
+        }
         other => refused(call, other),
     })
 }

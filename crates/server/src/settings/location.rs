@@ -18,8 +18,7 @@ impl StoreLocation {
     /// Reads `sqlite:PATH` or a CouchDB's URL. The text may hold a password, so errors never repeat it.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         match text.strip_prefix("sqlite:") {
-            Some("") => Err("names no file: write sqlite:PATH".to_owned()),
-            Some(path) => Ok(Self::File(PathBuf::from(path))),
+            Some(path) => check_path(path).map(|()| Self::File(PathBuf::from(path))),
             None => ServerUrl::parse(text).map(Self::CouchDb).map_err(|error| {
                 format!(
                     "is neither sqlite:PATH nor http(s)://USER:PASSWORD@HOST:PORT: {}",
@@ -40,12 +39,57 @@ impl StoreLocation {
     }
 }
 
+/// Refuses what other programs take for a location of SQLite, but what is no path.
+fn check_path(path: &str) -> Result<(), String> {
+    let refused = |why: &str| Err(why.to_owned());
+    if path.is_empty() {
+        refused("names no file: write sqlite:PATH")
+    } else if path.starts_with("//") {
+        refused(
+            "has no path after `sqlite:`, but slashes of a URL: write sqlite:store.db for a file in the working \
+             directory, or sqlite:/folder/store.db",
+        )
+    } else if path.starts_with(":memory:") {
+        refused(
+            "names no file: a store in memory would lose everything when the server stops. Write \
+             sqlite:PATH, for trials below /tmp",
+        )
+    } else if path.starts_with("file:") || path.contains('?') {
+        refused("is a URI of SQLite: write sqlite:PATH, without `file:` and without parameters after a `?`")
+    } else {
+        Ok(())
+    }
+}
+
 impl fmt::Display for StoreLocation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File(path) => write!(f, "sqlite:{}", path.display()),
             // A ServerUrl shows no credentials.
             Self::CouchDb(url) => write!(f, "{url}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::StoreLocation;
+
+    #[test]
+    fn only_paths_are_taken_for_files() {
+        for (text, words) in [
+            ("sqlite:", "write sqlite:PATH"),
+            ("sqlite://store.db", "sqlite:store.db"),
+            ("sqlite:///folder/store.db", "sqlite:/folder/store.db"),
+            ("sqlite::memory:", "in memory"),
+            ("sqlite:file:store.db", "without `file:`"),
+            ("sqlite:store.db?mode=ro", "without parameters"),
+        ] {
+            let error = StoreLocation::parse(text).unwrap_err();
+            assert!(error.contains(words), "{text}: {error}");
+        }
+        for text in ["sqlite:store.db", "sqlite:./a:b", "sqlite:/folder/store.db", "sqlite:../store.db"] {
+            assert_eq!(StoreLocation::parse(text).unwrap().to_string(), text);
         }
     }
 }

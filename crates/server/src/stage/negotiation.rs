@@ -20,9 +20,6 @@ const PROVIDED: [(&str, &str, Format); 5] = [
 pub(crate) fn negotiate(accept: Option<&str>) -> Result<Format, Refusal> {
     let Some(accept) = accept else { return Ok(Format::Json) };
     let ranges = parse(accept).ok_or(Refusal::Bare(Bare::BadAccept))?;
-    if ranges.is_empty() {
-        return Ok(Format::Json);
-    }
     let sorted =
         sort_as_cowboy(
             ranges,
@@ -48,11 +45,11 @@ impl Range {
     }
 }
 
+/// Reads the header's entries. As in cowboy, empty ones are skipped, and a header without entries accepts
+/// nothing.
 fn parse(accept: &str) -> Option<Vec<Range>> {
-    if accept.trim().is_empty() {
-        return Some(Vec::new());
-    }
-    split_outside_quotes(accept, ',').map(parse_range).collect()
+    let entries = split_outside_quotes(accept, ',').filter(|entry| !entry.trim().is_empty());
+    entries.map(parse_range).collect()
 }
 
 fn parse_range(text: &str) -> Option<Range> {
@@ -79,7 +76,7 @@ fn precedes(a: &Range, b: &Range) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Format, negotiate};
+    use super::{Bare, Format, Refusal, negotiate};
 
     #[test]
     fn the_best_match_wins() {
@@ -94,6 +91,7 @@ mod tests {
             ("text/csv;q=0.9, application/json;q=0.5", Format::Csv),
             ("application/json;q=0.1, text/csv", Format::Csv),
             ("text/html, application/json", Format::Json),
+            (",text/csv,,", Format::Csv),
         ] {
             assert_eq!(negotiate(Some(accept)).unwrap(), expected, "{accept}");
         }
@@ -101,11 +99,16 @@ mod tests {
     }
 
     #[test]
-    fn an_unreadable_header_and_an_unserved_type_are_refused() {
-        for accept in
-            [";;;", "text", "a/b;q=2", "a/b;q=0.1234", "*/json", "text/html", "image/png", "application/pdf"]
-        {
-            assert!(negotiate(Some(accept)).is_err(), "{accept}");
+    fn an_unreadable_header_is_400_and_one_that_accepts_nothing_served_is_406() {
+        let refused = |accept: &str| match negotiate(Some(accept)) {
+            Err(Refusal::Bare(bare)) => bare,
+            other => panic!("{accept:?}: {other:?}"),
+        };
+        for accept in [";;;", "text", "a/b;q=2", "a/b;q=0.1234", "*/json", "text/html,;", "text/cs\u{fffd}"] {
+            assert_eq!(refused(accept), Bare::BadAccept, "{accept:?}");
+        }
+        for accept in ["text/html", "image/png", "application/pdf", "", " ", ", ,"] {
+            assert_eq!(refused(accept), Bare::NotAcceptable, "{accept:?}");
         }
     }
 }

@@ -61,6 +61,12 @@ impl Account {
         self.server = Some(Server::start(&self.store(), arguments));
     }
 
+    /// Stops the server and serves the store again. No file can grow beyond so many kilobytes.
+    pub(crate) fn restart_on_small_disk(&mut self, kilobytes: u32) {
+        self.stop();
+        self.server = Some(Server::start_on_small_disk(&self.store(), kilobytes));
+    }
+
     fn stop(&mut self) {
         let (code, _) = self.server.take().unwrap().stop();
         assert_eq!(code, Some(0));

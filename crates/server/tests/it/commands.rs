@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::account::Account;
 use crate::process::{binary, run, run_ok};
 
 fn check_refused(arguments: &[&str], code: i32, words: &[&str]) {
@@ -23,6 +24,8 @@ fn a_wrong_store_is_one_line_and_exit_code_2() {
     let directory = format!("sqlite:{}", folder.path().display());
     for (store, word) in [
         ("sqlite:", "sqlite:PATH"),
+        ("sqlite://file.db", "sqlite:/folder/store.db"),
+        ("sqlite::memory:", "in memory"),
         ("ftp://x", "http"),
         ("nonsense", "http"),
         ("http://", "http"),
@@ -252,7 +255,75 @@ fn a_name_that_logins_take_for_another_is_refused() {
     let words = ["an account with a name equal to \"main-office\" for logins exists; choose another name"];
     check_refused(&same.each_ref().map(String::as_str), 1, &words);
     let push = ["views", "push", "--store", &store];
-    assert_eq!(run_ok(&push, b""), "all views exist (1 account)\n");
+    assert!(run_ok(&push, b"").ends_with("\nall views exist (1 account)\n"));
     run_ok(&create("Other").each_ref().map(String::as_str), b"");
-    assert_eq!(run_ok(&push, b""), "all views exist (2 accounts)\n");
+    assert!(run_ok(&push, b"").ends_with("\nall views exist (2 accounts)\n"));
+}
+
+/// What a command says on both outputs. It must succeed.
+fn said(arguments: &[&str], input: &[u8]) -> (String, String) {
+    let output = run(arguments, input);
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{arguments:?}: {error}");
+    (String::from_utf8(output.stdout).unwrap(), error)
+}
+
+#[test]
+fn each_part_of_a_store_can_be_moved_by_itself() {
+    let mut alpha = Account::served();
+    alpha.create_all(&["g"]);
+    let (id, db) = (alpha.id.clone(), alpha.db());
+    let parts = ["system_auth", "accounts", db.as_str(), "system_config"];
+    let exports =
+        alpha.while_stopped(|store| parts.map(|db| run_ok(&["export", "--store", store, "--db", db], b"")));
+    let folder = tempfile::tempdir().unwrap();
+    let store = format!("sqlite:{}", folder.path().join("store.db").display());
+    let import = |part: usize| said(&["import", "--store", &store, "-"], exports[part].as_bytes());
+    let no_key = "the store cannot be served yet";
+    let not_listed = format!("nobody can log in to the account {id} yet");
+    // The account alone, then what it lacks, one database after another.
+    for (part, warnings) in
+        [(2, vec![no_key, &not_listed]), (0, vec![no_key]), (1, vec![no_key]), (3, vec![]), (2, vec![])]
+    {
+        let (output, error) = import(part);
+        let lines = exports[part].lines().count();
+        let is_again = output.starts_with("0 documents imported, ");
+        let counts = if is_again {
+            format!("0 documents imported, {lines} were")
+        } else {
+            format!("{lines} documents imported, 0 were")
+        };
+        assert!(output.starts_with(&counts), "{part}: {output}");
+        let found: Vec<_> =
+            error.lines().map(|line| line.strip_prefix("crossbar-groups: warning: ").unwrap()).collect();
+        assert_eq!(found.len(), warnings.len(), "{part}: {error}");
+        for (line, words) in found.iter().zip(&warnings) {
+            assert!(line.starts_with(words), "{part}: {line}");
+        }
+    }
+    let token = run_ok(&["token", "--store", &store, "--account", &id], b"");
+    assert_eq!(token.trim().split('.').count(), 3);
+}
+
+#[test]
+fn an_import_of_a_design_document_that_takes_no_views_warns() {
+    let mut alpha = Account::served();
+    let lines = alpha.while_stopped(|store| run_ok(&["export", "--store", store], b""));
+    let unusable = |line: &str| {
+        let mut line: Value = serde_json::from_str(line).unwrap();
+        if line["doc"]["_id"] == "_design/users" {
+            line["doc"]["language"] = json!("query");
+            line["doc"]["views"] = json!({});
+        }
+        line.to_string()
+    };
+    let lines = lines.lines().map(unusable).collect::<Vec<_>>().join("\n");
+    let folder = tempfile::tempdir().unwrap();
+    let store = format!("sqlite:{}", folder.path().join("store.db").display());
+    let (output, error) = said(&["import", "--store", &store, "-"], lines.as_bytes());
+    assert!(output.ends_with(" documents imported, 0 were there already\n"), "{output}");
+    let words =
+        ["crossbar-groups: warning: not all views were pushed: ", "_design/users", "run `views push`"];
+    assert!(words.iter().all(|words| error.contains(words)) && error.lines().count() == 1, "{error}");
+    check_refused(&["views", "push", "--store", &store], 1, &["not all views were pushed", "_design/users"]);
 }

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use couchdb::standin;
@@ -86,6 +87,9 @@ fn all_recordings_are_matched_on_couchdb() {
     crate::access::check_every_cell(&seed, &url);
     couchdb.make_room(&seed.databases());
     crate::result_matrix::check_every_row(&url);
+    couchdb.make_room(&seed.databases());
+    let settings = couchdb::Settings::new(url.parse().unwrap());
+    crate::old_designs::check(&url, &|| Arc::new(couchdb::Client::new(settings.clone()).unwrap()));
     couchdb.make_room(&seed.databases());
 }
 

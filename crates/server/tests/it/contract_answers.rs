@@ -34,6 +34,31 @@ fn the_accept_parameter_comes_after_negotiation() {
 }
 
 #[test]
+fn an_accept_header_without_entries_accepts_nothing() {
+    let alpha = Account::served();
+    alpha.create_all(&["a"]);
+    for (method, path, body) in [
+        ("GET", "/groups", ""),
+        ("GET", "/groups/a", ""),
+        ("GET", "/groups?accept=csv", ""),
+        ("GET", "/v2/token_auth", ""),
+        ("PUT", "/groups", r#"{"data":{}}"#),
+        ("POST", "/groups/a", r#"{"data":{"name":""}}"#),
+        ("PATCH", "/groups/a", r#"{"data":{"name":5}}"#),
+        ("DELETE", "/groups/a", ""),
+        ("DELETE", "/groups/nosuch", ""),
+        ("PUT", "/v2/user_auth", r#"{"data":{}}"#),
+        ("PUT", "/v2/api_auth", r#"{"data":{}}"#),
+    ] {
+        for accept in ["", ",", " , "] {
+            let answer = alpha.send(method, path, &[("Accept", accept)], body.as_bytes());
+            assert_eq!((answer.status, answer.body.len()), (406, 0), "{method} {path} {accept:?}");
+        }
+    }
+    assert_eq!(alpha.send("GET", "/groups/a", &[("Accept", ",application/json,")], b"").status, 200);
+}
+
+#[test]
 fn an_error_is_json_even_if_the_client_asks_for_csv() {
     let alpha = Account::served();
     for path in ["/groups/nosuch", "/groups?page_size=0"] {

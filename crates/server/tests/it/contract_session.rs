@@ -90,10 +90,16 @@ fn a_login_has_a_page_size_unless_paging_is_off() {
         let answer = served.login(&format!("/v2/user_auth{target}"), json!({}));
         assert_eq!((answer.status, &json_of(&answer)["page_size"]), (401, &expected), "{target}");
     }
-    for (target, expected) in [("", json!(1)), ("?paginate=false", json!(null))] {
-        let body = json!({"data": {"api_key": served.name("alpha_key")}});
+    let unknown = "0".repeat(64);
+    for (key, target, status, expected) in [
+        (served.name("alpha_key"), "", 201, json!(1)),
+        (served.name("alpha_key"), "?paginate=false", 201, json!(null)),
+        (unknown.as_str(), "", 404, json!(0)),
+        (unknown.as_str(), "?paginate=false", 404, json!(null)),
+    ] {
+        let body = json!({"data": {"api_key": key}});
         let answer = served.send("PUT", &format!("/v2/api_auth{target}"), &[], &body);
-        assert_eq!((answer.status, &json_of(&answer)["page_size"]), (201, &expected), "{target}");
+        assert_eq!((answer.status, &json_of(&answer)["page_size"]), (status, &expected), "{target}");
     }
 }
 

@@ -124,6 +124,42 @@ fn a_pipelined_head_has_no_body() {
 }
 
 #[test]
+fn every_answer_to_head_has_the_length_of_its_plain_body_and_nothing_more() {
+    let alpha = Account::served();
+    let mut raw = Raw::connect(&alpha);
+    for (target, headers, status) in [
+        ("/", "Host: x", 200),
+        ("{groups}", "{token}", 405),
+        ("{groups}?is_chunked=true", "{token}", 405),
+        ("{groups}?accept=csv", "{token}\r\nAccept: text/csv", 405),
+        ("{groups}?verb=GET", "{token}", 405),
+        ("{groups}/a", "{token}\r\nOrigin: http://x", 405),
+        ("{groups}", "Host: x\r\nX-Auth-Token: bad", 405),
+        ("{groups}", "{token}\r\nX-Pretty-Print: true", 405),
+        ("{groups}?x=%zz", "{token}", 400),
+        ("{groups}/%zz", "{token}", 400),
+        ("{groups}/a/b", "{token}", 404),
+        ("/v1/accounts", "{token}", 410),
+        ("/v2/nosuch", "Host: x", 401),
+        ("/v2/user_auth", "Host: x", 405),
+    ] {
+        // They are pipelined, so a body would be read as the next answer.
+        for encoding in ["identity", "gzip"] {
+            let accepts = format!("Accept-Encoding: {encoding}");
+            raw.send(&format!("HEAD {target} HTTP/1.1\r\n{headers}\r\n{accepts}\r\n\r\n"));
+        }
+        raw.send("GET {groups} HTTP/1.1\r\n{token}\r\n\r\n");
+        let [plain, gzip] = [(); 2].map(|()| raw.answer_to(AnswerTo::Head));
+        for answer in [&plain, &gzip] {
+            let seen = (answer.status, answer.header("content-encoding"), answer.header("transfer-encoding"));
+            assert_eq!(seen, (status, None, None), "{target} {headers}");
+        }
+        assert_eq!(plain.header("content-length"), gzip.header("content-length"), "{target} {headers}");
+        assert_eq!(raw.answer().status, 200, "{target} {headers}");
+    }
+}
+
+#[test]
 fn a_hundred_headers_are_taken() {
     let alpha = Account::served();
     let surplus: String = (0..98).map(|number| format!("A{number}: b\r\n")).collect();

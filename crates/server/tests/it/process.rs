@@ -12,7 +12,12 @@ use crate::secrets;
 
 /// The built binary.
 pub(crate) fn binary() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_crossbar-groups"));
+    by(Command::new(BINARY))
+}
+
+const BINARY: &str = env!("CARGO_BIN_EXE_crossbar-groups");
+
+fn by(mut command: Command) -> Command {
     // Variables of a developer's shell must not change the tests.
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("CROSSBAR_GROUPS_") {
@@ -55,7 +60,20 @@ pub(crate) struct Server {
 impl Server {
     /// Starts `serve` on free ports and waits until it serves.
     pub(crate) fn start(store: &str, more: &[&str]) -> Self {
-        let mut child = binary()
+        Self::spawn(binary(), store, more)
+    }
+
+    /// As [`Server::start`], but no file can grow beyond so many kilobytes, as if the disk were full.
+    pub(crate) fn start_on_small_disk(store: &str, kilobytes: u32) -> Self {
+        // Without the trap, the kernel would end the process at the limit.
+        let script = format!("trap '' XFSZ; ulimit -f {}; exec \"$@\"", kilobytes * 2);
+        let mut shell = by(Command::new("sh"));
+        shell.args(["-c", &script, "sh", BINARY]);
+        Self::spawn(shell, store, &[])
+    }
+
+    fn spawn(mut command: Command, store: &str, more: &[&str]) -> Self {
+        let mut child = command
             .args(["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--workers", "2"])
             .args(more)
             .env("CROSSBAR_GROUPS_STORE", store)

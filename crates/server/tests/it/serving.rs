@@ -240,8 +240,9 @@ fn only_the_admin_listener_reports_health() {
             "text/plain; charset=UTF-8"
         );
     }
-    let ready = send(server.admin_address, "GET", "/health/ready", &[], b"").text();
-    assert_eq!(ready, "ready\npurge of logged-out tokens: running, 0 restarts\n");
+    let ready = json_of(&send(server.admin_address, "GET", "/health/ready", &[], b""));
+    let tasks = ["purge of logged-out tokens: running, 0 restarts"];
+    assert_eq!(ready, json!({"status": "ready", "writes": true, "tasks": tasks}));
     assert_eq!(send(server.admin_address, "GET", "/v2/accounts", &[], b"").status, 404);
     run_ok(&["healthcheck", &format!("http://{}", server.admin_address)], b"");
     let address = server.admin_address;

@@ -234,7 +234,9 @@ impl World {
 fn without_views_of_groups(line: &str) -> String {
     let mut line: Value = serde_json::from_str(line).unwrap();
     if line["doc"]["_id"] == "_design/groups" {
-        line["doc"]["views"] = json!({"another": {"map": "function(doc) { emit(doc._id, null); }"}});
+        // The server adds no views to a document in another language.
+        line["doc"]["views"] = json!({});
+        line["doc"]["language"] = json!("query");
     }
     line.to_string()
 }

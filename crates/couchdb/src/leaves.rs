@@ -1,0 +1,70 @@
+//! Documents with several leaves: after a replication, a document can have a revision beside the one that is
+//! shown. To delete only the one that is shown makes the other one appear.
+
+use datastore::{DbName, Deadline, DocId, Rev};
+use reqwest::Method;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::client::Client;
+use crate::error::{Error, Target};
+use crate::outcome::{Wanted, Write};
+use crate::request::{Path, Request};
+
+/// The leaves of a document that are not deleted.
+#[derive(Deserialize)]
+struct Leaves {
+    #[serde(rename = "_rev")]
+    newest: String,
+    #[serde(rename = "_conflicts", default)]
+    others: Vec<String>,
+}
+
+impl Client {
+    /// Deletes a document with all its leaves, and returns the revision of the tombstone of `base`. For every
+    /// reader of the document, its views and its changes, this is one deletion.
+    ///
+    /// ```no_run
+    /// # async fn example(
+    /// #     client: couchdb::Client, db: datastore::DbName, doc: datastore::Document,
+    /// #     by: datastore::Deadline,
+    /// # ) -> Result<(), couchdb::Error> {
+    /// client.delete_every_leaf(&db, doc.id(), doc.rev(), by).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// `Conflict` if `base` is not the newest revision, or if a leaf changes at the same time. `Missing` or
+    /// `Deleted` if there is no document.
+    pub async fn delete_every_leaf(
+        &self,
+        db: &DbName,
+        id: &DocId,
+        base: &Rev,
+        deadline: Deadline,
+    ) -> Result<Rev, Error> {
+        let request =
+            Request::read(Method::GET, Path::doc(db, id)?, Target::Document).with_query("conflicts", true);
+        let body = match self.send_whole(&request, deadline).await {
+            Ok(body) => body,
+            // The deletion itself says what is wrong.
+            Err(error) if error.is_not_found() => return self.delete(db, id, base, deadline).await,
+            Err(error) => return Err(error),
+        };
+        let leaves: Leaves = body.json()?;
+        if leaves.newest != base.as_str() {
+            let (error, reason) = ("conflict".into(), "there is a newer revision".into());
+            return Err(Error::refused_inside(body.call(), Some(&error), Some(&reason)));
+        }
+        if leaves.others.is_empty() {
+            return self.delete(db, id, base, deadline).await;
+        }
+        let revs = std::iter::once(base.as_str()).chain(leaves.others.iter().map(String::as_str));
+        let tombstones: Vec<Value> =
+            revs.map(|rev| json!({"_id": id.as_str(), "_rev": rev, "_deleted": true})).collect();
+        let request = Request::write(Method::POST, Path::db(db).resource("_bulk_docs"), Target::Database)
+            .with_body(json!({ "docs": tombstones }));
+        self.write(Write { db, id, request: &request, wanted: Wanted::AllDeleted(base) }, deadline).await
+    }
+}

@@ -1,0 +1,77 @@
+//! Readiness while the store reads but cannot write.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::account::{Account, json_of};
+use crate::http_client::send;
+
+/// The status and the body of a readiness check.
+fn ready(alpha: &Account, query: &str) -> (u16, Value) {
+    let target = format!("/health/ready{query}");
+    let answer = send(alpha.server().admin_address, "GET", &target, &[], b"");
+    (answer.status, json_of(&answer))
+}
+
+/// Waits until readiness tells whether the store can write. A trial counts for a second.
+fn wait_for_writes(alpha: &Account, wanted: bool) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while ready(alpha, "").1["writes"] != wanted {
+        assert!(Instant::now() < deadline, "{:?}", ready(alpha, ""));
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn a_full_disk_is_told_and_reads_go_on() {
+    let mut alpha = Account::served();
+    alpha.create_all(&["a"]);
+    assert_eq!(ready(&alpha, "?writes=true").0, 200);
+    alpha.restart_on_small_disk(1024);
+    let data = json!({"name": "large", "text": "x".repeat(200_000)});
+    let refused = (0..20).map(|_| alpha.ask("PUT", "/groups", &data)).find(|answer| answer.status != 201);
+    let refused = refused.expect("the disk is full");
+    assert_eq!((refused.status, &json_of(&refused)["message"]), (503, &json!("datastore_unreachable")));
+    let (status, body) = ready(&alpha, "");
+    assert_eq!((status, &body["status"], &body["writes"]), (200, &json!("ready"), &json!(false)), "{body}");
+    let reason = body["reason"].as_str().unwrap();
+    assert!(reason.starts_with("the store cannot write: ") && !reason.contains("deadline"), "{reason}");
+    assert_eq!(ready(&alpha, "?writes=true").0, 503);
+    assert!(alpha.ids("/groups").contains(&"a".to_owned()), "reads go on");
+    assert!(alpha.server().log().contains("the store cannot write: "));
+
+    // With room again, the first write that succeeds is told.
+    alpha.restart(&[]);
+    assert_eq!(alpha.ask("PUT", "/groups", &data).status, 201);
+    assert_eq!(ready(&alpha, "?writes=true").0, 200);
+}
+
+#[test]
+fn a_store_that_is_moved_away_is_noticed() {
+    let alpha = Account::served();
+    alpha.create_all(&["a"]);
+    let file = alpha.store().strip_prefix("sqlite:").unwrap().to_owned();
+    let away = format!("{file}.away");
+    std::fs::rename(&file, &away).unwrap();
+    wait_for_writes(&alpha, false);
+    let (status, body) = ready(&alpha, "");
+    assert_eq!(status, 200, "{body}");
+    assert!(body["reason"].as_str().unwrap().contains("no longer at"), "{body}");
+    assert_eq!(ready(&alpha, "?writes=true").0, 503);
+    std::fs::rename(&away, &file).unwrap();
+    wait_for_writes(&alpha, true);
+    std::fs::rename(&file, &away).unwrap();
+    std::fs::copy(&away, &file).unwrap();
+    wait_for_writes(&alpha, false);
+}
+
+#[test]
+fn head_is_answered_like_get() {
+    let alpha = Account::served();
+    for path in ["/health/live", "/health/ready"] {
+        let target = (alpha.server().admin_address, path);
+        let answers = ["GET", "HEAD"].map(|method| send(target.0, method, target.1, &[], b"").status);
+        assert_eq!(answers, [200, 200], "{path}");
+    }
+}
