@@ -8,6 +8,8 @@ use datastore::{DocId, Document, Members, Rev, json};
 use kazoo::{Kind, Time, is_deleted, is_private, search_name};
 use serde_json::{Map, Value};
 
+use crate::error::GroupsError;
+
 /// A live group as it is stored, read once.
 #[derive(Clone, Debug)]
 pub struct StoredGroup {
@@ -16,15 +18,17 @@ pub struct StoredGroup {
 }
 
 impl StoredGroup {
-    /// The group in a document; `None` if the document is not a live group. The text is scanned once, and
-    /// public values are copied as they are stored.
-    pub(crate) fn read(document: Document) -> datastore::Result<Option<Self>> {
+    /// The group in a document. The text is scanned once, and public values are copied as they are stored.
+    ///
+    /// # Errors
+    /// `NotFound` if the document is not a live group.
+    pub fn of(document: Document) -> Result<Self, GroupsError> {
         let members = document.members()?;
         if !is_live_group(&kind_members(&members)) {
-            return Ok(None);
+            return Err(GroupsError::NotFound { id: document.id().as_str().to_owned() });
         }
         let public = public_text(&document, &members);
-        Ok(Some(Self { document, public }))
+        Ok(Self { document, public })
     }
 
     /// The revision.
@@ -214,7 +218,7 @@ impl Stamp<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::{StoredGroup, is_live_group};
+    use super::{GroupsError, StoredGroup, is_live_group};
     use datastore::Document;
     use serde_json::{Value, json};
 
@@ -225,7 +229,7 @@ mod tests {
         )
         .unwrap();
         assert_eq!(
-            StoredGroup::read(doc).unwrap().unwrap().into_public_members(),
+            StoredGroup::of(doc).unwrap().into_public_members(),
             r#""name":"x","sub":{"pvt_x":1},"n":1.0,"q\"":0,"_read_only":{"a":1},"id":"g\"1""#
         );
     }
@@ -233,7 +237,7 @@ mod tests {
     #[test]
     fn a_key_that_occurs_twice_counts_once() {
         let doc = Document::from_text(r#"{"_id":"g","_rev":"1-a","pvt_deleted":true,"pvt_deleted":false}"#);
-        assert!(StoredGroup::read(doc.unwrap()).unwrap().is_none());
+        assert!(matches!(StoredGroup::of(doc.unwrap()), Err(GroupsError::NotFound { .. })));
     }
 
     #[test]

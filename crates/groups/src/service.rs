@@ -157,7 +157,16 @@ impl Groups {
     /// # Errors
     /// `NotFound` if no live group has this id.
     pub async fn fetch(&self, scope: &Scope<'_>, id: &str) -> Result<StoredGroup, GroupsError> {
-        StoredGroup::read(self.fetch_any(scope, id).await?)?.ok_or_else(|| not_found(id))
+        StoredGroup::of(self.fetch_document(scope, id).await?)
+    }
+
+    /// Reads the document with a group's id. [`StoredGroup::of`] makes the group of it, which takes time if the
+    /// document is large.
+    ///
+    /// # Errors
+    /// `NotFound` if there is no such document.
+    pub async fn fetch_document(&self, scope: &Scope<'_>, id: &str) -> Result<Document, GroupsError> {
+        self.fetch_any(scope, id).await
     }
 
     /// Validates a client's new content for a group. As in crossbar, invalid content is reported even if the

@@ -3,6 +3,7 @@
 use std::future::Future;
 
 use auth::AccountAccess;
+use datastore::Document;
 use groups::{
     Change, Deletion, GroupsError, IfChanged, NewGroup, PatchBase, Saved, Scope, Stamp, StoredGroup,
 };
@@ -71,10 +72,13 @@ pub(super) async fn prepare(
 ) -> Result<Prepared, Refusal> {
     let groups = &exchange.app.groups;
     let scope = scope(exchange, &access);
-    let fetch = |id| groups.fetch(&scope, id);
     let work = match action {
         GroupAction::Create => Work::Create(groups.prepare_new(data)?),
-        GroupAction::Read(id) => Work::Read(within_budget(exchange, || fetch(id), cost_of_reading).await?),
+        GroupAction::Read(id) => {
+            let fetch = || groups.fetch_document(&scope, id);
+            let document = within_budget(exchange, fetch, cost_of_reading).await?;
+            Work::Read(group_of(exchange, document).await?)
+        }
         GroupAction::Replace(id) => Work::Change(groups.prepare_replacement(&scope, id, data).await?),
         GroupAction::Patch(id) => {
             let base = within_budget(exchange, || groups.fetch_base(&scope, id), cost_of_patching).await?;
@@ -82,7 +86,7 @@ pub(super) async fn prepare(
         }
         GroupAction::Delete(id) => {
             let deletion = if call.parameters.is_soft_deletion { Deletion::Soft } else { Deletion::Hard };
-            let group = within_budget(exchange, || fetch(id), cost_of_deleting).await?;
+            let group = within_budget(exchange, || groups.fetch(&scope, id), cost_of_deleting).await?;
             Work::Delete(group, deletion)
         }
     };
@@ -110,8 +114,16 @@ async fn within_budget<T, F: Future<Output = Result<T, GroupsError>>>(
     Ok(read().await?)
 }
 
-fn cost_of_reading(group: &StoredGroup) -> usize {
-    cost::of_document(group.document().text().len())
+/// The group in a document. A large one is scanned in the lane.
+async fn group_of(exchange: &Exchange<'_>, document: Document) -> Result<StoredGroup, Refusal> {
+    if document.text().len() <= answer::LIGHT {
+        return Ok(StoredGroup::of(document)?);
+    }
+    Ok(exchange.app.lane.run(async move { StoredGroup::of(document) }).await??)
+}
+
+fn cost_of_reading(document: &Document) -> usize {
+    cost::of_document(document.text().len())
 }
 
 fn cost_of_deleting(group: &StoredGroup) -> usize {
