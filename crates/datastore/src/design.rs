@@ -74,7 +74,7 @@ impl DesignDocument {
     }
 }
 
-/// What [`ensure_design`] has found and done.
+/// The views of a design document after [`ensure_design`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ensured {
     id: DocId,
@@ -82,7 +82,7 @@ pub struct Ensured {
 }
 
 impl Ensured {
-    /// What has become of each view.
+    /// The name and the state of each view.
     #[must_use]
     pub fn views(&self) -> &[(String, ViewState)] {
         &self.views
@@ -106,7 +106,7 @@ impl fmt::Display for Ensured {
     }
 }
 
-/// What has become of a view.
+/// The state of a view.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ViewState {
     /// The view is there.

@@ -23,7 +23,7 @@ const STATEMENTS: usize = 64;
 pub(crate) struct StoreFile {
     path: PathBuf,
     lock: File,
-    /// What was at the path when the store was opened.
+    /// The file that was at the path when the store was opened.
     identity: Identity,
 }
 

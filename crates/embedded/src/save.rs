@@ -38,17 +38,18 @@ impl Inner {
                 self.readers.with(|connection| prepare(connection, &db, &draft, &self.settings))?;
             let outcome = if draft.id.design_name().is_some() {
                 self.save_design(&db, &draft, prepared, deadline).await?
-            } else if prepared.attachments.new.is_empty() {
-                // The text says the same as the members, and takes far less memory.
-                let text = Arc::clone(&prepared.text);
-                draft.body = Map::new();
+            } else {
+                // The text says the same as the members, and takes far less memory. Only the bytes of new
+                // attachments are not in it.
+                let text = prepared.attachments.new.is_empty().then(|| Arc::clone(&prepared.text));
+                if text.is_some() {
+                    draft.body = Map::new();
+                }
                 let outcome = self.save_document(&db, prepared, deadline).await?;
-                if outcome == SaveOutcome::Stale {
+                if let (SaveOutcome::Stale, Some(text)) = (&outcome, text) {
                     draft.body = members(&text)?;
                 }
                 outcome
-            } else {
-                self.save_document(&db, prepared, deadline).await?
             };
             if let SaveOutcome::Saved(rev) = outcome {
                 return Ok(rev);

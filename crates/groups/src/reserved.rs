@@ -103,7 +103,7 @@ mod tests {
             assert!(is_reserved(&format!("+{number}")));
         }
 
-        /// What is refused everywhere is refused for new groups too.
+        /// An id that is never served cannot be given to a new group either.
         #[test]
         fn access_rules_are_reserved(rest in any::<String>()) {
             for id in ["token_restrictions".to_owned(), format!("configs_{rest}"), rest] {

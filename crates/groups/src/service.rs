@@ -160,13 +160,19 @@ impl Groups {
         StoredGroup::of(self.fetch_document(scope, id).await?)
     }
 
-    /// Reads the document with a group's id. [`StoredGroup::of`] makes the group of it, which takes time if the
-    /// document is large.
+    /// Reads a document of the account, unless it holds access rules. [`StoredGroup::of`] makes a group of it,
+    /// which takes time if it is large.
     ///
     /// # Errors
     /// `NotFound` if there is no such document.
     pub async fn fetch_document(&self, scope: &Scope<'_>, id: &str) -> Result<Document, GroupsError> {
-        self.fetch_any(scope, id).await
+        // An id that is not a valid document id cannot exist.
+        let doc_id = DocId::parse(id).map_err(|_| not_found(id))?;
+        if reserved::is_policy(id) {
+            return Err(not_found(id));
+        }
+        let document = self.store.fetch(scope.access().db(), &doc_id, scope.deadline).await;
+        document.map_err(|error| GroupsError::about(id, error))
     }
 
     /// Validates a client's new content for a group. As in crossbar, invalid content is reported even if the
@@ -181,7 +187,7 @@ impl Groups {
         data: Value,
     ) -> Result<Change, GroupsError> {
         let public = self.validated(data).map_err(GroupsError::Invalid)?;
-        let stored = self.fetch_any(scope, id).await?;
+        let stored = self.fetch_document(scope, id).await?;
         if !document::is_live_group(&document::kind_members(&stored.members()?)) {
             return Err(not_found(id));
         }
@@ -195,7 +201,7 @@ impl Groups {
     /// # Errors
     /// Errors from the store. A missing document is not an error yet.
     pub async fn fetch_base(&self, scope: &Scope<'_>, id: &str) -> Result<PatchBase, GroupsError> {
-        let stored = match self.fetch_any(scope, id).await {
+        let stored = match self.fetch_document(scope, id).await {
             Ok(stored) => Some(stored),
             Err(GroupsError::NotFound { .. }) => None,
             Err(error) => return Err(error),
@@ -312,19 +318,9 @@ impl Groups {
     /// # Errors
     /// `NotFound` with the user's id.
     pub async fn check_user(&self, scope: &Scope<'_>, user_id: &str) -> Result<(), GroupsError> {
-        let document = self.fetch_any(scope, user_id).await?;
+        let document = self.fetch_document(scope, user_id).await?;
         let members = document::kind_members(&document.members()?);
         if kazoo::is_deleted(&members) { Err(not_found(user_id)) } else { Ok(()) }
-    }
-
-    async fn fetch_any(&self, scope: &Scope<'_>, id: &str) -> Result<Document, GroupsError> {
-        // An id that is not a valid document id cannot exist.
-        let doc_id = DocId::parse(id).map_err(|_| not_found(id))?;
-        if reserved::is_policy(id) {
-            return Err(not_found(id));
-        }
-        let document = self.store.fetch(scope.access().db(), &doc_id, scope.deadline).await;
-        document.map_err(|error| GroupsError::about(id, error))
     }
 
     /// Stamps and stores a document. `public_members` is what its clients will see of it.

@@ -41,22 +41,22 @@ pub(crate) struct Budget {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Limits {
     /// By all requests.
-    pub(crate) total: Size,
+    total: Size,
     /// By all requests without a good token in a header.
-    pub(crate) strangers: Size,
+    strangers: Size,
     /// By the requests of one account.
-    pub(crate) account: Size,
+    account: Size,
 }
 
 /// An amount of memory, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Size {
-    pub(crate) bytes: usize,
+struct Size {
+    bytes: usize,
     /// The part of it that is surplus.
-    pub(crate) surplus: usize,
+    surplus: usize,
 }
 
-/// What is reserved.
+/// The amounts that are reserved.
 #[derive(Debug, Default)]
 struct Used {
     held: Amounts,
@@ -117,7 +117,7 @@ impl Limits {
 }
 
 impl Size {
-    /// What a request has that holds `bytes` and sent `sent`.
+    /// The size of a request that holds `bytes` and has sent `sent`.
     fn of(bytes: usize, sent: usize) -> Self {
         Self { bytes, surplus: bytes.saturating_sub(sent.saturating_mul(PER_SENT_BYTE)) }
     }
@@ -152,7 +152,7 @@ impl Budget {
         Self { limits, used: Mutex::default(), waiting: AtomicUsize::new(0), freed: Notify::new() }
     }
 
-    /// What is reserved now.
+    /// The amount that is reserved now.
     #[cfg(test)]
     fn used(&self) -> Size {
         self.lock().held.total

@@ -60,7 +60,7 @@ async fn small_requests_for_much_share_a_quarter_of_each_limit() {
     assert!(most(account("a")).await.is_err());
     let _second = most(account("b")).await.unwrap();
     assert!(most(account("c")).await.is_err());
-    // What is sent makes room for four times as much.
+    // A request that sends a byte may hold four.
     let sender = hold_for(&budget, account("c"), 10 * MB, 40 * MB).await.unwrap();
     assert_eq!(sender.size(), Size { bytes: 40 * MB, surplus: 0 });
     first.has_sent(6 * MB);

@@ -129,7 +129,15 @@ pub(crate) async fn load_lineage(
     account: Option<&Account>,
     deadline: Deadline,
 ) -> Result<Lineage> {
-    let ancestors = ancestors(account);
+    lineage(directory, account_id, ancestors(account), deadline).await
+}
+
+async fn lineage(
+    directory: &Directory,
+    account_id: &AccountId,
+    ancestors: Vec<AccountId>,
+    deadline: Deadline,
+) -> Result<Lineage> {
     let own = directory.is_reseller(account_id, deadline);
     let above = ancestors.iter().map(|ancestor| directory.is_reseller(ancestor, deadline));
     let (is_reseller, above) = future::try_join(own, future::try_join_all(above)).await?;
@@ -145,7 +153,7 @@ pub(crate) async fn load_login_config(
     deadline: Deadline,
 ) -> Result<(LoginConfig, Lineage)> {
     let ancestors = ancestors(account);
-    let lineage = load_lineage(directory, account_id, account, deadline);
+    let lineage = lineage(directory, account_id, ancestors.clone(), deadline);
     let asked = std::iter::once(account_id).chain(&ancestors);
     let documents = asked.map(|id| directory.policy(id, "configs_crossbar.auth", deadline));
     let system = directory.config("crossbar.auth", deadline);

@@ -69,7 +69,8 @@ async fn a_leaf_that_is_not_shown_is_no_base_of_a_deletion() {
     .await;
 }
 
-/// What a server has got that answers a deletion with these scripts, and what came of the deletion.
+/// Deletes a document on a server that answers with these scripts. Returns the requests that the server got,
+/// and the result of the deletion.
 async fn delete(scripts: Vec<Script>) -> (Vec<String>, datastore::Result<Rev>) {
     let server = Raw::start(scripts);
     let deleted = Store::delete(&server.client(), &db(), &id("g"), &rev("1-a"), soon()).await;

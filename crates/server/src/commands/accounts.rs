@@ -114,7 +114,8 @@ async fn push_views_of(store: &dyn Backend, id: &AccountId) -> Result<(), Failur
     pushed.check()
 }
 
-/// What has become of the views of some databases. One that fails does not keep the others from their views.
+/// The design documents of some databases, after their views were added. If one fails, the others still get
+/// their views.
 #[derive(Default)]
 pub(super) struct Pushed {
     /// A line for each design document that has all its views now.

@@ -1,5 +1,6 @@
 //! The account of a request and the caller's right to it. Refuses expired tokens (401), accounts whose
-//! trial has expired (400), Basic where a login would be refused (400, 401), unknown accounts (404), and callers without permission (403).
+//! trial has expired (400), Basic where a login would be refused (400, 401), unknown accounts (404), and
+//! callers without permission (403).
 
 use std::borrow::Cow;
 use std::sync::Arc;
