@@ -40,12 +40,13 @@ impl Authenticator {
         }
     }
 
-    /// Whether the store has a signing key and a system secret. Tokens need both.
+    /// Whether a store has a signing key and a system secret. Tokens need both. The store is asked as it is: give
+    /// the one without a cache to learn whether it answers.
     ///
     /// # Errors
     /// Errors from the store.
-    pub async fn is_set_up(&self, deadline: Deadline) -> Result<bool> {
-        bootstrap::is_set_up_for(self.directory.store(), self.directory.settings(), deadline).await
+    pub async fn is_set_up(&self, store: &dyn Backend, deadline: Deadline) -> Result<bool> {
+        bootstrap::is_set_up_for(store, self.directory.settings(), deadline).await
     }
 
     /// The sections of the documents in `system_config` that authentication reads, except `default`. A node or

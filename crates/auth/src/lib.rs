@@ -36,7 +36,7 @@ mod views;
 
 pub use access::{AccountAccess, Asked, Denied, Restrictions};
 pub use authenticator::Authenticator;
-pub use directory::Account;
+pub use directory::{Account, databases};
 pub use error::{AuthError, Barred};
 pub use limits::{BucketEmpty, Buckets, Charged, Client, RateLimits, network};
 pub use login::{Login, LoginError};

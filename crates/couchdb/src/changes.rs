@@ -3,7 +3,8 @@
 
 use std::time::{Duration, Instant};
 
-use datastore::{Change, ChangesQuery, DbName, Feed, Rev, Since};
+use datastore::{Change, ChangesQuery, DbName, Feed, Rev, Sign, Since};
+use futures::TryFutureExt as _;
 use futures::stream::{self, BoxStream, StreamExt};
 use reqwest::Method;
 use serde_json::value::RawValue;
@@ -12,7 +13,7 @@ use tokio::time::sleep;
 use crate::client::Client;
 use crate::error::{Error, Target};
 use crate::request::{Path, Request};
-use crate::rows::{Row, RowReader, Wait, parsed};
+use crate::rows::{Row, RowReader, Step, Wait, parsed};
 use crate::splitter::Shape;
 
 /// After this many unreadable answers in a row the feed ends: the address is probably wrong.
@@ -49,6 +50,56 @@ impl Client {
         .fuse()
         .boxed()
     }
+}
+
+impl Client {
+    /// Watches a database from now on. CouchDB shows a sign of life each `heartbeat`; the first one comes when
+    /// the feed is open. The stream ends with the error if the connection breaks or is silent for three
+    /// heartbeats. It is not opened again, since the caller must know that it may have missed a change.
+    ///
+    /// ```no_run
+    /// # async fn example(client: couchdb::Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    /// use datastore::{DbName, Sign};
+    /// use futures::StreamExt;
+    ///
+    /// let db = DbName::parse("account/ac/co/unt001")?;
+    /// let mut signs = client.watch(&db, Duration::from_secs(2));
+    /// while let Some(sign) = signs.next().await {
+    ///     match sign? {
+    ///         Sign::Alive(time) => println!("nothing was missed; more within {time:?}"),
+    ///         Sign::Changed { id, rev } => println!("{id} is now {rev}"),
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn watch(&self, db: &DbName, heartbeat: Duration) -> BoxStream<'static, Result<Sign, Error>> {
+        let query = ChangesQuery {
+            since: Since::Now,
+            feed: Feed::Continuous,
+            heartbeat: Some(heartbeat),
+            ..ChangesQuery::default()
+        };
+        let follower = Follower::new(self.clone(), db.clone(), query);
+        let rows = async move { follower.open(&follower.request(), Shape::Sequence).await };
+        rows.map_ok(move |rows| stream::try_unfold(rows, move |rows| next_sign(rows, heartbeat)))
+            .try_flatten_stream()
+            .boxed()
+    }
+}
+
+/// A sign of life is late after one and a half heartbeats.
+async fn next_sign(
+    mut rows: RowReader<Change>,
+    heartbeat: Duration,
+) -> Result<Option<(Sign, RowReader<Change>)>, Error> {
+    Ok(match rows.advance().await? {
+        Step::Row(Change { id, rev, .. }) => Some((Sign::Changed { id, rev }, rows)),
+        Step::Pause => Some((Sign::Alive(heartbeat.saturating_mul(3) / 2), rows)),
+        Step::End => None,
+    })
 }
 
 /// An open feed.

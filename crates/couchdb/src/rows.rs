@@ -47,6 +47,18 @@ pub(crate) struct RowReader<T> {
     tail: Tail,
     /// The turn of a large row, until the caller has the row.
     turn: Option<LargeTurn>,
+    /// Whether bytes have come since the last pause.
+    is_behind: bool,
+}
+
+/// How the reader got on.
+pub(crate) enum Step<T> {
+    /// A row.
+    Row(T),
+    /// All bytes that have come are read, and the next row has not begun.
+    Pause,
+    /// There are no more rows.
+    End,
 }
 
 /// The members beside the rows.
@@ -67,8 +79,8 @@ impl<T> RowReader<T> {
         read_row: fn(&Row<'_>) -> Result<T, Error>,
     ) -> Self {
         let splitter = Splitter::new(shape, max_row_bytes);
-        let (has_rows, tail, turn) = (false, Tail::default(), None);
-        Self { reply, shape, splitter, wait, max_row_bytes, read_row, has_rows, tail, turn }
+        let (has_rows, tail, turn, is_behind) = (false, Tail::default(), None, false);
+        Self { reply, shape, splitter, wait, max_row_bytes, read_row, has_rows, tail, turn, is_behind }
     }
 
     /// The request.
@@ -78,6 +90,17 @@ impl<T> RowReader<T> {
 
     /// The next row, or `None` at the end of a complete answer.
     pub(crate) async fn next(&mut self) -> Result<Option<T>, Error> {
+        loop {
+            match self.advance().await? {
+                Step::Row(row) => return Ok(Some(row)),
+                Step::Pause => {}
+                Step::End => return Ok(None),
+            }
+        }
+    }
+
+    /// Reads on until there is a row, a pause between rows, or the end.
+    pub(crate) async fn advance(&mut self) -> Result<Step<T>, Error> {
         loop {
             match self.splitter.next().map_err(|error| self.split_error(error))? {
                 Some(Piece::Row(range)) => {
@@ -90,12 +113,16 @@ impl<T> RowReader<T> {
                             row.check()?;
                             self.tail.last_seq = Some(last_seq);
                         }
-                        _ => return (self.read_row)(&row).map(Some),
+                        _ => return (self.read_row)(&row).map(Step::Row),
                     }
                 }
                 Some(Piece::Member(name, range)) => {
                     let value = serde_json::from_slice(self.splitter.text(range)).unwrap_or_default();
                     self.tail.add(&name, value);
+                }
+                None if self.is_behind && self.splitter.unfinished() == 0 => {
+                    self.is_behind = false;
+                    return Ok(Step::Pause);
                 }
                 None => {
                     let limit = self.wait.limit(self.has_rows);
@@ -103,8 +130,11 @@ impl<T> RowReader<T> {
                         self.turn = Some(self.reply.large_turn(limit).await?);
                     }
                     match self.reply.next_chunk(limit).await? {
-                        Some(chunk) => self.splitter.push(&chunk),
-                        None => return self.check_end().map(|()| None),
+                        Some(chunk) => {
+                            self.splitter.push(&chunk);
+                            self.is_behind = true;
+                        }
+                        None => return self.check_end().map(|()| Step::End),
                     }
                 }
             }

@@ -1,9 +1,11 @@
 //! The `datastore` traits. Each call is a method of the client, with its error turned into a `StoreError`.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use datastore::{
     Attachments, Cause, Change, Changes, ChangesQuery, Created, Databases, DbName, Deadline, DocId, Document,
-    Draft, Result, Rev, RowStream, Store, StoreError, ViewQuery,
+    Draft, Result, Rev, RowStream, Sign, Store, StoreError, ViewQuery,
 };
 use futures::future::BoxFuture;
 use futures::stream::{BoxStream, StreamExt};
@@ -113,6 +115,10 @@ impl Attachments for Client {
 impl Changes for Client {
     fn changes(&self, db: &DbName, query: ChangesQuery) -> BoxStream<'static, Result<Change>> {
         Client::changes(self, db, query).map(|change| Ok(change?)).boxed()
+    }
+
+    fn watch(&self, db: &DbName, heartbeat: Duration) -> BoxStream<'static, Result<Sign>> {
+        Client::watch(self, db, heartbeat).map(|sign| Ok(sign?)).boxed()
     }
 }
 

@@ -119,5 +119,5 @@ fn read_row(row: &Row<'_>) -> Result<ViewRow, Error> {
     let (Some(id), Some(key), Some(value)) = (row.id(), row.key, row.value) else {
         return Err(row.unreadable("a row without id, key or value"));
     };
-    Ok(ViewRow { id, key: key.to_owned(), value: value.to_owned(), doc })
+    Ok(ViewRow { id, key: key.into(), value: value.into(), doc })
 }

@@ -44,6 +44,21 @@ pub struct ChangesQuery {
     pub include_docs: bool,
 }
 
+/// What a [watched](crate::Changes::watch) database shows.
+#[derive(Clone, Debug)]
+pub enum Sign {
+    /// All changes until now have been told, and the next sign comes within this time. If none comes, changes
+    /// may be missing.
+    Alive(Duration),
+    /// A document has changed.
+    Changed {
+        /// The document.
+        id: DocId,
+        /// Its newest revision.
+        rev: Rev,
+    },
+}
+
 /// The newest change of one document.
 #[derive(Clone, Debug)]
 pub struct Change {

@@ -3,6 +3,7 @@
 
 use std::error::Error;
 use std::fmt;
+use std::sync::Arc;
 
 /// The result of every call of a store.
 pub type Result<T> = std::result::Result<T, StoreError>;
@@ -10,21 +11,21 @@ pub type Result<T> = std::result::Result<T, StoreError>;
 /// A backend's description of a failure, with the error that caused it if there is one.
 ///
 /// It is logged and never sent to a client. Backends remove credentials from it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Cause {
-    reason: String,
-    source: Option<Box<dyn Error + Send + Sync>>,
+    reason: Arc<str>,
+    source: Option<Arc<dyn Error + Send + Sync>>,
 }
 
 impl Cause {
     /// A failure without a source error.
-    pub fn new(reason: impl Into<String>) -> Self {
+    pub fn new(reason: impl Into<Arc<str>>) -> Self {
         Self { reason: reason.into(), source: None }
     }
 
     /// A failure with its source error.
-    pub fn with_source(reason: impl Into<String>, source: impl Error + Send + Sync + 'static) -> Self {
-        Self { reason: reason.into(), source: Some(Box::new(source)) }
+    pub fn with_source(reason: impl Into<Arc<str>>, source: impl Error + Send + Sync + 'static) -> Self {
+        Self { reason: reason.into(), source: Some(Arc::new(source)) }
     }
 
     /// The description.
@@ -49,8 +50,8 @@ impl Error for Cause {
     }
 }
 
-/// Why a call of a store failed.
-#[derive(Debug, thiserror::Error)]
+/// Why a call of a store failed. It can be cloned for several callers that waited for the same call.
+#[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
     /// The write's base is not the newest revision, or the id is taken.

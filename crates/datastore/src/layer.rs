@@ -1,12 +1,14 @@
 //! A [`Layer`] wraps a store. It implements the calls it changes and forwards all others.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 
 use crate::{
     Attachments, Backend, Change, Changes, ChangesQuery, Created, Databases, DbName, Deadline, DocId,
-    Document, Draft, Result, Rev, RowStream, Store, ViewQuery,
+    Document, Draft, Epoch, Result, Rev, RowStream, Sign, Store, ViewQuery,
 };
 
 /// A store that wraps another one and changes some of its calls.
@@ -114,6 +116,11 @@ pub trait Layer: Send + Sync {
         self.inner().query(db, query, deadline)
     }
 
+    /// See [`Store::epoch`].
+    fn epoch(&self, db: &DbName) -> Option<Epoch> {
+        self.inner().epoch(db)
+    }
+
     /// See [`Attachments::fetch_attachment`].
     fn fetch_attachment<'a>(
         &'a self,
@@ -128,6 +135,11 @@ pub trait Layer: Send + Sync {
     /// See [`Changes::changes`].
     fn changes(&self, db: &DbName, query: ChangesQuery) -> BoxStream<'static, Result<Change>> {
         self.inner().changes(db, query)
+    }
+
+    /// See [`Changes::watch`].
+    fn watch(&self, db: &DbName, heartbeat: Duration) -> BoxStream<'static, Result<Sign>> {
+        self.inner().watch(db, heartbeat)
     }
 
     /// See [`Databases::create_db`].
@@ -201,6 +213,10 @@ impl<L: Layer> Store for L {
     ) -> BoxFuture<'a, Result<RowStream>> {
         Layer::query(self, db, query, deadline)
     }
+
+    fn epoch(&self, db: &DbName) -> Option<Epoch> {
+        Layer::epoch(self, db)
+    }
 }
 
 impl<L: Layer> Attachments for L {
@@ -218,6 +234,10 @@ impl<L: Layer> Attachments for L {
 impl<L: Layer> Changes for L {
     fn changes(&self, db: &DbName, query: ChangesQuery) -> BoxStream<'static, Result<Change>> {
         Layer::changes(self, db, query)
+    }
+
+    fn watch(&self, db: &DbName, heartbeat: Duration) -> BoxStream<'static, Result<Sign>> {
+        Layer::watch(self, db, heartbeat)
     }
 }
 

@@ -2,6 +2,7 @@
 //! paths of a store.
 
 use std::fmt;
+use std::sync::Arc;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
@@ -21,7 +22,7 @@ pub enum NameError {
 
 /// A database name by CouchDB's rules, with plain slashes (`account/aa/bb/…`).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct DbName(String);
+pub struct DbName(Arc<str>);
 
 impl DbName {
     /// CouchDB's limit, in bytes.
@@ -39,7 +40,7 @@ impl DbName {
         if !text.starts_with(|c: char| c.is_ascii_lowercase()) || !text.bytes().all(allowed) {
             return Err(NameError::Shape);
         }
-        Ok(Self(text.to_owned()))
+        Ok(Self(text.into()))
     }
 
     /// The name as CouchDB shows it, with slashes.
@@ -61,9 +62,9 @@ impl fmt::Display for DbName {
     }
 }
 
-/// The id of a document.
+/// The id of a document. A clone shares the text.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct DocId(String);
+pub struct DocId(Arc<str>);
 
 impl DocId {
     /// The longest id accepted from a client, in bytes. Percent-encoded, it still fits into the request
@@ -82,7 +83,7 @@ impl DocId {
         if text.starts_with('_') || text == "." || text == ".." || text.chars().any(char::is_control) {
             return Err(NameError::Shape);
         }
-        Ok(Self(text.to_owned()))
+        Ok(Self(text.into()))
     }
 
     /// The id of a design document, `_design/name`.
@@ -91,13 +92,13 @@ impl DocId {
     /// The errors of [`DocId::parse`] for the name.
     pub fn design(name: &str) -> Result<Self, NameError> {
         Self::parse(name)?;
-        Ok(Self(format!("_design/{name}")))
+        Ok(Self(format!("_design/{name}").into()))
     }
 
     /// Takes an id that came from a store. It is not checked.
     #[must_use]
     pub fn from_store(text: String) -> Self {
-        Self(text)
+        Self(text.into())
     }
 
     /// The id as text.

@@ -1,6 +1,7 @@
 //! Document revisions in CouchDB's format: a generation, a dash and a hash.
 
 use std::fmt;
+use std::sync::Arc;
 
 use crate::name::NameError;
 
@@ -9,7 +10,7 @@ use crate::name::NameError;
 /// [`Rev::parse`] also accepts a revision in the quotes of an ETag.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Rev {
-    text: String,
+    text: Arc<str>,
     generation: u64,
 }
 
@@ -29,7 +30,7 @@ impl Rev {
         if !well_formed {
             return Err(NameError::Shape);
         }
-        Ok(Self { text: bare.to_owned(), generation: generation_number })
+        Ok(Self { text: bare.into(), generation: generation_number })
     }
 
     /// The revision as text, without quotes.

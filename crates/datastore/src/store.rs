@@ -1,11 +1,14 @@
 //! The store traits. [`Store`] serves requests; some callers need the others too.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 
 use crate::{
-    Change, ChangesQuery, DbName, Deadline, DocId, Document, Draft, Result, Rev, RowStream, ViewQuery,
+    Change, ChangesQuery, DbName, Deadline, DocId, Document, Draft, Epoch, Result, Rev, RowStream, Sign,
+    ViewQuery,
 };
 
 /// Documents with revisions, and views over them.
@@ -78,6 +81,13 @@ pub trait Store: Send + Sync {
         query: ViewQuery,
         deadline: Deadline,
     ) -> BoxFuture<'a, Result<RowStream>>;
+
+    /// The current epoch of a database, for callers that remember what they read. `None` if the store would
+    /// not learn of a change. It never waits.
+    fn epoch(&self, db: &DbName) -> Option<Epoch> {
+        let _ = db;
+        None
+    }
 }
 
 /// Files attached to documents. As in CouchDB, a [`Draft`] carries new ones inline
@@ -104,6 +114,11 @@ pub trait Changes: Send + Sync {
     ///
     /// The stream borrows nothing, so a background task or a [`Layer`](crate::Layer) can keep it.
     fn changes(&self, db: &DbName, query: ChangesQuery) -> BoxStream<'static, Result<Change>>;
+
+    /// Watches a database from now on. A store that is asked over a network shows a sign of life each
+    /// `heartbeat`. The stream ends, or fails, as soon as a change could be missing; it does not open itself
+    /// again.
+    fn watch(&self, db: &DbName, heartbeat: Duration) -> BoxStream<'static, Result<Sign>>;
 }
 
 /// Whether [`Databases::create_db`] created the database.

@@ -1,13 +1,15 @@
 //! View queries and their rows.
 
+use std::sync::Arc;
+
 use futures::stream::BoxStream;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::{DocId, Document, Result};
+use crate::{Cause, DocId, Document, Result, StoreError};
 
 /// The view that a query reads.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum ViewSource {
     /// CouchDB's `_all_docs`: every document including design documents. The key is the id, the value
     /// `{"rev":…}`.
@@ -25,7 +27,7 @@ pub enum ViewSource {
 ///
 /// Rows are sorted by key, then by document id. `descending` reverses both orders, and `start_key` is then
 /// the highest key. Both ends are inclusive unless `exclusive_end` is set.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ViewQuery {
     /// The view.
     pub source: ViewSource,
@@ -82,15 +84,44 @@ impl ViewQuery {
     }
 }
 
+/// A value as JSON text. A clone shares the text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JsonText(Arc<str>);
+
+impl JsonText {
+    /// Checks that a text is one JSON value.
+    ///
+    /// # Errors
+    /// `Corrupt` if it is not.
+    pub fn parse(text: &str) -> Result<Self> {
+        match serde_json::from_str::<&RawValue>(text) {
+            Ok(raw) => Ok(raw.into()),
+            Err(error) => Err(StoreError::Corrupt(Cause::with_source("a value is not JSON", error))),
+        }
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn get(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&RawValue> for JsonText {
+    fn from(raw: &RawValue) -> Self {
+        Self(raw.get().into())
+    }
+}
+
 /// A row of a view. Key and value stay JSON text, because most rows are only forwarded.
 #[derive(Clone, Debug)]
 pub struct ViewRow {
     /// The document that emitted it.
     pub id: DocId,
     /// The emitted key.
-    pub key: Box<RawValue>,
+    pub key: JsonText,
     /// The emitted value.
-    pub value: Box<RawValue>,
+    pub value: JsonText,
     /// The document's newest content, if the query asked for it and the document still exists.
     pub doc: Option<Document>,
 }

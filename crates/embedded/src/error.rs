@@ -1,5 +1,7 @@
 //! Turns SQLite errors into `StoreError`, and makes the few errors that several modules share.
 
+use std::sync::Arc;
+
 use datastore::{Cause, Deadline, StoreError};
 use rusqlite::ErrorCode;
 
@@ -31,7 +33,7 @@ impl<T> SqliteResult<T> for rusqlite::Result<T> {
     }
 }
 
-pub(crate) fn invalid(reason: impl Into<String>) -> StoreError {
+pub(crate) fn invalid(reason: impl Into<Arc<str>>) -> StoreError {
     StoreError::Invalid(Cause::new(reason))
 }
 

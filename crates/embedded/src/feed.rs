@@ -46,6 +46,11 @@ impl ChangesFeed {
         Self { inner, name, query, at: None, page: VecDeque::new(), left, has_told: false, ended: false }
     }
 
+    /// Finds the position to start from now, and not at the first change.
+    pub(crate) fn begin(&mut self) -> Result<(), StoreError> {
+        self.head().map(drop)
+    }
+
     /// The next change; `None` at the end. An error ends the feed.
     pub(crate) async fn next(&mut self) -> Option<Result<Change, StoreError>> {
         if self.ended || self.left == 0 {

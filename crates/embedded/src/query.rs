@@ -3,11 +3,10 @@
 
 use std::sync::Arc;
 
-use datastore::{Cause, DocId, Document, StoreError, ViewQuery, ViewRow, ViewSource};
+use datastore::{Cause, DocId, Document, JsonText, StoreError, ViewQuery, ViewRow, ViewSource};
 use rusqlite::types::Value as Sql;
 use rusqlite::{Connection, params};
 use serde_json::Value;
-use serde_json::value::RawValue;
 
 use crate::catalogue::{Db, Phase, View, database_missing};
 use crate::collate;
@@ -272,11 +271,6 @@ impl RowColumns {
             Some((rev, text)) => Some(Document::new(id.clone(), stored_rev(&rev)?, text)),
             None => None,
         };
-        Ok(ViewRow { id, key: raw(key)?, value: raw(value)?, doc })
+        Ok(ViewRow { id, key: JsonText::parse(&key)?, value: JsonText::parse(&value)?, doc })
     }
-}
-
-fn raw(text: String) -> Result<Box<RawValue>, StoreError> {
-    RawValue::from_string(text)
-        .map_err(|error| StoreError::Corrupt(Cause::with_source("a stored row is not JSON", error)))
 }

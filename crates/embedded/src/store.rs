@@ -3,13 +3,15 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use datastore::{
     Attachments, Change, Changes, ChangesQuery, Created, Databases, DbName, Deadline, DocId, Document, Draft,
-    Result, Rev, RowStream, Store, StoreError, ViewQuery, ViewRow, ViewSource,
+    Feed, Result, Rev, RowStream, Sign, Since, Store, StoreError, ViewQuery, ViewRow, ViewSource,
 };
-use futures::future::BoxFuture;
+use futures::StreamExt as _;
+use futures::future::{self, BoxFuture};
 use futures::stream::{self, BoxStream};
 
 use crate::catalogue::{Db, Phase, View};
@@ -233,6 +235,20 @@ impl Changes for Embedded {
             let next = feed.next().await?;
             Some((next, feed))
         }))
+    }
+
+    fn watch(&self, db: &DbName, _heartbeat: Duration) -> BoxStream<'static, Result<Sign>> {
+        let query = ChangesQuery { since: Since::Now, feed: Feed::Continuous, ..ChangesQuery::default() };
+        let mut feed = ChangesFeed::new(Arc::clone(&self.inner), db.clone(), query);
+        // From here on, nothing can get lost on the way.
+        let alive = feed.begin().map(|()| Sign::Alive(Duration::MAX));
+        let is_open = alive.is_ok();
+        let changes = stream::unfold(feed, async |mut feed| {
+            let next = feed.next().await?;
+            Some((next.map(|Change { id, rev, .. }| Sign::Changed { id, rev }), feed))
+        });
+        let changes = changes.take_while(move |_| future::ready(is_open));
+        Box::pin(stream::iter([alive]).chain(changes))
     }
 }
 

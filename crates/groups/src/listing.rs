@@ -4,10 +4,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use datastore::{DbName, Deadline, RowStream, Store, StoreError, ViewQuery, ViewRow, ensure_design};
+use datastore::{
+    DbName, Deadline, DocId, JsonText, RowStream, Store, StoreError, ViewQuery, ViewRow, ensure_design,
+};
 use futures::{StreamExt as _, stream};
 use serde_json::json;
-use serde_json::value::RawValue;
 
 use crate::design::design_document;
 use crate::error::GroupsError;
@@ -69,7 +70,7 @@ pub struct Cursor {
     batch_limit: Option<u64>,
     /// How many rows of the current batch have arrived.
     batch_rows: u64,
-    last_id: Option<String>,
+    last_id: Option<DocId>,
     returned: u64,
     next_start_key: Option<String>,
 }
@@ -106,7 +107,7 @@ impl Cursor {
     ///
     /// # Errors
     /// Errors from the store.
-    pub async fn next(&mut self) -> Result<Option<Box<RawValue>>, GroupsError> {
+    pub async fn next(&mut self) -> Result<Option<JsonText>, GroupsError> {
         while let Some(row) = self.next_row().await? {
             if self.list.page_size == Some(self.returned) {
                 // The next page starts with the row after this page, even if the filters drop that row.
@@ -142,17 +143,17 @@ impl Cursor {
             if let Some(row) = self.rows.next().await.transpose()? {
                 self.batch_rows += 1;
                 // Each batch starts with the last row of the one before, unless that row is gone. Skip it.
-                if self.last_id.as_deref() == Some(row.id.as_str()) {
+                if self.last_id.as_ref() == Some(&row.id) {
                     continue;
                 }
-                self.last_id = Some(row.id.as_str().to_owned());
+                self.last_id = Some(row.id.clone());
                 return Ok(Some(row));
             }
             let Some(last_id) = &self.last_id else { return Ok(None) };
             if self.batch_limit != Some(self.batch_rows) {
                 return Ok(None);
             }
-            let query = view_query(&self.list, Some(last_id), self.batch_limit);
+            let query = view_query(&self.list, Some(last_id.as_str()), self.batch_limit);
             let Source { store, db, patience } = &self.source;
             self.rows = store.query(db, query, Deadline::after(*patience)).await?;
             self.batch_rows = 0;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use auth::{Authenticator, Buckets};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use datastore::Backend;
 use groups::Groups;
 use md5::{Digest as _, Md5};
 use validation::Schema;
@@ -21,6 +22,8 @@ pub(crate) struct App {
     pub(crate) groups: Groups,
     /// Checks tokens and permissions.
     pub(crate) auth: Arc<Authenticator>,
+    /// The store without the cache. What it says of itself is true now.
+    pub(crate) uncached: Arc<dyn Backend>,
     /// Limits how often each client may fail.
     pub(crate) buckets: Buckets,
     /// Limits the memory that requests may use.

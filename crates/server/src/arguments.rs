@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::failure::Failure;
-use crate::settings::{self, Given, ServeSettings, SettingsFile, StoreSettings};
+use crate::settings::{self, CacheSettings, Given, ServeSettings, SettingsFile, StoreSettings};
 
 /// The store and how to use it: every command that opens a store takes these.
 #[derive(Args, Clone, Debug)]
@@ -134,15 +134,17 @@ pub(crate) struct Serve {
     store: StoreArguments,
     #[command(flatten)]
     given: Given<ServeSettings>,
+    #[command(flatten)]
+    cache: Given<CacheSettings>,
     /// On an empty store: create a demo account with a few groups, and print how to use it.
     #[arg(long, env = "CROSSBAR_GROUPS_DEMO")]
     pub(crate) demo: bool,
 }
 
 impl Serve {
-    /// The settings of the server and of its store.
-    pub(crate) fn settings(&self) -> Result<(ServeSettings, StoreSettings), Failure> {
+    /// The settings of the server, of its cache and of its store.
+    pub(crate) fn settings(&self) -> Result<(ServeSettings, CacheSettings, StoreSettings), Failure> {
         let file = self.store.file()?;
-        Ok((self.given.settings(&file)?, self.store.given.settings(&file)?))
+        Ok((self.given.settings(&file)?, self.cache.settings(&file)?, self.store.given.settings(&file)?))
     }
 }

@@ -4,17 +4,20 @@
 use std::sync::Arc;
 
 use admission::{Admission, Limits};
+use cache::{Cache, Watcher};
 use couchdb::Client;
 use datastore::Backend;
 use embedded::Embedded;
 
 use crate::failure::Failure;
-use crate::settings::{CallSettings, CouchDbSettings, EmbeddedSettings, StoreLocation, StoreSettings};
+use crate::settings::{
+    CacheSettings, CallSettings, CouchDbSettings, EmbeddedSettings, OnOff, StoreLocation, StoreSettings,
+};
 use crate::writes::{NotedWrites, Writes};
 
 /// The opened store.
 pub(crate) struct Stack {
-    /// The store, behind all its layers.
+    /// The store, behind all its layers but the cache.
     pub(crate) store: Arc<dyn Backend>,
     /// Whether the store can write.
     pub(crate) writes: Arc<Writes>,
@@ -31,6 +34,24 @@ pub(crate) fn build(settings: &StoreSettings) -> Result<Stack, Failure> {
     let store: Arc<dyn Backend> =
         if is_quick { Arc::new(gate.with_uncounted_fetch()) } else { Arc::new(gate) };
     Ok(Stack { store, writes })
+}
+
+/// Puts a cache before a store, unless it is turned off. The cache remembers nothing until its watcher runs.
+pub(crate) fn cached(
+    store: Arc<dyn Backend>,
+    settings: &CacheSettings,
+) -> (Arc<dyn Backend>, Option<Watcher>) {
+    if settings.cache == OnOff::Off {
+        return (store, None);
+    }
+    let settings = cache::Settings {
+        bytes: settings.bytes,
+        feeds: settings.feeds,
+        heartbeat: settings.heartbeat,
+        always: auth::databases(),
+    };
+    let (cache, watcher) = Cache::new(store, settings);
+    (Arc::new(cache), Some(watcher))
 }
 
 fn limits(settings: &CallSettings) -> Limits {

@@ -9,11 +9,10 @@ use admission::{Admission, Limits};
 use bytes::Bytes;
 use datastore::{
     Attachments, Cause, Change, Changes, ChangesQuery, Created, Databases, DbName, Deadline, DocId, Document,
-    Draft, Result, Rev, RowStream, Store, StoreError, ViewQuery, ViewRow,
+    Draft, JsonText, Result, Rev, RowStream, Sign, Store, StoreError, ViewQuery, ViewRow,
 };
 use futures::future::BoxFuture;
 use futures::stream::{self, BoxStream, StreamExt as _};
-use serde_json::value::RawValue;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
@@ -115,7 +114,7 @@ impl TestStore {
 }
 
 fn row() -> Result<ViewRow> {
-    let null = || RawValue::from_string("null".to_owned()).unwrap();
+    let null = || JsonText::parse("null").unwrap();
     Ok(ViewRow { id: DocId::parse("a").unwrap(), key: null(), value: null(), doc: None })
 }
 
@@ -191,6 +190,10 @@ impl Changes for TestStore {
             doc: None,
         };
         stream::iter([Ok(change)]).boxed()
+    }
+
+    fn watch(&self, _: &DbName, _: Duration) -> BoxStream<'static, Result<Sign>> {
+        stream::empty().boxed()
     }
 }
 

@@ -56,6 +56,13 @@ impl DocKey {
     }
 }
 
+/// The databases beside the accounts' own that authentication reads. Some of them may not exist.
+#[must_use]
+pub fn databases() -> Vec<DbName> {
+    let systems = [SystemDb::Accounts, SystemDb::Services, SystemDb::SystemAuth, SystemDb::SystemConfig];
+    systems.into_iter().map(SystemDb::name).chain([own_db()]).cloned().collect()
+}
+
 /// The database that belongs to this program.
 #[allow(clippy::expect_used, reason = "a constant name; every test of logging out uses it")]
 pub(crate) fn own_db() -> &'static DbName {

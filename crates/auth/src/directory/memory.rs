@@ -1,11 +1,12 @@
-//! A cache of values and of absences. A value stays for a while. An absence stays only for a moment: a new
-//! key or account is found soon, and many requests for a missing one still cost few reads.
+//! A cache of values and of absences. Where the store learns of changes, an entry counts until its database
+//! changes. Elsewhere a value stays for a while. An absence stays only for a moment: a new key or account is
+//! found soon, and many requests for a missing one still cost few reads.
 
 use std::hash::Hash;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use datastore::{Cause, Result, StoreError};
+use datastore::{Cause, Epoch, Result, StoreError};
 use futures::lock::Mutex;
 use moka::Expiry;
 use moka::sync::Cache;
@@ -13,38 +14,54 @@ use moka::sync::Cache;
 /// How many keys can be loaded at the same time. Beyond that, tasks may load the same value twice.
 const MAX_LOADING: u64 = 10_000;
 
-/// How long values and absences stay cached.
+/// How long values and absences stay cached if the store does not learn of changes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Lifetimes {
     pub(crate) present: Duration,
     pub(crate) absent: Duration,
 }
 
+/// A value or an absence.
+#[derive(Clone)]
+struct Known<V> {
+    value: Option<V>,
+    /// The epoch in which it was read, if the store learns of changes.
+    epoch: Option<Epoch>,
+}
+
 impl Lifetimes {
-    fn of<V>(self, value: Option<&V>) -> Duration {
-        if value.is_some() { self.present } else { self.absent }
+    fn of<V>(self, known: &Known<V>) -> Option<Duration> {
+        match (&known.epoch, &known.value) {
+            (Some(_), _) => None,
+            (None, Some(_)) => Some(self.present),
+            (None, None) => Some(self.absent),
+        }
     }
 }
 
-impl<K, V> Expiry<K, Option<V>> for Lifetimes {
-    fn expire_after_create(&self, _: &K, value: &Option<V>, _: Instant) -> Option<Duration> {
-        Some(self.of(value.as_ref()))
+impl<K, V> Expiry<K, Known<V>> for Lifetimes {
+    fn expire_after_create(&self, _: &K, known: &Known<V>, _: Instant) -> Option<Duration> {
+        self.of(known)
     }
 
     fn expire_after_update(
         &self,
         _: &K,
-        value: &Option<V>,
+        known: &Known<V>,
         _: Instant,
         _: Option<Duration>,
     ) -> Option<Duration> {
-        Some(self.of(value.as_ref()))
+        self.of(known)
     }
 }
 
+/// The current epoch of the database that a key's value is read from.
+pub(crate) type EpochOf<K> = Box<dyn Fn(&K) -> Option<Epoch> + Send + Sync>;
+
 /// The cache. It knows for each key a value or that there is none.
 pub(crate) struct Memory<K, V> {
-    known: Cache<K, Option<V>>,
+    known: Cache<K, Known<V>>,
+    epoch_of: EpochOf<K>,
     /// A task holds the lock of a key while it loads the value. Other tasks that want the value wait.
     loading: Cache<K, Arc<Mutex<Option<Failure>>>>,
 }
@@ -65,16 +82,25 @@ where
     pub(crate) fn new(
         lifetimes: Lifetimes,
         capacity: u64,
-        weigh: impl Fn(&K, &Option<V>) -> u32 + Send + Sync + 'static,
+        weigh: impl Fn(&K, Option<&V>) -> u32 + Send + Sync + 'static,
+        epoch_of: EpochOf<K>,
     ) -> Self {
+        let weigh = move |key: &K, known: &Known<V>| weigh(key, known.value.as_ref());
         let known = Cache::builder().max_capacity(capacity).weigher(weigh).expire_after(lifetimes).build();
-        let idle = Duration::from_secs(60);
-        Self { known, loading: Cache::builder().max_capacity(MAX_LOADING).time_to_idle(idle).build() }
+        let loading =
+            Cache::builder().max_capacity(MAX_LOADING).time_to_idle(Duration::from_secs(60)).build();
+        Self { known, epoch_of, loading }
     }
 
     /// The cached value. `Some(None)` if the absence is cached, `None` if nothing is.
     pub(crate) fn recall(&self, key: &K) -> Option<Option<V>> {
-        self.known.get(key)
+        let known = self.known.get(key)?;
+        let counts = match &known.epoch {
+            Some(epoch) => epoch.is_current(),
+            // It was read before the store began to learn of changes.
+            None => (self.epoch_of)(key).is_none(),
+        };
+        counts.then_some(known.value)
     }
 
     /// The cached value, else the loaded one. If the load fails, all tasks that wait for it get the failure.
@@ -84,23 +110,25 @@ where
         key: K,
         load: impl Future<Output = Result<Option<V>>>,
     ) -> Result<Option<V>> {
-        if let Some(known) = self.known.get(&key) {
+        if let Some(known) = self.recall(&key) {
             return Ok(known);
         }
         let turn = self.loading.get_with_by_ref(&key, Arc::default);
         let waiting_since = Instant::now();
         let mut last_failure = turn.lock().await;
-        if let Some(known) = self.known.get(&key) {
+        if let Some(known) = self.recall(&key) {
             return Ok(known);
         }
         if let Some(failure) = last_failure.as_ref().filter(|failure| failure.at >= waiting_since) {
             let failed = if failure.was_busy { StoreError::Busy } else { StoreError::Unavailable };
             return Err(failed(Cause::new(failure.why.clone())));
         }
+        // Asked before the read, so that a change during it counts.
+        let epoch = (self.epoch_of)(&key);
         match load.await {
-            Ok(found) => {
-                self.known.insert(key, found.clone());
-                Ok(found)
+            Ok(value) => {
+                self.known.insert(key, Known { value: value.clone(), epoch });
+                Ok(value)
             }
             Err(error) => {
                 let (why, was_busy) = (error.to_string(), error.is_busy());
@@ -110,9 +138,12 @@ where
         }
     }
 
-    /// Caches a value that was loaded in another way.
+    /// Caches a value that was loaded in another way. Where the store learns of changes, it is not cached,
+    /// since nobody knows what happened since it was loaded.
     pub(crate) fn remember(&self, key: K, value: V) {
-        self.known.insert(key, Some(value));
+        if (self.epoch_of)(&key).is_none() {
+            self.known.insert(key, Known { value: Some(value), epoch: None });
+        }
     }
 
     /// Drops a value from the cache. The next task that wants the value loads it.
@@ -135,7 +166,7 @@ mod tests {
     #[test]
     fn tasks_that_wait_for_a_load_share_its_failure() {
         let lifetimes = Lifetimes { present: Duration::from_secs(60), absent: Duration::from_secs(60) };
-        let memory = Memory::<u8, u8>::new(lifetimes, 10, |_, _| 1);
+        let memory = Memory::<u8, u8>::new(lifetimes, 10, |_, _| 1, Box::new(|_| None));
         let loads = Cell::new(0);
         let fails = || async {
             loads.set(loads.get() + 1);

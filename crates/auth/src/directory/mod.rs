@@ -1,7 +1,7 @@
 //! The directory: it reads accounts, identities, keys and configuration.
 //!
-//! It caches documents and absences by database and id, for a bounded time. It also caches the values parsed
-//! from them, by revision. Groups and listings are not cached; they are read from the store. Nothing here
+//! It caches documents and absences by database and id: until the database changes, where the store learns of
+//! changes, else for a bounded time. It also caches the values parsed from them, by revision. Groups and listings are not cached; they are read from the store. Nothing here
 //! writes.
 
 mod account;
@@ -24,6 +24,7 @@ use kazoo::{AccountId, Config, Kind, Place, SystemDb, is_deleted, term};
 use serde_json::{Map, Value};
 
 pub use account::Account;
+pub use doc_key::databases;
 pub(crate) use doc_key::own_db;
 pub(crate) use found::if_found;
 pub(crate) use identity::Identity;
@@ -32,7 +33,7 @@ pub(crate) use login_config::{BASIC_AUTH, Lineage, USER_AUTH, load_lineage, load
 pub(crate) use sections::load_sections;
 
 use self::doc_key::{Db, DocKey};
-use self::memory::{Lifetimes, Memory};
+use self::memory::{EpochOf, Lifetimes, Memory};
 use self::parsed::Parsed;
 use self::system_auth::SystemAuth;
 use crate::limits::RateLimits;
@@ -73,20 +74,20 @@ pub(crate) struct Policies {
 impl Directory {
     pub(crate) fn new(store: Arc<dyn Backend>, settings: Settings) -> Self {
         let lifetimes = Lifetimes { present: settings.remember_for, absent: settings.remember_absence_for };
-        let weight = |_: &DocKey, document: &Option<Document>| {
-            let text = document.as_ref().map_or(0, |document| document.text().len());
+        let weight = |_: &DocKey, document: Option<&Document>| {
+            let text = document.map_or(0, |document| document.text().len());
             u32::try_from(text).unwrap_or(u32::MAX).saturating_add(DOCUMENT_OVERHEAD)
         };
         let proxies = settings.reverse_proxies.as_deref();
         let limits = Arc::new(RateLimits::read(&Config::default(), &Config::default(), proxies));
         let system_auth = SystemAuth::new(Arc::clone(&store), lifetimes);
         Self {
-            store,
             settings,
-            documents: Memory::new(lifetimes, DOCUMENT_BYTES, weight),
+            documents: Memory::new(lifetimes, DOCUMENT_BYTES, weight, epoch_of(Arc::clone(&store))),
             parsed: Parsed::new(),
             system_auth,
             rate_limits: RwLock::new(Limits { read_from: None, limits }),
+            store,
         }
     }
 
@@ -347,6 +348,11 @@ impl Directory {
         let load = async { if_found(self.store.fetch(&key.db.name(), &id, deadline).await) };
         self.documents.recall_or(key.clone(), load).await
     }
+}
+
+/// The epoch of a document's database, if the store tells it.
+fn epoch_of(store: Arc<dyn Backend>) -> EpochOf<DocKey> {
+    Box::new(move |key| store.epoch(&key.db.name()))
 }
 
 /// Picks the sections of a configuration document that apply to the node and zone. A deleted document has

@@ -12,7 +12,7 @@ use super::doc_key::DocKey;
 use super::found::if_found;
 use super::guesses::{Guesses, load_ids};
 use super::key::{SigningKey, VerifyingKey};
-use super::memory::{Lifetimes, Memory};
+use super::memory::{EpochOf, Lifetimes, Memory};
 
 /// The attachment that holds a key.
 const KEY_ATTACHMENT: &str = "private_key.pem";
@@ -31,11 +31,12 @@ pub(crate) struct SystemAuth {
 
 impl SystemAuth {
     pub(super) fn new(store: Arc<dyn Backend>, lifetimes: Lifetimes) -> Self {
+        let short = Lifetimes { present: lifetimes.absent, ..lifetimes };
         Self {
-            store,
-            keys: Memory::new(lifetimes, MAX_KEYS, |_, _| 1),
+            keys: Memory::new(lifetimes, MAX_KEYS, |_, _| 1, epoch_of(&store)),
             guesses: Guesses::new(),
-            ids: Memory::new(Lifetimes { present: lifetimes.absent, ..lifetimes }, 1, |(), _| 1),
+            ids: Memory::new(short, 1, |(), _| 1, epoch_of(&store)),
+            store,
         }
     }
 
@@ -98,6 +99,12 @@ impl SystemAuth {
         let known = self.ids.recall_or((), load).await?;
         Ok(known.is_none_or(|ids| ids.contains(id)))
     }
+}
+
+/// The epoch of `system_auth`, if the store tells it.
+fn epoch_of<K>(store: &Arc<dyn Backend>) -> EpochOf<K> {
+    let store = Arc::clone(store);
+    Box::new(move |_| store.epoch(SystemDb::SystemAuth.name()))
 }
 
 /// Parses the key in a document's attachment. A deleted document has no key. An unreadable key is `Corrupt`.

@@ -10,9 +10,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use datastore::{Deadline, DocId, hex};
+use datastore::{Deadline, DocId, Epoch, hex};
 use futures::future;
-use kazoo::{AccountId, Config, Time};
+use kazoo::{AccountId, Config, SystemDb, Time};
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
@@ -22,7 +22,7 @@ pub(crate) use jwt::{Jwt, mint, sign_identity};
 
 use self::jwt::is_identity_signature;
 use self::trial::check_trial;
-use crate::directory::{Directory, Identity, VerifyingKey};
+use crate::directory::{Directory, Identity, VerifyingKey, own_db};
 use crate::encoding::sha256;
 use crate::error::AuthError;
 use crate::limits::PasswordGuesses;
@@ -47,9 +47,18 @@ pub(crate) struct Verifier {
     directory: Arc<Directory>,
     guesses: Arc<PasswordGuesses>,
     strict_tokens: bool,
-    verified: Cache<TokenDigest, Arc<Verified>>,
+    verified: Cache<TokenDigest, Remembered>,
     /// Tokens logged out here. Kept until every cached entry about them has expired.
     ended: Cache<TokenDigest, ()>,
+}
+
+/// A verified token that is remembered.
+#[derive(Clone)]
+struct Remembered {
+    verified: Arc<Verified>,
+    /// The epochs of the databases that the verdict depends on, if the store tells them. While they last, the
+    /// verdict stands.
+    epochs: Option<Arc<[Epoch]>>,
 }
 
 /// A verified token, and the key and identity it was verified with. If one of those changes, the token is
@@ -69,6 +78,21 @@ struct Signer {
     id: String,
     identity: Arc<Identity>,
     config: Arc<Config>,
+}
+
+impl Remembered {
+    /// Whether nothing has changed since the token was verified.
+    fn stands(&self) -> bool {
+        self.epochs.as_ref().is_some_and(|epochs| epochs.iter().all(Epoch::is_current))
+    }
+}
+
+impl Signer {
+    /// Whether the secrets are those that the token was verified with.
+    fn is_same(&self, identity: &Arc<Identity>, config: &Arc<Config>) -> bool {
+        (Arc::ptr_eq(identity, &self.identity) || identity.secret == self.identity.secret)
+            && (Arc::ptr_eq(config, &self.config) || system_secret(config) == system_secret(&self.config))
+    }
 }
 
 /// The digest under which a token is cached. The token itself is never stored. It leaves out the signature's
@@ -93,7 +117,7 @@ impl Verifier {
         let strict_tokens = directory.settings().strict_tokens;
         let verified = Cache::builder()
             .max_capacity(MAX_VERIFIED_BYTES)
-            .weigher(|_, verified: &Arc<Verified>| u32::try_from(verified.length).unwrap_or(u32::MAX))
+            .weigher(|_, known: &Remembered| u32::try_from(known.verified.length).unwrap_or(u32::MAX))
             .time_to_live(lifetime)
             .build();
         // When full, Moka's default policy refuses rare keys. It would drop a token that was just logged out.
@@ -157,14 +181,10 @@ impl Verifier {
 
     async fn verified(&self, token: &str, deadline: Deadline) -> Result<Arc<Verified>> {
         let digest = TokenDigest::of(token);
-        let is_this = |known: &Arc<Verified>| known.length == token.len() && self.still_counts(known);
-        let verified = match self.verified.get(&digest).filter(is_this) {
-            Some(known) => known,
-            None => {
-                let verified = Arc::new(self.verify_anew(token, digest, deadline).await?);
-                self.verified.insert(digest, Arc::clone(&verified));
-                verified
-            }
+        let known = self.verified.get(&digest).filter(|known| known.verified.length == token.len());
+        let verified = match known {
+            Some(known) if known.stands() => known.verified,
+            known => self.verify(token, digest, known, deadline).await?,
         };
         // Checked last, since the token may have been logged out while it was verified.
         if self.ended.contains_key(&digest) {
@@ -173,23 +193,82 @@ impl Verifier {
         Ok(verified)
     }
 
-    /// Whether the key and secrets are unchanged since the token was verified.
+    /// Verifies a token, unless the verdict that is known still counts, and remembers the verdict.
+    async fn verify(
+        &self,
+        token: &str,
+        digest: TokenDigest,
+        known: Option<Remembered>,
+        deadline: Deadline,
+    ) -> Result<Arc<Verified>> {
+        if let Some(Remembered { verified, epochs }) = known {
+            let epochs_now = self.epochs(&verified.account_id);
+            if epochs.is_none() && epochs_now.is_none() {
+                // The store does not learn of changes. What is cached decides, for as long as it stays there.
+                if self.still_counts(&verified) {
+                    return Ok(verified);
+                }
+            } else if self.counts_again(&verified, digest, deadline).await? {
+                let remembered = Remembered { verified: Arc::clone(&verified), epochs: epochs_now };
+                self.verified.insert(digest, remembered);
+                return Ok(verified);
+            }
+        }
+        let (verified, epochs) = self.verify_anew(token, digest, deadline).await?;
+        let verified = Arc::new(verified);
+        self.verified.insert(digest, Remembered { verified: Arc::clone(&verified), epochs });
+        Ok(verified)
+    }
+
+    /// The epochs of the databases that a verdict depends on. `None` if the store does not tell one of them. This
+    /// program's own database may not exist yet.
+    fn epochs(&self, account_id: &AccountId) -> Option<Arc<[Epoch]>> {
+        let store = self.directory.store();
+        let needed = [
+            store.epoch(SystemDb::SystemAuth.name())?,
+            store.epoch(SystemDb::SystemConfig.name())?,
+            store.epoch(&account_id.db())?,
+        ];
+        Some(needed.into_iter().chain(store.epoch(own_db())).collect())
+    }
+
+    /// Whether the key and secrets in the cache are those that the token was verified with.
     fn still_counts(&self, known: &Verified) -> bool {
         self.directory.system_auth().remembered_key(&known.kid).is_some_and(|key| key == known.key)
             && known.signer.as_ref().is_none_or(|signer| {
                 let identity = self.directory.remembered_identity(&known.account_id, &signer.id);
                 let config = self.directory.remembered_config("auth");
-                identity.is_some_and(|identity| {
-                    Arc::ptr_eq(&identity, &signer.identity) || identity.secret == signer.identity.secret
-                }) && config.is_some_and(|config| {
-                    Arc::ptr_eq(&config, &signer.config)
-                        || system_secret(&config) == system_secret(&signer.config)
-                })
+                identity.zip(config).is_some_and(|(identity, config)| signer.is_same(&identity, &config))
             })
     }
 
-    async fn verify_anew(&self, token: &str, digest: TokenDigest, deadline: Deadline) -> Result<Verified> {
+    /// Whether the key and secrets are still those that the token was verified with, and it was not logged out.
+    /// A database has changed, but most changes are about other documents.
+    async fn counts_again(&self, known: &Verified, digest: TokenDigest, deadline: Deadline) -> Result<bool> {
+        let logged_out_id = digest.logged_out_id();
+        let is_logged_out = self.directory.is_in_own_db(&logged_out_id, deadline);
+        let key = self.directory.system_auth().key(&known.kid, deadline);
+        let signer = async {
+            let Some(signer) = &known.signer else { return Ok(true) };
+            let identity = self.directory.identity(&known.account_id, &signer.id, deadline);
+            let (identity, config) =
+                future::try_join(identity, self.directory.config("auth", deadline)).await?;
+            Ok(identity.is_some_and(|identity| signer.is_same(&identity, &config)))
+        };
+        let (is_logged_out, key, has_same_signer) = future::try_join3(is_logged_out, key, signer).await?;
+        Ok(!is_logged_out && has_same_signer && key.is_some_and(|key| key == known.key))
+    }
+
+    async fn verify_anew(
+        &self,
+        token: &str,
+        digest: TokenDigest,
+        deadline: Deadline,
+    ) -> Result<(Verified, Option<Arc<[Epoch]>>)> {
         let jwt = Jwt::parse(token)?;
+        let account_id = jwt.claims.text("account_id").and_then(|id| AccountId::parse(id).ok());
+        // Asked before anything is read, so that a change meanwhile counts.
+        let epochs = account_id.as_ref().and_then(|id| self.epochs(id));
         let key = self
             .directory
             .system_auth()
@@ -207,7 +286,6 @@ impl Verifier {
         if self.strict_tokens && (matches!(expiry, Expiry::Never) || signature.is_none()) {
             return Err(AuthError::Invalid("the token never expires or has no identity signature"));
         }
-        let account_id = jwt.claims.text("account_id").and_then(|id| AccountId::parse(id).ok());
         let account_id = account_id.ok_or(AuthError::Invalid("the token names no account"))?;
         let signer = async {
             let Some(signature) = signature else { return Ok(None) };
@@ -224,7 +302,7 @@ impl Verifier {
             return Err(AuthError::Invalid("the token was logged out"));
         }
         let (length, kid, claims) = (token.len(), jwt.kid, Arc::new(jwt.claims));
-        Ok(Verified { length, kid, key, claims, account_id, signer })
+        Ok((Verified { length, kid, key, claims, account_id, signer }, epochs))
     }
 
     async fn signer(

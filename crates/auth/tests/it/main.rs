@@ -7,6 +7,7 @@ mod access;
 mod bootstrap;
 mod caches;
 mod credentials;
+mod epochs;
 mod login;
 mod mutations;
 mod place;

@@ -2,11 +2,12 @@
 //! `system_config` can share one CouchDB.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use datastore::{
     Backend, Change, ChangesQuery, Created, DbName, Deadline, DocId, Document, Draft, Layer, Result, Rev,
-    RowStream, ViewQuery,
+    RowStream, Sign, ViewQuery,
 };
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
@@ -90,6 +91,10 @@ impl Layer for Prefixed {
         deadline: Deadline,
     ) -> BoxFuture<'a, Result<Bytes>> {
         Box::pin(async move { self.inner.fetch_attachment(&self.outside(db), id, name, deadline).await })
+    }
+
+    fn watch(&self, db: &DbName, heartbeat: Duration) -> BoxStream<'static, Result<Sign>> {
+        self.inner.watch(&self.outside(db), heartbeat)
     }
 
     fn changes(&self, db: &DbName, query: ChangesQuery) -> BoxStream<'static, Result<Change>> {

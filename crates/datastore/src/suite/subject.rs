@@ -18,6 +18,10 @@ pub struct Subject {
     pub store: Arc<dyn Backend>,
     /// The database. Names that begin with this one and a slash belong to the behaviour too.
     pub db: DbName,
+    /// Another way to the same databases, as another program has it.
+    pub(super) elsewhere: Arc<dyn Backend>,
+    /// Whether the store remembers what it reads.
+    pub(super) remembers: bool,
     /// Lives as long as the store, such as its temporary folder or its server.
     _keep: Option<Arc<dyn Any + Send + Sync>>,
 }
@@ -39,7 +43,13 @@ impl Subject {
     /// Makes a subject. The database must not exist yet.
     #[must_use]
     pub fn new(store: Arc<dyn Backend>, db: DbName) -> Self {
-        Self { store, db, _keep: None }
+        Self { elsewhere: Arc::clone(&store), store, db, remembers: false, _keep: None }
+    }
+
+    /// Says that the store remembers what it reads. `elsewhere` is a way past its memory.
+    #[must_use]
+    pub fn remembering(self, elsewhere: Arc<dyn Backend>) -> Self {
+        Self { elsewhere, remembers: true, ..self }
     }
 
     /// Keeps `keep` alive as long as the subject.
@@ -69,6 +79,11 @@ impl Subject {
     /// The same subject in another database.
     pub(super) fn in_db(&self, db: DbName) -> Self {
         Self { db, ..self.clone() }
+    }
+
+    /// The same database, as another program sees it.
+    pub(super) fn in_another_program(&self) -> Self {
+        Self { store: Arc::clone(&self.elsewhere), remembers: false, ..self.clone() }
     }
 
     pub(super) async fn try_save(&self, id: &str, base: Option<&Rev>, body: Value) -> Result<Rev> {

@@ -4,10 +4,10 @@
 use std::borrow::Cow;
 use std::io::{self, Write};
 
+use datastore::JsonText;
 use jiff::Timestamp;
 use kazoo::Time;
 use serde_json::Value;
-use serde_json::value::RawValue;
 
 /// A member of the envelope other than `data`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -167,7 +167,7 @@ pub(crate) enum Data {
         last: Option<&'static str>,
     },
     /// Rows of a view as they are stored.
-    Rows(Vec<Box<RawValue>>),
+    Rows(Vec<JsonText>),
 }
 
 impl Data {
@@ -205,7 +205,7 @@ impl Data {
 }
 
 /// Writes rows with commas between them.
-fn write_rows(rows: &[Box<RawValue>], out: &mut impl Write) -> io::Result<()> {
+fn write_rows(rows: &[JsonText], out: &mut impl Write) -> io::Result<()> {
     for (place, row) in rows.iter().enumerate() {
         if place > 0 {
             out.write_all(b",")?;

@@ -1,8 +1,8 @@
 //! The bytes of envelopes, and the order of their members.
 
+use datastore::JsonText;
 use kazoo::Time;
 use serde_json::Value;
-use serde_json::value::RawValue;
 
 use super::{CHUNKED, Data, Form, PLAIN, Paging, Tokens, Values, timestamp, write, write_head, write_tail};
 
@@ -26,8 +26,8 @@ fn values() -> Values<'static> {
     }
 }
 
-fn rows(texts: &[&str]) -> Vec<Box<RawValue>> {
-    texts.iter().map(|text| RawValue::from_string((*text).to_owned()).unwrap()).collect()
+fn rows(texts: &[&str]) -> Vec<JsonText> {
+    texts.iter().map(|text| JsonText::parse(text).unwrap()).collect()
 }
 
 fn text(form: &Form, values: &Values<'_>, data: &Data) -> String {

@@ -25,7 +25,8 @@ pub(super) async fn ready(
     supervisor: Data<Supervisor>,
 ) -> HttpResponse {
     let deadline = Deadline::after(PATIENCE);
-    let (is_set_up, verdict) = futures::join!(app.auth.is_set_up(deadline), writes.verdict(deadline));
+    let (is_set_up, verdict) =
+        futures::join!(app.auth.is_set_up(&*app.uncached, deadline), writes.verdict(deadline));
     if let Err(error) = &is_set_up {
         log::warn!("not ready: {}", crate::chain(error));
     }

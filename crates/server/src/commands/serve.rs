@@ -8,9 +8,11 @@ use actix_web::dev::ServerHandle;
 use actix_web::web::{self, Data};
 use actix_web::{App as ActixApp, HttpResponse};
 use auth::{Authenticator, Buckets};
+use cache::Watcher;
 use datastore::{Backend, Deadline, StoreError};
 use edge::{Capacity, Listener, OpenFiles, Service};
 use futures::future;
+use futures::lock::Mutex;
 use groups::Groups;
 use kazoo::Place;
 use tokio::runtime::Handle;
@@ -25,8 +27,9 @@ use crate::failure::Failure;
 use crate::http;
 use crate::lane::Lane;
 use crate::settings::{ServeSettings, StoreLocation};
-use crate::stack::{self, Stack};
+use crate::stack;
 use crate::supervisor::{StopSignal, Supervisor};
+use crate::writes::Writes;
 
 /// How long running requests may take to finish once the server is told to stop.
 const GRACE_SECONDS: u64 = 8;
@@ -69,7 +72,7 @@ const PURGE_INTERVAL: Duration = Duration::from_secs(3600);
 const PURGE_PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) fn run(arguments: Serve) -> Result<(), Failure> {
-    let (settings, store_settings) = arguments.settings()?;
+    let (settings, cache_settings, store_settings) = arguments.settings()?;
     let background = runtime("background", BACKGROUND_THREADS)?;
     // One more than the event loops, so that some large requests do not hold up all small ones.
     let lane = runtime("lane", settings.workers.saturating_add(1))?;
@@ -78,7 +81,9 @@ pub(crate) fn run(arguments: Serve) -> Result<(), Failure> {
     if let StoreLocation::File(path) = location {
         exposure::warn_of_open_files(path);
     }
-    let opened = Opened { stack, name: location.to_string(), is_own: location.is_own() };
+    let (store, watcher) = stack::cached(Arc::clone(&stack.store), &cache_settings);
+    let (name, is_own) = (location.to_string(), location.is_own());
+    let opened = Opened { store, watcher, uncached: stack.store, writes: stack.writes, name, is_own };
     actix_web::rt::System::new().block_on(serve(
         settings,
         opened,
@@ -90,7 +95,12 @@ pub(crate) fn run(arguments: Serve) -> Result<(), Failure> {
 
 /// The store to serve.
 struct Opened {
-    stack: Stack,
+    /// The store, behind the cache if there is one.
+    store: Arc<dyn Backend>,
+    watcher: Option<Watcher>,
+    /// The store without the cache.
+    uncached: Arc<dyn Backend>,
+    writes: Arc<Writes>,
     /// Its location, without credentials.
     name: String,
     /// Whether only this program uses it. In a CouchDB, the design documents may be Kazoo's.
@@ -104,10 +114,10 @@ async fn serve(
     background: &Handle,
     lane: Lane,
 ) -> Result<(), Failure> {
-    let Opened { stack: Stack { store, writes }, name, is_own } = opened;
+    let Opened { store, watcher, uncached, writes, name, is_own } = opened;
     let greeting = if is_demo { Some(demo::prepare(&store, is_own).await?) } else { None };
-    let shared = Data::new(app(settings.clone(), store, is_own, lane));
-    check_set_up(&shared.auth).await?;
+    let shared = Data::new(app(settings.clone(), store, uncached, is_own, lane));
+    check_set_up(&shared).await?;
     warn_of_unknown_sections(&shared).await;
     log::info!(store = name.as_str(); "opened the store");
     let supervisor = Data::new(Supervisor::new(background.clone()));
@@ -140,6 +150,10 @@ async fn serve(
     let admin = admin.map_err(cannot_serve)?;
 
     stop_on_signal([api.handle(), admin.handle()])?;
+    if let Some(watcher) = watcher {
+        let watcher = Arc::new(Mutex::new(watcher));
+        supervisor.start("watching of databases", move |stop| watch(Arc::clone(&watcher), stop));
+    }
     supervisor.start("purge of logged-out tokens", move |stop| purge_logged_out(Arc::clone(&auth), stop));
     log::info!(address = api_address.to_string().as_str(), admin_address = admin_address.to_string().as_str(); "serving");
     if let Some(greeting) = greeting {
@@ -155,7 +169,13 @@ async fn serve(
     Ok(())
 }
 
-fn app(settings: ServeSettings, store: Arc<dyn Backend>, is_own: bool, lane: Lane) -> App {
+fn app(
+    settings: ServeSettings,
+    store: Arc<dyn Backend>,
+    uncached: Arc<dyn Backend>,
+    is_own: bool,
+    lane: Lane,
+) -> App {
     let auth_settings = auth::Settings {
         place: Place { node: settings.kazoo_node.clone(), zone: settings.kazoo_zone.clone() },
         reverse_proxies: settings.reverse_proxies.clone(),
@@ -168,6 +188,7 @@ fn app(settings: ServeSettings, store: Arc<dyn Backend>, is_own: bool, lane: Lan
         node: node_digest(&settings.node_name),
         groups: Groups::new(Arc::<dyn Backend>::clone(&store)),
         auth: Arc::new(Authenticator::new(store, auth_settings)),
+        uncached,
         buckets: Buckets::default(),
         budget: Arc::new(Budget::new(Limits::of(settings.request_memory_bytes))),
         lane,
@@ -179,8 +200,8 @@ fn app(settings: ServeSettings, store: Arc<dyn Backend>, is_own: bool, lane: Lan
 
 /// Refuses to serve a store that lacks what tokens are checked with, because every request would fail.
 /// A store that does not answer is no reason to stop: it may answer later.
-async fn check_set_up(auth: &Authenticator) -> Result<(), Failure> {
-    match auth.is_set_up(Deadline::after(health::PATIENCE)).await {
+async fn check_set_up(app: &App) -> Result<(), Failure> {
+    match app.auth.is_set_up(&*app.uncached, Deadline::after(health::PATIENCE)).await {
         Ok(true) => Ok(()),
         Ok(false) => Err(Failure::setup(
             "the store has no system_config/auth, so no token could be checked: create an account with \
@@ -273,6 +294,12 @@ fn stop_on_signal(handles: [ServerHandle; 2]) -> Result<(), Failure> {
         log::info!("stopping: running requests may finish");
         future::join_all(handles.iter().map(|handle| handle.stop(true))).await;
     });
+    Ok(())
+}
+
+/// Watches the databases that are read, for the cache.
+async fn watch(watcher: Arc<Mutex<Watcher>>, mut stop: StopSignal) -> Result<(), String> {
+    watcher.lock().await.run(stop.stopped()).await;
     Ok(())
 }
 

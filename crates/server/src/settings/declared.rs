@@ -10,6 +10,7 @@ use super::group::{Group, Layers, settings};
 use super::location::StoreLocation;
 use super::setting::Default::{Found, Nothing, Value};
 use super::setting::Setting;
+use super::value::OnOff;
 use crate::failure::Failure;
 
 settings! {
@@ -83,6 +84,22 @@ settings! {
         /// How long a call waits at most before its request is refused, in milliseconds. While requests are
         /// being refused, the calls of an account with many waiting ones wait only a tenth of this.
         queue_wait: Duration = "store_queue_wait_ms" "MS", Value("1000");
+    }
+}
+
+settings! {
+    /// What is remembered of the store.
+    pub(crate) struct CacheSettings in "Cache" {
+        /// Whether groups and listings are remembered. Own writes are always seen, those of other programs as
+        /// soon as the store's change feed tells them: on or off.
+        cache: OnOff = "cache" "on|off", Value("on");
+        /// How much memory may be used for what is remembered, in bytes.
+        bytes: u64 = "cache_bytes" "BYTES", Value("64000000"), 1_000_000..=1_000_000_000_000;
+        /// How many databases are watched at most. Each has one connection to a CouchDB.
+        feeds: usize = "cache_feeds" "N", Value("500"), 8..=1_000_000;
+        /// How often a watched database shows a sign of life, in milliseconds. If none comes for one and a half
+        /// times as long, what is remembered of the database does not count.
+        heartbeat: Duration = "cache_heartbeat_ms" "MS", Value("2000"), 100..=60_000;
     }
 }
 
@@ -173,7 +190,7 @@ impl Group for StoreSettings {
 
 /// Every setting. The settings file may hold all of them, whichever command reads it.
 pub(crate) fn all() -> Vec<Setting> {
-    [ServeSettings::declared(), StoreSettings::declared()].concat()
+    [ServeSettings::declared(), CacheSettings::declared(), StoreSettings::declared()].concat()
 }
 
 fn processors() -> String {

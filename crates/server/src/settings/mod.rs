@@ -14,11 +14,12 @@ mod unknown;
 mod value;
 
 pub(crate) use declared::{
-    CallSettings, CouchDbSettings, EmbeddedSettings, ServeSettings, StoreSettings, all,
+    CacheSettings, CallSettings, CouchDbSettings, EmbeddedSettings, ServeSettings, StoreSettings, all,
 };
 pub(crate) use file::SettingsFile;
 pub(crate) use given::Given;
 pub(crate) use location::StoreLocation;
+pub(crate) use value::OnOff;
 
 #[cfg(test)]
 mod tests;

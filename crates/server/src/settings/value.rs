@@ -109,6 +109,27 @@ impl Value for SocketAddr {
     }
 }
 
+/// Whether something that is usually on is on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OnOff {
+    /// It is on.
+    On,
+    /// It is off.
+    Off,
+}
+
+impl Value for OnOff {
+    const SHAPE: Shape = Shape::Text;
+
+    fn parse(text: &str, _: (u64, u64)) -> Result<Self, String> {
+        match text {
+            "on" => Ok(Self::On),
+            "off" => Ok(Self::Off),
+            _ => Err(format!("must be on or off, not {text:?}")),
+        }
+    }
+}
+
 /// An empty text is an empty list.
 impl Value for Vec<IpNet> {
     const SHAPE: Shape = Shape::List;

@@ -1,10 +1,9 @@
 //! The rows of a listing as CSV. The first line names the columns of all rows, so a listing that does not fit into
 //! memory is read twice.
 
-use datastore::{Cause, StoreError};
+use datastore::{Cause, JsonText, StoreError};
 use groups::{Cursor, ListQuery};
 use serde_json::Value;
-use serde_json::value::RawValue;
 
 use super::{BUFFERED, End};
 use crate::answer::csv;
@@ -15,7 +14,7 @@ pub(super) async fn gather(
     cursor: Cursor,
     query: ListQuery,
     formulas: csv::Formulas,
-) -> Result<(Vec<Box<RawValue>>, End), Refusal> {
+) -> Result<(Vec<JsonText>, End), Refusal> {
     let (rows, mut rest) = match super::gather(cursor, BUFFERED).await? {
         (rows, End::Unread(rest)) => (rows, rest),
         all => return Ok(all),
@@ -31,13 +30,13 @@ pub(super) async fn gather(
 }
 
 /// The CSV of rows.
-pub(super) fn render(rows: &[Box<RawValue>], formulas: csv::Formulas) -> Result<Vec<u8>, Refusal> {
+pub(super) fn render(rows: &[JsonText], formulas: csv::Formulas) -> Result<Vec<u8>, Refusal> {
     let rows: Vec<_> = rows.iter().map(|row| parse(row)).collect::<Result<_, _>>()?;
     csv::render(&rows, formulas)
 }
 
 /// A row as a value.
-pub(super) fn parse(row: &RawValue) -> Result<Value, StoreError> {
+pub(super) fn parse(row: &JsonText) -> Result<Value, StoreError> {
     let object = datastore::json::parse_stored_object(row.get()).map_err(|error| {
         StoreError::Corrupt(Cause::with_source("a row of the view is not an object", error))
     })?;

@@ -7,9 +7,8 @@ use std::pin::pin;
 
 use ::groups::{Cursor, GroupsError, ListQuery, start_key};
 use auth::AccountAccess;
-use datastore::random_hex;
+use datastore::{JsonText, random_hex};
 use futures::future::{self, Either};
-use serde_json::value::RawValue;
 
 use self::sender::Sender;
 use super::call::{Call, csv_file_name};
@@ -26,7 +25,7 @@ const BUFFERED: usize = 256 * 1024;
 /// A listing. Either all rows are read, or only the first ones.
 pub(crate) struct Prepared {
     access: AccountAccess,
-    rows: Vec<Box<RawValue>>,
+    rows: Vec<JsonText>,
     range: Range,
     end: End,
     /// crossbar's tag covers the request's id, so no two listings have the same tag.
@@ -122,7 +121,7 @@ async fn read(exchange: &Exchange<'_>, call: &Call<'_>, access: &AccountAccess) 
 }
 
 /// Reads rows until there are no more, or until they have more than `most` bytes.
-async fn gather(mut cursor: Cursor, most: usize) -> Result<(Vec<Box<RawValue>>, End), GroupsError> {
+async fn gather(mut cursor: Cursor, most: usize) -> Result<(Vec<JsonText>, End), GroupsError> {
     let (mut rows, mut size) = (Vec::new(), 0_usize);
     while let Some(row) = cursor.next().await? {
         size = size.saturating_add(row.get().len());
@@ -160,7 +159,7 @@ pub(super) async fn carry_out(
 fn streamed(
     exchange: &Exchange<'_>,
     call: &Call<'_>,
-    first: Vec<Box<RawValue>>,
+    first: Vec<JsonText>,
     rest: Cursor,
     range: Range,
     revision: Option<String>,
@@ -194,7 +193,7 @@ async fn read_again(
     Ok(answer::streamed_csv(exchange, chunks, &csv_file_name(call)))
 }
 
-fn count(rows: &[Box<RawValue>]) -> u64 {
+fn count(rows: &[JsonText]) -> u64 {
     u64::try_from(rows.len()).unwrap_or(u64::MAX)
 }
 
@@ -213,11 +212,7 @@ fn list_query(exchange: &Exchange<'_>, call: &Call<'_>) -> Result<ListQuery, Ref
 }
 
 /// A listing as CSV whose rows are all there.
-async fn as_csv(
-    exchange: &Exchange<'_>,
-    call: &Call<'_>,
-    rows: Vec<Box<RawValue>>,
-) -> Result<Answer, Refusal> {
+async fn as_csv(exchange: &Exchange<'_>, call: &Call<'_>, rows: Vec<JsonText>) -> Result<Answer, Refusal> {
     if rows.is_empty() {
         return Ok(answer::no_csv());
     }

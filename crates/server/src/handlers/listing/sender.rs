@@ -4,10 +4,10 @@
 use std::io;
 
 use bytes::Bytes;
+use datastore::JsonText;
 use futures::StreamExt as _;
 use futures::stream::{self, BoxStream};
 use groups::{Cursor, GroupsError};
-use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 
 use super::csv_rows;
@@ -66,7 +66,7 @@ impl Sender {
     pub(super) fn send(
         self,
         lane: &Lane,
-        first: Vec<Box<RawValue>>,
+        first: Vec<JsonText>,
         rest: Cursor,
         paging: impl FnOnce(u64, Option<&str>) -> Paging + Send + 'static,
     ) -> BoxStream<'static, io::Result<Bytes>> {
@@ -95,7 +95,7 @@ impl Sender {
     async fn send_all(
         &mut self,
         blocks: &Blocks,
-        first: Vec<Box<RawValue>>,
+        first: Vec<JsonText>,
         mut rest: Cursor,
         paging: impl FnOnce(u64, Option<&str>) -> Paging,
     ) -> Result<(), BrokenOff> {
@@ -114,7 +114,7 @@ impl Sender {
         self.flush(blocks).await
     }
 
-    async fn send_row(&mut self, blocks: &Blocks, row: &RawValue) -> Result<(), BrokenOff> {
+    async fn send_row(&mut self, blocks: &Blocks, row: &JsonText) -> Result<(), BrokenOff> {
         match &mut self.form {
             Form::Csv(lines, ready) => {
                 let row = csv_rows::parse(row).map_err(|error| BrokenOff::Store(error.into()))?;

@@ -1,0 +1,152 @@
+//! What is cached where the store learns of changes: it counts until something changes, and no longer.
+
+use std::future;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use auth::{Asked, Authenticator, Settings};
+use cache::Cache;
+use datastore::{Backend, DbName};
+use serde_json::json;
+use tokio::task::JoinHandle;
+
+use crate::place::{Place, on_each_store};
+use crate::support::{KID, World, account_id, db, id, key_document, other_pem, soon, token};
+
+const GET: Asked<'_> = Asked { endpoint: "groups", params: &[], verb: "GET" };
+
+/// A world, and a server behind a cache. What the world changes is another program's doing.
+struct Watched {
+    world: World,
+    server: World,
+    watcher: JoinHandle<()>,
+}
+
+impl Watched {
+    async fn new(place: &Place) -> Self {
+        let world = World::new(place).await;
+        // The record of logged-out tokens.
+        world.store.create_db(&db("crossbar_groups"), soon()).await.unwrap();
+        let always = [auth::databases(), vec![account_id("alpha").db()]].concat();
+        let settings =
+            cache::Settings { bytes: 10_000_000, feeds: 20, heartbeat: Duration::from_millis(200), always };
+        let (cache, mut watcher) = Cache::new(Arc::clone(&world.store), settings.clone());
+        let watcher = tokio::spawn(async move { watcher.run(future::pending()).await });
+        let store: Arc<dyn Backend> = Arc::new(cache);
+        // Without the feeds, nothing would be forgotten during a test.
+        let forever = Duration::from_secs(3600);
+        let remembering =
+            Settings { remember_for: forever, remember_absence_for: forever, ..Settings::default() };
+        let auth = Authenticator::new(Arc::clone(&store), remembering);
+        let this = Self { world, server: World { store, auth }, watcher };
+        this.wait_until("all databases are watched", async |server: &World| {
+            let is_watched = |db: &DbName| server.store.epoch(db).is_some();
+            settings.always.iter().all(is_watched)
+        })
+        .await;
+        this
+    }
+
+    async fn wait_until(&self, what: &str, mut holds: impl AsyncFnMut(&World) -> bool) {
+        let patience = Instant::now() + Duration::from_secs(30);
+        while !holds(&self.server).await {
+            assert!(Instant::now() < patience, "it never came true that {what}");
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
+
+    /// Verifies a token that is good, lets `change` happen, and waits until the verdict is another one.
+    async fn becomes(&self, token: &str, change: impl Future<Output = ()>, expected: &str) {
+        for _ in 0..3 {
+            assert_eq!(self.server.verdict(token).await, "good");
+        }
+        change.await;
+        let what = format!("the token is {expected}");
+        self.wait_until(&what, async |server: &World| server.verdict(token).await == expected).await;
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        self.watcher.abort();
+    }
+}
+
+async fn a_reset_secret_counts_at_once(place: Arc<Place>) {
+    let watched = Watched::new(&place).await;
+    let (alpha, user) = (account_id("alpha").db(), id("alpha_admin"));
+    let reset = watched.world.change(alpha.as_str(), &user, json!({"pvt_signature_secret": "another"}));
+    watched.becomes(&token("alpha_admin").signed(), reset, "invalid").await;
+}
+
+async fn a_new_system_secret_counts_at_once(place: Arc<Place>) {
+    let watched = Watched::new(&place).await;
+    let config = json!({"default": {"system_key": KID, "secret_for_user_signature": "another"}});
+    let reset = watched.world.put("system_config", "auth", config);
+    watched.becomes(&token("alpha_admin").signed(), reset, "invalid").await;
+}
+
+async fn another_key_counts_at_once(place: Arc<Place>) {
+    let watched = Watched::new(&place).await;
+    let replaced = watched.world.put("system_auth", KID, key_document(other_pem()));
+    watched.becomes(&token("alpha_admin").signed(), replaced, "invalid").await;
+}
+
+async fn a_deleted_user_counts_at_once(place: Arc<Place>) {
+    let watched = Watched::new(&place).await;
+    let (alpha, user) = (account_id("alpha").db(), id("alpha_admin"));
+    let deleted = watched.world.change(alpha.as_str(), &user, json!({"pvt_deleted": true}));
+    watched.becomes(&token("alpha_admin").signed(), deleted, "invalid").await;
+}
+
+/// Another server on the same store logs the token out.
+async fn a_logout_elsewhere_counts_at_once(place: Arc<Place>) {
+    let watched = Watched::new(&place).await;
+    let token = token("alpha_admin").signed();
+    let elsewhere = watched.world.fresh(Settings::default());
+    let logout = async { elsewhere.log_out(&token, soon()).await.unwrap() };
+    watched.becomes(&token, logout, "invalid").await;
+}
+
+/// A change of another document lets the verdict stand.
+async fn a_change_of_something_else_changes_no_verdict(place: Arc<Place>) {
+    let watched = Watched::new(&place).await;
+    let token = token("alpha_admin").signed();
+    assert_eq!(watched.server.verdict(&token).await, "good");
+    let alpha = account_id("alpha").db();
+    let epoch = watched.server.store.epoch(&alpha).unwrap();
+    watched.world.put(alpha.as_str(), "something", json!({"name": "else"})).await;
+    watched.wait_until("the epoch ends", async |_| !epoch.is_current()).await;
+    assert_eq!(watched.server.verdict(&token).await, "good");
+}
+
+async fn new_restrictions_count_at_once(place: Arc<Place>) {
+    let watched = Watched::new(&place).await;
+    let caller = watched.server.verify(&token("alpha_admin").signed()).await.unwrap();
+    assert_eq!(watched.server.authorise(&caller, "alpha", GET).await, "allowed");
+    let restrictions = json!({"restrictions": {"_": {"_": {}}}});
+    watched.world.put(account_id("alpha").db().as_str(), "token_restrictions", restrictions).await;
+    let is_restricted = async |server: &World| server.authorise(&caller, "alpha", GET).await == "restricted";
+    watched.wait_until("the restrictions count", is_restricted).await;
+}
+
+/// A key that nobody knew is found as soon as it is there.
+async fn a_new_key_is_found_at_once(place: Arc<Place>) {
+    let watched = Watched::new(&place).await;
+    let of_new_key = token("alpha_admin").header("kid", json!("newkey")).signed();
+    assert_eq!(watched.server.verdict(&of_new_key).await, "invalid");
+    watched.world.put("system_auth", "newkey", key_document(crate::support::pem())).await;
+    let is_good = async |server: &World| server.verdict(&of_new_key).await == "good";
+    watched.wait_until("the new key counts", is_good).await;
+}
+
+on_each_store![
+    a_reset_secret_counts_at_once,
+    a_new_system_secret_counts_at_once,
+    another_key_counts_at_once,
+    a_deleted_user_counts_at_once,
+    a_logout_elsewhere_counts_at_once,
+    a_change_of_something_else_changes_no_verdict,
+    new_restrictions_count_at_once,
+    a_new_key_is_found_at_once,
+];

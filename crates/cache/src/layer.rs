@@ -1,0 +1,334 @@
+//! The store before the store. Reads are answered from memory where that is true; writes pass, and end what was
+//! remembered of their documents.
+
+use std::collections::HashMap;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
+
+use arc_swap::ArcSwap;
+use datastore::{
+    Backend, Cause, Created, DbName, Deadline, DocId, Document, Draft, Epoch, EpochClock, Layer, Result, Rev,
+    RowStream, StoreError, ViewQuery, ViewRow,
+};
+use futures::Stream;
+use futures::future::BoxFuture;
+use tokio::sync::mpsc;
+use tokio::time::timeout_at;
+
+use crate::flight::{self, Flight, Outcome};
+use crate::hot::{Clock, Hot, Joined, OwnWrite};
+use crate::memory::{Entry, Key, Memory, Page};
+use crate::watcher::Watcher;
+use crate::written::Written;
+use crate::{Figures, Settings};
+
+/// How many wishes for a feed may wait. A wish that finds no room comes again with the next read.
+const WISHES: usize = 256;
+
+/// A store that remembers what it read from another one.
+///
+/// It remembers nothing until its [`Watcher`] runs.
+///
+/// ```
+/// # fn example(store: std::sync::Arc<dyn datastore::Backend>) -> impl datastore::Backend {
+/// use std::time::Duration;
+/// use cache::{Cache, Settings};
+///
+/// let always = Vec::new();
+/// let settings = Settings { bytes: 64_000_000, feeds: 500, heartbeat: Duration::from_secs(2), always };
+/// let (cache, watcher) = Cache::new(store, settings);
+/// // In a background task: `watcher.run(stopped).await`.
+/// # drop(watcher);
+/// cache
+/// # }
+/// ```
+pub struct Cache {
+    inner: Arc<dyn Backend>,
+    shared: Arc<Shared>,
+    wishes: mpsc::Sender<DbName>,
+}
+
+/// What the cache and its watcher share.
+pub(crate) struct Shared {
+    pub(crate) settings: Settings,
+    pub(crate) clock: Clock,
+    pub(crate) memory: Arc<Memory>,
+    /// The watched databases. Only the watcher changes them.
+    pub(crate) hot: ArcSwap<HashMap<DbName, Arc<Hot>>>,
+    hits: AtomicU64,
+    misses: AtomicU64,
+}
+
+impl Shared {
+    pub(crate) fn figures(&self) -> Figures {
+        let hot = self.hot.load();
+        let (entries, bytes) = self.memory.size();
+        Figures {
+            hits: self.hits.load(Ordering::Relaxed),
+            misses: self.misses.load(Ordering::Relaxed),
+            entries,
+            bytes,
+            feeds: hot.len(),
+            alive_feeds: hot.values().filter(|hot| hot.is_alive()).count(),
+        }
+    }
+}
+
+impl Cache {
+    /// Puts a cache before a store.
+    #[must_use]
+    pub fn new(inner: Arc<dyn Backend>, settings: Settings) -> (Self, Watcher) {
+        let shared = Arc::new(Shared {
+            memory: Arc::new(Memory::new(settings.bytes)),
+            settings,
+            clock: Clock::start(),
+            hot: ArcSwap::default(),
+            hits: AtomicU64::new(0),
+            misses: AtomicU64::new(0),
+        });
+        let (wishes, wanted) = mpsc::channel(WISHES);
+        let watcher = Watcher::new(Arc::clone(&inner), Arc::clone(&shared), wanted);
+        (Self { inner, shared, wishes }, watcher)
+    }
+
+    fn hot(&self, db: &DbName) -> Option<Arc<Hot>> {
+        self.shared.hot.load().get(db).cloned()
+    }
+
+    /// A database was read that is not watched.
+    fn wish_for(&self, db: &DbName) {
+        // If there is no room, the next read wishes again.
+        let _ = self.wishes.try_send(db.clone());
+    }
+
+    fn count(&self, is_hit: bool) {
+        let counter = if is_hit { &self.shared.hits } else { &self.shared.misses };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    async fn document(&self, db: &DbName, id: &DocId, deadline: Deadline) -> Result<Document> {
+        check(deadline)?;
+        // The feed does not tell local documents.
+        if id.as_str().starts_with("_local/") {
+            return self.inner.fetch(db, id, deadline).await;
+        }
+        let Some(hot) = self.hot(db) else {
+            self.count(false);
+            let answer = self.inner.fetch(db, id, deadline).await;
+            if !matches!(answer, Err(StoreError::DatabaseMissing(_))) {
+                self.wish_for(db);
+            }
+            return answer;
+        };
+        hot.touch();
+        let key = Key::Document(id.clone());
+        if let Some(known) = hot.recall(&key).and_then(Entry::document) {
+            self.count(true);
+            return known;
+        }
+        self.count(false);
+        let start =
+            |landing| flight::document(Arc::clone(&self.inner), db.clone(), id.clone(), deadline, landing);
+        match hot.join_or_start(&key, start) {
+            Some((flight, joined)) => match wait(flight, joined, deadline).await? {
+                Outcome::Document(document) => Ok(document),
+                Outcome::Failed(error) => Err(error),
+                Outcome::Page(_) | Outcome::LongPage => self.inner.fetch(db, id, deadline).await,
+            },
+            None => self.inner.fetch(db, id, deadline).await,
+        }
+    }
+
+    async fn rows(&self, db: &DbName, query: ViewQuery, deadline: Deadline) -> Result<RowStream> {
+        check(deadline)?;
+        let Some(hot) = self.hot(db) else {
+            self.count(false);
+            let answer = self.inner.query(db, query, deadline).await;
+            if answer.is_ok() {
+                self.wish_for(db);
+            }
+            return answer;
+        };
+        hot.touch();
+        let query = Arc::new(query);
+        let key = Key::Page(Arc::clone(&query));
+        match hot.recall(&key) {
+            Some(Entry::Page(_, page)) => {
+                self.count(true);
+                return Ok(Box::pin(PageRows { page, next: 0 }));
+            }
+            Some(Entry::LongPage(_)) => {
+                self.count(false);
+                return self.inner.query(db, (*query).clone(), deadline).await;
+            }
+            Some(Entry::Document(_) | Entry::Absent(_)) | None => self.count(false),
+        }
+        let start = |landing| {
+            flight::page(Arc::clone(&self.inner), db.clone(), Arc::clone(&query), deadline, landing)
+        };
+        if let Some((flight, joined)) = hot.join_or_start(&key, start) {
+            match wait(flight, joined, deadline).await? {
+                Outcome::Page(page) => return Ok(Box::pin(PageRows { page, next: 0 })),
+                Outcome::Failed(error) => return Err(error),
+                Outcome::LongPage | Outcome::Document(_) => {}
+            }
+        }
+        self.inner.query(db, (*query).clone(), deadline).await
+    }
+
+    fn begin_write(&self, db: &DbName, id: &DocId) -> Option<OwnWrite> {
+        Some(self.hot(db)?.begin_write(id))
+    }
+
+    /// An own write has ended. A feed that was opened while it ran has to know of it too.
+    fn end_write(&self, db: &DbName, id: &DocId, write: Option<OwnWrite>, written: Option<Document>) {
+        match write {
+            Some(write) if self.hot(db).is_some_and(|hot| write.is_of(&hot)) => write.done(written),
+            write => {
+                drop(write);
+                drop(self.begin_write(db, id));
+            }
+        }
+    }
+}
+
+/// What is remembered is not there for a caller whose time is over.
+fn check(deadline: Deadline) -> Result<()> {
+    match deadline.is_over() {
+        true => Err(StoreError::DeadlineExceeded(Cause::new("there is no time left"))),
+        false => Ok(()),
+    }
+}
+
+/// Waits for a read. Another caller's may have less time than this one, and fail for that; then the failure is
+/// this caller's too.
+async fn wait(flight: Flight, joined: Joined, deadline: Deadline) -> Result<Outcome> {
+    if joined == Joined::Own {
+        return Ok(flight.await);
+    }
+    match timeout_at(deadline.instant().into(), flight).await {
+        Ok(outcome) => Ok(outcome),
+        Err(_) => Err(StoreError::DeadlineExceeded(Cause::new("another request's read took too long"))),
+    }
+}
+
+impl Layer for Cache {
+    fn inner(&self) -> &dyn Backend {
+        &*self.inner
+    }
+
+    fn fetch<'a>(
+        &'a self,
+        db: &'a DbName,
+        id: &'a DocId,
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<Document>> {
+        Box::pin(self.document(db, id, deadline))
+    }
+
+    fn query<'a>(
+        &'a self,
+        db: &'a DbName,
+        query: ViewQuery,
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<RowStream>> {
+        Box::pin(self.rows(db, query, deadline))
+    }
+
+    fn epoch(&self, db: &DbName) -> Option<Epoch> {
+        let Some(hot) = self.hot(db) else {
+            return None;
+        };
+        Epoch::now(hot as Arc<dyn EpochClock>)
+    }
+
+    fn save<'a>(&'a self, db: &'a DbName, draft: Draft, deadline: Deadline) -> BoxFuture<'a, Result<Rev>> {
+        Box::pin(async move {
+            let (id, write) = (draft.id.clone(), self.begin_write(db, &draft.id));
+            let written = write.as_ref().and_then(|_| Written::of(&draft));
+            let saved = self.inner.save(db, draft, deadline).await;
+            let written = saved.as_ref().ok().and_then(|rev| Some(written?.document(rev)));
+            self.end_write(db, &id, write, written);
+            saved
+        })
+    }
+
+    fn save_many<'a>(
+        &'a self,
+        db: &'a DbName,
+        drafts: Vec<Draft>,
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<Vec<Result<Rev>>>> {
+        Box::pin(async move {
+            let writes: Vec<_> =
+                drafts.iter().map(|draft| (draft.id.clone(), self.begin_write(db, &draft.id))).collect();
+            let saved = self.inner.save_many(db, drafts, deadline).await;
+            for (id, write) in writes {
+                self.end_write(db, &id, write, None);
+            }
+            saved
+        })
+    }
+
+    fn delete<'a>(
+        &'a self,
+        db: &'a DbName,
+        id: &'a DocId,
+        base: &'a Rev,
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<Rev>> {
+        Box::pin(async move {
+            let write = self.begin_write(db, id);
+            let deleted = self.inner.delete(db, id, base, deadline).await;
+            self.end_write(db, id, write, None);
+            deleted
+        })
+    }
+
+    fn create_db<'a>(&'a self, db: &'a DbName, deadline: Deadline) -> BoxFuture<'a, Result<Created>> {
+        Box::pin(async move {
+            let created = self.inner.create_db(db, deadline).await;
+            if created.is_ok() && self.hot(db).is_none() {
+                self.wish_for(db);
+            }
+            created
+        })
+    }
+
+    fn delete_db<'a>(&'a self, db: &'a DbName, deadline: Deadline) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            if let Some(hot) = self.hot(db) {
+                hot.end();
+            }
+            let deleted = self.inner.delete_db(db, deadline).await;
+            // A feed that was opened meanwhile saw the old database.
+            if let Some(hot) = self.hot(db) {
+                hot.end();
+            }
+            deleted
+        })
+    }
+}
+
+/// The rows of a remembered page.
+struct PageRows {
+    page: Page,
+    next: usize,
+}
+
+impl Stream for PageRows {
+    type Item = Result<ViewRow>;
+
+    fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let row = self.page.get(self.next).cloned();
+        self.next += 1;
+        Poll::Ready(row.map(Ok))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let left = self.page.len().saturating_sub(self.next);
+        (left, Some(left))
+    }
+}

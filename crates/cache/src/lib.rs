@@ -1,0 +1,51 @@
+//! A store before a store. It remembers documents, absences and pages of views, and the change feed of each
+//! database tells it what to forget. The crate knows nothing of HTTP, Kazoo or any backend.
+//!
+//! What it promises:
+//!
+//! - **Own writes are always seen.** Once a write through this store has been acknowledged, every read that
+//!   begins later shows it.
+//! - **A write of another program is seen as soon as the feed tells it**, a few milliseconds after it.
+//! - **While the feed is not known to be alive, every read goes to the store.** A feed counts as alive until its
+//!   next sign of life is late. A connection that dies without a sign is noticed after one and a half
+//!   heartbeats; until then another program's write may be missed.
+//!
+//! How it keeps that:
+//!
+//! - A database is *hot* while it is watched. Each opening of the feed is a new session. When a session ends,
+//!   everything remembered in it is forgotten.
+//! - A read is remembered only if the feed was alive before it began, and told no change of it until it ended.
+//!   The answer of a read that was overtaken by a change goes to those who waited for it, and to nobody else.
+//! - While an own write runs, its document and the pages of its database are read from the store.
+//! - No request waits for a feed. A feed is opened in the background, after a database was read.
+//!
+//! Memory has one bound for all databases. Reads of the same thing at the same time share one call.
+
+#![forbid(unsafe_code)]
+
+mod flight;
+mod hot;
+mod layer;
+mod memory;
+mod watcher;
+mod written;
+
+use std::time::Duration;
+
+use datastore::DbName;
+
+pub use layer::Cache;
+pub use watcher::{Figures, Watcher};
+
+/// The settings of a cache.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// How many bytes it may remember, estimated.
+    pub bytes: u64,
+    /// How many databases it watches at most.
+    pub feeds: usize,
+    /// How often a feed shows a sign of life.
+    pub heartbeat: Duration,
+    /// Databases that are always watched, if they exist.
+    pub always: Vec<DbName>,
+}

@@ -1,0 +1,217 @@
+//! Opens and closes the feeds of databases, and hands what they tell to the sessions. One task does that for all
+//! of them.
+
+use std::collections::{HashMap, HashSet};
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use datastore::{Backend, DbName, Result, Sign};
+use futures::future::{AbortHandle, Abortable};
+use futures::stream::{self, BoxStream, SelectAll, StreamExt as _};
+use tokio::sync::mpsc;
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::hot::{Hot, millis};
+use crate::layer::Shared;
+
+/// How many feeds may be opened at the same time. Further wishes come again with the next read.
+const MAX_OPENING: usize = 32;
+
+/// A database keeps its feed against another one if it was used within this time.
+const IN_USE: Duration = Duration::from_secs(10);
+
+/// The pauses after a feed failed: the first, and the longest.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// How often the watcher looks after what is over.
+const ROUND: Duration = Duration::from_secs(1);
+
+/// How a cache is doing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Figures {
+    /// Reads that were answered from memory.
+    pub hits: u64,
+    /// Reads that went to the store.
+    pub misses: u64,
+    /// How many documents, absences and pages are remembered.
+    pub entries: u64,
+    /// How many bytes they take, estimated.
+    pub bytes: u64,
+    /// How many databases are watched.
+    pub feeds: usize,
+    /// How many of their feeds are known to be alive.
+    pub alive_feeds: usize,
+}
+
+/// Watches databases for a [`Cache`](crate::Cache).
+pub struct Watcher {
+    inner: Arc<dyn Backend>,
+    shared: Arc<Shared>,
+    wanted: mpsc::Receiver<DbName>,
+    feeds: SelectAll<BoxStream<'static, (Arc<Hot>, Told)>>,
+    open: HashMap<DbName, (Arc<Hot>, AbortHandle)>,
+    failed: HashMap<DbName, Failed>,
+    over: HashSet<u64>,
+    next_session: u64,
+}
+
+/// What a feed tells.
+enum Told {
+    Sign(Result<Sign>),
+    End,
+}
+
+/// A database whose feed has failed.
+struct Failed {
+    times: u32,
+    /// When the next attempt may be made.
+    until: u64,
+}
+
+impl Watcher {
+    pub(crate) fn new(inner: Arc<dyn Backend>, shared: Arc<Shared>, wanted: mpsc::Receiver<DbName>) -> Self {
+        Self {
+            inner,
+            shared,
+            wanted,
+            feeds: SelectAll::new(),
+            open: HashMap::new(),
+            failed: HashMap::new(),
+            over: HashSet::new(),
+            next_session: 0,
+        }
+    }
+
+    /// The figures of the cache, at any time.
+    pub fn figures(&self) -> impl Fn() -> Figures + Clone + Send + Sync + 'static {
+        let shared = Arc::clone(&self.shared);
+        move || shared.figures()
+    }
+
+    /// Watches until `stopped` is ready. Then the cache remembers nothing any more.
+    pub async fn run(&mut self, stopped: impl Future<Output = ()>) {
+        let mut stopped = pin!(stopped);
+        let mut round = interval(ROUND);
+        round.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = &mut stopped => break,
+                Some(db) = self.wanted.recv() => self.want(db),
+                Some((hot, told)) = self.feeds.next() => self.hear(&hot, told),
+                _ = round.tick() => self.look_after(),
+            }
+        }
+        let names: Vec<_> = self.open.keys().cloned().collect();
+        for db in names {
+            self.close(&db);
+        }
+        self.publish();
+    }
+
+    fn now(&self) -> u64 {
+        self.shared.clock.now()
+    }
+
+    /// Opens the feed of a database if there is room.
+    fn want(&mut self, db: DbName) {
+        let now = self.now();
+        let waits = self.failed.get(&db).is_some_and(|failed| now < failed.until);
+        let opening = self.open.values().filter(|(hot, _)| !hot.has_begun()).count();
+        if waits || opening >= MAX_OPENING || self.open.contains_key(&db) {
+            return;
+        }
+        if self.open.len() >= self.shared.settings.feeds && !self.make_room(&db, now) {
+            return;
+        }
+        self.next_session += 1;
+        let shared = &self.shared;
+        let memory = Arc::clone(&shared.memory);
+        let hot = Arc::new(Hot::new(self.next_session, db.clone(), shared.clock, memory));
+        let (abort, registration) = AbortHandle::new_pair();
+        let signs = self.inner.watch(&db, shared.settings.heartbeat);
+        let owner = Arc::clone(&hot);
+        let told = signs.map(Told::Sign).chain(stream::iter([Told::End]));
+        let told = Abortable::new(told, registration).map(move |told| (Arc::clone(&owner), told));
+        self.feeds.push(told.boxed());
+        self.open.insert(db, (hot, abort));
+        self.publish();
+    }
+
+    /// Closes the feed that was used least recently, if it is not in use.
+    fn make_room(&mut self, wanted: &DbName, now: u64) -> bool {
+        let always = &self.shared.settings.always;
+        let others = self.open.iter().filter(|(db, _)| !always.contains(db));
+        let idle = others.min_by_key(|(_, (hot, _))| hot.last_used());
+        let Some((db, (hot, _))) = idle else { return false };
+        if now.saturating_sub(hot.last_used()) < millis(IN_USE) && !always.contains(wanted) {
+            return false;
+        }
+        let db = db.clone();
+        self.close(&db);
+        true
+    }
+
+    fn hear(&mut self, hot: &Arc<Hot>, told: Told) {
+        match told {
+            Told::Sign(Ok(Sign::Alive(time))) => {
+                if !hot.has_begun() {
+                    self.failed.remove(&hot.db);
+                }
+                hot.note_alive(time);
+            }
+            Told::Sign(Ok(Sign::Changed { id, rev })) => hot.note_change(id, &rev),
+            Told::Sign(Err(error)) => self.lost(hot, &error.to_string()),
+            Told::End => self.lost(hot, "it ended"),
+        }
+    }
+
+    fn lost(&mut self, hot: &Arc<Hot>, why: &str) {
+        if !self.open.get(&hot.db).is_some_and(|(open, _)| Arc::ptr_eq(open, hot)) {
+            return;
+        }
+        let times = self.failed.get(&hot.db).map_or(0, |failed| failed.times).saturating_add(1);
+        let pause = FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(times - 1)).min(LONGEST_PAUSE);
+        log::debug!(db = hot.db.as_str(), times; "a database is not watched any more: {why}");
+        self.failed.insert(hot.db.clone(), Failed { times, until: self.now().saturating_add(millis(pause)) });
+        let db = hot.db.clone();
+        self.close(&db);
+        self.publish();
+    }
+
+    fn close(&mut self, db: &DbName) {
+        if let Some((hot, abort)) = self.open.remove(db) {
+            hot.end();
+            abort.abort();
+            self.over.insert(hot.session);
+        }
+    }
+
+    /// Shows the readers which databases are watched.
+    fn publish(&self) {
+        let hot = self.open.iter().map(|(db, (hot, _))| (db.clone(), Arc::clone(hot))).collect();
+        self.shared.hot.store(Arc::new(hot));
+    }
+
+    fn look_after(&mut self) {
+        let now = self.now();
+        // A database that was deleted by this program.
+        let ended: Vec<_> =
+            self.open.values().filter(|(hot, _)| hot.has_ended()).map(|(hot, _)| hot.db.clone()).collect();
+        for db in ended {
+            self.close(&db);
+            self.publish();
+        }
+        for db in self.shared.settings.always.clone() {
+            self.want(db);
+        }
+        // Those that nobody asks for any more.
+        let forgotten = millis(LONGEST_PAUSE).saturating_mul(2);
+        self.failed.retain(|_, failed| now < failed.until.saturating_add(forgotten));
+        if !self.over.is_empty() {
+            let over = std::mem::take(&mut self.over);
+            self.shared.memory.forget_sessions(|session| over.contains(&session));
+        }
+    }
+}

@@ -1,0 +1,345 @@
+//! What is remembered and forgotten, step by step. Time stands still and only moves when a test says so.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use cache::Settings;
+use datastore::{Cause, DbName, DocId, Draft, Layer as _, Sign, StoreError, ViewQuery};
+use futures::TryStreamExt as _;
+use serde_json::{Map, Value, json};
+use tokio::time::advance;
+
+use crate::scripted::{Asked, World, db, id, revision, soon};
+
+fn names() -> (DbName, DocId) {
+    (db("account"), id("a"))
+}
+
+fn draft(id: &DocId, n: u64) -> Draft {
+    let Value::Object(body) = json!({ "n": n, "name": "x" }) else { unreachable!() };
+    Draft { id: id.clone(), base: Some(revision(1)), body }
+}
+
+/// A world in which a document was read once, with the feed alive.
+async fn warm() -> (World, DbName, DocId) {
+    let world = World::new();
+    let (db, id) = names();
+    world.store.put(&db, &id, 1);
+    world.watch(&db, &id).await;
+    world.cache.fetch(&db, &id, soon()).await.unwrap();
+    (world, db, id)
+}
+
+async fn rows(world: &World, db: &DbName, view: &str) -> Vec<String> {
+    let rows = world.cache.query(db, ViewQuery::of("d", view), soon()).await.unwrap();
+    rows.map_ok(|row| row.value.get().to_owned()).try_collect().await.unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_remembered_before_the_feed_shows_a_sign() {
+    let world = World::new();
+    let (db, id) = names();
+    world.store.put(&db, &id, 1);
+    for _ in 0..5 {
+        assert_eq!(world.read(&db, &id).await, (1, Asked::Store));
+        world.hear().await;
+    }
+    assert!(world.store.is_watched(&db));
+    assert!(world.cache.epoch(&db).is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_remembered_document_is_read_once() {
+    let (world, db, id) = warm().await;
+    assert_eq!(world.read(&db, &id).await, (1, Asked::Memory));
+    assert_eq!(rows(&world, &db, "n").await, ["1"]);
+    let before = world.store.reads();
+    assert_eq!(rows(&world, &db, "n").await, ["1"]);
+    assert_eq!(world.store.reads(), before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_that_is_told_is_seen() {
+    let (world, db, id) = warm().await;
+    assert_eq!(rows(&world, &db, "n").await, ["1"]);
+    let epoch = world.cache.epoch(&db).unwrap();
+    world.store.put(&db, &id, 2);
+    // Nobody has told it yet.
+    assert_eq!(world.read(&db, &id).await, (1, Asked::Memory));
+    world.store.tell(&db, Ok(Sign::Changed { id: id.clone(), rev: revision(2) }));
+    world.hear().await;
+    assert!(!epoch.is_current());
+    assert_eq!(world.read(&db, &id).await, (2, Asked::Store));
+    assert_eq!(world.read(&db, &id).await, (2, Asked::Memory));
+    assert_eq!(rows(&world, &db, "n").await, ["2"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_that_is_known_already_forgets_no_document() {
+    let (world, db, id) = warm().await;
+    world.store.tell(&db, Ok(Sign::Changed { id: id.clone(), rev: revision(1) }));
+    world.store.tell(&db, Ok(Sign::Changed { id: crate::scripted::id("other"), rev: revision(7) }));
+    world.hear().await;
+    assert_eq!(world.read(&db, &id).await, (1, Asked::Memory));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_absence_is_remembered_until_a_change_is_told() {
+    let (world, db, _) = warm().await;
+    let absent = id("absent");
+    for _ in 0..3 {
+        let before = world.store.reads();
+        let answer = world.cache.fetch(&db, &absent, soon()).await;
+        assert!(matches!(answer, Err(StoreError::Missing(_))));
+        assert!(world.store.reads() <= before + 1);
+    }
+    let before = world.store.reads();
+    assert!(world.cache.fetch(&db, &absent, soon()).await.is_err());
+    assert_eq!(world.store.reads(), before);
+    world.store.put(&db, &absent, 1);
+    world.store.tell(&db, Ok(Sign::Changed { id: absent.clone(), rev: revision(1) }));
+    world.hear().await;
+    assert_eq!(world.read(&db, &absent).await, (1, Asked::Store));
+}
+
+/// The answer of a read that a change overtakes goes to who waits for it, and is not remembered.
+#[tokio::test(start_paused = true)]
+async fn a_read_that_is_overtaken_is_not_remembered() {
+    let (world, db, id) = warm().await;
+    world.store.tell(&db, Ok(Sign::Changed { id: id.clone(), rev: revision(2) }));
+    world.hear().await;
+    let turnstile = world.store.hold();
+    let (cache, of, what) = (Arc::clone(&world.cache), db.clone(), id.clone());
+    let slow = tokio::spawn(async move { cache.fetch(&of, &what, soon()).await.unwrap() });
+    world.hear().await;
+    world.store.put(&db, &id, 3);
+    world.store.tell(&db, Ok(Sign::Changed { id: id.clone(), rev: revision(3) }));
+    world.hear().await;
+    turnstile.add_permits(100);
+    assert_eq!(slow.await.unwrap().rev(), &revision(1));
+    assert_eq!(world.read(&db, &id).await, (3, Asked::Store));
+    assert_eq!(world.read(&db, &id).await, (3, Asked::Memory));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_feed_does_not_count_until_it_speaks_again() {
+    let (world, db, id) = warm().await;
+    advance(Duration::from_millis(2_900)).await;
+    assert_eq!(world.read(&db, &id).await, (1, Asked::Memory));
+    advance(Duration::from_millis(200)).await;
+    world.store.put(&db, &id, 2);
+    assert!(world.cache.epoch(&db).is_none());
+    assert_eq!(world.read(&db, &id).await, (2, Asked::Store));
+    // What it was late to tell comes before its next sign of life.
+    world.store.tell(&db, Ok(Sign::Changed { id: id.clone(), rev: revision(2) }));
+    world.store.tell(&db, Ok(Sign::Alive(Duration::from_secs(3))));
+    world.hear().await;
+    assert_eq!(world.read(&db, &id).await, (2, Asked::Store));
+    assert_eq!(world.read(&db, &id).await, (2, Asked::Memory));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_feed_that_fails_is_forgotten_with_its_memory_and_opened_again_after_a_pause() {
+    let (world, db, id) = warm().await;
+    let epoch = world.cache.epoch(&db).unwrap();
+    world.store.tell(&db, Err(StoreError::Transport(Cause::new("cut"))));
+    world.hear().await;
+    assert!(!epoch.is_current());
+    world.store.put(&db, &id, 2);
+    assert_eq!(world.read(&db, &id).await, (2, Asked::Store));
+    world.hear().await;
+    assert_eq!(world.store.opened(), 1);
+    advance(Duration::from_millis(1_100)).await;
+    world.watch(&db, &id).await;
+    assert_eq!(world.store.opened(), 2);
+    assert!(!epoch.is_current(), "an epoch of an old session came back");
+    world.read(&db, &id).await;
+    assert_eq!(world.read(&db, &id).await, (2, Asked::Memory));
+    world.store.end_feed(&db);
+    world.hear().await;
+    assert!(world.cache.epoch(&db).is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn reads_of_the_same_share_one_call() {
+    let (world, db, _) = warm().await;
+    let cold = id("cold");
+    world.store.put(&db, &cold, 1);
+    let turnstile = world.store.hold();
+    let before = world.store.reads();
+    let readers: Vec<_> = (0..10)
+        .map(|_| {
+            let (cache, db, cold) = (Arc::clone(&world.cache), db.clone(), cold.clone());
+            tokio::spawn(async move { cache.fetch(&db, &cold, soon()).await })
+        })
+        .collect();
+    world.hear().await;
+    // The first one does not wait any longer. The others do.
+    readers[0].abort();
+    world.hear().await;
+    turnstile.add_permits(1);
+    for reader in readers.into_iter().skip(1) {
+        assert_eq!(reader.await.unwrap().unwrap().rev(), &revision(1));
+    }
+    assert_eq!(world.store.reads(), before + 1);
+}
+
+/// A call that nobody waits for any more is dropped, and does not stop the next one.
+#[tokio::test(start_paused = true)]
+async fn an_abandoned_read_is_made_again() {
+    let (world, db, _) = warm().await;
+    let cold = id("cold");
+    world.store.put(&db, &cold, 1);
+    let turnstile = world.store.hold();
+    let (cache, of, what) = (Arc::clone(&world.cache), db.clone(), cold.clone());
+    let reader = tokio::spawn(async move { cache.fetch(&of, &what, soon()).await });
+    world.hear().await;
+    reader.abort();
+    world.hear().await;
+    turnstile.add_permits(2);
+    assert_eq!(world.read(&db, &cold).await, (1, Asked::Store));
+    assert_eq!(world.read(&db, &cold).await, (1, Asked::Memory));
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_an_own_write_runs_the_store_is_asked() {
+    let (world, db, id) = warm().await;
+    assert_eq!(rows(&world, &db, "n").await, ["1"]);
+    let turnstile = world.store.hold();
+    let (cache, of, what) = (Arc::clone(&world.cache), db.clone(), id.clone());
+    let write = tokio::spawn(async move { cache.save(&of, draft(&what, 2), soon()).await.unwrap() });
+    world.hear().await;
+    turnstile.add_permits(2);
+    // One of the permits goes to the write, so it may be acknowledged in between.
+    assert_eq!(world.read(&db, &id).await.0, 2);
+    assert_eq!(write.await.unwrap(), revision(2));
+    turnstile.add_permits(100);
+    assert_eq!(world.read(&db, &id).await, (2, Asked::Memory));
+    assert_eq!(rows(&world, &db, "n").await, ["2"]);
+}
+
+/// A read that began before an own write ended is not joined after it.
+#[tokio::test(start_paused = true)]
+async fn a_read_from_before_an_own_write_is_not_shared_after_it() {
+    let (world, db, _) = warm().await;
+    let cold = id("cold");
+    world.store.put(&db, &cold, 1);
+    let turnstile = world.store.hold();
+    let (cache, of, what) = (Arc::clone(&world.cache), db.clone(), cold.clone());
+    let old = tokio::spawn(async move { cache.fetch(&of, &what, soon()).await.unwrap() });
+    world.hear().await;
+    let (cache, of, what) = (Arc::clone(&world.cache), db.clone(), cold.clone());
+    let write = tokio::spawn(async move { cache.save(&of, draft(&what, 5), soon()).await.unwrap() });
+    world.hear().await;
+    turnstile.add_permits(100);
+    write.await.unwrap();
+    assert_eq!(world.read(&db, &cold).await.0, 5);
+    assert_eq!(old.await.unwrap().rev(), &revision(1));
+    assert_eq!(world.read(&db, &cold).await, (5, Asked::Memory));
+}
+
+/// What was written is the base of the next write, without a read.
+#[tokio::test(start_paused = true)]
+async fn an_own_write_is_remembered() {
+    let (world, db, id) = warm().await;
+    world.cache.save(&db, draft(&id, 2), soon()).await.unwrap();
+    assert_eq!(world.read(&db, &id).await, (2, Asked::Memory));
+    let document = world.cache.fetch(&db, &id, soon()).await.unwrap();
+    assert_eq!(document.text(), r#"{"_id":"a","_rev":"2-a","n":2,"name":"x"}"#);
+    // The feed tells the write, too.
+    world.store.tell(&db, Ok(Sign::Changed { id: id.clone(), rev: revision(2) }));
+    world.hear().await;
+    assert_eq!(world.read(&db, &id).await, (2, Asked::Memory));
+}
+
+/// The store may show such documents in another form than they were sent.
+#[tokio::test(start_paused = true)]
+async fn an_own_write_with_odd_numbers_or_attachments_is_read_again() {
+    let (world, db, id) = warm().await;
+    for (odd, value) in [
+        ("x", json!(1.5)),
+        ("x", serde_json::from_str("123456789012345678901234567890").unwrap()),
+        ("x", serde_json::from_str(r#"[{"y":-0}]"#).unwrap()),
+        ("_attachments", json!({})),
+    ] {
+        let mut draft = draft(&id, 2);
+        draft.body.extend(Map::from_iter([(odd.to_owned(), value)]));
+        world.cache.save(&db, draft, soon()).await.unwrap();
+        assert_eq!(world.read(&db, &id).await, (2, Asked::Store), "{odd}");
+    }
+}
+
+/// The feed tells another program's write while the own one runs. Nobody knows which came last.
+#[tokio::test(start_paused = true)]
+async fn an_own_write_among_others_is_read_again() {
+    let (world, db, id) = warm().await;
+    let turnstile = world.store.hold();
+    let (cache, of, what) = (Arc::clone(&world.cache), db.clone(), id.clone());
+    let write = tokio::spawn(async move { cache.save(&of, draft(&what, 2), soon()).await.unwrap() });
+    world.hear().await;
+    world.store.put(&db, &id, 3);
+    world.store.tell(&db, Ok(Sign::Changed { id: id.clone(), rev: revision(3) }));
+    world.hear().await;
+    turnstile.add_permits(100);
+    write.await.unwrap();
+    assert_eq!(world.read(&db, &id).await, (3, Asked::Store));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deleted_database_is_forgotten() {
+    let (world, db, id) = warm().await;
+    world.cache.delete_db(&db, soon()).await.unwrap();
+    assert!(world.cache.epoch(&db).is_none());
+    assert!(world.cache.fetch(&db, &id, soon()).await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_long_answer_is_streamed_and_not_remembered() {
+    let (world, db, _) = warm().await;
+    for asked in [2, 1, 1] {
+        let before = world.store.reads();
+        assert_eq!(rows(&world, &db, "long").await.len(), 1_000);
+        assert_eq!(world.store.reads() - before, asked);
+    }
+}
+
+/// A database that is in use keeps its feed. One that is not makes room.
+#[tokio::test(start_paused = true)]
+async fn the_number_of_feeds_is_bounded() {
+    let heartbeat = Duration::from_secs(2);
+    let always = vec![db("system")];
+    let world = World::with(Settings { bytes: 1_000_000, feeds: 3, heartbeat, always });
+    let a = id("a");
+    for name in ["one", "two", "three"] {
+        world.store.put(&db(name), &a, 1);
+    }
+    world.hear().await;
+    assert!(world.store.is_watched(&db("system")));
+    world.watch(&db("one"), &a).await;
+    world.watch(&db("two"), &a).await;
+    for _ in 0..5 {
+        assert_eq!(world.read(&db("three"), &a).await, (1, Asked::Store));
+        world.hear().await;
+    }
+    assert!(!world.store.is_watched(&db("three")));
+    advance(Duration::from_secs(11)).await;
+    world.read(&db("two"), &a).await;
+    world.read(&db("three"), &a).await;
+    world.hear().await;
+    let watched = ["system", "one", "two", "three"].map(|name| world.store.is_watched(&db(name)));
+    assert_eq!(watched, [true, false, true, true]);
+    assert_eq!((world.figures)().feeds, 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn memory_is_bounded() {
+    let (world, db, _) = warm().await;
+    for n in 0..5_000 {
+        let id = id(&format!("d{n}"));
+        world.store.put(&db, &id, 1);
+        world.cache.fetch(&db, &id, soon()).await.unwrap();
+    }
+    let figures = (world.figures)();
+    assert!(figures.bytes <= 1_000_000, "{figures:?}");
+    assert!(figures.entries > 1_000, "{figures:?}");
+}
