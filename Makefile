@@ -47,7 +47,7 @@ run:
 release:
 	$(CARGO) build --release --locked --bin crossbar-groups
 
-test: $(STANDIN)/node_modules/.package-lock.json strace valgrind client-tools faketime
+test: $(STANDIN)/node_modules/.package-lock.json strace valgrind client-tools
 	$(CARGO) test --workspace --locked
 	$(CARGO) build --locked --bin crossbar-groups
 	clients/run kazoo-sdk pykazoo
@@ -69,11 +69,6 @@ strace:
 .PHONY: valgrind
 valgrind:
 	@command -v valgrind >/dev/null || { $(call install,valgrind); }
-
-# The judge lets the server's clock jump with libfaketime.
-.PHONY: faketime
-faketime:
-	@command -v faketime >/dev/null || { $(call install,faketime); }
 
 # The tests run the examples of docs/api.md with curl, and third-party clients in Python virtualenvs.
 .PHONY: client-tools
@@ -118,7 +113,7 @@ bench: release wrk
 
 # With COUCHDB_URL, it also judges faults and histories on that CouchDB; accounts are created there. With
 # RELIABILITY_COUCHDB_KILL and RELIABILITY_COUCHDB_START, shell commands, the histories kill that CouchDB too.
-reliability: release faketime $(STANDIN)/node_modules/.package-lock.json
+reliability: release $(STANDIN)/node_modules/.package-lock.json
 	CROSSBAR_GROUPS_BINARY=$(TARGET)/release/crossbar-groups RELIABILITY_FOLDER=$(TARGET)/reliability \
 	  $(call judge,run) --release -- $(if $(AGAIN),--again) $(if $(TABLE),table $(TABLE),all)
 

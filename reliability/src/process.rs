@@ -25,7 +25,7 @@ pub(crate) struct Launch {
     pub(crate) store: String,
     /// More arguments of `serve`.
     pub(crate) arguments: Vec<String>,
-    /// A program and its arguments that run the server, such as `faketime`.
+    /// A program and its arguments that run the server, such as `env`.
     pub(crate) wrapper: Vec<String>,
     pub(crate) listen: String,
 }

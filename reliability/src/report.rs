@@ -110,14 +110,6 @@ impl Report {
     }
 }
 
-/// A section that cannot run here. That is a failure where `CI` is set, because there everything is installed.
-pub(crate) fn skipped(why: &str) -> (Map<String, Value>, Vec<String>) {
-    let mut figures = Map::new();
-    figures.insert("skipped".to_owned(), json!(why));
-    let is_ci = std::env::var_os("CI").is_some();
-    (figures, if is_ci { vec![format!("not measured: {why}")] } else { Vec::new() })
-}
-
 /// Prints a row as one line, and its faults below.
 pub(crate) fn print_row(row: &Value) {
     let figures =
