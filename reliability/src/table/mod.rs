@@ -41,7 +41,7 @@ pub(crate) struct Form {
     pub(crate) quiet: Duration,
 }
 
-const FULL: Form = Form { divisor: 1, quiet: Duration::from_millis(1000) };
+const FULL: Form = Form { divisor: 1, quiet: Duration::from_millis(700) };
 
 /// Every input, those of the issue first.
 pub(crate) fn inputs() -> Vec<Input> {
@@ -181,7 +181,7 @@ impl Measured {
 fn wait_for_rest(server: &Server, rest: u64) {
     let begun = Instant::now();
     // What a client no longer waits for may still go on.
-    thread::sleep(REST_AFTER / 3);
+    thread::sleep(REST_AFTER / 6);
     while begun.elapsed() < REST_AFTER && server.resident_kb().saturating_sub(rest) > FREE_KB {
         thread::sleep(Duration::from_millis(50));
     }
