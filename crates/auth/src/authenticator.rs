@@ -24,6 +24,7 @@ pub struct Authenticator {
     verifier: Verifier,
     access: Access,
     logins: Logins,
+    guesses: Arc<PasswordGuesses>,
 }
 
 impl Authenticator {
@@ -35,7 +36,8 @@ impl Authenticator {
         Self {
             verifier: Verifier::new(Arc::clone(&directory), Arc::clone(&guesses)),
             access: Access::new(Arc::clone(&directory)),
-            logins: Logins::new(Arc::clone(&directory), guesses),
+            logins: Logins::new(Arc::clone(&directory), Arc::clone(&guesses)),
+            guesses,
             directory,
         }
     }
@@ -96,6 +98,12 @@ impl Authenticator {
         deadline: Deadline,
     ) -> std::result::Result<Caller, AuthError> {
         self.verifier.basic(encoded, address, deadline).await
+    }
+
+    /// Remembers that a client showed good credentials from this address. It can log in to their account while
+    /// others guess passwords. After a restart, tokens that are still good make their clients known again.
+    pub fn remember_address(&self, caller: &Caller, address: Option<IpAddr>) {
+        self.guesses.remember(caller.account_id(), address, Instant::now());
     }
 
     /// Reads an account, even a deleted one. `None` if it does not exist.
