@@ -50,6 +50,14 @@ impl Authenticator {
         bootstrap::is_set_up_for(self.directory.store(), self.directory.settings(), deadline).await
     }
 
+    /// Whether the store holds the signing key that its configuration names.
+    ///
+    /// # Errors
+    /// Errors from the store.
+    pub async fn has_named_key(&self, deadline: Deadline) -> Result<bool> {
+        bootstrap::has_named_key_for(self.directory.store(), self.directory.settings(), deadline).await
+    }
+
     /// The sections of the documents in `system_config` that authentication reads, except `default`. A node or
     /// zone that is not among them has no values of its own.
     ///

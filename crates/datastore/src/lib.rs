@@ -21,7 +21,7 @@ mod view;
 
 pub use change::{Change, ChangesQuery, Feed, Since};
 pub use deadline::Deadline;
-pub use design::{DesignDocument, Ensured, ViewState, ensure_design};
+pub use design::{DesignDocument, Ensured, ViewState, ensure_design, missing_views};
 pub use document::{Document, Draft, Members};
 pub use error::{Cause, Result, StoreError};
 pub use layer::Layer;
