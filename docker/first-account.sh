@@ -5,7 +5,7 @@ set -eu
 
 # These stood in earlier examples, so everybody knows them.
 case "$FIRST_ADMIN_PASSWORD $CROSSBAR_GROUPS_STORE" in
-  "change-me "* | "change-me-too "* | *:change-me@*)
+  "change-me "* | "change-me-too "* | *:change-me@* | *:change-me-too@*)
     echo "change the example's passwords in .env: FIRST_ADMIN_PASSWORD and COUCHDB_PASSWORD" >&2
     exit 1
     ;;

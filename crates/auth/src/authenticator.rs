@@ -24,6 +24,7 @@ pub struct Authenticator {
     verifier: Verifier,
     access: Access,
     logins: Logins,
+    guesses: Arc<PasswordGuesses>,
 }
 
 impl Authenticator {
@@ -35,7 +36,8 @@ impl Authenticator {
         Self {
             verifier: Verifier::new(Arc::clone(&directory), Arc::clone(&guesses)),
             access: Access::new(Arc::clone(&directory)),
-            logins: Logins::new(Arc::clone(&directory), guesses),
+            logins: Logins::new(Arc::clone(&directory), Arc::clone(&guesses)),
+            guesses,
             directory,
         }
     }
@@ -47,6 +49,14 @@ impl Authenticator {
     /// Errors from the store.
     pub async fn is_set_up(&self, store: &dyn Backend, deadline: Deadline) -> Result<bool> {
         bootstrap::is_set_up_for(store, self.directory.settings(), deadline).await
+    }
+
+    /// Whether the store holds the signing key that its configuration names.
+    ///
+    /// # Errors
+    /// Errors from the store.
+    pub async fn has_named_key(&self, deadline: Deadline) -> Result<bool> {
+        bootstrap::has_named_key_for(self.directory.store(), self.directory.settings(), deadline).await
     }
 
     /// The sections of the documents in `system_config` that authentication reads, except `default`. A node or
@@ -97,6 +107,12 @@ impl Authenticator {
         deadline: Deadline,
     ) -> std::result::Result<Caller, AuthError> {
         self.verifier.basic(encoded, address, deadline).await
+    }
+
+    /// Remembers that a client showed good credentials from this address. It can log in to their account while
+    /// others guess passwords. After a restart, tokens that are still good make their clients known again.
+    pub fn remember_address(&self, caller: &Caller, address: Option<IpAddr>) {
+        self.guesses.remember(caller.account_id(), address, Instant::now());
     }
 
     /// Reads an account, even a deleted one. `None` if it does not exist.

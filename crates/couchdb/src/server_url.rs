@@ -107,10 +107,10 @@ impl ServerUrl {
         url
     }
 
-    /// Whether the URL has a user and a password.
+    /// Whether the URL has a password. A user alone is no secret.
     #[must_use]
     pub fn has_password(&self) -> bool {
-        self.login.is_some()
+        self.login.as_ref().is_some_and(|(_, Password(password))| !password.is_empty())
     }
 
     /// The `authorization` header, marked so that it is never printed.

@@ -11,7 +11,7 @@ use futures::future::BoxFuture;
 use futures::stream::{BoxStream, StreamExt};
 
 use crate::client::Client;
-use crate::error::Error;
+use crate::error::{Error, Refusal};
 
 impl From<Error> for StoreError {
     fn from(error: Error) -> Self {
@@ -29,6 +29,7 @@ impl From<Error> for StoreError {
             Error::Invalid(_) | Error::UnusableName(_) | Error::ReservedMember(_) | Error::Setup(_) => {
                 Self::Invalid
             }
+            Error::Unavailable(refusal) if cannot_write(refusal) => Self::CannotWrite,
             Error::Unavailable(_) => Self::Unavailable,
             Error::Unexpected(_) | Error::Unreadable { .. } => Self::Corrupt,
         };
@@ -36,6 +37,13 @@ impl From<Error> for StoreError {
         let reason = error.refusal().map_or_else(|| error.to_string(), ToString::to_string);
         variant(Cause::with_source(reason, error))
     }
+}
+
+/// Whether CouchDB failed because its disk takes no writes. It answers 500 with the system's name of the error.
+fn cannot_write(refusal: &Refusal) -> bool {
+    ["enospc", "erofs", "edquot"]
+        .iter()
+        .any(|name| refusal.error.contains(name) || refusal.reason.contains(name))
 }
 
 impl Store for Client {

@@ -140,15 +140,7 @@ pub async fn ensure_design(
     deadline: Deadline,
 ) -> Result<Ensured> {
     for _ in 0..ATTEMPTS {
-        let stored = match store.fetch(db, &design.id, deadline).await {
-            Ok(document) => Some(document),
-            Err(error) if matches!(error, StoreError::DatabaseMissing(_)) => return Err(error),
-            Err(error) if error.is_not_found() => None,
-            Err(error) => return Err(error),
-        };
-        let mut body = stored.as_ref().map(Document::to_object).transpose()?.unwrap_or_default();
-        body.retain(|member, _| member != "_id" && member != "_rev");
-        let ensured = design.complete(&mut body)?;
+        let (stored, body, ensured) = completed(store, db, design, deadline).await?;
         if !ensured.has_added() {
             return Ok(ensured);
         }
@@ -160,6 +152,40 @@ pub async fn ensure_design(
         }
     }
     Err(StoreError::Unavailable(Cause::new(format!("other clients keep changing {}", design.id))))
+}
+
+/// The names of the views that a stored design document does not have. Nothing is written.
+///
+/// # Errors
+/// The store's errors. `Invalid` if the stored document could not take the views.
+pub async fn missing_views(
+    store: &dyn Store,
+    db: &DbName,
+    design: &DesignDocument,
+    deadline: Deadline,
+) -> Result<Vec<String>> {
+    let (_, _, ensured) = completed(store, db, design, deadline).await?;
+    let missing = ensured.views.into_iter().filter(|(_, state)| *state == ViewState::Added);
+    Ok(missing.map(|(name, _)| name).collect())
+}
+
+/// The stored design document, its members with the missing views added, and what that found.
+async fn completed(
+    store: &dyn Store,
+    db: &DbName,
+    design: &DesignDocument,
+    deadline: Deadline,
+) -> Result<(Option<Document>, Map<String, Value>, Ensured)> {
+    let stored = match store.fetch(db, &design.id, deadline).await {
+        Ok(document) => Some(document),
+        Err(error) if matches!(error, StoreError::DatabaseMissing(_)) => return Err(error),
+        Err(error) if error.is_not_found() => None,
+        Err(error) => return Err(error),
+    };
+    let mut body = stored.as_ref().map(Document::to_object).transpose()?.unwrap_or_default();
+    body.retain(|member, _| member != "_id" && member != "_rev");
+    let ensured = design.complete(&mut body)?;
+    Ok((stored, body, ensured))
 }
 
 #[cfg(test)]

@@ -93,7 +93,8 @@ impl Document {
 }
 
 fn corrupt_text(id: &DocId, error: impl std::error::Error + Send + Sync + 'static) -> StoreError {
-    StoreError::Corrupt(Cause::with_source(format!("document {id} is not a JSON object"), error))
+    let reason = format!("document {id} is not a JSON object: restore it from a backup, or delete it");
+    StoreError::Corrupt(Cause::with_source(reason, error))
 }
 
 fn members_of(text: &str) -> Result<Members<'_>> {

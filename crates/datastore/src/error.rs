@@ -84,6 +84,9 @@ pub enum StoreError {
     /// The store answered that it cannot serve the call now (overload, start-up, 5xx).
     #[error("the store is unavailable: {0}")]
     Unavailable(#[source] Cause),
+    /// The store can read, but cannot write now (the disk is full, or fails, or became read-only).
+    #[error("the store cannot write: {0}")]
+    CannotWrite(#[source] Cause),
     /// There are too many calls already. This call was not made, so a write was not done.
     #[error("the store is busy: {0}")]
     Busy(#[source] Cause),
@@ -115,7 +118,14 @@ impl StoreError {
     /// Whether the same call may succeed if it is made again later.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::Unavailable(_) | Self::Busy(_) | Self::Transport(_) | Self::DeadlineExceeded(_))
+        matches!(
+            self,
+            Self::Unavailable(_)
+                | Self::CannotWrite(_)
+                | Self::Busy(_)
+                | Self::Transport(_)
+                | Self::DeadlineExceeded(_)
+        )
     }
 
     /// Whether the call was not made because there are too many others.

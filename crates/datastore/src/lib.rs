@@ -22,7 +22,7 @@ mod view;
 
 pub use change::{Change, ChangesQuery, Feed, Sign, Since};
 pub use deadline::Deadline;
-pub use design::{DesignDocument, Ensured, ViewState, ensure_design};
+pub use design::{DesignDocument, Ensured, ViewState, ensure_design, missing_views};
 pub use document::{Document, Draft, Members};
 pub use epoch::{Epoch, EpochClock};
 pub use error::{Cause, Result, StoreError};

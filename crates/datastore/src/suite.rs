@@ -136,6 +136,7 @@ macro_rules! store_suite {
                 ensure_design_keeps_existing_views
                 ensure_design_adds_the_missing_views
                 ensure_design_survives_lost_races
+                ensure_design_reads_again_what_a_foreign_writer_changed
                 ensure_design_refuses_a_document_in_another_language
                 maps_do_not_run_on_design_documents
                 a_view_covers_documents_written_before_it

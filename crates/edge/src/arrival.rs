@@ -1,5 +1,4 @@
-//! A body while it arrives: what is missing, how fast it comes, and how much of it actix-http may have. It
-//! reads no framing. Where a chunked body ends, actix-http tells, so it never gets more than one empty line
+//! A body while it arrives: what is missing, how fast it comes, and how much of it actix-http may have. Where a chunked body ends, actix-http tells, so it never gets more than one empty line
 //! at a time: nothing behind the body reaches it before the next request's turn.
 
 use std::time::Duration;
@@ -7,6 +6,7 @@ use std::time::Duration;
 use memchr::memmem;
 use tokio::time::Instant;
 
+use crate::chunk_sizes::ChunkSizes;
 use crate::{BODY_GRACE, Limits};
 
 /// The bytes that end a chunked body, after trailers if there are any.
@@ -31,6 +31,8 @@ pub(crate) struct Arrival {
     missing: Missing,
     /// Whether the server waits for the client, and not the other way round.
     is_awaited: bool,
+    sizes: ChunkSizes,
+    has_absurd_chunk: bool,
 }
 
 /// The part of a body that has not arrived.
@@ -58,12 +60,19 @@ enum Chunks {
 impl Arrival {
     /// A body that begins now. `None` if there is none.
     pub(crate) fn of(body: BodyLength) -> Option<Self> {
-        let missing = match body {
+        let (missing, sizes) = match body {
             BodyLength::None => return None,
-            BodyLength::Bytes(length) => Missing::Bytes(length),
-            BodyLength::Chunked => Missing::Chunks(Chunks::Flow([0; 3])),
+            BodyLength::Bytes(length) => (Missing::Bytes(length), ChunkSizes::Done),
+            BodyLength::Chunked => (Missing::Chunks(Chunks::Flow([0; 3])), ChunkSizes::START),
         };
-        Some(Self { since: Instant::now(), received: 0, missing, is_awaited: false })
+        Some(Self {
+            since: Instant::now(),
+            received: 0,
+            missing,
+            is_awaited: false,
+            sizes,
+            has_absurd_chunk: false,
+        })
     }
 
     /// Whether nothing is missing. Of a chunked body, only actix-http can tell.
@@ -126,8 +135,14 @@ impl Arrival {
             }
             Missing::Chunks(chunks) => chunks.take(bytes),
         };
+        self.has_absurd_chunk |= self.sizes.pass(bytes.get(..wanted).unwrap_or_default()).is_err();
         self.received = self.received.saturating_add(u64::try_from(wanted).unwrap_or(u64::MAX));
         wanted
+    }
+
+    /// Whether a chunk announced more bytes than any body has.
+    pub(crate) fn has_absurd_chunk(&self) -> bool {
+        self.has_absurd_chunk
     }
 
     /// The moment at which the body is slower than the least rate.

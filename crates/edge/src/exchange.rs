@@ -15,6 +15,7 @@ use actix_service::Service;
 use bytes::Bytes;
 use futures::Stream;
 
+use crate::LongQuery;
 use crate::arrival::BodyLength;
 use crate::socket::Watch;
 use crate::wire::Wire;
@@ -32,7 +33,9 @@ where
 {
     let watch = request.conn_data::<Watch>().cloned().unwrap_or_default();
     let length = body_length(&mut request);
-    tell(&watch, |wire| wire.begin(length));
+    if let Some(query) = tell(&watch, |wire| wire.begin(length)).flatten() {
+        request.extensions_mut().insert(LongQuery(query.into()));
+    }
     let is_read = Rc::new(Cell::new(length != BodyLength::Chunked));
     if length == BodyLength::Chunked {
         let payload = request.take_payload();

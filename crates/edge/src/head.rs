@@ -22,6 +22,9 @@ const TOO_LONG_METHOD: usize = 32;
 /// Headers that actix-http reads. They are never left out.
 const FRAMING: [&str; 5] = ["host", "content-length", "transfer-encoding", "connection", "expect"];
 
+/// The longest target that the type `Uri` takes.
+const MAX_TARGET_BYTES: usize = 65_534;
+
 /// Stands for a byte that no path may hold. No path can be decoded that holds this, so the application
 /// refuses it.
 const BAD_ESCAPE: &[u8] = b"%%";
@@ -111,8 +114,9 @@ impl Scan {
 pub(crate) enum Verdict {
     /// actix-http gets it as it is.
     Pass,
-    /// actix-http gets this instead.
-    Rewrite(Vec<u8>),
+    /// actix-http gets this instead. The query is left out of it if it is too long. Then the application gets
+    /// it on another way.
+    Rewrite(Vec<u8>, Option<String>),
     /// It is refused with this status, and the connection is closed.
     Refuse(u16),
 }
@@ -142,7 +146,7 @@ pub(crate) fn judge(head: &[u8], read: &[&str]) -> Verdict {
         return Verdict::Pass;
     }
     let mut rewritten = Vec::with_capacity(head.len());
-    request_line.rewrite(&mut rewritten);
+    let long_query = request_line.rewrite(&mut rewritten);
     let mut joined = 0;
     for line in lines.clone() {
         match split_header(line) {
@@ -168,7 +172,7 @@ pub(crate) fn judge(head: &[u8], read: &[&str]) -> Verdict {
         }
     }
     rewritten.extend_from_slice(b"\r\n");
-    Verdict::Rewrite(rewritten)
+    Verdict::Rewrite(rewritten, long_query)
 }
 
 /// The lines of a head that are not empty, without their ends.
@@ -232,26 +236,47 @@ impl<'a> RequestLine<'a> {
             && self.query.is_none_or(|query| query.iter().all(|byte| is_of_query(*byte)))
     }
 
-    fn rewrite(&self, head: &mut Vec<u8>) {
+    /// Writes the line again. Answers the query if it is too long for the line.
+    fn rewrite(&self, head: &mut Vec<u8>) -> Option<String> {
         head.extend_from_slice(self.method);
         head.push(b' ');
+        let begin = head.len();
+        let mut is_bad = false;
         for byte in self.path {
-            if is_of_path(*byte) { head.push(*byte) } else { head.extend_from_slice(BAD_ESCAPE) }
-        }
-        if let Some(query) = self.query {
-            head.push(b'?');
-            for byte in query {
-                if is_of_query(*byte) {
-                    head.push(*byte);
-                } else {
-                    let digit = |nibble: u8| b"0123456789ABCDEF".get(usize::from(nibble)).copied();
-                    head.push(b'%');
-                    head.extend([digit(byte >> 4), digit(byte & 15)].into_iter().flatten());
-                }
+            if is_of_path(*byte) {
+                head.push(*byte);
+            } else if !std::mem::replace(&mut is_bad, true) {
+                // One is enough, and the path grows by no more than that.
+                head.extend_from_slice(BAD_ESCAPE);
             }
         }
+        let path_bytes = head.len().saturating_sub(begin);
+        let query = self.query.map(escaped);
+        let is_long =
+            |query: &String| path_bytes.saturating_add(1).saturating_add(query.len()) > MAX_TARGET_BYTES;
+        let long = query.as_ref().is_some_and(is_long);
+        if let Some(query) = query.as_ref().filter(|_| !long) {
+            head.push(b'?');
+            head.extend_from_slice(query.as_bytes());
+        }
         push_line(head, &[b" ", self.version]);
+        query.filter(|_| long)
     }
+}
+
+/// A query with the bytes escaped that `Uri` does not take.
+fn escaped(query: &[u8]) -> String {
+    let mut text = String::with_capacity(query.len());
+    for byte in query {
+        if is_of_query(*byte) {
+            text.push(char::from(*byte));
+        } else {
+            let digit = |nibble: u8| b"0123456789ABCDEF".get(usize::from(nibble)).copied().map(char::from);
+            text.push('%');
+            text.extend([digit(byte >> 4), digit(byte & 15)].into_iter().flatten());
+        }
+    }
+    text
 }
 
 fn split_at_byte(text: &[u8], separator: u8) -> (&[u8], Option<&[u8]>) {

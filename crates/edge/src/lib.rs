@@ -7,6 +7,7 @@
 
 mod arrival;
 mod capacity;
+mod chunk_sizes;
 mod connection;
 mod exchange;
 mod head;
@@ -14,6 +15,7 @@ mod listener;
 mod socket;
 mod wire;
 
+use std::rc::Rc;
 use std::time::Duration;
 
 pub use capacity::{Capacity, OpenFiles};
@@ -36,6 +38,11 @@ pub struct Limits {
     /// request that has more.
     pub headers: &'static [&'static str],
 }
+
+/// The query of a request, if it has raw bytes and is too long for the target when these are escaped. Then the
+/// target has no query, and the request has this extension.
+#[derive(Clone, Debug)]
+pub struct LongQuery(pub Rc<str>);
 
 /// How long a body may be slower than the least rate.
 pub const BODY_GRACE: Duration = Duration::from_secs(5);

@@ -42,6 +42,8 @@ pub(crate) struct Wire {
     /// How many bytes at the front of `held` actix-http may have.
     cleared: usize,
     scan: Scan,
+    /// The query of the head under way, if it is too long for the head.
+    long_query: Option<String>,
     /// Whether the client sends no more. actix-http hears of it behind the bytes that are held.
     is_at_end: bool,
     /// Whether actix-http got a head that it has not called the application for.
@@ -97,6 +99,7 @@ impl Wire {
             held: BytesMut::new(),
             cleared: 0,
             scan: Scan::default(),
+            long_query: None,
             is_at_end: false,
             owes_call: false,
             is_answered: false,
@@ -112,8 +115,8 @@ impl Wire {
         (self.stream, self.place)
     }
 
-    /// actix-http has read a head and calls the application.
-    pub(crate) fn begin(&mut self, body: BodyLength) {
+    /// actix-http has read a head and calls the application. Answers the query if the head did not hold it.
+    pub(crate) fn begin(&mut self, body: BodyLength) -> Option<String> {
         self.is_answered = false;
         self.is_being_answered = false;
         self.phase = Phase::Answering;
@@ -127,6 +130,7 @@ impl Wire {
             self.phase = Phase::Body(arrival);
         }
         self.wake_reader();
+        self.long_query.take()
     }
 
     /// The application has used up the chunked body so far, and waits for more.
@@ -279,6 +283,9 @@ impl Wire {
             self.cleared = arrival.take(self.held.get(..room).unwrap_or_default());
             self.hand_over(buf);
         }
+        if arrival.has_absurd_chunk() {
+            self.refuse(Refusal::Status(400));
+        }
         self.phase = if arrival.is_complete() { Phase::Answering } else { Phase::Body(arrival) };
         Poll::Ready(Ok(()))
     }
@@ -353,7 +360,8 @@ impl Wire {
                     return Poll::Ready(Ok(()));
                 }
                 (length, Verdict::Pass) => self.cleared = length,
-                (length, Verdict::Rewrite(head)) => {
+                (length, Verdict::Rewrite(head, long_query)) => {
+                    self.long_query = long_query;
                     self.hold_back(buf, before);
                     self.held.advance(length);
                     self.cleared = head.len();

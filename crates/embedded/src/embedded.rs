@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 
 use datastore::{DbName, Deadline, StoreError};
 use rusqlite::Connection;
@@ -105,13 +105,20 @@ impl Embedded {
             Arc::clone(&catalogue),
             Arc::clone(&counters),
             Arc::clone(&in_use),
+            Arc::clone(&file),
             &settings,
         );
         let writer = Arc::new(writer.map_err(threads)?);
+        let unreadable = |error| threads(std::io::Error::other(file.with_advice(error)));
+        let readers = Readers::new(Arc::clone(&file)).map_err(unreadable)?;
         let scanners = {
+            // Every thread has its connection from the start, so that it can read when the file is moved away.
+            let opened = (0..settings.reader_threads).map(|_| file.reader()).collect::<Result<Vec<_>, _>>();
+            let opened = Arc::new(Mutex::new(opened.map_err(unreadable)?));
             let (file, closing) = (Arc::clone(&file), Arc::clone(&closing));
             Workers::start("reader", settings.reader_threads, move || {
-                Scanner::new(Arc::clone(&file), Arc::clone(&closing))
+                let connection = opened.lock().unwrap_or_else(PoisonError::into_inner).pop();
+                Scanner::new(Arc::clone(&file), connection, Arc::clone(&closing))
             })
         };
         let scanners = scanners.map_err(threads)?;
@@ -128,7 +135,7 @@ impl Embedded {
         let inner = Inner {
             settings,
             catalogue,
-            readers: Readers::new(Arc::clone(&file)),
+            readers,
             scanners,
             maps,
             writer,
@@ -157,14 +164,12 @@ impl Embedded {
     /// format once more.
     ///
     /// # Errors
-    /// `Unavailable` if the disk is full or fails, or if the file was moved away. `DeadlineExceeded`.
+    /// `CannotWrite` if the disk is full or fails, or if the file was moved away. `DeadlineExceeded`.
     pub async fn probe_write(&self, deadline: Deadline) -> Result<(), StoreError> {
-        self.inner.begin(deadline)?;
-        self.inner.file.check_place()?;
         let probe = |transaction: &mut Transaction<'_>| {
             transaction.connection.pragma_update(None, "user_version", VERSION).during("a trial")
         };
-        self.inner.writer.run(Turn::of_the_store(), deadline, probe).await
+        self.inner.call(deadline, self.inner.writer.run(Turn::of_the_store(), deadline, probe)).await
     }
 
     /// What the writer has done since the store was opened.
@@ -184,6 +189,22 @@ impl Inner {
             return Err(closed());
         }
         in_time(deadline)
+    }
+
+    /// Makes a call of the store, unless the store is closed or the deadline has passed.
+    pub(crate) async fn call<R>(
+        &self,
+        deadline: Deadline,
+        work: impl Future<Output = Result<R, StoreError>>,
+    ) -> Result<R, StoreError> {
+        self.begin(deadline)?;
+        self.advised(work.await)
+    }
+
+    /// Adds the file's name and how to recover to an error about damaged data. Every error that leaves the store
+    /// passes here.
+    pub(crate) fn advised<R>(&self, outcome: Result<R, StoreError>) -> Result<R, StoreError> {
+        outcome.map_err(|error| self.file.with_advice(error))
     }
 
     fn close(&self) {

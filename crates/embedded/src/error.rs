@@ -12,6 +12,7 @@ pub(crate) fn from_sqlite(what: &str, error: rusqlite::Error) -> StoreError {
     match code {
         Some(ErrorCode::OperationInterrupted) => StoreError::DeadlineExceeded(cause),
         Some(ErrorCode::TooBig) => StoreError::TooLarge(cause),
+        Some(ErrorCode::DiskFull | ErrorCode::ReadOnly) => StoreError::CannotWrite(cause),
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase | ErrorCode::TypeMismatch) => {
             StoreError::Corrupt(cause)
         }

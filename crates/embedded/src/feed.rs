@@ -56,7 +56,8 @@ impl ChangesFeed {
         if self.ended || self.left == 0 {
             return None;
         }
-        let next = self.advance().await.transpose();
+        let next = self.advance().await;
+        let next = self.inner.advised(next).transpose();
         match &next {
             Some(Ok(_)) => {
                 self.left -= 1;

@@ -7,8 +7,9 @@ use std::time::Duration;
 use datastore::{Cause, StoreError};
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
+use crate::error::SqliteResult as _;
 use crate::format::{APPLICATION_ID, TABLES, VERSION, for_the_owner, pragma};
-use crate::open_error::OpenError;
+use crate::open_error::{self, OpenError};
 use crate::settings::{Durability, Settings};
 use crate::upgrade;
 
@@ -108,13 +109,22 @@ impl StoreFile {
     }
 
     /// Opens another connection, for reading.
-    pub(crate) fn reader(&self) -> rusqlite::Result<Connection> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let reader = Connection::open_with_flags(&self.path, flags)?;
-        reader.busy_timeout(BUSY_TIMEOUT)?;
-        reader.set_prepared_statement_cache_capacity(STATEMENTS);
-        reader.pragma_update(None, "query_only", true)?;
-        Ok(reader)
+    ///
+    /// # Errors
+    /// `Unavailable` if the file was moved away. A file that has taken its place holds something else.
+    pub(crate) fn reader(&self) -> Result<Connection, StoreError> {
+        self.check_place()?;
+        let open = || -> rusqlite::Result<Connection> {
+            let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+            let reader = Connection::open_with_flags(&self.path, flags)?;
+            reader.busy_timeout(BUSY_TIMEOUT)?;
+            reader.set_prepared_statement_cache_capacity(STATEMENTS);
+            reader.pragma_update(None, "query_only", true)?;
+            // SQLite opens its log with the first read. From then on the connection needs no path.
+            pragma(&reader, "user_version")?;
+            Ok(reader)
+        };
+        open().during("opening a connection")
     }
 
     /// Fails if the file was moved, deleted or replaced since the store was opened. SQLite goes on with the old
@@ -132,6 +142,11 @@ impl StoreFile {
     /// The error for a part of the file that SQLite cannot read.
     pub(crate) fn refused(&self, what: &str, source: rusqlite::Error) -> OpenError {
         OpenError::of_sqlite(&self.path, what, source)
+    }
+
+    /// Adds the file's name and how to recover to an error about damaged data.
+    pub(crate) fn with_advice(&self, error: StoreError) -> StoreError {
+        open_error::with_advice(&self.path, error)
     }
 
     pub(crate) fn damaged(&self, reason: impl Into<String>) -> OpenError {

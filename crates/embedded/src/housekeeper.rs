@@ -58,7 +58,8 @@ impl Housekeeper {
         (chores, waiting): (mpsc::Sender<Chore>, mpsc::Receiver<Chore>),
     ) -> std::io::Result<Self> {
         let connection = file.reader().map_err(std::io::Error::other)?;
-        let housekeeper = HousekeeperThread { connection, maps, map_time, writer, in_use, closing };
+        let file = Arc::clone(file);
+        let housekeeper = HousekeeperThread { file, connection, maps, map_time, writer, in_use, closing };
         let thread =
             thread::Builder::new().name("housekeeper".to_owned()).spawn(move || housekeeper.run(&waiting))?;
         Ok(Self { chores, thread: Mutex::new(Some(thread)) })
@@ -73,6 +74,7 @@ impl Housekeeper {
 }
 
 struct HousekeeperThread {
+    file: Arc<StoreFile>,
     connection: Connection,
     maps: Arc<Maps>,
     map_time: Duration,
@@ -116,6 +118,7 @@ impl HousekeeperThread {
                     // The store is closing or busy if the error is retryable. The chore is then done
                     // later, or after the next start. Any other error is a fault.
                     let level = if error.is_retryable() { log::Level::Debug } else { log::Level::Warn };
+                    let error = self.file.with_advice(error);
                     log::log!(level, "background work failed and will be retried: {error}");
                     pause = PAUSE;
                     chores.push_back(chore);

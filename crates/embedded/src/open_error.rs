@@ -1,9 +1,10 @@
-//! Why a store's file cannot be opened.
+//! Why a store's file cannot be opened, and what is told of damage that is found after that.
 
+use std::error::Error as _;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use datastore::StoreError;
+use datastore::{Cause, StoreError};
 use rusqlite::ErrorCode;
 
 /// Why a store could not be opened. The messages tell the operator what to do.
@@ -116,6 +117,24 @@ pub enum OpenError {
         /// The fault.
         reason: String,
     },
+}
+
+/// Adds the file's name and how to recover to an error about stored data that cannot be read. Other errors
+/// stay as they are.
+pub(crate) fn with_advice(path: &Path, error: StoreError) -> StoreError {
+    let StoreError::Corrupt(cause) = error else { return error };
+    let mut reason = cause.to_string();
+    let mut below = cause.source();
+    while let Some(source) = below {
+        reason = format!("{reason}: {source}");
+        below = source.source();
+    }
+    let path = path.display();
+    StoreError::Corrupt(Cause::new(format!(
+        "{path} is damaged: {reason}. Stop the server, and keep a copy of the file and of its -wal file. Then \
+         restore it from a backup, or save what can still be read with `crossbar-groups export` (if that stops, \
+         with `sqlite3 {path} .recover | sqlite3 NEW` and an export of NEW) and import it into a new file"
+    )))
 }
 
 impl OpenError {

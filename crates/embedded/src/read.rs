@@ -2,7 +2,8 @@
 //! a connection borrowed from a pool. Longer reads run on the reader threads, each with its own connection.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use datastore::{Cause, Deadline, DocId, Document, Rev, StoreError};
 use rusqlite::{Connection, OptionalExtension, params};
@@ -18,15 +19,22 @@ const KEPT_CONNECTIONS: usize = 16;
 /// How many steps SQLite takes between two checks of the deadline.
 const STEPS_PER_DEADLINE_CHECK: i32 = 4_000;
 
-/// A pool of connections for reads by id.
+/// How long a read waits for another one's connection if no further connection can be opened. Reads by id take
+/// microseconds.
+const CONNECTION_PATIENCE: Duration = Duration::from_secs(1);
+
+/// A pool of connections for reads by id. It always has one, so reads go on when no further connection can be
+/// opened: the file was moved away, or too many files are open.
 pub(crate) struct Readers {
     file: Arc<StoreFile>,
     idle: Mutex<Vec<Connection>>,
+    returned: Condvar,
 }
 
 impl Readers {
-    pub(crate) fn new(file: Arc<StoreFile>) -> Self {
-        Self { file, idle: Mutex::new(Vec::new()) }
+    pub(crate) fn new(file: Arc<StoreFile>) -> Result<Self, StoreError> {
+        let idle = Mutex::new(vec![file.reader()?]);
+        Ok(Self { file, idle, returned: Condvar::new() })
     }
 
     /// Runs `work` with a connection, on the caller's thread.
@@ -34,18 +42,31 @@ impl Readers {
         &self,
         work: impl FnOnce(&Connection) -> Result<R, StoreError>,
     ) -> Result<R, StoreError> {
-        let idle = || self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        let kept = idle().pop();
-        let connection = match kept {
-            Some(connection) => connection,
-            None => self.file.reader().during("opening a connection")?,
-        };
+        let connection = self.take()?;
         let outcome = work(&connection);
-        let mut idle = idle();
+        let mut idle = self.idle();
         if idle.len() < KEPT_CONNECTIONS {
             idle.push(connection);
+            drop(idle);
+            self.returned.notify_one();
         }
         outcome
+    }
+
+    fn take(&self) -> Result<Connection, StoreError> {
+        let kept = self.idle().pop();
+        if let Some(connection) = kept {
+            return Ok(connection);
+        }
+        self.file.reader().or_else(|error| {
+            let returned =
+                self.returned.wait_timeout_while(self.idle(), CONNECTION_PATIENCE, |idle| idle.is_empty());
+            returned.unwrap_or_else(PoisonError::into_inner).0.pop().ok_or(error)
+        })
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<Connection>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -57,15 +78,20 @@ pub(crate) struct Scanner {
 }
 
 impl Scanner {
-    pub(crate) fn new(file: Arc<StoreFile>, closing: Arc<AtomicBool>) -> Self {
-        Self { file, connection: None, closing }
+    /// A scanner with this connection. Without one, it opens a connection when it first needs one.
+    pub(crate) fn new(
+        file: Arc<StoreFile>,
+        connection: Option<Connection>,
+        closing: Arc<AtomicBool>,
+    ) -> Self {
+        Self { file, connection, closing }
     }
 
     /// The connection. SQLite interrupts its statements when the deadline passes or the store closes.
     pub(crate) fn until(&mut self, deadline: Deadline) -> Result<&Connection, StoreError> {
         let connection = match &mut self.connection {
             Some(connection) => connection,
-            none => none.insert(self.file.reader().during("opening a connection")?),
+            none => none.insert(self.file.reader()?),
         };
         let closing = Arc::clone(&self.closing);
         connection

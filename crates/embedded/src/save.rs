@@ -262,7 +262,7 @@ fn each<T>(outcome: Result<T>) -> Result<Result<T>> {
             error @ (StoreError::DeadlineExceeded(_)
             | StoreError::DatabaseMissing(_)
             | StoreError::Unavailable(_)
-            | StoreError::Corrupt(_)),
+            | StoreError::CannotWrite(_)),
         ) => Err(error),
         outcome => Ok(outcome),
     }

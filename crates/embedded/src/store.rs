@@ -34,11 +34,10 @@ impl Store for Embedded {
         id: &'a DocId,
         deadline: Deadline,
     ) -> BoxFuture<'a, Result<Document>> {
-        Box::pin(async move {
-            self.inner.begin(deadline)?;
+        Box::pin(self.inner.call(deadline, async move {
             let db = self.inner.catalogue.load(db)?;
             self.inner.readers.with(|connection| read::document(connection, db.id, id))
-        })
+        }))
     }
 
     fn fetch_many<'a>(
@@ -47,21 +46,22 @@ impl Store for Embedded {
         ids: &'a [DocId],
         deadline: Deadline,
     ) -> BoxFuture<'a, Result<Vec<Result<Document>>>> {
-        Box::pin(async move {
-            self.inner.begin(deadline)?;
+        Box::pin(self.inner.call(deadline, async move {
             let db = self.inner.catalogue.load(db)?;
-            if ids.len() <= INLINE_DOCS {
-                return self.inner.readers.with(|connection| Ok(documents(connection, db.id, ids)));
-            }
-            let (db_id, ids) = (db.id, ids.to_vec());
-            let read =
-                move |scanner: &mut read::Scanner| Ok(documents(scanner.until(deadline)?, db.id, &ids));
-            self.inner.scanners.run(small(db_id), deadline, read).await
-        })
+            let docs = if ids.len() <= INLINE_DOCS {
+                self.inner.readers.with(|connection| Ok(documents(connection, db.id, ids)))?
+            } else {
+                let (db_id, ids) = (db.id, ids.to_vec());
+                let read =
+                    move |scanner: &mut read::Scanner| Ok(documents(scanner.until(deadline)?, db.id, &ids));
+                self.inner.scanners.run(small(db_id), deadline, read).await?
+            };
+            Ok(docs.into_iter().map(|doc| self.inner.advised(doc)).collect())
+        }))
     }
 
     fn save<'a>(&'a self, db: &'a DbName, draft: Draft, deadline: Deadline) -> BoxFuture<'a, Result<Rev>> {
-        Box::pin(async move { self.inner.save(db, draft, deadline).await })
+        Box::pin(self.inner.call(deadline, self.inner.save(db, draft, deadline)))
     }
 
     fn save_many<'a>(
@@ -70,7 +70,10 @@ impl Store for Embedded {
         drafts: Vec<Draft>,
         deadline: Deadline,
     ) -> BoxFuture<'a, Result<Vec<Result<Rev>>>> {
-        Box::pin(async move { self.inner.save_many(db, drafts, deadline).await })
+        Box::pin(self.inner.call(deadline, async move {
+            let saved = self.inner.save_many(db, drafts, deadline).await?;
+            Ok(saved.into_iter().map(|saved| self.inner.advised(saved)).collect())
+        }))
     }
 
     fn delete<'a>(
@@ -80,10 +83,7 @@ impl Store for Embedded {
         base: &'a Rev,
         deadline: Deadline,
     ) -> BoxFuture<'a, Result<Rev>> {
-        Box::pin(async move {
-            self.inner.begin(deadline)?;
-            self.inner.delete(db, id, base, deadline).await
-        })
+        Box::pin(self.inner.call(deadline, async move { self.inner.delete(db, id, base, deadline).await }))
     }
 
     fn query<'a>(
@@ -92,8 +92,7 @@ impl Store for Embedded {
         query: ViewQuery,
         deadline: Deadline,
     ) -> BoxFuture<'a, Result<RowStream>> {
-        Box::pin(async move {
-            self.inner.begin(deadline)?;
+        Box::pin(self.inner.call(deadline, async move {
             let page = (self.inner.settings.page_rows, self.inner.settings.page_bytes);
             let first = loop {
                 let (db, view) = self.inner.view(db, &query.source, deadline).await?;
@@ -111,7 +110,7 @@ impl Store for Embedded {
                 Some((next, rows))
             }));
             Ok(stream)
-        })
+        }))
     }
 }
 
@@ -132,7 +131,7 @@ impl PagedRows {
             let deadline = Deadline::after(self.inner.settings.batch_timeout);
             match self.inner.page(rest, deadline).await {
                 Ok(page) => (self.rows, self.rest) = (page.rows.into(), page.rest),
-                Err(error) => return Some(Err(error)),
+                Err(error) => return Some(self.inner.advised(Err(error))),
             }
         }
     }
@@ -216,15 +215,14 @@ impl Attachments for Embedded {
         name: &'a str,
         deadline: Deadline,
     ) -> BoxFuture<'a, Result<Bytes>> {
-        Box::pin(async move {
-            self.inner.begin(deadline)?;
+        Box::pin(self.inner.call(deadline, async move {
             let db = self.inner.catalogue.load(db)?;
             let (db_id, id, name) = (db.id, id.clone(), name.to_owned());
             let read = move |scanner: &mut read::Scanner| {
                 read::attachment(scanner.until(deadline)?, db.id, &id, &name).map(Bytes::from)
             };
             self.inner.scanners.run(small(db_id), deadline, read).await
-        })
+        }))
     }
 }
 
@@ -254,37 +252,29 @@ impl Changes for Embedded {
 
 impl Databases for Embedded {
     fn create_db<'a>(&'a self, db: &'a DbName, deadline: Deadline) -> BoxFuture<'a, Result<Created>> {
-        Box::pin(async move {
-            self.inner.begin(deadline)?;
+        Box::pin(self.inner.call(deadline, async move {
             if self.inner.catalogue.find(db).is_some() {
                 return Ok(Created::Before);
             }
             let name = db.clone();
             let create = move |transaction: &mut Transaction<'_>| write::create_db(transaction, &name);
             self.inner.writer.run(Turn::of_the_store().alone(), deadline, create).await
-        })
+        }))
     }
 
     fn db_exists<'a>(&'a self, db: &'a DbName, deadline: Deadline) -> BoxFuture<'a, Result<bool>> {
-        Box::pin(async move {
-            self.inner.begin(deadline)?;
-            Ok(self.inner.catalogue.find(db).is_some())
-        })
+        Box::pin(self.inner.call(deadline, async move { Ok(self.inner.catalogue.find(db).is_some()) }))
     }
 
     fn delete_db<'a>(&'a self, db: &'a DbName, deadline: Deadline) -> BoxFuture<'a, Result<()>> {
-        Box::pin(async move {
-            self.inner.begin(deadline)?;
+        Box::pin(self.inner.call(deadline, async move {
             let name = db.clone();
             let delete = move |transaction: &mut Transaction<'_>| write::delete_db(transaction, &name);
             self.inner.writer.run(Turn::of_the_store().alone(), deadline, delete).await
-        })
+        }))
     }
 
     fn list_dbs(&self, deadline: Deadline) -> BoxFuture<'_, Result<Vec<DbName>>> {
-        Box::pin(async move {
-            self.inner.begin(deadline)?;
-            Ok(self.inner.catalogue.names())
-        })
+        Box::pin(self.inner.call(deadline, async move { Ok(self.inner.catalogue.names()) }))
     }
 }

@@ -15,6 +15,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use crate::catalogue::{Catalogue, Db};
 use crate::error::{SqliteResult, closed, deadline_exceeded, in_time};
 use crate::fair::FairQueue;
+use crate::file::StoreFile;
 use crate::in_use::InUse;
 use crate::put::Leftover;
 use crate::settings::Settings;
@@ -199,6 +200,7 @@ impl Writer {
         catalogue: Arc<Catalogue>,
         counters: Arc<Counters>,
         in_use: Arc<InUse>,
+        file: Arc<StoreFile>,
         settings: &Settings,
     ) -> std::io::Result<Self> {
         let queue = Mutex::new(Queue { jobs: FairQueue::new(), is_stopped: false });
@@ -208,6 +210,7 @@ impl Writer {
             catalogue,
             counters,
             in_use,
+            file,
             waiting: Arc::clone(&waiting),
             max_jobs: settings.max_commit_writes.max(1),
         };
@@ -262,7 +265,7 @@ impl Writer {
             Box::new(move |committed| {
                 let _ = reply.send(match (outcome, committed) {
                     (None | Some(Ok(_)), Err(reason)) => {
-                        Err(StoreError::Unavailable(Cause::new(reason.clone())))
+                        Err(StoreError::CannotWrite(Cause::new(reason.clone())))
                     }
                     (Some(outcome), _) => outcome,
                     (None, Ok(())) => Err(closed()),
@@ -288,6 +291,7 @@ struct WriterThread {
     catalogue: Arc<Catalogue>,
     counters: Arc<Counters>,
     in_use: Arc<InUse>,
+    file: Arc<StoreFile>,
     waiting: Arc<Waiting>,
     max_jobs: usize,
 }
@@ -303,7 +307,7 @@ impl WriterThread {
     }
 
     /// Runs the jobs in one transaction, and answers their callers. If the transaction fails, each caller gets
-    /// `Unavailable`.
+    /// `CannotWrite`.
     fn commit(&self, jobs: Vec<Job>) {
         let count = jobs.len();
         let (mut jobs, mut answers) = (jobs.into_iter(), Vec::with_capacity(count));
@@ -333,6 +337,8 @@ impl WriterThread {
         jobs: &mut dyn Iterator<Item = Run>,
         answers: &mut Vec<Answer>,
     ) -> Result<(), StoreError> {
+        // SQLite would write to the file that was moved away or deleted, and the next start would not find it.
+        self.file.check_place()?;
         let connection = &self.connection;
         connection.prepare_cached("BEGIN IMMEDIATE").and_then(|mut s| s.execute([])).during("a begin")?;
         let mut transaction = Transaction {

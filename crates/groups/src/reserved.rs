@@ -58,11 +58,17 @@ pub(crate) fn is_reserved(id: &str) -> bool {
         || id.parse::<IpAddr>().is_ok()
 }
 
-/// Whether an id is a phone number in Kazoo's form. crossbar's cb_phone_numbers and stepswitch_bridge open
-/// the account's copy of a number by the number.
+/// Whether an id can be a phone number in Kazoo's form. knm_phone_number (`save_to`) keeps an account's copy of
+/// each of its numbers under the number, and cb_phone_numbers opens it. stepswitch_bridge
+/// (`set_emergency_address_meta`) opens whatever the caller's emergency number is. knm_converter_regex adds a `+`
+/// only to numbers that a converter matches: with the default ones, `911` and `02079460000` stay as they are.
 fn is_number(id: &str) -> bool {
-    id.strip_prefix('+')
-        .is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()))
+    let (digits, lengths) = match id.strip_prefix('+') {
+        Some(digits) => (digits, 1..=usize::MAX),
+        // From the shortest emergency numbers to the longest of E.164.
+        None => (id, 2..=15),
+    };
+    lengths.contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 #[cfg(test)]
@@ -82,7 +88,16 @@ mod tests {
             ("+14155550100", true),
             ("+", false),
             ("+1x", false),
-            ("14155550100", false),
+            ("14155550100", true),
+            ("02079460000", true),
+            ("911", true),
+            ("15", true),
+            ("5", false),
+            ("123456789012345", true),
+            ("1234567890123456", false),
+            ("911a", false),
+            ("9 11", false),
+            ("٩١١", false),
             ("192.0.2.1", true),
             ("2001:db8::1", true),
             ("192.0.2", false),

@@ -206,6 +206,13 @@ impl Refusal {
             Self::Store(error) | Self::StoreWhileIdentifying(error) if error.is_busy() => {
                 named(503, "datastore_busy", "too many requests are in progress: try again in a second")
             }
+            Self::Store(StoreError::CannotWrite(_)) => {
+                let text = "the datastore cannot write now: its disk may be full";
+                named(503, "datastore_unreachable", text)
+            }
+            Self::Store(StoreError::Unavailable(_)) => {
+                named(503, "datastore_unreachable", "the datastore cannot do this now: try again later")
+            }
             Self::Store(error) if error.is_retryable() => {
                 named(503, "datastore_unreachable", "datastore timeout")
             }
@@ -281,6 +288,20 @@ mod tests {
         let refusal = Refusal::Store(StoreError::Unavailable(Cause::new("x")));
         assert!(refusal.headers().is_empty());
         assert_eq!(refusal.row().unwrap().message, "datastore_unreachable");
+    }
+
+    #[test]
+    fn only_a_store_that_does_not_answer_in_time_is_called_a_timeout() {
+        for (error, words) in [
+            (StoreError::DeadlineExceeded(Cause::new("x")), "datastore timeout"),
+            (StoreError::Transport(Cause::new("x")), "datastore timeout"),
+            (StoreError::Unavailable(Cause::new("x")), "cannot do this now"),
+            (StoreError::CannotWrite(Cause::new("x")), "cannot write now"),
+        ] {
+            let row = Refusal::Store(error).row().unwrap();
+            assert_eq!((row.status, row.message), (503, "datastore_unreachable"));
+            assert!(row.data["message"].as_str().unwrap().contains(words), "{row:?}");
+        }
     }
 
     #[test]

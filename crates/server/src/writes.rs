@@ -67,7 +67,7 @@ impl Writes {
         let (at, outcome) = match before {
             Some(before) => before,
             None => {
-                let outcome = embedded.probe_write(deadline).await.map_err(|error| crate::chain(&error));
+                let outcome = embedded.probe_write(deadline).await.map_err(|error| reason(&error));
                 if let Err(reason) = &outcome {
                     log::error!("the store cannot write: {reason}");
                 }
@@ -82,7 +82,7 @@ impl Writes {
     fn note<T>(&self, ended: &Result<T>) {
         let outcome = match ended {
             Ok(_) => Ok(()),
-            Err(error) if is_of_the_store(error) => Err(crate::chain(error)),
+            Err(error) if is_of_the_store(error) => Err(reason(error)),
             // The store refused this write, and says nothing about others.
             Err(_) => return,
         };
@@ -94,6 +94,14 @@ impl Writes {
             _ => {}
         }
         *last = Some((Instant::now(), outcome));
+    }
+}
+
+/// Why the store cannot write. Those who tell it add that the store cannot write.
+fn reason(error: &StoreError) -> String {
+    match error {
+        StoreError::CannotWrite(cause) => crate::chain(cause),
+        other => crate::chain(other),
     }
 }
 
@@ -176,5 +184,7 @@ mod tests {
         assert_eq!(verdict().await, Verdict::No("the store is unavailable: enospc".to_owned()));
         writes.note(&Ok(()));
         assert_eq!(verdict().await, Verdict::Yes);
+        writes.note::<()>(&Err(StoreError::CannotWrite(Cause::new("the disk is full"))));
+        assert_eq!(verdict().await, Verdict::No("the disk is full".to_owned()));
     }
 }

@@ -7,7 +7,6 @@
 mod account;
 mod doc_key;
 mod found;
-mod guesses;
 mod identity;
 mod key;
 mod login_config;
@@ -15,6 +14,7 @@ mod memory;
 mod parsed;
 mod sections;
 mod system_auth;
+mod unknown_ids;
 
 use std::sync::{Arc, LazyLock, PoisonError, RwLock};
 
@@ -31,6 +31,7 @@ pub(crate) use identity::Identity;
 pub(crate) use key::{Algorithm, BadKey, SigningKey, VerifyingKey};
 pub(crate) use login_config::{BASIC_AUTH, Lineage, USER_AUTH, load_lineage, load_login_config};
 pub(crate) use sections::load_sections;
+pub(crate) use system_auth::load_signing_key;
 
 use self::doc_key::{Db, DocKey};
 use self::memory::{EpochOf, Lifetimes, Memory};

@@ -10,9 +10,9 @@ use kazoo::{SystemDb, is_deleted};
 
 use super::doc_key::DocKey;
 use super::found::if_found;
-use super::guesses::{Guesses, load_ids};
 use super::key::{SigningKey, VerifyingKey};
 use super::memory::{EpochOf, Lifetimes, Memory};
+use super::unknown_ids::{UnknownIds, load_ids};
 
 /// The attachment that holds a key.
 const KEY_ATTACHMENT: &str = "private_key.pem";
@@ -24,7 +24,7 @@ const MAX_KEYS: u64 = 10_000;
 pub(crate) struct SystemAuth {
     store: Arc<dyn Backend>,
     keys: Memory<DocKey, Arc<VerifyingKey>>,
-    guesses: Guesses,
+    unknown_ids: UnknownIds,
     /// The ids in the database, unless they are too many.
     ids: Memory<(), Arc<HashSet<DocId>>>,
 }
@@ -34,7 +34,7 @@ impl SystemAuth {
         let short = Lifetimes { present: lifetimes.absent, ..lifetimes };
         Self {
             keys: Memory::new(lifetimes, MAX_KEYS, |_, _| 1, epoch_of(&store)),
-            guesses: Guesses::new(),
+            unknown_ids: UnknownIds::new(),
             ids: Memory::new(short, 1, |(), _| 1, epoch_of(&store)),
             store,
         }
@@ -66,15 +66,7 @@ impl SystemAuth {
 
     /// Reads the private key with this id. It is never cached.
     pub(crate) async fn signing_key(&self, kid: &str, deadline: Deadline) -> Result<Option<SigningKey>> {
-        let Ok(id) = DocId::parse(kid) else { return Ok(None) };
-        let db = SystemDb::SystemAuth.name();
-        let document = self.store.fetch(db, &id, deadline);
-        let pem = self.store.fetch_attachment(db, &id, KEY_ATTACHMENT, deadline);
-        let (document, pem) = future::join(document, pem).await;
-        match if_found(document)? {
-            Some(document) => read_key(kid, &document, if_found(pem)?),
-            None => Ok(None),
-        }
+        load_signing_key(&*self.store, kid, deadline).await
     }
 
     /// Reads a bearer document from the store. Its id is a secret, so it is sent in the request's body.
@@ -92,7 +84,7 @@ impl SystemAuth {
     /// Whether the database may hold a document with this id. Without this check, made-up ids would cost
     /// reads.
     async fn may_hold(&self, id: &DocId, deadline: Deadline) -> Result<bool> {
-        if self.guesses.allow() {
+        if self.unknown_ids.allow() {
             return Ok(true);
         }
         let load = async { Ok(load_ids(&*self.store, deadline).await?.map(Arc::new)) };
@@ -107,6 +99,23 @@ fn epoch_of<K>(store: &Arc<dyn Backend>) -> EpochOf<K> {
     Box::new(move |_| store.epoch(SystemDb::SystemAuth.name()))
 }
 
+/// Reads the private key with this id.
+pub(crate) async fn load_signing_key(
+    store: &dyn Backend,
+    kid: &str,
+    deadline: Deadline,
+) -> Result<Option<SigningKey>> {
+    let Ok(id) = DocId::parse(kid) else { return Ok(None) };
+    let db = SystemDb::SystemAuth.name();
+    let document = store.fetch(db, &id, deadline);
+    let pem = store.fetch_attachment(db, &id, KEY_ATTACHMENT, deadline);
+    let (document, pem) = future::join(document, pem).await;
+    match if_found(document)? {
+        Some(document) => read_key(kid, &document, if_found(pem)?),
+        None => Ok(None),
+    }
+}
+
 /// Parses the key in a document's attachment. A deleted document has no key. An unreadable key is `Corrupt`.
 fn read_key(kid: &str, document: &Document, pem: Option<Bytes>) -> Result<Option<SigningKey>> {
     let Some(pem) = pem else { return Ok(None) };
@@ -115,6 +124,8 @@ fn read_key(kid: &str, document: &Document, pem: Option<Bytes>) -> Result<Option
     }
     // The key may be damaged, in the store or on its way. Then the token may still be good.
     SigningKey::from_pem(&pem).map(Some).map_err(|error| {
-        StoreError::Corrupt(Cause::with_source(format!("the key {kid} cannot be used"), error))
+        let reason =
+            format!("the key {kid} cannot be used: restore the document in system_auth from a backup");
+        StoreError::Corrupt(Cause::with_source(reason, error))
     })
 }

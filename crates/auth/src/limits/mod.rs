@@ -3,10 +3,11 @@
 
 mod bucket;
 mod buckets;
-mod guesses;
+mod known_addresses;
+mod password_guesses;
 mod rate_limits;
 
 pub(crate) use bucket::{Bucket, Capacity};
 pub use buckets::{BucketEmpty, Buckets, Client};
-pub(crate) use guesses::{Password, PasswordGuesses};
+pub(crate) use password_guesses::{Password, PasswordGuesses};
 pub use rate_limits::{Charged, RateLimits, network};

@@ -5,13 +5,13 @@
 
 use datastore::{
     Backend, Cause, DbName, Deadline, DesignDocument, DocId, Draft, Ensured, NameError, Result, StoreError,
-    ViewQuery, ensure_design, random_hex,
+    ViewQuery, ensure_design, missing_views, random_hex,
 };
 use futures::StreamExt as _;
 use kazoo::{AccountId, Config, Kind, SystemDb, Time, is_deleted, search_name};
 use serde_json::{Map, Value, json};
 
-use crate::directory::{BadKey, SigningKey, if_found};
+use crate::directory::{BadKey, SigningKey, if_found, load_signing_key};
 use crate::password;
 use crate::secret::Secret;
 use crate::settings::Settings;
@@ -65,12 +65,35 @@ enum State {
     Complete,
 }
 
-async fn state(store: &dyn Backend, settings: &Settings, deadline: Deadline) -> Result<State> {
+/// Whether the store holds the signing key that `system_config/auth` names. Without the key nobody can log in,
+/// and no token of this store can be checked. True if no key is named: [`is_set_up`] tells that.
+///
+/// # Errors
+/// Errors from the store.
+pub async fn has_named_key(store: &dyn Backend, deadline: Deadline) -> Result<bool> {
+    has_named_key_for(store, &Settings::default(), deadline).await
+}
+
+/// As [`has_named_key`], with the sections for the settings' node and zone.
+///
+/// # Errors
+/// Errors from the store.
+pub async fn has_named_key_for(store: &dyn Backend, settings: &Settings, deadline: Deadline) -> Result<bool> {
+    let config = load_config(store, settings, deadline).await?.unwrap_or_default();
+    match config.text(&["system_key"]) {
+        Some(kid) => Ok(load_signing_key(store, kid, deadline).await?.is_some()),
+        None => Ok(true),
+    }
+}
+
+async fn load_config(store: &dyn Backend, settings: &Settings, deadline: Deadline) -> Result<Option<Config>> {
     let id = DocId::from_store("auth".to_owned());
-    let Some(document) = if_found(store.fetch(SystemDb::SystemConfig.name(), &id, deadline).await)? else {
-        return Ok(State::Absent);
-    };
-    let config = Config::read(document.to_object()?, &settings.place);
+    let document = if_found(store.fetch(SystemDb::SystemConfig.name(), &id, deadline).await)?;
+    document.map(|document| Ok(Config::read(document.to_object()?, &settings.place))).transpose()
+}
+
+async fn state(store: &dyn Backend, settings: &Settings, deadline: Deadline) -> Result<State> {
+    let Some(config) = load_config(store, settings, deadline).await? else { return Ok(State::Absent) };
     let is_complete = ["system_key", SYSTEM_SECRET].iter().all(|name| config.text(&[name]).is_some());
     Ok(if is_complete { State::Complete } else { State::Incomplete })
 }
@@ -320,6 +343,26 @@ pub async fn push_account_views(
 /// Errors from the store.
 pub async fn push_system_views(store: &dyn Backend, deadline: Deadline) -> Result<Ensured> {
     ensure_design(store, SystemDb::Accounts.name(), &made(accounts_design())?, deadline).await
+}
+
+/// The views for logging in that are missing in an account's database.
+///
+/// # Errors
+/// Errors from the store.
+pub async fn missing_account_views(
+    store: &dyn Backend,
+    account_id: &AccountId,
+    deadline: Deadline,
+) -> Result<Vec<String>> {
+    missing_views(store, &account_id.db(), &made(users_design())?, deadline).await
+}
+
+/// The views over all accounts that are missing.
+///
+/// # Errors
+/// Errors from the store.
+pub async fn missing_system_views(store: &dyn Backend, deadline: Deadline) -> Result<Vec<String>> {
+    missing_views(store, SystemDb::Accounts.name(), &made(accounts_design())?, deadline).await
 }
 
 fn made(design: std::result::Result<DesignDocument, NameError>) -> Result<DesignDocument> {

@@ -99,6 +99,7 @@ async fn setting_up_twice_changes_nothing(place: Arc<Place>) {
     assert!(!bootstrap::is_set_up(&*store, soon()).await.unwrap());
     bootstrap::ensure_system(&*store, soon()).await.unwrap();
     assert!(bootstrap::is_set_up(&*store, soon()).await.unwrap());
+    assert!(bootstrap::has_named_key(&*store, soon()).await.unwrap());
     let before = revisions(&*store).await;
     bootstrap::ensure_system(&*store, soon()).await.unwrap();
     assert_eq!(revisions(&*store).await, before);
@@ -154,6 +155,9 @@ async fn a_zones_section_counts_in_the_zone(place: Arc<Place>) {
             expected,
             "{zone:?}"
         );
+        // It names a key that is not there. Elsewhere, no key is named.
+        let has_key = bootstrap::has_named_key_for(&*world.store, &settings, soon()).await.unwrap();
+        assert_eq!(has_key, !expected, "{zone:?}");
     }
 }
 

@@ -265,6 +265,21 @@ async fn keys_are_sent_in_the_body_and_never_shown() {
     assert_eq!(request.body, br#"{"key":"5f4dcc3b5aa765d6"}"#);
 }
 
+/// CouchDB passes on the system's name of the error, in its `error` or somewhere in its `reason`.
+#[tokio::test]
+async fn a_full_disk_is_no_timeout() {
+    for (error, reason, is_full) in [
+        ("error", "enospc", true),
+        ("badmatch", "{{badmatch,{error,enospc}},[{couch_file,append}]}", true),
+        ("erofs", "x", true),
+        ("internal_server_error", "x", false),
+    ] {
+        let server = always(500, error, reason).await;
+        let error = datastore::Store::save(&client(&server), &db(), draft("a"), soon()).await.unwrap_err();
+        assert_eq!(matches!(error, datastore::StoreError::CannotWrite(_)), is_full, "{error:?}");
+    }
+}
+
 #[tokio::test]
 async fn garbage_is_not_a_document() {
     for body in ["", "<html>", "[]", "{}", r#"{"_id":"a"}"#, r#"{"_id":"a","_rev":"1-a""#, "\u{0}"] {

@@ -1,10 +1,17 @@
 //! Writing design documents, and how they change views.
 
-use serde_json::json;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+
+use futures::future::BoxFuture;
+use serde_json::{Value, json};
 
 use super::Subject;
 use super::subject::{content, draft, soon};
-use crate::{DesignDocument, Ensured, StoreError, ViewQuery, ViewState, ensure_design};
+use crate::{
+    Backend, DbName, Deadline, DesignDocument, Draft, Ensured, Layer, Result, Rev, StoreError, ViewQuery,
+    ViewState, ensure_design,
+};
 
 const BY_NAME: &str = "function (doc) { emit(doc.name, 1); }";
 const BY_AGE: &str = "function (doc) { emit(doc.age, 2); }";
@@ -82,6 +89,77 @@ pub async fn ensure_design_survives_lost_races(subject: Subject) {
     let mut names: Vec<_> = content(&doc)["views"].as_object().unwrap().keys().cloned().collect();
     names.sort();
     assert_eq!((names.concat().as_str(), doc.rev().generation()), ("abcd", 5));
+}
+
+/// Another program changes the document between the read and the write. Nothing of either change is lost, and
+/// only the views that are then still missing are added.
+pub async fn ensure_design_reads_again_what_a_foreign_writer_changed(subject: Subject) {
+    let design = DesignDocument::new("d", &[("v", BY_NAME)]).unwrap();
+    let (ours, theirs) = (json!({"map": BY_NAME}), json!({"map": BY_AGE}));
+    let foreign = |views: Value| json!({"foreign": [1], "views": views});
+    let left = "found with another map (left as it is)";
+    let mut generation = 0;
+    for (stored, meanwhile, state, views) in [
+        (None, json!({"x": theirs}), "added", json!({"x": theirs, "v": ours})),
+        (Some(json!({"views": {}})), json!({"x": theirs}), "added", json!({"x": theirs, "v": ours})),
+        (Some(json!({"views": {}})), json!({"v": ours}), "found", json!({"v": ours})),
+        (Some(json!({"views": {}})), json!({"v": theirs}), left, json!({"v": theirs})),
+    ] {
+        let store = BesideAForeignWriter::new(&subject, [foreign(meanwhile)]);
+        if let Some(body) = stored {
+            generation = subject.create("_design/d", body).await.generation();
+        }
+        let ensured = ensure_design(&store, &subject.db, &design, soon()).await.unwrap();
+        assert_eq!(ensured.to_string(), format!("_design/d: v {state}"));
+        let doc = subject.fetch("_design/d").await.unwrap();
+        assert_eq!((&content(&doc)["views"], &content(&doc)["foreign"]), (&views, &json!([1])));
+        let writes = if state == "added" { 2 } else { 1 };
+        assert_eq!(
+            doc.rev().generation(),
+            generation + writes,
+            "theirs, and ours if a view was still missing"
+        );
+        subject.delete("_design/d", doc.rev()).await.unwrap();
+    }
+
+    // Somebody who never stops is told.
+    subject.create("_design/d", json!({"views": {}})).await;
+    let store = BesideAForeignWriter::new(&subject, (0..100).map(|n| json!({"views": {}, "n": n})));
+    let error = ensure_design(&store, &subject.db, &design, soon()).await.unwrap_err();
+    assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}");
+    assert!(store.meanwhile.lock().unwrap().len() > 50, "it gives up after a few attempts");
+}
+
+/// A store in which another program writes a document whenever this one is about to.
+struct BesideAForeignWriter {
+    inner: Arc<dyn Backend>,
+    /// What the other program writes, one for each write of this one.
+    meanwhile: Mutex<VecDeque<Value>>,
+}
+
+impl BesideAForeignWriter {
+    fn new(subject: &Subject, meanwhile: impl IntoIterator<Item = Value>) -> Self {
+        Self { inner: Arc::clone(&subject.store), meanwhile: Mutex::new(meanwhile.into_iter().collect()) }
+    }
+}
+
+impl Layer for BesideAForeignWriter {
+    fn inner(&self) -> &dyn Backend {
+        &*self.inner
+    }
+
+    fn save<'a>(&'a self, db: &'a DbName, draft: Draft, deadline: Deadline) -> BoxFuture<'a, Result<Rev>> {
+        Box::pin(async move {
+            let body = self.meanwhile.lock().unwrap().pop_front();
+            if let Some(Value::Object(body)) = body {
+                let there = self.inner.fetch(db, &draft.id, deadline).await.ok();
+                let base = there.map(|document| document.rev().clone());
+                let foreign = Draft { id: draft.id.clone(), base, body };
+                self.inner.save(db, foreign, deadline).await.unwrap();
+            }
+            self.inner.save(db, draft, deadline).await
+        })
+    }
 }
 
 /// The error says why: no view is added to a document in another language.

@@ -10,7 +10,7 @@ fn request_line(line: impl AsRef<[u8]>) -> Result<String, u16> {
     match judge(&head, &[]) {
         Verdict::Refuse(status) => Err(status),
         Verdict::Pass => Ok(String::from_utf8(line.as_ref().to_vec()).unwrap()),
-        Verdict::Rewrite(head) => {
+        Verdict::Rewrite(head, _) => {
             let head = String::from_utf8(head).unwrap();
             let (line, rest) = head.split_once("\r\n").unwrap();
             assert_eq!(rest, "Host: x\r\n\r\n");
@@ -25,7 +25,7 @@ fn headers(headers: &str) -> String {
     match judge(head.as_bytes(), &["x-auth-token"]) {
         Verdict::Refuse(status) => status.to_string(),
         Verdict::Pass => headers.to_owned(),
-        Verdict::Rewrite(head) => {
+        Verdict::Rewrite(head, _) => {
             let head = String::from_utf8(head).unwrap();
             head.strip_prefix("GET / HTTP/1.1\r\n").unwrap().strip_suffix("\r\n").unwrap().to_owned()
         }
@@ -43,6 +43,31 @@ fn any_byte_of_a_query_is_taken() {
     ] {
         assert_eq!(request_line(sent).unwrap(), passed);
     }
+}
+
+/// Each byte becomes three.
+#[test]
+fn a_query_that_is_too_long_when_it_is_escaped_goes_another_way() {
+    let judged = |raw: usize| {
+        let query = "\"".repeat(raw);
+        match judge(format!("GET /a?{query} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes(), &[]) {
+            Verdict::Rewrite(head, long) => (String::from_utf8(head).unwrap(), long),
+            other => panic!("{other:?}"),
+        }
+    };
+    // The target is `/a?` and the query.
+    let most = (65_534 - 3) / 3;
+    assert_eq!(judged(most), (format!("GET /a?{} HTTP/1.1\r\nHost: x\r\n\r\n", "%22".repeat(most)), None));
+    for raw in [most + 1, 65_000] {
+        let expected = ("GET /a HTTP/1.1\r\nHost: x\r\n\r\n".to_owned(), Some("%22".repeat(raw)));
+        assert_eq!(judged(raw), expected, "{raw}");
+    }
+}
+
+#[test]
+fn a_path_with_very_many_bad_bytes_grows_by_one_escape() {
+    let line = request_line(format!("GET /{} HTTP/1.1", "a\u{7f}".repeat(20_000))).unwrap();
+    assert!(line.starts_with("GET /a%%aa") && line.len() < 20_100, "{}", line.len());
 }
 
 #[test]
@@ -184,7 +209,7 @@ proptest! {
         headers in proptest::collection::vec("(Upgrade|Connection|Host|A): [ -~]{0,20}", 0..5),
     ) {
         let head = [&line[..], b"\r\n", headers.join("\r\n").as_bytes(), b"\r\n\r\n"].concat();
-        if let Verdict::Rewrite(rewritten) = judge(&head, &[]) {
+        if let Verdict::Rewrite(rewritten, _) = judge(&head, &[]) {
             prop_assert!(matches!(judge(&rewritten, &[]), Verdict::Pass), "{:?}", rewritten);
         }
     }

@@ -8,8 +8,8 @@ use std::time::Duration;
 use actix_web::dev::ServerHandle;
 use actix_web::http::StatusCode;
 use actix_web::web::{self, Bytes, Payload};
-use actix_web::{App, HttpRequest, HttpResponse};
-use edge::{Capacity, Limits, Service};
+use actix_web::{App, HttpMessage as _, HttpRequest, HttpResponse};
+use edge::{Capacity, Limits, LongQuery, Service};
 use futures::StreamExt as _;
 use serde_json::{Value, json};
 
@@ -111,6 +111,7 @@ fn is_escaped(path: &str) -> bool {
 }
 
 fn seen(request: &HttpRequest, body: &[u8]) -> Value {
+    let long = request.extensions().get::<LongQuery>().cloned();
     let latin1 = |bytes: &[u8]| bytes.iter().copied().map(char::from).collect::<String>();
     let mut headers = serde_json::Map::new();
     for (name, value) in request.headers() {
@@ -125,7 +126,7 @@ fn seen(request: &HttpRequest, body: &[u8]) -> Value {
     json!({
         "method": request.method().as_str(),
         "path": request.path(),
-        "qs": request.uri().query().unwrap_or_default(),
+        "qs": long.as_ref().map_or(request.uri().query().unwrap_or_default(), |long| &*long.0),
         "headers": headers,
         "body": latin1(body),
     })

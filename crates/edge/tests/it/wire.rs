@@ -173,3 +173,44 @@ fn raw_bytes_are_answered_as_by_crossbars_server() {
     assert!(faults.is_empty(), "{} rows differ:\n{}", faults.len(), faults.join("\n"));
     assert!(exceptions.is_empty(), "no such rows: {:?}", exceptions.keys());
 }
+
+/// The application gets it whole, and the requests behind it have their own queries.
+#[test]
+fn a_raw_query_may_be_as_long_as_a_head() {
+    let server = Echo::start(PATIENT);
+    let mut client = Client::connect(server.address);
+    for length in [21_000, 22_000, 65_000] {
+        let query = [b"k=".to_vec(), vec![0xfc; length]].concat();
+        client.send([&b"GET /a?"[..], &query, b" HTTP/1.1\r\nHost: x\r\n\r\n"].concat());
+        let answer = client.answer();
+        assert_eq!(answer.status, 200, "{length}");
+        let seen: Value = serde_json::from_slice(&answer.body).unwrap();
+        assert_eq!(seen["qs"], format!("k={}", "%FC".repeat(length)), "{length}");
+    }
+    client.send("GET /a?short HTTP/1.1\r\nHost: x\r\n\r\n");
+    let seen: Value = serde_json::from_slice(&client.answer().body).unwrap();
+    assert_eq!(seen["qs"], "short");
+    client.assert_open();
+}
+
+/// The client sends nothing more, so waiting would be for ever.
+#[test]
+fn a_chunk_that_is_larger_than_any_body_is_refused_at_once() {
+    let server = Echo::start(PATIENT);
+    for body in [
+        "ffffffffffffffff\r\n",
+        "7fffffffffffffff\r\n",
+        "7fffffffffffffff",
+        "5\r\nhello\r\nffffffffffffffff\r\nx",
+    ] {
+        for path in ["/a", "/late", "/early"] {
+            let mut client = Client::connect(server.address);
+            client
+                .send(format!("PUT {path} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n{body}"));
+            let answer = client.answer();
+            let is_taken = path == "/early" && answer.status == 200;
+            assert!(is_taken || answer.status == 400, "{path} {body:?}: {}", answer.status);
+            client.assert_closed();
+        }
+    }
+}

@@ -134,6 +134,89 @@ async fn a_damaged_file_is_refused_with_words() {
     }
 }
 
+/// Damage that opening does not find is told where it is found, with the same advice.
+#[tokio::test]
+async fn damage_that_is_found_later_is_told_with_words() {
+    for (damage, expected) in [
+        // Reading, reading many, listing with documents, the changes feed, writing.
+        ("UPDATE doc SET text = CAST(x'7bff7d' AS TEXT) WHERE id = 'a'", 5),
+        ("UPDATE doc SET rev = 'x' WHERE id = 'a'", 5),
+        // The view.
+        ("UPDATE view_row SET value = CAST(x'22ff22' AS TEXT) WHERE id = 'a'", 1),
+        ("UPDATE view_row SET key = '{' WHERE id = 'a'", 1),
+    ] {
+        let fixture = TestStore::new().await;
+        fixture.design("d", &[("v", "function (doc) { emit(doc.n, doc._rev); }")]).await;
+        fixture.create("a", json!({"n": 1})).await;
+        fixture.create("b", json!({"n": 2})).await;
+        let TestStore { store, db, file, _folder } = fixture;
+        drop(store);
+        rusqlite::Connection::open(&file).unwrap().execute_batch(damage).unwrap();
+        let store = Embedded::open(&file, Settings::default()).unwrap();
+        let fixture = TestStore { store, db, file, _folder };
+
+        let many = fixture.store.fetch_many(&fixture.db, &[doc_id("a"), doc_id("b")], soon()).await.unwrap();
+        let [a, b] = many.try_into().unwrap();
+        assert!(b.is_ok(), "{damage}: the other document can be read");
+        let with_docs = ViewQuery { include_docs: true, ..ViewQuery::all_docs() };
+        let changes = datastore::ChangesQuery { include_docs: true, ..Default::default() };
+        let changes = datastore::Changes::changes(&fixture.store, &fixture.db, changes);
+        let outcomes = [
+            fixture.fetch("a").await.err(),
+            a.err(),
+            fixture.try_rows(with_docs, soon()).await.err(),
+            futures::TryStreamExt::try_collect::<Vec<_>>(changes).await.err(),
+            fixture.try_rows(ViewQuery::of("d", "v"), soon()).await.err(),
+            fixture.save("a", None, json!({})).await.err().filter(|error| !error.is_conflict()),
+        ];
+        let told: Vec<_> = outcomes.into_iter().flatten().collect();
+        assert_eq!(told.len(), expected, "{damage}: {told:?}");
+        for error in told {
+            assert!(matches!(error, StoreError::Corrupt(_)), "{damage}: {error:?}");
+            let text = error.to_string();
+            for words in [fixture.file.to_str().unwrap(), "is damaged", "crossbar-groups export", ".recover"]
+            {
+                assert!(text.contains(words), "{damage}: {text:?} does not say {words:?}");
+            }
+        }
+    }
+}
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn reads_go_on_when_the_file_is_removed_before_the_first_of_them() {
+    let fixture = TestStore::new().await;
+    fixture.design("d", &[("v", "function (doc) { emit(doc.n); }")]).await;
+    fixture.create("a", json!({"n": 1})).await;
+    let fixture = fixture.reopen(Settings::default());
+    for end in ["", "-wal", "-shm"] {
+        let mut path = fixture.file.clone().into_os_string();
+        path.push(end);
+        let _ = fs::remove_file(path);
+    }
+    assert!(!fixture.file.exists());
+    // More readers at once than there are connections.
+    let reads = (0..64).map(|_| {
+        let (store, db) = (fixture.store.clone(), fixture.db.clone());
+        tokio::spawn(async move { store.fetch(&db, &doc_id("a"), soon()).await.map(drop) })
+    });
+    for read in futures::future::join_all(reads).await {
+        read.unwrap().unwrap();
+    }
+    for _ in 0..4 {
+        assert_eq!(fixture.rows("d", "v").await, ["a 1 null"]);
+    }
+    // A write would be lost at the next start, so none is acknowledged.
+    for error in [
+        fixture.store.probe_write(soon()).await.unwrap_err(),
+        fixture.save("b", None, json!({})).await.unwrap_err(),
+    ] {
+        assert!(matches!(error, StoreError::CannotWrite(_)), "{error:?}");
+        assert!(error.to_string().contains("no longer at"), "{error}");
+    }
+    assert!(fixture.fetch("b").await.unwrap_err().is_not_found());
+}
+
 #[tokio::test]
 async fn a_file_with_a_newer_format_is_refused_and_not_changed() {
     let fixture = TestStore::new().await;

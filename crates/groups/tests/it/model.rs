@@ -153,7 +153,8 @@ impl Asked {
 /// Similar ids, with letters that other orderings than bytes would sort differently. The id `0` is not among
 /// them, because it would mean that no id was given.
 pub(crate) fn id() -> impl Strategy<Value = String> {
-    "[a-cB~é1][a-b0]{0,3}"
+    // Not a number, which would be reserved.
+    "[a-cB~é][ab01]{0,3}|1[ab][ab01]{0,2}"
 }
 
 /// The documents of an account. Most are groups, some of them with the user, and they have members to filter

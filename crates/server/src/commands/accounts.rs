@@ -1,5 +1,6 @@
 //! `account create`, `user create`, `token` and `views push`: they prepare a store for serving.
 
+use std::collections::BTreeSet;
 use std::io::{IsTerminal as _, Read as _};
 
 use auth::bootstrap::{self, NewAccount, NewUser};
@@ -8,7 +9,7 @@ use datastore::{Backend, DbName, Ensured, StoreError, ViewQuery, ensure_design};
 use futures::StreamExt as _;
 use kazoo::{AccountId, SystemDb};
 
-use super::{deadline, say, store_failure, with_store};
+use super::{deadline, say, store_failure, warn, with_store};
 use crate::arguments::{AccountCreate, Token, UserCreate, ViewsPush};
 use crate::failure::Failure;
 
@@ -88,18 +89,31 @@ async fn auth_account(store: &dyn Backend, id: &AccountId) -> Result<Option<data
 pub(crate) fn push_views(arguments: ViewsPush) -> Result<(), Failure> {
     let only = arguments.account.as_deref().map(account_id).transpose()?;
     with_store(&arguments.store, |store| async move {
-        let accounts = match only {
-            Some(id) => vec![id],
+        let (accounts, missing) = match only {
+            Some(id) => (BTreeSet::from([id]), BTreeSet::new()),
             None => all_accounts(&*store).await?,
         };
+        let mut warnings: Vec<_> = missing
+            .iter()
+            .map(|id| format!("the account {id} is in the database accounts, but {} is missing", id.db()))
+            .collect();
         let mut pushed = Pushed::default();
-        pushed.push_system(&*store).await;
+        if has_accounts(&*store).await? {
+            pushed.push_system(&*store).await;
+        } else if accounts.is_empty() {
+            return Err(Failure::run("the store has no accounts: `import` some, or run `account create`"));
+        } else {
+            let text = "nobody can log in yet, since there is no database accounts: import it (`export --db \
+                        accounts`), and run `views push` again";
+            warnings.push(text.to_owned());
+        }
         for id in &accounts {
             pushed.push_account(&*store, id).await;
         }
         for line in &pushed.done {
             say(line)?;
         }
+        warnings.iter().for_each(|line| warn(line));
         pushed.check()?;
         let count = accounts.len();
         say(&format!("all views exist ({count} {})", if count == 1 { "account" } else { "accounts" }))
@@ -154,15 +168,26 @@ impl Pushed {
     }
 }
 
-async fn all_accounts(store: &dyn Backend) -> Result<Vec<AccountId>, Failure> {
+async fn has_accounts(store: &dyn Backend) -> Result<bool, Failure> {
+    let failure = store_failure("the databases could not be listed");
+    store.db_exists(SystemDb::Accounts.name(), deadline()).await.map_err(failure)
+}
+
+/// The accounts that have a database, and those that are only in the database of all accounts.
+async fn all_accounts(store: &dyn Backend) -> Result<(BTreeSet<AccountId>, BTreeSet<AccountId>), Failure> {
     let failure = store_failure("the accounts could not be listed");
-    let mut rows =
-        store.query(SystemDb::Accounts.name(), ViewQuery::all_docs(), deadline()).await.map_err(&failure)?;
-    let mut ids = Vec::new();
-    while let Some(row) = rows.next().await {
-        ids.extend(AccountId::parse(row.map_err(&failure)?.id.as_str()));
+    let dbs = store.list_dbs(deadline()).await.map_err(&failure)?;
+    let there: BTreeSet<_> = dbs.iter().filter_map(AccountId::of_db).collect();
+    let mut missing = BTreeSet::new();
+    if has_accounts(store).await? {
+        let query = store.query(SystemDb::Accounts.name(), ViewQuery::all_docs(), deadline());
+        let mut rows = query.await.map_err(&failure)?;
+        while let Some(row) = rows.next().await {
+            let id = AccountId::parse(row.map_err(&failure)?.id.as_str()).ok();
+            missing.extend(id.filter(|id| !there.contains(id)));
+        }
     }
-    Ok(ids)
+    Ok((there, missing))
 }
 
 fn account_id(text: &str) -> Result<AccountId, Failure> {

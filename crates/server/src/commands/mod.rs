@@ -5,6 +5,7 @@ mod demo;
 mod exposure;
 mod health;
 pub(crate) mod healthcheck;
+mod lacking;
 pub(crate) mod serve;
 pub(crate) mod transfer;
 

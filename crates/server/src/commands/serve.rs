@@ -1,5 +1,6 @@
 //! `serve`: the API, the admin listener and the background tasks, from start to graceful stop.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +20,7 @@ use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 use validation::Schema;
 
-use super::{BACKGROUND_THREADS, demo, exposure, health, runtime};
+use super::{BACKGROUND_THREADS, demo, exposure, health, lacking, runtime};
 use crate::app::{App, node_digest};
 use crate::arguments::Serve;
 use crate::budget::{Budget, Limits};
@@ -202,7 +203,14 @@ fn app(
 /// A store that does not answer is no reason to stop: it may answer later.
 async fn check_set_up(app: &App) -> Result<(), Failure> {
     match app.auth.is_set_up(&*app.uncached, Deadline::after(health::PATIENCE)).await {
-        Ok(true) => Ok(()),
+        Ok(true) => {
+            match app.auth.has_named_key(Deadline::after(health::PATIENCE)).await {
+                Ok(true) => {}
+                Ok(false) => log::warn!("{}", lacking::NO_KEY),
+                Err(error) => log::warn!("the signing key was not read: {}", crate::chain(&error)),
+            }
+            Ok(())
+        }
         Ok(false) => Err(Failure::setup(
             "the store has no system_config/auth, so no token could be checked: create an account with \
              `crossbar-groups account create`, `import` one, or try `serve --demo`",
@@ -228,15 +236,37 @@ async fn warn_of_unknown_sections(app: &App) {
     }
     match app.auth.config_sections(Deadline::after(health::PATIENCE)).await {
         Ok(sections) => {
-            for (key, name) in named.filter(|(_, name)| !sections.contains(*name)) {
-                let sections = sections.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
-                log::warn!(
-                    setting = key, value = name, sections = sections.as_str();
-                    "no document of system_config that this server reads has a section of this name"
-                );
+            for (key, name) in named {
+                let kind = if key == "kazoo_node" { Sections::Nodes } else { Sections::Zones };
+                let there = kind.of(&sections);
+                if !there.contains(&name) {
+                    let there = there.join(", ");
+                    log::warn!(setting = key, value = name, there = there.as_str(); "{}", kind.unknown());
+                }
             }
         }
         Err(error) => log::warn!("the sections of system_config were not read: {}", crate::chain(&error)),
+    }
+}
+
+/// The sections for nodes, or those for zones. A node's name has an `@`, as in `crossbar@apps.example.com`.
+#[derive(Clone, Copy)]
+enum Sections {
+    Nodes,
+    Zones,
+}
+
+impl Sections {
+    fn of(self, all: &BTreeSet<String>) -> Vec<&str> {
+        let is_wanted = |name: &&str| name.contains('@') == matches!(self, Self::Nodes);
+        all.iter().map(String::as_str).filter(is_wanted).collect()
+    }
+
+    fn unknown(self) -> &'static str {
+        match self {
+            Self::Nodes => "no document of system_config that this server reads has a section for this node",
+            Self::Zones => "no document of system_config that this server reads has a section for this zone",
+        }
     }
 }
 

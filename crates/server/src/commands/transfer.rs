@@ -1,26 +1,29 @@
 //! `import` and `export`: a store as lines of `{"db","doc"}`, so that one store moves into another.
 //! Attachments travel inside their documents. Revisions do not travel: the new store gives its own.
-//! An embedded store also gets the views that logins need, unless the lines bring them.
+//! An embedded store also gets the views that logins need, unless the lines bring them. In a CouchDB, where they
+//! may be Kazoo's, missing ones are only told.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Write};
 
-use auth::bootstrap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use datastore::{Backend, DbName, DocId, Document, Draft, ViewQuery, json};
+use datastore::{Backend, DbName, DocId, Document, Draft, StoreError, ViewQuery, json};
 use futures::StreamExt as _;
 use kazoo::{AccountId, SystemDb};
 use serde_json::{Map, Value};
 
 use super::accounts::Pushed;
-use super::{deadline, store_failure, with_store};
+use super::{deadline, lacking, store_failure, with_store};
 use crate::arguments::{Export, Import};
 use crate::failure::Failure;
 
 /// How many documents are written with one call of the store.
 const BATCH: usize = 500;
+
+/// How many documents are read with one call of the store.
+const READ_BATCH: usize = 16;
 
 pub(crate) fn import(arguments: Import) -> Result<(), Failure> {
     let Import { store, file } = arguments;
@@ -56,8 +59,7 @@ pub(crate) fn import(arguments: Import) -> Result<(), Failure> {
         }
         import.flush_all().await?;
         let report = import.report();
-        let prepared = if is_own { import.prepare_serving().await } else { Ok(Vec::new()) };
-        let (warnings, unprepared) = match prepared {
+        let (warnings, unprepared) = match import.prepare_serving(is_own).await {
             Ok(warnings) => (warnings, None),
             Err(failure) => (Vec::new(), Some(failure.to_string())),
         };
@@ -144,7 +146,7 @@ impl Importing<'_> {
     async fn compare(&mut self, db: &DbName, draft: Draft) -> Result<(), Failure> {
         let failure = store_failure("the import stopped");
         let stored = self.store.fetch(db, &draft.id, deadline()).await.map_err(&failure)?;
-        let stored = with_attachments(self.store, db, &stored).await?;
+        let stored = with_attachments(self.store, db, &stored).await.map_err(&failure)?;
         if without_attachments_digests(stored) == without_attachments_digests(draft.body) {
             self.there += 1;
         } else {
@@ -153,46 +155,32 @@ impl Importing<'_> {
         Ok(())
     }
 
-    /// Adds the views that logins and listings need. Answers a warning for each thing that the store still
-    /// lacks for serving.
-    async fn prepare_serving(&self) -> Result<Vec<String>, Failure> {
+    /// Adds the views that logins and listings need, if only this program uses the store. Answers a warning for
+    /// each thing that the store still lacks for serving.
+    async fn prepare_serving(&self, is_own: bool) -> Result<Vec<String>, Failure> {
         let failure = store_failure("the documents are imported, but the store was not prepared for serving");
+        let mut warnings = if is_own {
+            self.push_views().await.map_err(&failure)?
+        } else {
+            lacking::views(self.store, &self.accounts).await.map_err(&failure)?
+        };
+        warnings.extend(lacking::documents(self.store, &self.accounts).await.map_err(&failure)?);
+        Ok(warnings)
+    }
+
+    async fn push_views(&self) -> datastore::Result<Vec<String>> {
         let mut pushed = Pushed::default();
         for account in &self.accounts {
             pushed.push_account(self.store, account).await;
         }
-        let accounts = SystemDb::Accounts.name();
-        let has_accounts = self.store.db_exists(accounts, deadline()).await.map_err(&failure)?;
-        if has_accounts {
+        if self.store.db_exists(SystemDb::Accounts.name(), deadline()).await? {
             pushed.push_system(self.store).await;
         }
-        let mut warnings: Vec<String> = Vec::new();
-        if let Err(failure) = pushed.check() {
-            warnings.push(format!("{failure}; when that is mended, run `views push`"));
-        }
-        if !bootstrap::is_set_up(self.store, deadline()).await.map_err(&failure)? {
-            warnings.push(
-                "the store cannot be served yet, since it has no key for tokens (system_config/auth): import the \
-                 databases system_config and system_auth too (`export --db system_config`, `export --db \
-                 system_auth`), or make a new key with `account create`"
-                    .to_owned(),
-            );
-        }
-        for account in &self.accounts {
-            let is_listed = has_accounts
-                && match self.store.fetch(accounts, &account.doc_id(), deadline()).await {
-                    Ok(_) => true,
-                    Err(error) if error.is_not_found() => false,
-                    Err(error) => return Err(failure(error)),
-                };
-            if !is_listed {
-                warnings.push(format!(
-                    "nobody can log in to the account {account} yet, since it is not in the database accounts: \
-                     import that database too (`export --db accounts`)"
-                ));
-            }
-        }
-        Ok(warnings)
+        let failed = pushed.check().err();
+        Ok(failed
+            .map(|failure| format!("{failure}; when that is mended, run `views push`"))
+            .into_iter()
+            .collect())
     }
 
     fn report(&self) -> Result<(), Failure> {
@@ -222,20 +210,58 @@ pub(crate) fn export(arguments: Export) -> Result<(), Failure> {
             None => store.list_dbs(deadline()).await.map_err(&failure)?,
         };
         let mut output = BufWriter::new(std::io::stdout().lock());
+        let mut unreadable = Vec::new();
         for db in dbs {
-            let query = ViewQuery { include_docs: true, ..ViewQuery::all_docs() };
-            let mut rows = store.query(&db, query, deadline()).await.map_err(&failure)?;
-            while let Some(row) = rows.next().await {
-                let Some(document) = row.map_err(&failure)?.doc else { continue };
-                let mut doc = Map::new();
-                doc.insert("_id".to_owned(), document.id().as_str().into());
-                doc.extend(with_attachments(&*store, &db, &document).await?);
-                let line = serde_json::json!({"db": db.as_str(), "doc": doc});
-                writeln!(output, "{line}").map_err(|error| Failure::run(format!("cannot write: {error}")))?;
+            let rows = store.query(&db, ViewQuery::all_docs(), deadline()).await.map_err(&failure)?;
+            let mut batches = rows.chunks(READ_BATCH);
+            while let Some(batch) = batches.next().await {
+                let ids = batch.into_iter().map(|row| row.map(|row| row.id)).collect::<Result<Vec<_>, _>>();
+                let ids = ids.map_err(&failure)?;
+                let documents = store.fetch_many(&db, &ids, deadline()).await.map_err(&failure)?;
+                for (id, document) in ids.iter().zip(documents) {
+                    // Somebody may have deleted it meanwhile.
+                    if document.as_ref().is_err_and(StoreError::is_not_found) {
+                        continue;
+                    }
+                    match exported(&*store, &db, document).await {
+                        Ok(line) => writeln!(output, "{line}").map_err(cannot_write)?,
+                        // One damaged document does not keep the others from being saved. If an attachment is
+                        // missing, the document would be incomplete.
+                        Err(error) if matches!(error, StoreError::Corrupt(_)) || error.is_not_found() => {
+                            unreadable.push(format!("{db} {id}: {}", crate::chain(&error)));
+                        }
+                        Err(error) => return Err(failure(error)),
+                    }
+                }
             }
         }
-        output.flush().map_err(|error| Failure::run(format!("cannot write: {error}")))
+        output.flush().map_err(cannot_write)?;
+        if unreadable.is_empty() {
+            return Ok(());
+        }
+        Err(Failure::run(format!(
+            "{} documents are not in the export, since they cannot be read:\n{}",
+            unreadable.len(),
+            unreadable.join("\n")
+        )))
     })
+}
+
+fn cannot_write(error: std::io::Error) -> Failure {
+    Failure::run(format!("cannot write: {error}"))
+}
+
+/// A document as a line of an export.
+async fn exported(
+    store: &dyn Backend,
+    db: &DbName,
+    document: datastore::Result<Document>,
+) -> datastore::Result<Value> {
+    let document = document?;
+    let mut doc = Map::new();
+    doc.insert("_id".to_owned(), document.id().as_str().into());
+    doc.extend(with_attachments(store, db, &document).await?);
+    Ok(serde_json::json!({"db": db.as_str(), "doc": doc}))
 }
 
 /// A document's members without id and revision, its attachments inside.
@@ -243,15 +269,13 @@ async fn with_attachments(
     store: &dyn Backend,
     db: &DbName,
     document: &Document,
-) -> Result<Map<String, Value>, Failure> {
-    let failure = store_failure("a document could not be read");
-    let mut members = document.to_object().map_err(&failure)?;
+) -> datastore::Result<Map<String, Value>> {
+    let mut members = document.to_object()?;
     members.shift_remove("_id");
     members.shift_remove("_rev");
     if let Some(Value::Object(attachments)) = members.get_mut("_attachments") {
         for (name, stub) in attachments.iter_mut() {
-            let bytes =
-                store.fetch_attachment(db, document.id(), name, deadline()).await.map_err(&failure)?;
+            let bytes = store.fetch_attachment(db, document.id(), name, deadline()).await?;
             let content_type = stub.get("content_type").cloned().unwrap_or(Value::Null);
             *stub = serde_json::json!({"content_type": content_type, "data": STANDARD.encode(&bytes)});
         }

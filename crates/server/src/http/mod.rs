@@ -8,8 +8,9 @@ use std::time::Instant;
 use actix_web::body::{BodyStream, SizedStream};
 use actix_web::http::{StatusCode, Version};
 use actix_web::web::{Data, Payload};
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::{HttpMessage as _, HttpRequest, HttpResponse};
 use bytes::Bytes;
+use edge::LongQuery;
 use futures::{StreamExt as _, stream};
 
 use self::body::Lost;
@@ -43,7 +44,8 @@ struct Arrived {
 /// Serves every request to the API.
 pub(crate) async fn serve(request: HttpRequest, payload: Payload, app: Data<App>) -> HttpResponse {
     let begun = Instant::now();
-    let incoming = Incoming::of(&request);
+    let long_query = request.extensions().get::<LongQuery>().cloned();
+    let incoming = Incoming::of(&request, long_query.as_ref().map(|query| &*query.0));
     let path = route::split(incoming.path);
     let has_body = body::is_announced(incoming.headers);
     // Whoever shows a good token in a header may send more than a stranger.

@@ -40,11 +40,13 @@ pub(crate) enum Received {
 
 impl<'a> Incoming<'a> {
     /// A request of the HTTP server.
-    pub(crate) fn of(request: &'a HttpRequest) -> Self {
+    ///
+    /// `long_query` is the query if the target could not hold it.
+    pub(crate) fn of(request: &'a HttpRequest, long_query: Option<&'a str>) -> Self {
         Self {
             method: Verb::of_method(request.method().as_str()),
             path: request.uri().path(),
-            query: request.uri().query().unwrap_or_default(),
+            query: long_query.or(request.uri().query()).unwrap_or_default(),
             headers: request.headers(),
             peer: request.peer_addr().map(|address| address.ip()),
         }

@@ -42,6 +42,9 @@ impl StoreLocation {
 /// Refuses what other programs take for a location of SQLite, but what is no path.
 fn check_path(path: &str) -> Result<(), String> {
     let refused = |why: &str| Err(why.to_owned());
+    let begins_with =
+        |word: &str| path.get(..word.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(word));
+    let (_, name) = path.rsplit_once('/').unwrap_or(("", path));
     if path.is_empty() {
         refused("names no file: write sqlite:PATH")
     } else if path.starts_with("//") {
@@ -49,12 +52,29 @@ fn check_path(path: &str) -> Result<(), String> {
             "has no path after `sqlite:`, but slashes of a URL: write sqlite:store.db for a file in the working \
              directory, or sqlite:/folder/store.db",
         )
-    } else if path.starts_with(":memory:") {
+    } else if path.trim() != path {
+        refused("begins or ends with a blank: write sqlite:PATH without blanks around PATH")
+    } else if path.chars().any(char::is_control) {
+        refused("holds a control character, such as a line end or a tab: write sqlite:PATH in one line")
+    } else if path.starts_with(['"', '\'']) {
+        refused(
+            "has a quote before the path: write sqlite:PATH without quotes, or quote all of it for the shell",
+        )
+    } else if path.starts_with(['~', '$']) {
+        refused(
+            "begins with a `~` or a `$`, which only a shell replaces, and not behind `sqlite:`: write the whole \
+             path, as in sqlite:/folder/store.db",
+        )
+    } else if matches!(name, "" | "." | "..") {
+        refused(
+            "names a folder: write sqlite:PATH with the name of a file at its end, as in sqlite:/folder/store.db",
+        )
+    } else if begins_with(":memory:") || name.eq_ignore_ascii_case(":memory:") {
         refused(
             "names no file: a store in memory would lose everything when the server stops. Write \
              sqlite:PATH, for trials below /tmp",
         )
-    } else if path.starts_with("file:") || path.contains('?') {
+    } else if begins_with("file:") || path.contains('?') {
         refused("is a URI of SQLite: write sqlite:PATH, without `file:` and without parameters after a `?`")
     } else {
         Ok(())
@@ -82,13 +102,38 @@ mod tests {
             ("sqlite://store.db", "sqlite:store.db"),
             ("sqlite:///folder/store.db", "sqlite:/folder/store.db"),
             ("sqlite::memory:", "in memory"),
+            ("sqlite::MEMORY:", "in memory"),
+            ("sqlite::memory:?cache=shared", "in memory"),
+            ("sqlite:./:memory:", "in memory"),
+            ("sqlite:/folder/:Memory:", "in memory"),
             ("sqlite:file:store.db", "without `file:`"),
+            ("sqlite:FILE:store.db", "without `file:`"),
             ("sqlite:store.db?mode=ro", "without parameters"),
+            ("sqlite: store.db", "without blanks"),
+            ("sqlite:store.db ", "without blanks"),
+            ("sqlite:store.db\n", "without blanks"),
+            ("sqlite: ", "without blanks"),
+            ("sqlite:sto\tre.db", "in one line"),
+            ("sqlite:\"store.db\"", "without quotes"),
+            ("sqlite:'store.db'", "without quotes"),
+            ("sqlite:~/store.db", "the whole path"),
+            ("sqlite:$HOME/store.db", "the whole path"),
+            ("sqlite:/folder/", "names a folder"),
+            ("sqlite:.", "names a folder"),
+            ("sqlite:/folder/..", "names a folder"),
         ] {
             let error = StoreLocation::parse(text).unwrap_err();
             assert!(error.contains(words), "{text}: {error}");
         }
-        for text in ["sqlite:store.db", "sqlite:./a:b", "sqlite:/folder/store.db", "sqlite:../store.db"] {
+        for text in [
+            "sqlite:store.db",
+            "sqlite:./a:b",
+            "sqlite:/folder/store.db",
+            "sqlite:../store.db",
+            "sqlite:my store.db",
+            "sqlite:memory",
+            "sqlite:é",
+        ] {
             assert_eq!(StoreLocation::parse(text).unwrap().to_string(), text);
         }
     }

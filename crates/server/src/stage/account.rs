@@ -41,6 +41,7 @@ pub(crate) async fn identify(
     match verdict {
         Ok(caller) => {
             exchange.reservation.bill(caller.account_id());
+            exchange.app.auth.remember_address(&caller, exchange.client().address);
             exchange.caller = Some(caller);
         }
         Err(AuthError::Expired) => return Err(Refusal::TokenExpired),

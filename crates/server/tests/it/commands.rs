@@ -1,8 +1,11 @@
 //! The commands beside `serve`, and how they refuse.
 
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 
 use crate::account::Account;
+use crate::partial_stores::said;
 use crate::process::{binary, run, run_ok};
 
 fn check_refused(arguments: &[&str], code: i32, words: &[&str]) {
@@ -77,7 +80,9 @@ fn a_password_on_the_command_line_is_warned_about() {
         error.contains("CROSSBAR_GROUPS_STORE")
     };
     assert!(warned(run(&["export", "--store", url], b"")));
-    assert!(!warned(run(&["export", "--store", "http://127.0.0.1:1"], b"")));
+    for no_password in ["http://127.0.0.1:1", "http://admin@127.0.0.1:1", "http://admin:@127.0.0.1:1"] {
+        assert!(!warned(run(&["export", "--store", no_password], b"")), "{no_password}");
+    }
     let from_environment = binary().arg("export").env("CROSSBAR_GROUPS_STORE", url).output().unwrap();
     assert!(!warned(from_environment));
 }
@@ -96,6 +101,7 @@ fn the_first_account_refuses_the_passwords_of_earlier_examples() {
         ("change-me-too", "own", true),
         ("change-me", "own", true),
         ("own", "change-me", true),
+        ("own", "change-me-too", true),
         ("own", "own", false),
         ("change-me-never", "change-me-never", false),
     ] {
@@ -221,6 +227,44 @@ fn a_store_moves_into_another_and_nothing_is_overwritten() {
     assert_eq!(sorted(&run_ok(&["export", "--store", &two], b"")), sorted(&lines));
 }
 
+/// Overwrites some text in a store's file, as a failing disk would.
+fn damage(store: &str, text: &str) {
+    let path = store.strip_prefix("sqlite:").unwrap();
+    let mut bytes = std::fs::read(path).unwrap();
+    let places: Vec<_> = (0..bytes.len()).filter(|&at| bytes[at..].starts_with(text.as_bytes())).collect();
+    assert!(!places.is_empty());
+    for at in places {
+        bytes[at] = 0xff;
+    }
+    std::fs::write(path, bytes).unwrap();
+}
+
+#[test]
+fn one_damaged_document_is_told_with_advice_and_the_others_are_served_and_exported() {
+    let mut alpha = Account::served();
+    alpha.create_all(&["good", "bad-and-damaged"]);
+    let output = alpha.while_stopped(|store| {
+        damage(store, "group bad-and-damaged");
+        run(&["export", "--store", store], b"")
+    });
+    let file = alpha.store().strip_prefix("sqlite:").unwrap().to_owned();
+    let words = [file.as_str(), "is damaged", ".recover", "crossbar-groups export"];
+    let (lines, error) =
+        (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    assert_eq!(output.status.code(), Some(1));
+    assert!(error.contains("1 documents are not in the export"), "{error}");
+    assert!(words.iter().all(|words| error.contains(words)) && error.contains("bad-and-damaged"), "{error}");
+    assert!(lines.contains("group good") && !lines.contains("bad-and-damaged"), "{lines}");
+
+    let status = |id: &str| alpha.send("GET", &format!("/groups/{id}"), &[], b"").status;
+    assert_eq!([status("good"), status("bad-and-damaged")], [200, 500]);
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !words.iter().all(|words| alpha.server().log().contains(words)) {
+        assert!(Instant::now() < deadline, "{}", alpha.server().log());
+        std::thread::yield_now();
+    }
+}
+
 #[test]
 fn an_import_ends_before_the_first_bad_line() {
     let folder = tempfile::tempdir().unwrap();
@@ -260,51 +304,6 @@ fn a_name_that_logins_take_for_another_is_refused() {
     assert!(run_ok(&push, b"").ends_with("\nall views exist (2 accounts)\n"));
 }
 
-/// What a command says on both outputs. It must succeed.
-fn said(arguments: &[&str], input: &[u8]) -> (String, String) {
-    let output = run(arguments, input);
-    let error = String::from_utf8(output.stderr).unwrap();
-    assert!(output.status.success(), "{arguments:?}: {error}");
-    (String::from_utf8(output.stdout).unwrap(), error)
-}
-
-#[test]
-fn each_part_of_a_store_can_be_moved_by_itself() {
-    let mut alpha = Account::served();
-    alpha.create_all(&["g"]);
-    let (id, db) = (alpha.id.clone(), alpha.db());
-    let parts = ["system_auth", "accounts", db.as_str(), "system_config"];
-    let exports =
-        alpha.while_stopped(|store| parts.map(|db| run_ok(&["export", "--store", store, "--db", db], b"")));
-    let folder = tempfile::tempdir().unwrap();
-    let store = format!("sqlite:{}", folder.path().join("store.db").display());
-    let import = |part: usize| said(&["import", "--store", &store, "-"], exports[part].as_bytes());
-    let no_key = "the store cannot be served yet";
-    let not_listed = format!("nobody can log in to the account {id} yet");
-    // The account alone, then what it lacks, one database after another.
-    for (part, warnings) in
-        [(2, vec![no_key, &not_listed]), (0, vec![no_key]), (1, vec![no_key]), (3, vec![]), (2, vec![])]
-    {
-        let (output, error) = import(part);
-        let lines = exports[part].lines().count();
-        let is_again = output.starts_with("0 documents imported, ");
-        let counts = if is_again {
-            format!("0 documents imported, {lines} were")
-        } else {
-            format!("{lines} documents imported, 0 were")
-        };
-        assert!(output.starts_with(&counts), "{part}: {output}");
-        let found: Vec<_> =
-            error.lines().map(|line| line.strip_prefix("crossbar-groups: warning: ").unwrap()).collect();
-        assert_eq!(found.len(), warnings.len(), "{part}: {error}");
-        for (line, words) in found.iter().zip(&warnings) {
-            assert!(line.starts_with(words), "{part}: {line}");
-        }
-    }
-    let token = run_ok(&["token", "--store", &store, "--account", &id], b"");
-    assert_eq!(token.trim().split('.').count(), 3);
-}
-
 #[test]
 fn an_import_of_a_design_document_that_takes_no_views_warns() {
     let mut alpha = Account::served();
@@ -320,7 +319,7 @@ fn an_import_of_a_design_document_that_takes_no_views_warns() {
     let lines = lines.lines().map(unusable).collect::<Vec<_>>().join("\n");
     let folder = tempfile::tempdir().unwrap();
     let store = format!("sqlite:{}", folder.path().join("store.db").display());
-    let (output, error) = said(&["import", "--store", &store, "-"], lines.as_bytes());
+    let (output, error) = said(&["import", "--store", &store, "-"], &lines);
     assert!(output.ends_with(" documents imported, 0 were there already\n"), "{output}");
     let words =
         ["crossbar-groups: warning: not all views were pushed: ", "_design/users", "run `views push`"];

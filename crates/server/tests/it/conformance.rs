@@ -91,6 +91,8 @@ fn all_recordings_are_matched_on_couchdb() {
     let settings = couchdb::Settings::new(url.parse().unwrap());
     crate::old_designs::check(&url, &|| Arc::new(couchdb::Client::new(settings.clone()).unwrap()));
     couchdb.make_room(&seed.databases());
+    let db = crate::partial_stores::check(&url, &[crate::partial_stores::NO_VIEWS]);
+    couchdb.make_room(&seed.databases().into_iter().chain([db]).collect());
 }
 
 /// The group documents as they are stored after `crossbar.jsonl` are those that crossbar has stored.

@@ -242,7 +242,7 @@ fn no_new_group_has_an_id_that_kazoo_opens_by_name() {
     let kazoo = Kazoo::new();
     let alpha = kazoo.seed.names["alpha"].clone();
     let db = format!("account/{}/{}/{}", &alpha[..2], &alpha[2..4], &alpha[4..]);
-    let ids = ["limits", "whitelabel", "notification.x", "+14155550100", "192.0.2.1"];
+    let ids = ["limits", "whitelabel", "notification.x", "+14155550100", "911", "192.0.2.1"];
     let line =
         |id: &&str| json!({"db": db, "doc": {"_id": id, "pvt_type": "group", "name": "old"}}).to_string();
     let lines: Vec<_> = ids.iter().map(line).collect();

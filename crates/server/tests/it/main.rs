@@ -28,6 +28,7 @@ mod http_client;
 mod large;
 mod matching;
 mod old_designs;
+mod partial_stores;
 mod process;
 mod rates;
 mod readiness;

@@ -130,7 +130,7 @@ pub(crate) fn check(store: &str, open: &dyn Fn() -> Arc<dyn Backend>) {
             states[0],
             states[1]
         );
-        assert!(said.contains(&line) && said.ends_with("all views exist (1 account)\n"), "{old}: {said}");
+        assert!(said.contains(&line) && said.contains("all views exist ("), "{old}: {said}");
         let (members, after) = world.design("groups");
         assert_eq!((Value::Object(members), after), (expected, generation + generations), "{old}");
     }

@@ -112,17 +112,20 @@ fn logins_pay_twice() {
     assert_eq!(login(&account, "/v2/api_auth", "192.0.2.1"), (429, 1, 0));
 }
 
+fn digest(password: &str) -> String {
+    format!("{:x}", <md5::Md5 as md5::Digest>::digest(format!("admin:{password}")))
+}
+
+fn log_in(account: &Account, name: &str, password: &str, from: &str) -> Response {
+    let body = json!({"data": {"credentials": digest(password), "account_name": name}}).to_string();
+    account.send_as_stranger("PUT", "/v2/user_auth", &[("X-Forwarded-For", from)], body.as_bytes())
+}
+
 /// Guesses from many addresses run into the account's own limit. A client that logged in before does not.
 #[test]
 fn wrong_passwords_of_one_account_run_out_and_lock_out_no_known_client() {
     let alpha = Account::served();
-    let digest =
-        |password: &str| format!("{:x}", <md5::Md5 as md5::Digest>::digest(format!("admin:{password}")));
-    let log_in = |name: &str, password: &str, from: &str| {
-        let body = json!({"data": {"credentials": digest(password), "account_name": name}}).to_string();
-        let headers = [("X-Forwarded-For", from)];
-        alpha.send_as_stranger("PUT", "/v2/user_auth", &headers, body.as_bytes())
-    };
+    let log_in = |name: &str, password: &str, from: &str| log_in(&alpha, name, password, from);
     assert_eq!(log_in("alpha", "secret", "192.0.2.1").status, 201);
     for name in ["alpha", "nobody"] {
         let mut statuses = (0..110).map(|n| log_in(name, "wrong", &format!("198.51.100.{n}")).status);
@@ -140,6 +143,22 @@ fn wrong_passwords_of_one_account_run_out_and_lock_out_no_known_client() {
         std::thread::yield_now();
     }
     assert!(!alpha.server().log().contains(&digest("secret")));
+}
+
+/// A restart forgets who logged in. Tokens survive it, and their clients are known with the next request.
+#[test]
+fn after_a_restart_a_good_token_makes_its_client_known() {
+    let mut alpha = Account::served();
+    for from in ["192.0.2.1", "192.0.2.2"] {
+        assert_eq!(log_in(&alpha, "alpha", "secret", from).status, 201);
+    }
+    alpha.restart(&[]);
+    assert_eq!(ask(&alpha, &[("X-Auth-Token", alpha.token.as_str())], "192.0.2.1").status, 200);
+    assert_eq!(ask(&alpha, &[("X-Auth-Token", "bad")], "192.0.2.2").status, 401);
+    let guesses = (0..120).map(|n| log_in(&alpha, "alpha", "wrong", &format!("198.51.100.{n}")).status);
+    assert!(guesses.filter(|status| *status == 401).count() >= 100, "the counts are forgotten too");
+    let statuses = ["192.0.2.1", "192.0.2.2"].map(|from| log_in(&alpha, "alpha", "secret", from).status);
+    assert_eq!(statuses, [201, 429]);
 }
 
 #[test]

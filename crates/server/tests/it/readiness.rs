@@ -32,7 +32,10 @@ fn a_full_disk_is_told_and_reads_go_on() {
     let data = json!({"name": "large", "text": "x".repeat(200_000)});
     let refused = (0..20).map(|_| alpha.ask("PUT", "/groups", &data)).find(|answer| answer.status != 201);
     let refused = refused.expect("the disk is full");
-    assert_eq!((refused.status, &json_of(&refused)["message"]), (503, &json!("datastore_unreachable")));
+    let refused = (refused.status, json_of(&refused));
+    assert_eq!((refused.0, &refused.1["message"]), (503, &json!("datastore_unreachable")));
+    let words = refused.1["data"]["message"].as_str().unwrap();
+    assert!(words.contains("cannot write") && !words.contains("timeout"), "{words}");
     let (status, body) = ready(&alpha, "");
     assert_eq!((status, &body["status"], &body["writes"]), (200, &json!("ready"), &json!(false)), "{body}");
     let reason = body["reason"].as_str().unwrap();
@@ -59,11 +62,29 @@ fn a_store_that_is_moved_away_is_noticed() {
     assert_eq!(status, 200, "{body}");
     assert!(body["reason"].as_str().unwrap().contains("no longer at"), "{body}");
     assert_eq!(ready(&alpha, "?writes=true").0, 503);
+    let refused = alpha.ask("PUT", "/groups", &json!({"name": "lost"}));
+    assert_eq!((refused.status, &json_of(&refused)["message"]), (503, &json!("datastore_unreachable")));
     std::fs::rename(&away, &file).unwrap();
+    // The last write of a request failed, so only another one shows that writes work again.
+    assert_eq!(alpha.ask("PUT", "/groups", &json!({"id": "b", "name": "b"})).status, 201);
     wait_for_writes(&alpha, true);
+    assert_eq!(alpha.ids("/groups"), ["b", "a"]);
     std::fs::rename(&file, &away).unwrap();
     std::fs::copy(&away, &file).unwrap();
     wait_for_writes(&alpha, false);
+}
+
+#[test]
+fn reads_and_readiness_agree_when_the_file_is_removed_before_the_first_read() {
+    let mut alpha = Account::served();
+    alpha.create_all(&["a"]);
+    alpha.restart(&[]);
+    std::fs::remove_file(alpha.store().strip_prefix("sqlite:").unwrap()).unwrap();
+    assert_eq!(ready(&alpha, "").0, 200);
+    assert_eq!(alpha.ids("/groups"), ["a"]);
+    assert_eq!(alpha.send("GET", "/groups/a", &[], b"").status, 200);
+    wait_for_writes(&alpha, false);
+    assert_eq!(ready(&alpha, "?writes=true").0, 503);
 }
 
 #[test]

@@ -17,9 +17,9 @@ use crate::limits::{Bucket, Capacity};
 const MAX_IDS: u64 = 10_000;
 
 /// The budget. All clients share one bucket, since one attacker can have many addresses.
-pub(super) struct Guesses(Mutex<Bucket>);
+pub(super) struct UnknownIds(Mutex<Bucket>);
 
-impl Guesses {
+impl UnknownIds {
     pub(super) fn new() -> Self {
         Self(Mutex::new(Bucket::full(Capacity::DEFAULT, Instant::now())))
     }

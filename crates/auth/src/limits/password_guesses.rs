@@ -1,5 +1,6 @@
 //! Counts wrong passwords for each account, whatever addresses they come from. An account with too many of
-//! them takes logins only from addresses that logged in to it before, so that nobody can lock its users out.
+//! them takes logins only from addresses that showed good credentials before, so that nobody can lock its users
+//! out.
 //! The rate buckets of single clients are elsewhere.
 
 use std::hash::{BuildHasher as _, RandomState};
@@ -12,6 +13,7 @@ use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
 use super::bucket::{Bucket, Capacity};
+use super::known_addresses::KnownAddresses;
 use crate::error::Barred;
 
 /// How many wrong passwords an account takes at once, and how many more each minute.
@@ -25,14 +27,6 @@ const MAX_ACCOUNTS: u64 = 65_536;
 
 /// How many buckets the names of accounts that do not exist share.
 const UNKNOWN_BUCKETS: usize = 4_096;
-
-/// How long an address counts as known after a login.
-const KNOWN_FOR: Duration = Duration::from_secs(24 * 3_600);
-
-/// For how many accounts addresses are kept, and how many for each. The oldest are dropped first. Only good
-/// logins add any, so an attacker cannot push out the addresses of other accounts.
-const MAX_KNOWN_ACCOUNTS: u64 = 16_384;
-const MAX_KNOWN_ADDRESSES: usize = 32;
 
 /// Whether a password was right.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,29 +42,21 @@ pub(crate) struct PasswordGuesses {
     /// account exists. They share a fixed number of buckets: a client can make up any number of names.
     unknown: Vec<Mutex<Bucket>>,
     hasher: RandomState,
-    known: Cache<AccountId, Arc<Mutex<Addresses>>>,
+    known: KnownAddresses,
 }
-
-/// The addresses that logged in to an account, and when they did so last, the oldest first.
-type Addresses = Vec<(IpAddr, Instant)>;
 
 impl PasswordGuesses {
     pub(crate) fn new(now: Instant) -> Self {
-        // Moka's default policy refuses rare keys when it is full.
-        let lru = EvictionPolicy::lru;
         Self {
             accounts: Cache::builder()
                 .max_capacity(MAX_ACCOUNTS)
-                .eviction_policy(lru())
+                // Moka's default policy refuses rare keys when it is full.
+                .eviction_policy(EvictionPolicy::lru())
                 .time_to_idle(IDLE)
                 .build(),
             unknown: (0..UNKNOWN_BUCKETS).map(|_| Mutex::new(Bucket::full(CAPACITY, now))).collect(),
             hasher: RandomState::new(),
-            known: Cache::builder()
-                .max_capacity(MAX_KNOWN_ACCOUNTS)
-                .eviction_policy(lru())
-                .time_to_idle(KNOWN_FOR)
-                .build(),
+            known: KnownAddresses::new(),
         }
     }
 
@@ -83,7 +69,7 @@ impl PasswordGuesses {
         password: Password,
         now: Instant,
     ) -> Result<(), Barred> {
-        if self.knows(account_id, address, now) {
+        if address.is_some_and(|address| self.known.contains(account_id, address, now)) {
             return Ok(());
         }
         match password {
@@ -118,26 +104,12 @@ impl PasswordGuesses {
         }
     }
 
-    /// Remembers that a client logged in to an account from this address.
+    /// Remembers that a client showed good credentials of an account from this address.
     pub(crate) fn remember(&self, account_id: &AccountId, address: Option<IpAddr>, now: Instant) {
-        let Some(address) = address else { return };
-        let known = self.known.get_with_by_ref(account_id, Arc::default);
-        let mut known = lock(&known);
-        known.retain(|(other, at)| *other != address && is_recent(*at, now));
-        if known.len() >= MAX_KNOWN_ADDRESSES {
-            known.remove(0);
+        if let Some(address) = address {
+            self.known.remember(account_id, address, now);
         }
-        known.push((address, now));
     }
-
-    fn knows(&self, account_id: &AccountId, address: Option<IpAddr>, now: Instant) -> bool {
-        let Some(known) = self.known.get(account_id) else { return false };
-        lock(&known).iter().any(|(known, at)| Some(*known) == address && is_recent(*at, now))
-    }
-}
-
-fn is_recent(at: Instant, now: Instant) -> bool {
-    now.saturating_duration_since(at) < KNOWN_FOR
 }
 
 fn charge(bucket: &Mutex<Bucket>, now: Instant) -> Result<(), Barred> {
@@ -150,5 +122,5 @@ fn lock<T>(value: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 #[cfg(test)]
-#[path = "guesses_tests.rs"]
+#[path = "password_guesses_tests.rs"]
 mod tests;
