@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 use std::cell::RefCell;
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::net::IpAddr;
 use std::time::Instant;
 
@@ -87,94 +87,79 @@ impl AccessLog {
 
 /// Appends the line about a request.
 fn write_line(line: &mut String, format: LogFormat, visit: &Visit<'_>) {
-    let Visit { route, status, bytes, .. } = visit;
-    let method = shortened(&visit.method, MAX_METHOD);
-    let path = shown_path(&visit.path);
     let micros = visit.begun.elapsed().as_micros();
     let (ms, thousandths) = (micros / 1_000, micros % 1_000);
     // Writing into a text does not fail.
     let _ = match format {
-        LogFormat::Text => write_text(line, visit, (&*method, &*path), (ms, thousandths)),
-        LogFormat::Json => write_json(line, visit, (&*method, &*path), (ms, thousandths)),
-        LogFormat::Kazoo => {
-            let id = one_line(&visit.request_id);
-            let address = visit.address.map_or_else(|| "undefined".to_owned(), |address| address.to_string());
-            // crossbar writes the query behind the `?`. It may hold a token.
-            writeln!(
-                line,
-                "|{id}|api_resource:0(<0.0.0>) {}: {}? from {address}\n\
-                 |{id}|api_resource:0(<0.0.0>) {} request fulfilled in {ms} ms with {status}, {bytes} bytes, {route}",
-                one_line(&method),
-                one_line(&path),
-                one_line(&method)
-            )
+        LogFormat::Text => write!(line, "[{Stamp} INFO  {ACCESS}] answered").and_then(|()| {
+            each_field(visit, (ms, thousandths), |name, field| match field {
+                Field::Text(text) => write!(line, " {name}={}", Quoted(text)),
+                Field::Plain(plain) => write!(line, " {name}={plain}"),
+            })?;
+            line.write_char('\n')
+        }),
+        LogFormat::Json => {
+            let begin = "\"level\":\"info\",\"target\":\"access\",\"message\":\"answered\"";
+            write!(line, "{{\"time\":\"{Stamp}\",{begin}").and_then(|()| {
+                each_field(visit, (ms, thousandths), |name, field| match field {
+                    Field::Text(text) => write!(line, ",\"{name}\":{}", json_text(text)),
+                    Field::Plain(plain) => write!(line, ",\"{name}\":{plain}"),
+                })?;
+                line.write_str("}\n")
+            })
         }
+        LogFormat::Kazoo => write_as_kazoo(line, visit, ms),
     };
 }
 
-fn write_text(
-    line: &mut String,
+/// A field of a line.
+enum Field<'a> {
+    /// A text, which a client may have chosen.
+    Text(&'a str),
+    /// A number, or another value that needs no quotes.
+    Plain(fmt::Arguments<'a>),
+}
+
+/// Hands over each field of a line about a request.
+fn each_field(
     visit: &Visit<'_>,
-    (method, path): (&str, &str),
     (ms, thousandths): (u128, u128),
-) -> std::fmt::Result {
-    let Visit { route, status, bytes, is_complete, .. } = visit;
-    write!(
-        line,
-        "[{Stamp} INFO  {ACCESS}] answered request_id={} method={} status={status} \
-         duration_ms={ms}.{thousandths:03} bytes={bytes} path={} route={}",
-        Quoted(&visit.request_id),
-        Quoted(method),
-        Quoted(path),
-        Quoted(route)
-    )?;
+    mut put: impl FnMut(&str, Field<'_>) -> fmt::Result,
+) -> fmt::Result {
+    put("request_id", Field::Text(&visit.request_id))?;
+    put("method", Field::Text(&shortened(&visit.method, MAX_METHOD)))?;
+    put("status", Field::Plain(format_args!("{}", visit.status)))?;
+    put("duration_ms", Field::Plain(format_args!("{ms}.{thousandths:03}")))?;
+    put("bytes", Field::Plain(format_args!("{}", visit.bytes)))?;
+    put("path", Field::Text(&shown_path(&visit.path)))?;
+    put("route", Field::Text(visit.route))?;
     if let Some(address) = visit.address {
-        write!(line, " address={address}")?;
+        put("address", Field::Text(&address.to_string()))?;
     }
-    if let Some(account_id) = &visit.account_id {
-        write!(line, " account_id={}", Quoted(account_id))?;
+    for (name, id) in [("account_id", &visit.account_id), ("user_id", &visit.user_id)] {
+        if let Some(id) = id {
+            put(name, Field::Text(id))?;
+        }
     }
-    if let Some(user_id) = &visit.user_id {
-        write!(line, " user_id={}", Quoted(user_id))?;
+    if !visit.is_complete {
+        put("complete", Field::Plain(format_args!("false")))?;
     }
-    if !is_complete {
-        line.push_str(" complete=false");
-    }
-    line.push('\n');
     Ok(())
 }
 
-fn write_json(
-    line: &mut String,
-    visit: &Visit<'_>,
-    (method, path): (&str, &str),
-    (ms, thousandths): (u128, u128),
-) -> std::fmt::Result {
-    let Visit { route, status, bytes, is_complete, .. } = visit;
-    write!(
+/// The two lines that crossbar writes: one when a request begins, and one when it ends.
+fn write_as_kazoo(line: &mut String, visit: &Visit<'_>, ms: u128) -> fmt::Result {
+    let Visit { route, status, bytes, .. } = visit;
+    let id = one_line(&visit.request_id);
+    let method = one_line(&shortened(&visit.method, MAX_METHOD));
+    let path = one_line(&shown_path(&visit.path));
+    let address = visit.address.map_or_else(|| "undefined".to_owned(), |address| address.to_string());
+    // crossbar writes the query behind the `?`. It may hold a token.
+    writeln!(line, "|{id}|api_resource:0(<0.0.0>) {method}: {path}? from {address}")?;
+    writeln!(
         line,
-        "{{\"time\":\"{Stamp}\",\"level\":\"info\",\"target\":\"{ACCESS}\",\"message\":\"answered\",\
-         \"request_id\":{},\"method\":{},\"status\":{status},\"duration_ms\":{ms}.{thousandths:03},\
-         \"bytes\":{bytes},\"path\":{},\"route\":{}",
-        json_text(&visit.request_id),
-        json_text(method),
-        json_text(path),
-        json_text(route)
-    )?;
-    if let Some(address) = visit.address {
-        write!(line, ",\"address\":\"{address}\"")?;
-    }
-    if let Some(account_id) = &visit.account_id {
-        write!(line, ",\"account_id\":{}", json_text(account_id))?;
-    }
-    if let Some(user_id) = &visit.user_id {
-        write!(line, ",\"user_id\":{}", json_text(user_id))?;
-    }
-    if !is_complete {
-        line.push_str(",\"complete\":false");
-    }
-    line.push_str("}\n");
-    Ok(())
+        "|{id}|api_resource:0(<0.0.0>) {method} request fulfilled in {ms} ms with {status}, {bytes} bytes, {route}"
+    )
 }
 
 /// A path without tokens, and not longer than lines may be.

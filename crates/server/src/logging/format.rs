@@ -151,13 +151,13 @@ mod tests {
 
     #[test]
     fn an_event_is_one_line_in_every_format() {
-        let text = written(|out, record| json(out, record));
+        let text = written(json);
         assert_eq!(text.lines().count(), 1);
         let object: Value = serde_json::from_str(&text).unwrap();
         assert_eq!((&object["message"], &object["level"]), (&"two\nlines".into(), &"warn".into()));
         assert_eq!((&object["request_id"], &object["status"]), (&"a|b\nc".into(), &"200".into()));
         assert_eq!(
-            written(|out, record| kazoo(out, record)),
+            written(kazoo),
             "|a/b\\nc|server_http:0(<0.0.0>) warning: two\\nlines request_id=\"a|b\\nc\" status=200\n"
         );
     }

@@ -75,10 +75,10 @@ pub(crate) fn start(settings: &LogSettings) -> Result<(), Failure> {
             }
         }
         LogFormat::Json => {
-            builder.format(|out, record| format::json(out, record));
+            builder.format(format::json);
         }
         LogFormat::Kazoo => {
-            builder.format(|out, record| format::kazoo(out, record));
+            builder.format(format::kazoo);
         }
     }
     builder.init();

@@ -37,7 +37,7 @@ const DURATIONS: [f64; 14] =
 
 /// A histogram of durations.
 fn durations() -> Histogram {
-    Histogram::new(DURATIONS.into_iter())
+    Histogram::new(DURATIONS)
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]

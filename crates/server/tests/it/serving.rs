@@ -93,7 +93,13 @@ fn what_an_operator_should_mend_is_warned_about_at_start() {
         "{log}"
     );
     assert_eq!(server.stop().0, Some(0));
-    std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o600)).unwrap();
+    // SQLite's own files have the permissions of the store's. A server that has just stopped may leave them.
+    for end in ["", "-wal", "-shm"] {
+        let file = format!("{file}{end}");
+        if std::fs::exists(&file).unwrap() {
+            std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+        }
+    }
     let server = Server::start(&alpha.store, &["--kazoo-zone", "east"]);
     let log = server.log();
     assert!(!warnings.iter().any(|warning| log.contains(warning)), "{log}");
@@ -212,7 +218,7 @@ fn on_sigterm_requests_under_way_finish_and_new_ones_are_refused() {
 fn the_store_is_owned_by_one_process() {
     let alpha = Account::create();
     let _server = Server::start(&alpha.store, &[]);
-    let output = run(&["token", "--store", &alpha.store, "--account", &alpha.id], b"");
+    let output = run(&["views", "push", "--store", &alpha.store], b"");
     let error = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2), "{error}");
     assert!(error.contains("store.db") && error.lines().count() == 1, "{error}");
