@@ -11,6 +11,22 @@ use crate::request::exchange::Exchange;
 /// How many lines a second the log gets about logins, and how many about all else.
 const LINES_PER_SECOND: u32 = 10;
 
+/// Every reason. Each has a counter from the start, because Prometheus does not see a counter begin.
+pub(crate) const REASONS: [&str; 12] = [
+    "account_disabled",
+    "account_expired",
+    "bad_credentials",
+    "expired_token",
+    "login_disabled",
+    "no_credentials",
+    "no_rights",
+    "restricted",
+    "second_factor",
+    "too_many_failures",
+    "unknown_api_key",
+    "wrong_login",
+];
+
 /// Tells of refusals.
 #[derive(Debug)]
 pub(crate) struct Refusals {

@@ -23,6 +23,7 @@ use prometheus_client::registry::{Metric, Registry, Unit};
 pub(crate) use self::reading::{Kind, Reading};
 pub(crate) use self::store::{Measured, StoreFigures};
 use crate::access_log::Visit;
+use crate::refusals::REASONS;
 use crate::request::verb::Verb;
 
 /// How every name of this program begins.
@@ -97,6 +98,9 @@ impl Metrics {
             "Requests that were refused for their credentials, for a lack of rights, or for too many failures",
             metrics.refusals.clone(),
         );
+        for reason in REASONS {
+            drop(metrics.refusals.get_or_create(&ReasonLabel { reason }));
+        }
         let version = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         metrics.register("build", "The version of the program", version);
         metrics

@@ -1,7 +1,7 @@
 //! What an operator sees and runs beside a serving server: the log, metrics, health, and the commands that
 //! show, copy and change a store.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::{Duration, Instant};
 
@@ -139,12 +139,18 @@ fn refusals_are_told_and_counted() {
         alpha.send_as_stranger("PUT", "/v2/user_auth", &[], login.to_string().as_bytes());
     }
     let metrics = send(alpha.server().admin_address, "GET", "/metrics", &[], b"").text();
-    for reason in ["wrong_login", "bad_credentials", "too_many_failures"] {
-        assert!(
-            metrics.contains(&format!("crossbar_groups_refusals_total{{reason=\"{reason}\"}}")),
-            "{metrics}"
-        );
+    let counter = Regex::new(r#"(?m)^crossbar_groups_refusals_total\{reason="(\w+)"\} (\d+)$"#).unwrap();
+    let counted: BTreeMap<_, u64> = counter
+        .captures_iter(&metrics)
+        .map(|found| (found[1].to_owned(), found[2].parse().unwrap()))
+        .collect();
+    let documented = page("docs/operations.md");
+    for (reason, count) in &counted {
+        let happened = ["wrong_login", "bad_credentials", "too_many_failures"].contains(&reason.as_str());
+        assert_eq!(*count > 0, happened, "{counted:?}");
+        assert!(documented.contains(&format!("`{reason}`")), "{reason} is not documented");
     }
+    assert_eq!(counted.len(), 12, "every reason has a counter from the start: {metrics}");
     let told = alpha.server().log().lines().filter(|line| line.contains("refused a request")).count();
     assert!(told < 200, "{told} lines for 200 refusals");
 }
