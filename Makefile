@@ -1,6 +1,7 @@
 # The commands of this project. CI calls the same targets.
 #
-#   make run     build the server, and serve a demo account on the embedded store
+#   make run     build the server, and serve a demo account on the embedded store. If another program holds
+#                port 8000, as crossbar does: CROSSBAR_GROUPS_LISTEN=127.0.0.1:8010 make run
 #   make test    run all tests; installs what they need below target/ and node_modules
 #   make acceptance
 #                run what takes longer or needs more installs, 15 minutes at most: requests that schemathesis

@@ -40,24 +40,22 @@ pub struct Service {
     pub capacity: Capacity,
 }
 
-/// A listening socket.
+/// A socket that holds an address. Clients are refused until [`Listener::serve`].
 #[derive(Debug)]
 pub struct Listener {
-    socket: TcpListener,
+    socket: RawSocket,
     address: SocketAddr,
 }
 
-/// Opens a listening socket.
+/// Takes an address.
 ///
 /// # Errors
-/// The address is taken, or is none of this machine.
+/// The address is taken, is none of this machine, or is not for this user.
 pub fn bind(address: SocketAddr) -> io::Result<Listener> {
     let socket = RawSocket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    let socket = TcpListener::from(socket);
-    let address = socket.local_addr()?;
+    let address = socket.local_addr()?.as_socket().ok_or(io::ErrorKind::Unsupported)?;
     Ok(Listener { socket, address })
 }
 
@@ -83,6 +81,7 @@ impl Listener {
         B: MessageBody + Unpin + 'static,
     {
         let Service { workers, grace_seconds, limits, capacity } = service;
+        self.socket.listen(BACKLOG)?;
         // A thread accepts no more than its part, and a little more to say that there is no room.
         let connections = capacity.most().saturating_add(TURNED_AWAY).div_ceil(workers);
         let server = Server::build()
@@ -91,7 +90,7 @@ impl Listener {
             .shutdown_timeout(grace_seconds)
             .disable_signals();
         let stopping = server.graceful_shutdown_signal();
-        let server = server.listen(self.address.to_string(), self.socket, move || {
+        let server = server.listen(self.address.to_string(), TcpListener::from(self.socket), move || {
             let application = application().into_factory().map_err(|error| error.into().error_response());
             let application = map_config(application, |()| AppConfig::default());
             let stopping = stopping.clone();

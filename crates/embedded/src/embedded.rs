@@ -79,7 +79,34 @@ impl Embedded {
     pub fn open(path: &Path, settings: Settings) -> Result<Self, OpenError> {
         let (file, connection) = StoreFile::open(path, &settings)?;
         let (catalogue, chores) = load(&file, &connection)?;
-        let threads = |source| OpenError::Io { path: path.to_owned(), source };
+        let store = Self::start(file, connection, catalogue, settings)?;
+        for chore in chores {
+            // If the housekeeper has already ended, the chores run after the next start.
+            let _ = store.inner.chores.send(chore);
+        }
+        Ok(store)
+    }
+
+    /// Opens the store in the file at `path` for reading, also while another process has it open. Writes
+    /// fail. Databases and views that the other process creates later are not seen.
+    ///
+    /// # Errors
+    /// [`OpenError`]. The file must exist and have this version's format; nothing is created or changed.
+    pub fn open_to_read(path: &Path, settings: Settings) -> Result<Self, OpenError> {
+        let (file, connection) = StoreFile::open_to_read(path)?;
+        // The chores belong to the process that writes.
+        let (catalogue, _chores) = load(&file, &connection)?;
+        Self::start(file, connection, catalogue, settings)
+    }
+
+    fn start(
+        file: StoreFile,
+        connection: Connection,
+        catalogue: Catalogue,
+        settings: Settings,
+    ) -> Result<Self, OpenError> {
+        let path = file.path().to_owned();
+        let threads = |source| OpenError::Io { path: path.clone(), source };
         let file = Arc::new(file);
         let catalogue = Arc::new(catalogue);
         let closing = Arc::new(AtomicBool::new(false));
@@ -147,10 +174,6 @@ impl Embedded {
             closing,
             file,
         };
-        for chore in chores {
-            // If the housekeeper has already ended, the chores run after the next start.
-            let _ = inner.chores.send(chore);
-        }
         Ok(Self { inner: Arc::new(inner) })
     }
 

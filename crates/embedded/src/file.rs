@@ -14,16 +14,17 @@ use crate::settings::{Durability, Settings};
 use crate::upgrade;
 
 /// How long a connection waits while another process (a backup, `sqlite3`) locks the file.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+pub(crate) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How many prepared statements a connection keeps. We have fewer.
 const STATEMENTS: usize = 64;
 
-/// The store's file. It stays locked against other processes until this value is dropped.
+/// The store's file. If it was opened for writing, it stays locked against other processes until this value
+/// is dropped.
 #[derive(Debug)]
 pub(crate) struct StoreFile {
     path: PathBuf,
-    lock: File,
+    lock: Option<File>,
     /// The file that was at the path when the store was opened.
     identity: Identity,
 }
@@ -55,16 +56,43 @@ impl StoreFile {
         let lock = lock(path)?;
         let mut format = VERSION;
         if fs::metadata(path).is_ok_and(|data| data.len() > 0) {
-            format = check_before_writing(path)?;
+            format = match check_before_writing(path) {
+                Err(error @ OpenError::Foreign { .. }) if lock.is_new => {
+                    // Leave nothing beside a file of somebody else. If this fails, an empty file stays there.
+                    let _ = fs::remove_file(&lock.path);
+                    return Err(error);
+                }
+                checked => checked?,
+            };
         }
         // SQLite would silently open a write-protected file as read-only, so open it for writing first.
         for_the_owner().open(path).map_err(io)?;
+        let lock = Some(lock.file);
         let file = Self { path: path.to_owned(), lock, identity: identity(path).map_err(io)? };
         if format < VERSION {
             upgrade::upgrade(path, format, BUSY_TIMEOUT)?;
         }
         let writer = file.writer(settings)?;
         Ok((file, writer))
+    }
+
+    /// Opens the file beside the process that writes to it. Nothing is locked, created or upgraded.
+    pub(crate) fn open_to_read(path: &Path) -> Result<(Self, Connection), OpenError> {
+        let io = |source| OpenError::Io { path: path.to_owned(), source };
+        if !fs::metadata(path).map_err(io)?.is_file() {
+            return Err(OpenError::NotAFile { path: path.to_owned() });
+        }
+        let found = check_before_writing(path)?;
+        if found < VERSION {
+            return Err(OpenError::Older { path: path.to_owned(), found, known: VERSION });
+        }
+        let file = Self { path: path.to_owned(), lock: None, identity: identity(path).map_err(io)? };
+        let connection = file.connect().map_err(|source| file.refused("its header", source))?;
+        match pragma(&connection, "application_id") {
+            Ok(APPLICATION_ID) => Ok((file, connection)),
+            Ok(_) => Err(OpenError::Foreign { path: path.to_owned(), reason: "it is empty".to_owned() }),
+            Err(source) => Err(file.refused("its header", source)),
+        }
     }
 
     fn writer(&self, settings: &Settings) -> Result<Connection, OpenError> {
@@ -108,23 +136,28 @@ impl StoreFile {
         Ok(writer)
     }
 
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Opens another connection, for reading.
     ///
     /// # Errors
     /// `Unavailable` if the file was moved away. A file that has taken its place holds something else.
     pub(crate) fn reader(&self) -> Result<Connection, StoreError> {
         self.check_place()?;
-        let open = || -> rusqlite::Result<Connection> {
-            let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-            let reader = Connection::open_with_flags(&self.path, flags)?;
-            reader.busy_timeout(BUSY_TIMEOUT)?;
-            reader.set_prepared_statement_cache_capacity(STATEMENTS);
-            reader.pragma_update(None, "query_only", true)?;
-            // SQLite opens its log with the first read. From then on the connection needs no path.
-            pragma(&reader, "user_version")?;
-            Ok(reader)
-        };
-        open().during("opening a connection")
+        self.connect().during("opening a connection")
+    }
+
+    fn connect(&self) -> rusqlite::Result<Connection> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let reader = Connection::open_with_flags(&self.path, flags)?;
+        reader.busy_timeout(BUSY_TIMEOUT)?;
+        reader.set_prepared_statement_cache_capacity(STATEMENTS);
+        reader.pragma_update(None, "query_only", true)?;
+        // SQLite opens its log with the first read. From then on the connection needs no path.
+        pragma(&reader, "user_version")?;
+        Ok(reader)
     }
 
     /// Fails if the file was moved, deleted or replaced since the store was opened. SQLite goes on with the old
@@ -158,29 +191,38 @@ impl Drop for StoreFile {
     fn drop(&mut self) {
         // Unlock explicitly: a child process that is just starting may have inherited the file handle, and
         // closing ours would then leave the file locked.
-        if let Err(error) = self.lock.unlock() {
+        if let Some(Err(error)) = self.lock.as_ref().map(File::unlock) {
             log::warn!("{} stays locked until this process ends: {error}", self.path.display());
         }
     }
 }
 
+/// A locked file next to the store's file.
+struct Lock {
+    path: PathBuf,
+    file: File,
+    /// Whether the file was not there before.
+    is_new: bool,
+}
+
 /// Locks a separate file next to the store's file. SQLite's own locks are not enough, because each belongs
 /// to one connection. The store's own file stays unlocked, so that it can be copied.
-fn lock(path: &Path) -> Result<File, OpenError> {
+fn lock(path: &Path) -> Result<Lock, OpenError> {
     let mut name = path.as_os_str().to_owned();
     name.push(".lock");
     let lock = PathBuf::from(name);
+    let is_new = !lock.exists();
     let refused = |source| OpenError::Io { path: lock.clone(), source };
     let file = for_the_owner().open(&lock).map_err(refused)?;
     match file.try_lock() {
-        Ok(()) => Ok(file),
+        Ok(()) => Ok(Lock { path: lock, file, is_new }),
         Err(TryLockError::WouldBlock) => Err(OpenError::InUse { path: path.to_owned(), lock }),
         Err(TryLockError::Error(source)) => Err(refused(source)),
     }
 }
 
 /// Checks that an existing file is ours, without changing it. Returns the version of its format.
-fn check_before_writing(path: &Path) -> Result<i32, OpenError> {
+pub(crate) fn check_before_writing(path: &Path) -> Result<i32, OpenError> {
     let foreign = |reason: String| OpenError::Foreign { path: path.to_owned(), reason };
     let look = || -> rusqlite::Result<(i32, i32, i64)> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;

@@ -18,6 +18,7 @@
 
 #![forbid(unsafe_code)]
 
+mod backup;
 mod catalogue;
 mod clock;
 mod collate;
@@ -48,6 +49,7 @@ mod workers;
 mod write;
 mod writer;
 
+pub use backup::back_up;
 pub use embedded::{Embedded, Stats};
 pub use open_error::OpenError;
 pub use settings::{Durability, Settings};

@@ -14,7 +14,7 @@ pub enum OpenError {
     /// Another process is using the file.
     #[error(
         "{path} is in use by another process (it holds the lock on {lock}): \
-         stop that process, or give this one another file"
+         stop that process and start it again afterwards, or give this one another file"
     )]
     InUse {
         /// The store's file.
@@ -50,6 +50,19 @@ pub enum OpenError {
         /// The format version of the file.
         found: i32,
         /// The newest format version that this program knows.
+        known: i32,
+    },
+    /// The file has an older format, and was opened to read it only.
+    #[error(
+        "{path} has the older format {found}, and this version of crossbar-groups reads format {known}: serve \
+         it once with this version, which upgrades it. The file was not changed"
+    )]
+    Older {
+        /// The file.
+        path: PathBuf,
+        /// The format version of the file.
+        found: i32,
+        /// The format version that this program reads.
         known: i32,
     },
     /// The file has an older format, and it could not be copied before the upgrade.

@@ -159,7 +159,7 @@ fn copy(connection: &Connection, path: &Path, found: i32) -> Result<PathBuf, Ope
     }
 }
 
-fn write_copy(connection: &Connection, to: &Path) -> rusqlite::Result<()> {
+pub(crate) fn write_copy(connection: &Connection, to: &Path) -> rusqlite::Result<()> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut to = Connection::open_with_flags(to, flags)?;
     // A copy that does not succeed is removed, so it needs no journal, and it is synced at the end.
@@ -167,7 +167,7 @@ fn write_copy(connection: &Connection, to: &Path) -> rusqlite::Result<()> {
     to.pragma_update(None, "synchronous", "OFF")?;
     {
         let backup = Backup::new(connection, &mut to)?;
-        // All pages in one step, because nobody else writes.
+        // All pages in one step. In several, every write of another process would begin the copy anew.
         if backup.step(-1)? != StepResult::Done {
             return Err(rusqlite::Error::SqliteFailure(
                 rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY),

@@ -10,8 +10,11 @@ use groups::Groups;
 use md5::{Digest as _, Md5};
 use validation::Schema;
 
+use crate::access_log::{AccessLog, Visit};
 use crate::budget::Budget;
 use crate::lane::Lane;
+use crate::metrics::Metrics;
+use crate::refusals::Refusals;
 use crate::settings::ServeSettings;
 
 /// The state that all requests share.
@@ -30,6 +33,12 @@ pub(crate) struct App {
     pub(crate) budget: Arc<Budget>,
     /// The threads for work that would keep an event loop busy.
     pub(crate) lane: Lane,
+    /// What the admin listener shows of the process.
+    pub(crate) metrics: Arc<Metrics>,
+    /// Writes a line about each request, unless the level of the log leaves these out.
+    pub(crate) access_log: Option<AccessLog>,
+    /// Tells of requests that were refused for who sent them.
+    pub(crate) refusals: Refusals,
     /// The schema of a login with a user's credentials.
     pub(crate) user_auth_schema: Schema,
     /// The schema of a login with an account's API key.
@@ -38,6 +47,16 @@ pub(crate) struct App {
     pub(crate) version: String,
     /// The envelope's `node`.
     pub(crate) node: String,
+}
+
+impl App {
+    /// Counts and logs a request that has ended.
+    pub(crate) fn note(&self, visit: &Visit<'_>) {
+        self.metrics.count(visit);
+        if let Some(log) = self.access_log {
+            log.write(visit);
+        }
+    }
 }
 
 /// The digest of a node's name that envelopes show, in 22 characters.

@@ -5,30 +5,41 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::failure::Failure;
-use crate::settings::{self, CacheSettings, Given, ServeSettings, SettingsFile, StoreSettings};
+use crate::settings::{
+    self, AdminSettings, CacheSettings, Given, LogSettings, ServeSettings, Setting, SettingsFile, Source,
+    StoreSettings,
+};
+
+/// The settings file.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct ConfigFile {
+    /// A file with settings in TOML.
+    #[arg(long, value_name = "FILE", env = "CROSSBAR_GROUPS_CONFIG")]
+    config: Option<PathBuf>,
+}
+
+impl ConfigFile {
+    fn read(&self) -> Result<SettingsFile, Failure> {
+        match self.config.as_deref() {
+            Some(path) => SettingsFile::read(path, &settings::all()),
+            None => Ok(SettingsFile::default()),
+        }
+    }
+}
 
 /// The store and how to use it: every command that opens a store takes these.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct StoreArguments {
     #[command(flatten)]
     given: Given<StoreSettings>,
-    /// A file with settings in TOML.
-    #[arg(long, value_name = "FILE", env = "CROSSBAR_GROUPS_CONFIG")]
-    config: Option<PathBuf>,
+    #[command(flatten)]
+    file: ConfigFile,
 }
 
 impl StoreArguments {
     /// The settings of the store.
     pub(crate) fn settings(&self) -> Result<StoreSettings, Failure> {
-        self.given.settings(&self.file()?)
-    }
-
-    /// The settings file.
-    fn file(&self) -> Result<SettingsFile, Failure> {
-        match self.config.as_deref() {
-            Some(path) => SettingsFile::read(path, &settings::all()),
-            None => Ok(SettingsFile::default()),
-        }
+        self.given.settings(&self.file.read()?)
     }
 }
 
@@ -50,6 +61,19 @@ pub(crate) struct Export {
     /// Export only this database.
     #[arg(long, value_name = "NAME")]
     pub(crate) db: Option<String>,
+    /// Write to this file, which only you can read, and not to standard output.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+/// `backup`.
+#[derive(Args, Debug)]
+pub(crate) struct Backup {
+    #[command(flatten)]
+    pub(crate) store: StoreArguments,
+    /// The file to write. Only you can read it.
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
 }
 
 /// `token`.
@@ -57,11 +81,11 @@ pub(crate) struct Export {
 pub(crate) struct Token {
     #[command(flatten)]
     pub(crate) store: StoreArguments,
-    /// The account that the token is for.
-    #[arg(long, value_name = "ID")]
+    /// The account that the token is for, by its id or name.
+    #[arg(long, value_name = "ID|NAME")]
     pub(crate) account: String,
-    /// A user of the account; without a user the token is like that of an API key.
-    #[arg(long, value_name = "ID")]
+    /// A user of the account, by its id or name; without a user the token is like that of an API key.
+    #[arg(long, value_name = "ID|NAME")]
     pub(crate) user: Option<String>,
     /// How long the token is valid, in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 3600, value_parser = clap::value_parser!(u32).range(1..))]
@@ -79,12 +103,58 @@ pub(crate) struct AccountCreate {
     /// The account's SIP realm [default: a random one].
     #[arg(long)]
     pub(crate) realm: Option<String>,
-    /// The parent account.
-    #[arg(long, value_name = "ID")]
+    /// The parent account, by its id or name.
+    #[arg(long, value_name = "ID|NAME")]
     pub(crate) parent: Option<String>,
     /// If the account exists, print its id instead of refusing.
     #[arg(long)]
     pub(crate) unless_exists: bool,
+}
+
+/// `account list`.
+#[derive(Args, Debug)]
+pub(crate) struct AccountList {
+    #[command(flatten)]
+    pub(crate) store: StoreArguments,
+}
+
+/// `account show`.
+#[derive(Args, Debug)]
+pub(crate) struct AccountShow {
+    #[command(flatten)]
+    pub(crate) store: StoreArguments,
+    /// The account, by its id or name.
+    #[arg(value_name = "ID|NAME")]
+    pub(crate) account: String,
+    /// Print the account's API key too. Whoever has it can act for the account.
+    #[arg(long)]
+    pub(crate) api_key: bool,
+}
+
+/// `user list`.
+#[derive(Args, Debug)]
+pub(crate) struct UserList {
+    #[command(flatten)]
+    pub(crate) store: StoreArguments,
+    /// The account, by its id or name.
+    #[arg(long, value_name = "ID|NAME")]
+    pub(crate) account: String,
+}
+
+/// `user passwd`.
+#[derive(Args, Debug)]
+pub(crate) struct UserPasswd {
+    #[command(flatten)]
+    pub(crate) store: StoreArguments,
+    /// The account that the user belongs to, by its id or name.
+    #[arg(long, value_name = "ID|NAME")]
+    pub(crate) account: String,
+    /// The user, by its id or name.
+    #[arg(long, value_name = "ID|NAME")]
+    pub(crate) user: String,
+    /// Read the password from standard input instead of asking for it.
+    #[arg(long)]
+    pub(crate) password_stdin: bool,
 }
 
 /// `user create`.
@@ -92,8 +162,8 @@ pub(crate) struct AccountCreate {
 pub(crate) struct UserCreate {
     #[command(flatten)]
     pub(crate) store: StoreArguments,
-    /// The account that the user belongs to.
-    #[arg(long, value_name = "ID")]
+    /// The account that the user belongs to, by its id or name.
+    #[arg(long, value_name = "ID|NAME")]
     pub(crate) account: String,
     /// The name to log in with.
     #[arg(long)]
@@ -114,20 +184,32 @@ pub(crate) struct UserCreate {
 pub(crate) struct ViewsPush {
     #[command(flatten)]
     pub(crate) store: StoreArguments,
-    /// Push only to this account's database and the database of all accounts [default: every account's].
-    #[arg(long, value_name = "ID")]
+    /// Push only to the database of this account, named by its id or name, and the database of all accounts
+    /// [default: every account's].
+    #[arg(long, value_name = "ID|NAME")]
     pub(crate) account: Option<String>,
 }
 
 /// `healthcheck`.
 #[derive(Args, Debug)]
 pub(crate) struct Healthcheck {
-    /// The server's admin listener.
-    #[arg(value_name = "URL", default_value = "http://127.0.0.1:8001")]
-    pub(crate) url: String,
+    #[command(flatten)]
+    admin: Given<AdminSettings>,
+    #[command(flatten)]
+    file: ConfigFile,
+    /// The URL of the server's admin listener [default: the address in the setting admin_listen].
+    #[arg(value_name = "URL")]
+    pub(crate) url: Option<String>,
 }
 
-/// `serve`.
+impl Healthcheck {
+    /// The settings of the admin listener.
+    pub(crate) fn admin(&self) -> Result<AdminSettings, Failure> {
+        self.admin.settings(&self.file.read()?)
+    }
+}
+
+/// `serve`, and the commands that show and check its settings.
 #[derive(Args, Debug)]
 pub(crate) struct Serve {
     #[command(flatten)]
@@ -136,15 +218,58 @@ pub(crate) struct Serve {
     given: Given<ServeSettings>,
     #[command(flatten)]
     cache: Given<CacheSettings>,
+    #[command(flatten)]
+    admin: Given<AdminSettings>,
+    #[command(flatten)]
+    log: Given<LogSettings>,
     /// On an empty store: create a demo account with a few groups, and print how to use it.
     #[arg(long, env = "CROSSBAR_GROUPS_DEMO")]
     pub(crate) demo: bool,
 }
 
+/// The settings of `serve`.
+pub(crate) struct AllSettings {
+    pub(crate) serve: ServeSettings,
+    pub(crate) admin: AdminSettings,
+    pub(crate) cache: CacheSettings,
+    pub(crate) store: StoreSettings,
+}
+
+/// A setting with its value as other people may see it, and where that came from.
+pub(crate) struct ShownSetting {
+    pub(crate) setting: Setting,
+    pub(crate) value: Option<String>,
+    pub(crate) source: Source,
+}
+
 impl Serve {
-    /// The settings of the server, of its cache and of its store.
-    pub(crate) fn settings(&self) -> Result<(ServeSettings, CacheSettings, StoreSettings), Failure> {
-        let file = self.store.file()?;
-        Ok((self.given.settings(&file)?, self.cache.settings(&file)?, self.store.given.settings(&file)?))
+    /// The settings of the server, of its cache and of its store. Those of the log are read before, by [`Serve::log`].
+    pub(crate) fn settings(&self) -> Result<AllSettings, Failure> {
+        let file = self.store.file.read()?;
+        Ok(AllSettings {
+            serve: self.given.settings(&file)?,
+            admin: self.admin.settings(&file)?,
+            cache: self.cache.settings(&file)?,
+            store: self.store.given.settings(&file)?,
+        })
+    }
+
+    /// The settings of the log.
+    pub(crate) fn log(&self) -> Result<LogSettings, Failure> {
+        self.log.settings(&self.store.file.read()?)
+    }
+
+    /// Every setting.
+    pub(crate) fn show(&self) -> Result<Vec<ShownSetting>, Failure> {
+        let file = self.store.file.read()?;
+        let shown = [
+            self.given.show(&file),
+            self.admin.show(&file),
+            self.cache.show(&file),
+            self.log.show(&file),
+            self.store.given.show(&file),
+        ];
+        let shown = shown.into_iter().flatten();
+        Ok(shown.map(|(setting, value, source)| ShownSetting { setting, value, source }).collect())
     }
 }

@@ -152,6 +152,11 @@ impl Budget {
         Self { limits, used: Mutex::default(), waiting: AtomicUsize::new(0), freed: Notify::new() }
     }
 
+    /// How many bytes are reserved now.
+    pub(crate) fn used_bytes(&self) -> usize {
+        self.lock().held.total.bytes
+    }
+
     /// The amount that is reserved now.
     #[cfg(test)]
     fn used(&self) -> Size {

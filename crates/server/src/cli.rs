@@ -1,13 +1,19 @@
 //! The command line: its commands, and how a failed command ends.
 
+use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::builder::{OsStr, Resettable};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
-use crate::arguments::{AccountCreate, Export, Healthcheck, Import, Serve, Token, UserCreate, ViewsPush};
-use crate::commands;
-use crate::log_fields;
+use crate::arguments::{
+    AccountCreate, AccountList, AccountShow, Backup, Export, Healthcheck, Import, Serve, Token, UserCreate,
+    UserList, UserPasswd, ViewsPush,
+};
+use crate::failure::Failure;
+use crate::{commands, logging, settings, usage};
 
 /// The groups API of Kazoo's crossbar, on CouchDB or on an embedded store.
 #[derive(Debug, Parser)]
@@ -18,6 +24,7 @@ struct Cli {
 }
 
 #[derive(Debug, Subcommand)]
+#[allow(clippy::large_enum_variant, reason = "there is one value, and it lives as long as the process")]
 enum Command {
     /// Serve the API.
     Serve(Serve),
@@ -25,17 +32,22 @@ enum Command {
     Import(Import),
     /// Print a store's documents as lines of {"db","doc"}.
     Export(Export),
+    /// Copy an embedded store into a file, also while a server uses it.
+    Backup(Backup),
     /// Print a token for an account or a user.
     Token(Token),
-    /// Create accounts.
+    /// Create and show accounts.
     #[command(subcommand)]
     Account(AccountCommand),
-    /// Create users.
+    /// Create and list users, and set their passwords.
     #[command(subcommand)]
     User(UserCommand),
     /// Create views.
     #[command(subcommand)]
     Views(ViewsCommand),
+    /// Show and check the settings of `serve`.
+    #[command(subcommand)]
+    Config(ConfigCommand),
     /// Ask a running server whether it is ready; exit code 0 means yes.
     Healthcheck(Healthcheck),
 }
@@ -44,12 +56,20 @@ enum Command {
 enum AccountCommand {
     /// Create an account. In an empty store, also create what tokens need.
     Create(AccountCreate),
+    /// List the accounts: id, name, realm, and whether each is enabled.
+    List(AccountList),
+    /// Show one account.
+    Show(AccountShow),
 }
 
 #[derive(Debug, Subcommand)]
 enum UserCommand {
     /// Create a user. The password is asked for, or read from standard input.
     Create(UserCreate),
+    /// List the users of an account: id, name, privileges, and whether each is enabled.
+    List(UserList),
+    /// Set a user's password. The user's tokens end within a minute.
+    Passwd(UserPasswd),
 }
 
 #[derive(Debug, Subcommand)]
@@ -58,29 +78,31 @@ enum ViewsCommand {
     Push(ViewsPush),
 }
 
-/// The whole command line, for the test that compares it with the documentation.
-#[cfg(test)]
+#[derive(Debug, Subcommand)]
+#[allow(clippy::large_enum_variant, reason = "there is one value, and it lives as long as the process")]
+enum ConfigCommand {
+    /// Print every setting with its value and where that came from.
+    Show(Serve),
+    /// Check every setting, and open nothing.
+    Check(Serve),
+    /// Print a settings file that names every setting, with its default.
+    Example,
+}
+
+/// The whole command line.
 pub(crate) fn command() -> clap::Command {
-    <Cli as clap::CommandFactory>::command()
+    Cli::command()
 }
 
 /// Runs the command that the arguments name.
 #[must_use]
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
-    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info,actix_server=warn"))
-        .format_key_values(|out, fields| log_fields::write(out, fields))
-        .init();
-    let outcome = match cli.command {
-        Command::Serve(arguments) => commands::serve::run(arguments),
-        Command::Import(arguments) => commands::transfer::import(arguments),
-        Command::Export(arguments) => commands::transfer::export(arguments),
-        Command::Token(arguments) => commands::accounts::token(arguments),
-        Command::Account(AccountCommand::Create(arguments)) => commands::accounts::create_account(arguments),
-        Command::User(UserCommand::Create(arguments)) => commands::accounts::create_user(arguments),
-        Command::Views(ViewsCommand::Push(arguments)) => commands::accounts::push_views(arguments),
-        Command::Healthcheck(arguments) => commands::healthcheck::run(&arguments),
+    let cli = match parse(std::env::args_os()) {
+        Ok(cli) => cli,
+        Err(error) => return usage::report(&error),
     };
+    let outcome = start_log(&cli.command).and_then(|()| run(cli.command));
+    logging::flush();
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
@@ -88,5 +110,61 @@ pub fn main() -> ExitCode {
             let _ = writeln!(std::io::stderr(), "crossbar-groups: {failure}");
             failure.exit_code()
         }
+    }
+}
+
+fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
+    let matches = without_empty_variables(command()).try_get_matches_from(arguments)?;
+    Cli::from_arg_matches(&matches)
+}
+
+/// Lets a variable that is set to nothing count as one that is not set.
+fn without_empty_variables(command: clap::Command) -> clap::Command {
+    let command = command.mut_args(|argument| {
+        let is_empty = argument.get_env().and_then(std::env::var_os).is_some_and(|value| value.is_empty());
+        if is_empty { argument.env(Resettable::<OsStr>::Reset) } else { argument }
+    });
+    command.mut_subcommands(without_empty_variables)
+}
+
+/// The server's log has settings. Other commands log warnings only.
+fn start_log(command: &Command) -> Result<(), Failure> {
+    match command {
+        Command::Serve(arguments) => logging::start(&arguments.log()?)?,
+        _ => logging::start_plain(),
+    }
+    let variables = std::env::vars_os();
+    let variables = variables
+        .map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()));
+    for warning in settings::warnings(variables, &known_variables(&self::command())) {
+        log::warn!("{warning}");
+    }
+    Ok(())
+}
+
+/// The environment variables that a command and its subcommands read.
+fn known_variables(command: &clap::Command) -> BTreeSet<String> {
+    let own = command.get_arguments().filter_map(|argument| Some(argument.get_env()?.to_str()?.to_owned()));
+    own.chain(command.get_subcommands().flat_map(known_variables)).collect()
+}
+
+fn run(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Serve(arguments) => commands::serve::run(&arguments),
+        Command::Import(arguments) => commands::transfer::import(arguments),
+        Command::Export(arguments) => commands::transfer::export(arguments),
+        Command::Backup(arguments) => commands::backup::run(&arguments),
+        Command::Token(arguments) => commands::accounts::token(arguments),
+        Command::Account(AccountCommand::Create(arguments)) => commands::accounts::create(arguments),
+        Command::Account(AccountCommand::List(arguments)) => commands::accounts::list(&arguments),
+        Command::Account(AccountCommand::Show(arguments)) => commands::accounts::show(arguments),
+        Command::User(UserCommand::Create(arguments)) => commands::users::create(arguments),
+        Command::User(UserCommand::List(arguments)) => commands::users::list(arguments),
+        Command::User(UserCommand::Passwd(arguments)) => commands::users::set_password(arguments),
+        Command::Views(ViewsCommand::Push(arguments)) => commands::accounts::push_views(arguments),
+        Command::Config(ConfigCommand::Show(arguments)) => commands::config::show(&arguments),
+        Command::Config(ConfigCommand::Check(arguments)) => commands::config::check(&arguments),
+        Command::Config(ConfigCommand::Example) => commands::config::example(),
+        Command::Healthcheck(arguments) => commands::healthcheck::run(&arguments),
     }
 }

@@ -28,6 +28,11 @@ impl Lane {
         Self { runtime, queued: Arc::default(), most }
     }
 
+    /// How many pieces of work run or wait.
+    pub(crate) fn queued(&self) -> usize {
+        self.queued.load(Ordering::Relaxed)
+    }
+
     /// Does work and waits for its result. Work that nobody waits for any more is dropped.
     ///
     /// # Errors

@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+mod access_log;
 mod answer;
 mod app;
 mod arguments;
@@ -21,13 +22,16 @@ mod http;
 mod lane;
 #[cfg(test)]
 mod linear_tests;
-mod log_fields;
+mod logging;
+mod metrics;
 mod pipeline;
+mod refusals;
 mod request;
 mod settings;
 mod stack;
 mod stage;
 mod supervisor;
+mod usage;
 mod writes;
 
 use std::error::Error;

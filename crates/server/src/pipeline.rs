@@ -31,6 +31,7 @@ pub(crate) async fn run(
         Ok(answer) => answer,
         Err(Refused { refusal, page_size }) => {
             log_fault(exchange, &refusal);
+            exchange.app.refusals.note(exchange, &refusal, &exchange.app.metrics);
             answer::refusal(exchange, &refusal, page_size)
         }
     }
@@ -46,6 +47,7 @@ async fn stages(
     // Read the request.
     let place = match path? {
         Versioned::Unversioned => return Ok(answer::unversioned()),
+        Versioned::OfAdmin => return Ok(answer::of_admin()),
         Versioned::Gone => return Err(Refusal::Gone.into()),
         Versioned::Served(place) => place,
     };

@@ -1,6 +1,7 @@
 //! Builds the stack of stores that the rest of the server uses. A store that stands before another one
 //! (a cache, notices, measurements) is added here and nowhere else.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use admission::{Admission, Limits};
@@ -10,10 +11,22 @@ use datastore::Backend;
 use embedded::Embedded;
 
 use crate::failure::Failure;
+use crate::metrics::{Measured, StoreFigures};
 use crate::settings::{
     CacheSettings, CallSettings, CouchDbSettings, EmbeddedSettings, OnOff, StoreLocation, StoreSettings,
 };
 use crate::writes::{NotedWrites, Writes};
+
+/// What a command does with the file of an embedded store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Opening {
+    /// It reads. Another process may have the file open.
+    Read,
+    /// It writes to a store that exists.
+    Write,
+    /// It writes, and creates the store if it is missing.
+    Create,
+}
 
 /// The opened store.
 pub(crate) struct Stack {
@@ -23,9 +36,16 @@ pub(crate) struct Stack {
     pub(crate) writes: Arc<Writes>,
 }
 
-/// Opens the store.
-pub(crate) fn build(settings: &StoreSettings) -> Result<Stack, Failure> {
-    let (backend, embedded) = backend(settings)?;
+/// Opens the store. `figures` are those of its calls, if somebody looks at them.
+pub(crate) fn build(
+    settings: &StoreSettings,
+    opening: Opening,
+    figures: Option<StoreFigures>,
+) -> Result<Stack, Failure> {
+    let (mut backend, embedded) = backend(settings, opening)?;
+    if let Some(figures) = figures {
+        backend = Arc::new(Measured::new(backend, figures));
+    }
     // The embedded store reads a document in microseconds, on the thread of the caller.
     let is_quick = embedded.is_some();
     let writes = Arc::new(Writes::new(embedded));
@@ -59,11 +79,25 @@ fn limits(settings: &CallSettings) -> Limits {
 }
 
 /// The backend, and a handle to it if it is an embedded store.
-fn backend(settings: &StoreSettings) -> Result<(Arc<dyn Backend>, Option<Embedded>), Failure> {
+fn backend(
+    settings: &StoreSettings,
+    opening: Opening,
+) -> Result<(Arc<dyn Backend>, Option<Embedded>), Failure> {
     match &settings.location {
         StoreLocation::File(path) => {
-            let store = Embedded::open(path, embedded_settings(&settings.embedded))
-                .map_err(|error| Failure::setup(crate::chain(&error)))?;
+            let embedded = embedded_settings(&settings.embedded);
+            let store = match opening {
+                Opening::Create => Embedded::open(path, embedded),
+                Opening::Write => {
+                    check_exists(path)?;
+                    Embedded::open(path, embedded)
+                }
+                Opening::Read => {
+                    check_exists(path)?;
+                    Embedded::open_to_read(path, embedded)
+                }
+            };
+            let store = store.map_err(|error| Failure::setup(crate::chain(&error)))?;
             Ok((Arc::new(store.clone()), Some(store)))
         }
         StoreLocation::CouchDb(url) => {
@@ -72,6 +106,21 @@ fn backend(settings: &StoreSettings) -> Result<(Arc<dyn Backend>, Option<Embedde
             Ok((Arc::new(store), None))
         }
     }
+}
+
+/// Refuses a file that is missing or empty. A slip in the name must not make a second, empty store.
+pub(crate) fn check_exists(path: &Path) -> Result<(), Failure> {
+    let what = match std::fs::metadata(path) {
+        Ok(data) if data.len() == 0 && data.is_file() => "is empty",
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => "does not exist",
+        // Opening the file says what else is wrong with it.
+        _ => return Ok(()),
+    };
+    Err(Failure::setup(format!(
+        "no such store: the file {} {what}; name another with --store or CROSSBAR_GROUPS_STORE, or create one with \
+         `account create`, `import` or `serve --demo`",
+        path.display()
+    )))
 }
 
 pub(crate) fn embedded_settings(settings: &EmbeddedSettings) -> embedded::Settings {

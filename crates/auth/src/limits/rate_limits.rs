@@ -123,10 +123,9 @@ impl RateLimits {
 
     /// The client's address: the peer's, or the one that a believed proxy names. `forwarded_for` holds the
     /// lines of `X-Forwarded-For`. Each proxy appends the address of its own peer. The last address that is
-    /// not a proxy's is therefore the client. A client can invent everything before it. For IPv6, only the
-    /// /64 network counts, since a client usually owns all addresses in it.
+    /// not a proxy's is therefore the client. A client can invent everything before it.
     #[must_use]
-    pub fn client(&self, peer: IpAddr, forwarded_for: &[impl AsRef<str>]) -> IpAddr {
+    pub fn address(&self, peer: IpAddr, forwarded_for: &[impl AsRef<str>]) -> IpAddr {
         let hops = forwarded_for.iter().rev().flat_map(|list| list.as_ref().rsplit(','));
         let mut client = peer.to_canonical();
         for hop in hops {
@@ -136,7 +135,14 @@ impl RateLimits {
             }
             client = hop;
         }
-        match client {
+        client
+    }
+
+    /// The address that a client's failures are counted under: [`RateLimits::address`], or for IPv6 its /64
+    /// network, since a client usually owns all addresses in it.
+    #[must_use]
+    pub fn client(&self, peer: IpAddr, forwarded_for: &[impl AsRef<str>]) -> IpAddr {
+        match self.address(peer, forwarded_for) {
             IpAddr::V6(address) => Ipv6Addr::from(u128::from(address) >> 64 << 64).into(),
             client => client,
         }

@@ -4,8 +4,8 @@
 //! These functions write. Verifying never calls them.
 
 use datastore::{
-    Backend, Cause, DbName, Deadline, DesignDocument, DocId, Draft, Ensured, NameError, Result, StoreError,
-    ViewQuery, ensure_design, missing_views, random_hex,
+    Backend, Cause, DbName, Deadline, DesignDocument, DocId, Document, Draft, Ensured, NameError, Result,
+    StoreError, ViewQuery, ensure_design, missing_views, random_hex,
 };
 use futures::StreamExt as _;
 use kazoo::{AccountId, Config, Kind, SystemDb, Time, is_deleted, search_name};
@@ -261,6 +261,45 @@ pub async fn create_user(
     body.extend(private_fields_of(account_id, Kind::User));
     store.save(&account_id.db(), Draft { id: id.clone(), base: None, body }, deadline).await?;
     Ok(id)
+}
+
+/// Sets a user's password. The user's tokens end, as when Kazoo sets one.
+///
+/// # Errors
+/// Errors from the store. `Invalid` if the user has no name to log in with, `Conflict` if the document has
+/// changed since it was read.
+pub async fn set_password(
+    store: &dyn Backend,
+    account_id: &AccountId,
+    user: &Document,
+    password: &Secret,
+    deadline: Deadline,
+) -> Result<()> {
+    let mut body = user.to_object()?;
+    let username = body.get("username").and_then(Value::as_str).unwrap_or_default().to_owned();
+    if username.is_empty() {
+        return Err(StoreError::Invalid(Cause::new(
+            "the user has no username, so nobody can log in as this user",
+        )));
+    }
+    for (key, value) in [
+        ("pvt_md5_auth", password::md5(&username, password.expose())),
+        ("pvt_sha1_auth", password::sha1(&username, password.expose())),
+        ("pvt_signature_secret", random_hex()),
+    ] {
+        body.insert(key.to_owned(), value.into());
+    }
+    body.shift_remove("_id");
+    body.shift_remove("_rev");
+    kazoo::stamp_modified(&mut body, account_id.as_str(), &account_id.db(), Time::now());
+    let draft = Draft { id: user.id().clone(), base: Some(user.rev().clone()), body };
+    store.save(&account_id.db(), draft, deadline).await.map(drop)
+}
+
+/// Whether an account can have this name. Logins ignore all characters but ASCII letters and digits.
+#[must_use]
+pub fn is_account_name(name: &str) -> bool {
+    !search_name(name).is_empty()
 }
 
 /// Finds the account with a name.

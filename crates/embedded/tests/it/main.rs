@@ -3,6 +3,7 @@
 // These are tests: a panic is how they report.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod beside;
 mod couch_views;
 mod files;
 mod format;

@@ -185,10 +185,18 @@ pub(crate) fn preflight(exchange: &Exchange<'_>) -> Answer {
 
 /// The page at paths without a version.
 pub(crate) fn unversioned() -> Answer {
-    let text = "This is crossbar-groups: Kazoo's groups API. It begins at /v2/accounts/{ACCOUNT_ID}/groups\n";
+    page(200, "This is crossbar-groups: Kazoo's groups API. It begins at /v2/accounts/{ACCOUNT_ID}/groups\n")
+}
+
+/// The answer to programs that ask the wrong listener for health or metrics.
+pub(crate) fn of_admin() -> Answer {
+    page(404, "Health checks and metrics are on the admin listener: see the setting admin_listen\n")
+}
+
+fn page(status: u16, text: &str) -> Answer {
     let mut headers = Headers::default();
     headers.push(header::CONTENT_TYPE, "text/plain; charset=UTF-8");
-    Answer { status: 200, headers, body: Body::Full(text.as_bytes().to_vec()) }
+    Answer { status, headers, body: Body::Full(text.as_bytes().to_vec()) }
 }
 
 /// A refusal with the catalogue's text. `page_size` is the number of rows that a look-up has found.

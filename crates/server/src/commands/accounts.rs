@@ -1,32 +1,43 @@
-//! `account create`, `user create`, `token` and `views push`: they prepare a store for serving.
+//! `account create`, `account list`, `account show`, `token` and `views push`.
 
 use std::collections::BTreeSet;
-use std::io::{IsTerminal as _, Read as _};
 
-use auth::bootstrap::{self, NewAccount, NewUser};
-use auth::{Authenticator, Secret};
+use auth::bootstrap::{self, NewAccount};
+use auth::{Authenticator, Settings};
 use datastore::{Backend, DbName, Ensured, StoreError, ViewQuery, ensure_design};
 use futures::StreamExt as _;
-use kazoo::{AccountId, SystemDb};
+use kazoo::{AccountId, Kind, SystemDb, is_deleted};
+use serde_json::{Map, Value};
 
-use super::{deadline, say, store_failure, warn, with_store};
-use crate::arguments::{AccountCreate, Token, UserCreate, ViewsPush};
+use super::find::{self, account_document};
+use super::{deadline, say, store_failure, table, warn, with_store};
+use crate::arguments::{AccountCreate, AccountList, AccountShow, Token, ViewsPush};
 use crate::failure::Failure;
+use crate::stack::Opening;
 
-/// The longest password that is accepted, with its line end.
-const MAX_PASSWORD_BYTES: u64 = 4096;
-
-pub(crate) fn create_account(arguments: AccountCreate) -> Result<(), Failure> {
-    let parent = arguments.parent.as_deref().map(account_id).transpose()?;
-    with_store(&arguments.store.clone(), |store| async move {
+pub(crate) fn create(arguments: AccountCreate) -> Result<(), Failure> {
+    if !bootstrap::is_account_name(&arguments.name) {
+        return Err(Failure::setup(format!(
+            "{:?} cannot name an account: logging in ignores all characters but ASCII letters and digits, so a name \
+             needs one of these",
+            arguments.name
+        )));
+    }
+    // An account below another one cannot be the first of a new store.
+    let opening = if arguments.parent.is_some() { Opening::Write } else { Opening::Create };
+    with_store(&arguments.store.clone(), opening, |store| async move {
         let failure = store_failure("the account was not created");
+        let parent = match &arguments.parent {
+            Some(named) => Some(find::account(&*store, named).await?),
+            None => None,
+        };
         if let Some(there) =
             bootstrap::find_account(&*store, &arguments.name, deadline()).await.map_err(&failure)?
         {
             if !arguments.unless_exists {
                 return Err(Failure::run(format!("there is an account {} already: {there}", arguments.name)));
             }
-            let document = auth_account(&*store, &there).await?;
+            let document = account_document(&*store, &there).await?;
             let members = document.map(|document| document.to_object()).transpose().map_err(&failure)?;
             if members.is_none_or(|members| members.get("name").is_none_or(|name| *name != *arguments.name)) {
                 return Err(Failure::run(format!(
@@ -46,51 +57,84 @@ pub(crate) fn create_account(arguments: AccountCreate) -> Result<(), Failure> {
     })
 }
 
-pub(crate) fn create_user(arguments: UserCreate) -> Result<(), Failure> {
-    let account_id = account_id(&arguments.account)?;
-    let password = read_password(arguments.password_stdin)?;
-    with_store(&arguments.store.clone(), |store| async move {
-        let failure = store_failure("the user was not created");
-        let there = bootstrap::find_user(&*store, &account_id, &arguments.username, deadline()).await;
-        if let Some(there) = there.map_err(&failure)? {
-            return if arguments.unless_exists {
-                say(there.as_str())
-            } else {
-                Err(Failure::run(format!("there is a user {} already: {there}", arguments.username)))
-            };
+pub(crate) fn list(arguments: &AccountList) -> Result<(), Failure> {
+    with_store(&arguments.store, Opening::Read, |store| async move {
+        let failure = store_failure("the accounts could not be listed");
+        let accounts = SystemDb::Accounts.name();
+        let mut rows = Vec::new();
+        if store.db_exists(accounts, deadline()).await.map_err(&failure)? {
+            let query = ViewQuery { include_docs: true, ..ViewQuery::all_docs() };
+            let mut found = store.query(accounts, query, deadline()).await.map_err(&failure)?;
+            while let Some(row) = found.next().await {
+                let Some(document) = row.map_err(&failure)?.doc else { continue };
+                let members = document.to_object().map_err(&failure)?;
+                if Kind::Account.is_kind_of(&members) && !is_deleted(&members) {
+                    let id = document.id().as_str().to_owned();
+                    rows.push([id, text(&members, "name"), text(&members, "realm"), is_enabled(&members)]);
+                }
+            }
         }
-        let user = NewUser { username: &arguments.username, password: &password, is_admin: arguments.admin };
-        let id = bootstrap::create_user(&*store, &account_id, &user, deadline()).await.map_err(&failure)?;
-        say(id.as_str())
+        table::print(["id", "name", "realm", "enabled"], &rows)
     })
+}
+
+pub(crate) fn show(arguments: AccountShow) -> Result<(), Failure> {
+    with_store(&arguments.store.clone(), Opening::Read, |store| async move {
+        let failure = store_failure("the account could not be read");
+        let id = find::account(&*store, &arguments.account).await?;
+        let document = account_document(&*store, &id).await?;
+        let Some(document) = document else {
+            return Err(Failure::setup(format!("the account {id} has no document in its own database")));
+        };
+        let members = document.to_object().map_err(&failure)?;
+        let tree = members.get("pvt_tree").and_then(Value::as_array).cloned().unwrap_or_default();
+        let tree: Vec<_> = tree.iter().filter_map(Value::as_str).collect();
+        let is_master = members.get("pvt_superduper_admin") == Some(&Value::Bool(true));
+        let mut lines = vec![
+            ("id", id.to_string()),
+            ("name", text(&members, "name")),
+            ("realm", text(&members, "realm")),
+            ("enabled", is_enabled(&members)),
+            ("master", if is_master { "yes" } else { "no" }.to_owned()),
+            ("parents", tree.join(" ")),
+            ("database", id.db().to_string()),
+        ];
+        if arguments.api_key {
+            lines.push(("api key", text(&members, "pvt_api_key")));
+        }
+        lines.iter().try_for_each(|(name, value)| say(&format!("{name:9} {value}")))
+    })
+}
+
+/// A member as text; empty if it is missing or no text.
+pub(super) fn text(members: &Map<String, Value>, key: &str) -> String {
+    members.get(key).and_then(Value::as_str).unwrap_or_default().to_owned()
+}
+
+/// Whether an account's document is enabled, as a word.
+fn is_enabled(members: &Map<String, Value>) -> String {
+    let is_disabled = members.get("pvt_enabled").is_some_and(kazoo::term::is_false);
+    if is_disabled { "no" } else { "yes" }.to_owned()
 }
 
 pub(crate) fn token(arguments: Token) -> Result<(), Failure> {
-    let account_id = account_id(&arguments.account)?;
-    with_store(&arguments.store.clone(), |store| async move {
-        let failure = store_failure("no token was made");
-        if auth_account(&*store, &account_id).await?.is_none() {
-            return Err(Failure::run(format!("there is no account {account_id}")));
-        }
-        let auth = Authenticator::new(store, auth::Settings::default());
-        let token = auth.mint(&account_id, arguments.user.as_deref(), arguments.ttl, deadline()).await;
-        say(&token.map_err(&failure)?)
+    with_store(&arguments.store.clone(), Opening::Read, |store| async move {
+        let account_id = find::account(&*store, &arguments.account).await?;
+        let user = match &arguments.user {
+            Some(named) => Some(find::user(&*store, &account_id, named).await?),
+            None => None,
+        };
+        let user_id = user.as_ref().map(|user| user.id().as_str());
+        let auth = Authenticator::new(store, Settings::default());
+        let token = auth.mint(&account_id, user_id, arguments.ttl, deadline()).await;
+        say(&token.map_err(store_failure("no token was made"))?)
     })
 }
 
-async fn auth_account(store: &dyn Backend, id: &AccountId) -> Result<Option<datastore::Document>, Failure> {
-    match store.fetch(&id.db(), &id.doc_id(), deadline()).await {
-        Ok(document) => Ok(Some(document)),
-        Err(error) if error.is_not_found() => Ok(None),
-        Err(error) => Err(store_failure("the account could not be read")(error)),
-    }
-}
-
 pub(crate) fn push_views(arguments: ViewsPush) -> Result<(), Failure> {
-    let only = arguments.account.as_deref().map(account_id).transpose()?;
-    with_store(&arguments.store, |store| async move {
-        let (accounts, missing) = match only {
-            Some(id) => (BTreeSet::from([id]), BTreeSet::new()),
+    with_store(&arguments.store.clone(), Opening::Write, |store| async move {
+        let (accounts, missing) = match &arguments.account {
+            Some(named) => (BTreeSet::from([find::account(&*store, named).await?]), BTreeSet::new()),
             None => all_accounts(&*store).await?,
         };
         let mut warnings: Vec<_> = missing
@@ -188,33 +232,4 @@ async fn all_accounts(store: &dyn Backend) -> Result<(BTreeSet<AccountId>, BTree
         }
     }
     Ok((there, missing))
-}
-
-fn account_id(text: &str) -> Result<AccountId, Failure> {
-    AccountId::parse(text).map_err(|error| Failure::setup(format!("{text:?} is no account id: {error}")))
-}
-
-/// Reads the password from standard input or asks for it at the terminal, where it stays hidden. It is
-/// never an argument, because every user of the machine can see arguments.
-fn read_password(from_stdin: bool) -> Result<Secret, Failure> {
-    let unreadable = |error: std::io::Error| Failure::run(format!("cannot read the password: {error}"));
-    let text = if from_stdin {
-        let mut text = String::new();
-        std::io::stdin().take(MAX_PASSWORD_BYTES + 1).read_to_string(&mut text).map_err(unreadable)?;
-        text
-    } else if std::io::stdin().is_terminal() {
-        rpassword::prompt_password("Password: ").map_err(unreadable)?
-    } else {
-        return Err(Failure::setup(
-            "there is no terminal to ask for the password: pipe it in and add --password-stdin",
-        ));
-    };
-    let is_too_long = u64::try_from(text.len()).map_or(true, |bytes| bytes > MAX_PASSWORD_BYTES);
-    match text.trim_end_matches(['\r', '\n']) {
-        "" => Err(Failure::setup("the password is empty")),
-        _ if is_too_long => {
-            Err(Failure::setup(format!("the password is longer than {MAX_PASSWORD_BYTES} bytes")))
-        }
-        password => Ok(Secret::new(password)),
-    }
 }

@@ -1,6 +1,6 @@
 //! `serve --demo`: an account with users and a few groups in an empty store, and lines to paste.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use auth::bootstrap::{self, NewAccount, NewUser};
@@ -8,7 +8,8 @@ use auth::{Asked, Authenticator, Secret};
 use datastore::{Backend, random_hex};
 use groups::{Groups, Scope, Stamp};
 use kazoo::{AccountId, Time};
-use serde_json::json;
+use md5::{Digest as _, Md5};
+use serde_json::{Value, json};
 
 use super::{deadline, store_failure};
 use crate::failure::Failure;
@@ -16,7 +17,7 @@ use crate::failure::Failure;
 /// The account's name.
 const ACCOUNT: &str = "demo";
 
-/// Its administrator. The password is random and never shown, because people use the token.
+/// Its administrator.
 const ADMIN: &str = "admin";
 
 /// How long the token is valid, in seconds.
@@ -26,6 +27,9 @@ const TOKEN_TTL: u32 = 86_400;
 pub(crate) struct Greeting {
     account_id: String,
     user_id: String,
+    api_key: String,
+    /// `None` if the administrator has another password.
+    password: Option<String>,
     token: String,
 }
 
@@ -52,11 +56,15 @@ pub(crate) async fn prepare(store: &Arc<dyn Backend>, is_own: bool) -> Result<Gr
             (bootstrap::create_account(&**store, &account, deadline()).await.map_err(&failure)?, true)
         }
     };
+    let account = store.fetch(&account_id.db(), &account_id.doc_id(), deadline()).await.map_err(&failure)?;
+    let account = account.to_object().map_err(&failure)?;
+    let api_key = account.get("pvt_api_key").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let password = password_of(&api_key);
     let user_id =
         match bootstrap::find_user(&**store, &account_id, ADMIN, deadline()).await.map_err(&failure)? {
             Some(id) => id,
             None => {
-                let password = Secret::new(random_hex());
+                let password = Secret::new(password.as_str());
                 let user = NewUser { username: ADMIN, password: &password, is_admin: true };
                 bootstrap::create_user(&**store, &account_id, &user, deadline()).await.map_err(&failure)?
             }
@@ -67,7 +75,19 @@ pub(crate) async fn prepare(store: &Arc<dyn Backend>, is_own: bool) -> Result<Gr
     if is_new {
         make_groups(store, &auth, &token, &account_id, user_id.as_str()).await?;
     }
-    Ok(Greeting { account_id: account_id.to_string(), user_id: user_id.to_string(), token })
+    let user = store.fetch(&account_id.db(), &user_id, deadline()).await.map_err(&failure)?;
+    let user = user.to_object().map_err(&failure)?;
+    let digest = datastore::hex(&Md5::digest(format!("{ADMIN}:{password}")));
+    let password = user.get("pvt_md5_auth").is_some_and(|stored| *stored == digest).then_some(password);
+    let (account_id, user_id) = (account_id.to_string(), user_id.to_string());
+    Ok(Greeting { account_id, user_id, api_key, password, token })
+}
+
+/// The administrator's password: the same at each start, and known to nobody who does not know the account's
+/// random key. So the greeting can show it, although the store has only its digests.
+fn password_of(api_key: &str) -> String {
+    let digest = datastore::hex(&Md5::digest(format!("the password of the demo at {api_key}")));
+    digest.chars().take(16).collect()
 }
 
 /// Creates a few groups the way a client's request does: the token is verified and the access checked.
@@ -102,17 +122,26 @@ async fn make_groups(
 }
 
 impl Greeting {
-    /// The lines to paste into a shell.
+    /// The lines to paste into a shell. The examples of `docs/api.md` use the same variables.
     pub(crate) fn text(&self, address: SocketAddr) -> String {
-        let Self { account_id, user_id, token } = self;
-        let account = format!("http://{address}/v2/accounts/{account_id}");
+        let Self { account_id, user_id, api_key, password, token } = self;
+        let address = match address.ip().is_unspecified() {
+            true => SocketAddr::new(Ipv4Addr::LOCALHOST.into(), address.port()),
+            false => address,
+        };
+        let password = password.as_ref().map(|password| format!("export PASSWORD={password}\n"));
+        let password = password.unwrap_or_default();
         format!(
             "The demo account is {account_id}, its administrator's token is good for a day:\n\n\
+             export BASE=http://{address}/v2\n\
+             export ACCOUNT_NAME={ACCOUNT} ACCOUNT_ID={account_id}\n\
+             export USER_NAME={ADMIN} USER_ID={user_id}\n\
+             {password}export API_KEY={api_key}\n\
              export TOKEN={token}\n\
-             curl -s -H \"X-Auth-Token: $TOKEN\" '{account}/groups'\n\
+             curl -s -H \"X-Auth-Token: $TOKEN\" \"$BASE/accounts/$ACCOUNT_ID/groups\"\n\
              curl -s -X PUT -H \"X-Auth-Token: $TOKEN\" -H 'Content-Type: application/json' \
-             -d '{{\"data\":{{\"name\":\"Night shift\"}}}}' '{account}/groups'\n\
-             curl -s -H \"X-Auth-Token: $TOKEN\" '{account}/users/{user_id}/groups'\n"
+             -d '{{\"data\":{{\"name\":\"Night shift\"}}}}' \"$BASE/accounts/$ACCOUNT_ID/groups\"\n\
+             curl -s -H \"X-Auth-Token: $TOKEN\" \"$BASE/accounts/$ACCOUNT_ID/users/$USER_ID/groups\"\n"
         )
     }
 }

@@ -1,9 +1,12 @@
 //! `healthcheck`: asks a running server whether it is ready. It exists for containers, whose image holds no
-//! other program that could ask.
+//! other program that could ask. Only the answer of an admin listener counts: another listener may answer 200
+//! to any path.
 
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::{TcpStream, ToSocketAddrs as _};
+use std::io::{BufRead, BufReader, Write as _};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs as _};
 use std::time::Duration;
+
+use serde_json::Value;
 
 use crate::arguments::Healthcheck;
 use crate::failure::Failure;
@@ -11,26 +14,112 @@ use crate::failure::Failure;
 /// How long each step of the request may take.
 const PATIENCE: Duration = Duration::from_secs(3);
 
+/// The longest answer that is read, in bytes.
+const MOST: u64 = 64 * 1024;
+
 pub(crate) fn run(arguments: &Healthcheck) -> Result<(), Failure> {
-    let url = &arguments.url;
-    let authority = url.strip_prefix("http://").unwrap_or(url).trim_end_matches('/');
-    let status =
-        ask(authority).map_err(|error| Failure::run(format!("no answer from {authority}: {error}")))?;
-    if status.contains(" 200 ") {
-        Ok(())
-    } else {
-        Err(Failure::run(format!("{authority} answers {}", status.trim())))
+    let authority = match &arguments.url {
+        Some(url) => authority_of(url)?,
+        None => reachable(arguments.admin()?.admin_listen).to_string(),
+    };
+    let answer = ask(&authority).map_err(|error| {
+        Failure::run(format!(
+            "no answer from {authority}: {error}; is the server running, and is this its admin listener \
+             (the setting admin_listen)?"
+        ))
+    })?;
+    match answer {
+        Answer { is_ok: true, status: Some(status), .. } if status == "ready" => Ok(()),
+        Answer { status: Some(status), .. } => {
+            Err(Failure::run(format!("{authority} is not ready: {status}")))
+        }
+        Answer { line, status: None, .. } => Err(Failure::run(format!(
+            "{authority} answers {:?}, but is no admin listener: name the address in the setting admin_listen",
+            line.trim()
+        ))),
     }
 }
 
-/// Sends the request and reads the first line of the answer.
-fn ask(authority: &str) -> std::io::Result<String> {
+/// The host and port of a URL.
+fn authority_of(url: &str) -> Result<String, Failure> {
+    let refused = |why: &str| {
+        Failure::setup(format!("{url:?} {why}: write it as http://127.0.0.1:8001, without a path"))
+    };
+    if url.starts_with("https://") {
+        return Err(refused("is an https URL, and the admin listener has no TLS"));
+    }
+    let authority = url.strip_prefix("http://").unwrap_or(url).trim_end_matches('/');
+    if authority.contains(['/', '@', '?', ' ']) {
+        return Err(refused("is not the URL of an admin listener"));
+    }
+    if authority.rsplit_once(':').is_none_or(|(host, port)| host.is_empty() || port.parse::<u16>().is_err()) {
+        return Err(refused("has no host and port"));
+    }
+    Ok(authority.to_owned())
+}
+
+/// The address at which a listener on this machine can be reached.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
+}
+
+/// What a listener answers to the question whether it is ready.
+struct Answer {
+    /// The first line.
+    line: String,
+    is_ok: bool,
+    /// What an admin listener says. Others do not.
+    status: Option<String>,
+}
+
+fn ask(authority: &str) -> std::io::Result<Answer> {
     let address = authority.to_socket_addrs()?.next().ok_or(std::io::ErrorKind::NotFound)?;
     let mut connection = TcpStream::connect_timeout(&address, PATIENCE)?;
     connection.set_read_timeout(Some(PATIENCE))?;
     connection.set_write_timeout(Some(PATIENCE))?;
     write!(connection, "GET /health/ready HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n\r\n")?;
-    let mut status = String::new();
-    BufReader::new(connection).read_line(&mut status)?;
-    Ok(status)
+    let mut answer = BufReader::new(std::io::Read::take(connection, MOST));
+    let mut line = String::new();
+    answer.read_line(&mut line)?;
+    let is_ok = line.contains(" 200 ");
+    Ok(Answer { line, is_ok, status: status_in(answer) })
+}
+
+/// The status in the line of JSON that an admin listener answers.
+fn status_in(answer: impl BufRead) -> Option<String> {
+    let body = answer.lines().map_while(Result::ok).find(|line| line.starts_with('{'))?;
+    let body: Value = serde_json::from_str(&body).ok()?;
+    Some(body.get("status")?.as_str()?.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{authority_of, reachable};
+
+    #[test]
+    fn a_url_is_a_host_and_a_port() {
+        for url in ["http://127.0.0.1:8001", "http://127.0.0.1:8001/", "127.0.0.1:8001"] {
+            assert_eq!(authority_of(url).unwrap(), "127.0.0.1:8001");
+        }
+        assert_eq!(authority_of("http://[::1]:8001").unwrap(), "[::1]:8001");
+        for url in ["https://x:1", "http://x", "http://x:y", "http://x:1/health", "http://u:p@x:1", "", ":1"]
+        {
+            let refused = authority_of(url).unwrap_err().to_string();
+            assert!(refused.contains("write it as http://127.0.0.1:8001"), "{refused}");
+        }
+    }
+
+    #[test]
+    fn a_listener_on_all_addresses_is_asked_on_this_machine() {
+        for (listens, asked) in
+            [("0.0.0.0:8001", "127.0.0.1:8001"), ("[::]:1", "[::1]:1"), ("10.0.0.1:2", "10.0.0.1:2")]
+        {
+            assert_eq!(reachable(listens.parse().unwrap()).to_string(), asked);
+        }
+    }
 }

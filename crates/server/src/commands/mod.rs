@@ -1,13 +1,21 @@
 //! The commands of the binary, one file for each group of them.
 
 pub(crate) mod accounts;
+mod admin;
+pub(crate) mod backup;
+pub(crate) mod config;
 mod demo;
 mod exposure;
+mod find;
 mod health;
 pub(crate) mod healthcheck;
 mod lacking;
+mod listening;
+mod private_file;
 pub(crate) mod serve;
+mod table;
 pub(crate) mod transfer;
+pub(crate) mod users;
 
 use std::future::Future;
 use std::io::Write as _;
@@ -19,7 +27,7 @@ use tokio::runtime::Runtime;
 
 use crate::arguments::StoreArguments;
 use crate::failure::Failure;
-use crate::stack;
+use crate::stack::{self, Opening};
 
 /// How long a command waits for one answer of the store.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -28,13 +36,13 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const BACKGROUND_THREADS: usize = 2;
 
 /// Opens the store and runs a command on it.
-fn with_store<F, W>(arguments: &StoreArguments, work: W) -> Result<(), Failure>
+fn with_store<F, W>(arguments: &StoreArguments, opening: Opening, work: W) -> Result<(), Failure>
 where
     F: Future<Output = Result<(), Failure>>,
     W: FnOnce(Arc<dyn Backend>) -> F,
 {
     let settings = arguments.settings()?;
-    let store = stack::build(&settings)?.store;
+    let store = stack::build(&settings, opening, None)?.store;
     runtime("background", BACKGROUND_THREADS)?.block_on(work(store))
 }
 

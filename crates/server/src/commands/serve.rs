@@ -1,13 +1,12 @@
 //! `serve`: the API, the admin listener and the background tasks, from start to graceful stop.
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use actix_web::App as ActixApp;
 use actix_web::dev::ServerHandle;
 use actix_web::web::{self, Data};
-use actix_web::{App as ActixApp, HttpResponse};
 use auth::{Authenticator, Buckets};
 use cache::Watcher;
 use datastore::{Backend, Deadline, StoreError};
@@ -20,15 +19,18 @@ use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 use validation::Schema;
 
-use super::{BACKGROUND_THREADS, demo, exposure, health, lacking, runtime};
+use super::{BACKGROUND_THREADS, admin, demo, exposure, health, lacking, listening, runtime};
+use crate::access_log::AccessLog;
 use crate::app::{App, node_digest};
-use crate::arguments::Serve;
+use crate::arguments::{AllSettings, Serve};
 use crate::budget::{Budget, Limits};
 use crate::failure::Failure;
 use crate::http;
 use crate::lane::Lane;
+use crate::metrics::{Metrics, StoreFigures};
+use crate::refusals::Refusals;
 use crate::settings::{ServeSettings, StoreLocation};
-use crate::stack;
+use crate::stack::{self, Opening};
 use crate::supervisor::{StopSignal, Supervisor};
 use crate::writes::Writes;
 
@@ -72,26 +74,33 @@ const LANE_QUEUE: usize = 1_024;
 const PURGE_INTERVAL: Duration = Duration::from_secs(3600);
 const PURGE_PATIENCE: Duration = Duration::from_secs(60);
 
-pub(crate) fn run(arguments: Serve) -> Result<(), Failure> {
-    let (settings, cache_settings, store_settings) = arguments.settings()?;
+pub(crate) fn run(arguments: &Serve) -> Result<(), Failure> {
+    let AllSettings { serve: settings, admin, cache, store: store_settings } = arguments.settings()?;
+    // The addresses come first: a server that cannot listen makes no store.
+    listening::check_addresses(settings.listen, admin.admin_listen)?;
+    let api = listening::bind(listening::API, settings.listen)?;
+    let admin = listening::bind(listening::ADMIN, admin.admin_listen)?;
     let background = runtime("background", BACKGROUND_THREADS)?;
     // One more than the event loops, so that some large requests do not hold up all small ones.
     let lane = runtime("lane", settings.workers.saturating_add(1))?;
-    let stack = stack::build(&store_settings)?;
+    let metrics = Arc::new(Metrics::new());
+    let opening = if arguments.demo { Opening::Create } else { Opening::Write };
+    let stack = stack::build(&store_settings, opening, Some(StoreFigures::register(&metrics)))?;
     let location = &store_settings.location;
     if let StoreLocation::File(path) = location {
         exposure::warn_of_open_files(path);
     }
-    let (store, watcher) = stack::cached(Arc::clone(&stack.store), &cache_settings);
+    let (store, watcher) = stack::cached(Arc::clone(&stack.store), &cache);
     let (name, is_own) = (location.to_string(), location.is_own());
     let opened = Opened { store, watcher, uncached: stack.store, writes: stack.writes, name, is_own };
-    actix_web::rt::System::new().block_on(serve(
+    let prepared = Prepared {
         settings,
-        opened,
-        arguments.demo,
-        background.handle(),
-        Lane::new(lane.handle().clone(), LANE_QUEUE),
-    ))
+        is_demo: arguments.demo,
+        listeners: [api, admin],
+        lane: Lane::new(lane.handle().clone(), LANE_QUEUE),
+        metrics,
+    };
+    actix_web::rt::System::new().block_on(serve(prepared, opened, background.handle()))
 }
 
 /// The store to serve.
@@ -108,16 +117,21 @@ struct Opened {
     is_own: bool,
 }
 
-async fn serve(
+/// What serving needs beside the store.
+struct Prepared {
     settings: ServeSettings,
-    opened: Opened,
     is_demo: bool,
-    background: &Handle,
+    /// The API's, and the admin listener.
+    listeners: [Listener; 2],
     lane: Lane,
-) -> Result<(), Failure> {
+    metrics: Arc<Metrics>,
+}
+
+async fn serve(prepared: Prepared, opened: Opened, background: &Handle) -> Result<(), Failure> {
+    let Prepared { settings, is_demo, listeners: [api, admin], lane, metrics } = prepared;
     let Opened { store, watcher, uncached, writes, name, is_own } = opened;
     let greeting = if is_demo { Some(demo::prepare(&store, is_own).await?) } else { None };
-    let shared = Data::new(app(settings.clone(), store, uncached, is_own, lane));
+    let shared = Data::new(app(settings.clone(), (store, uncached), is_own, (lane, metrics)));
     check_set_up(&shared).await?;
     warn_of_unknown_sections(&shared).await;
     log::info!(store = name.as_str(); "opened the store");
@@ -125,30 +139,24 @@ async fn serve(
     let auth = Arc::clone(&shared.auth);
 
     let api_shared = shared.clone();
-    let listener = listen("listen", settings.listen)?;
-    let api_address = listener.address();
+    let [api_address, admin_address] = [&api, &admin].map(Listener::address);
     let service = listener_service(&settings);
-    let cannot_serve = |error| Failure::run(format!("the listener cannot be used: {error}"));
-    let api = listener.serve(service.clone(), move || {
+    admin::register(&shared, service.capacity.clone(), supervisor.clone().into_inner());
+    let api = api.serve(service.clone(), move || {
         ActixApp::new().app_data(api_shared.clone()).default_service(web::route().to(http::serve))
     });
-    let api = api.map_err(cannot_serve)?;
+    let api = api.map_err(|error| listening::refusal(listening::API, api_address, &error))?;
 
     let (tasks, writes) = (supervisor.clone(), Data::from(writes));
-    let listener = listen("admin_listen", settings.admin_listen)?;
-    let admin_address = listener.address();
     let service = Service { workers: 1, capacity: Capacity::new(ADMIN_CONNECTIONS), ..service };
-    let admin = listener.serve(service, move || {
+    let admin = admin.serve(service, move || {
         ActixApp::new()
             .app_data(shared.clone())
             .app_data(tasks.clone())
             .app_data(writes.clone())
-            .route("/health/live", web::get().to(HttpResponse::Ok))
-            .route("/health/live", web::head().to(HttpResponse::Ok))
-            .route("/health/ready", web::get().to(health::ready))
-            .route("/health/ready", web::head().to(health::ready))
+            .configure(admin::configure)
     });
-    let admin = admin.map_err(cannot_serve)?;
+    let admin = admin.map_err(|error| listening::refusal(listening::ADMIN, admin_address, &error))?;
 
     stop_on_signal([api.handle(), admin.handle()])?;
     if let Some(watcher) = watcher {
@@ -172,10 +180,9 @@ async fn serve(
 
 fn app(
     settings: ServeSettings,
-    store: Arc<dyn Backend>,
-    uncached: Arc<dyn Backend>,
+    (store, uncached): (Arc<dyn Backend>, Arc<dyn Backend>),
     is_own: bool,
-    lane: Lane,
+    (lane, metrics): (Lane, Arc<Metrics>),
 ) -> App {
     let auth_settings = auth::Settings {
         place: Place { node: settings.kazoo_node.clone(), zone: settings.kazoo_zone.clone() },
@@ -193,6 +200,9 @@ fn app(
         buckets: Buckets::default(),
         budget: Arc::new(Budget::new(Limits::of(settings.request_memory_bytes))),
         lane,
+        metrics,
+        access_log: AccessLog::start(),
+        refusals: Refusals::default(),
         user_auth_schema: Schema::user_auth(),
         api_auth_schema: Schema::api_auth(),
         settings,
@@ -268,15 +278,6 @@ impl Sections {
             Self::Zones => "no document of system_config that this server reads has a section for this zone",
         }
     }
-}
-
-fn listen(setting: &str, address: SocketAddr) -> Result<Listener, Failure> {
-    edge::bind(address).map_err(|error| {
-        Failure::setup(format!(
-            "cannot listen on {address}: {error}; stop what holds the port, or choose another with the \
-             setting {setting}"
-        ))
-    })
 }
 
 /// How the API is served.

@@ -15,9 +15,11 @@ use kazoo::{AccountId, SystemDb};
 use serde_json::{Map, Value};
 
 use super::accounts::Pushed;
+use super::private_file::{self, PrivateFile};
 use super::{deadline, lacking, store_failure, with_store};
 use crate::arguments::{Export, Import};
 use crate::failure::Failure;
+use crate::stack::Opening;
 
 /// How many documents are written with one call of the store.
 const BATCH: usize = 500;
@@ -35,7 +37,24 @@ pub(crate) fn import(arguments: Import) -> Result<(), Failure> {
             .map_err(|error| Failure::setup(format!("cannot open {}: {error}", file.display())))?;
         Box::new(BufReader::new(opened))
     };
-    with_store(&store, |store| async move {
+    // A file that is no export makes no store.
+    let (mut lines, mut number) = (reader.lines(), 0_u64);
+    let first = loop {
+        number += 1;
+        match lines.next().map(read_line) {
+            None => break None,
+            Some(Ok(None)) => {}
+            Some(Ok(Some(first))) => break Some(first),
+            Some(Err(fault)) => {
+                return Err(Failure::setup(format!(
+                    "line {number} of {}: {fault}; nothing was imported. Each line must be an object \
+                     {{\"db\": …, \"doc\": …}}, as `export` writes it",
+                    file.display()
+                )));
+            }
+        }
+    };
+    with_store(&store, Opening::Create, |store| async move {
         let mut import = Importing {
             store: &*store,
             waiting: BTreeMap::new(),
@@ -44,26 +63,31 @@ pub(crate) fn import(arguments: Import) -> Result<(), Failure> {
             there: 0,
             refused: Vec::new(),
         };
-        let mut bad_line = None;
-        for (number, line) in (1..).zip(reader.lines()) {
-            match read_line(line) {
-                Ok(Some((db, draft))) => import.push(db, draft).await?,
-                Ok(None) => {}
-                Err(fault) => {
-                    bad_line = Some(format!(
-                        "line {number}: {fault}; neither this line nor a later one was imported"
-                    ));
-                    break;
+        let mut stopped = None;
+        let documents = std::iter::once(Ok(first)).chain(lines.map(read_line));
+        for (number, document) in (number..).zip(documents) {
+            let fault = match document {
+                Ok(Some((db, draft))) => {
+                    import.push(db, draft).await.err().map(|failure| failure.to_string())
                 }
+                Ok(None) => None,
+                Err(fault) => {
+                    Some(format!("line {number}: {fault}; neither this line nor a later one was imported"))
+                }
+            };
+            if fault.is_some() {
+                stopped = fault;
+                break;
             }
         }
-        import.flush_all().await?;
+        // What stands before a bad line is imported. What was imported is told, whatever happened.
+        let flushed = import.flush_all().await.err().map(|failure| failure.to_string());
         let report = import.report();
         let (warnings, unprepared) = match import.prepare_serving(is_own).await {
             Ok(warnings) => (warnings, None),
             Err(failure) => (Vec::new(), Some(failure.to_string())),
         };
-        let failures = [bad_line, report.err().map(|failure| failure.to_string()), unprepared];
+        let failures = [stopped, flushed, report.err().map(|failure| failure.to_string()), unprepared];
         let failures: Vec<_> = failures.into_iter().flatten().collect();
         if !failures.is_empty() {
             return Err(Failure::run(failures.join("\n")));
@@ -197,19 +221,32 @@ impl Importing<'_> {
 }
 
 pub(crate) fn export(arguments: Export) -> Result<(), Failure> {
-    let Export { store, db } = arguments;
+    let Export { store, db, output } = arguments;
     let only = db.map(|name| {
         DbName::parse(&name)
             .map_err(|error| Failure::setup(format!("{name:?} cannot name a database: {error}")))
     });
     let only = only.transpose()?;
-    with_store(&store, |store| async move {
+    let file = match &output {
+        Some(path) => Some(PrivateFile::create(path, &store.settings()?.location)?),
+        None => {
+            private_file::warn_of_readers_of_output();
+            None
+        }
+    };
+    with_store(&store, Opening::Read, |store| async move {
         let failure = store_failure("the export stopped");
         let dbs = match only {
+            Some(db) if !store.db_exists(&db, deadline()).await.map_err(&failure)? => {
+                return Err(Failure::setup(format!("the store has no database {db}; nothing was exported")));
+            }
             Some(db) => vec![db],
             None => store.list_dbs(deadline()).await.map_err(&failure)?,
         };
-        let mut output = BufWriter::new(std::io::stdout().lock());
+        let mut output: BufWriter<Box<dyn Write + '_>> = BufWriter::new(match &file {
+            Some(file) => Box::new(file.writer()),
+            None => Box::new(std::io::stdout().lock()),
+        });
         let mut unreadable = Vec::new();
         for db in dbs {
             let rows = store.query(&db, ViewQuery::all_docs(), deadline()).await.map_err(&failure)?;
@@ -236,6 +273,10 @@ pub(crate) fn export(arguments: Export) -> Result<(), Failure> {
             }
         }
         output.flush().map_err(cannot_write)?;
+        drop(output);
+        if let Some(file) = file {
+            file.finish()?;
+        }
         if unreadable.is_empty() {
             return Ok(());
         }

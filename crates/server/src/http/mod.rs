@@ -3,22 +3,28 @@
 
 mod body;
 
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use actix_web::body::{BodyStream, SizedStream};
 use actix_web::http::{StatusCode, Version};
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpMessage as _, HttpRequest, HttpResponse};
+use auth::Caller;
 use bytes::Bytes;
 use edge::LongQuery;
-use futures::{StreamExt as _, stream};
+use futures::Stream;
+use futures::stream::{self, BoxStream};
 
 use self::body::Lost;
+use crate::access_log::Visit;
 use crate::answer::{self, Answer, Body};
 use crate::app::App;
 use crate::budget::{Payer, Reservation};
 use crate::catalogue::{Bare, Refusal};
 use crate::cost;
+use crate::metrics::InFlight;
 use crate::pipeline;
 use crate::request::exchange::{Exchange, Verified};
 use crate::request::incoming::{Copied, Incoming, Received};
@@ -34,6 +40,8 @@ const SLICE: usize = 64 * 1024;
 struct Arrived {
     /// The path, or why it is refused.
     path: Result<Versioned, Refusal>,
+    /// The path with names in place of ids.
+    route: &'static str,
     body: Received,
     /// The verdict on the token in a header, if it was asked for.
     verified: Option<Verified>,
@@ -44,9 +52,11 @@ struct Arrived {
 /// Serves every request to the API.
 pub(crate) async fn serve(request: HttpRequest, payload: Payload, app: Data<App>) -> HttpResponse {
     let begun = Instant::now();
+    let in_flight = app.metrics.arrive();
     let long_query = request.extensions().get::<LongQuery>().cloned();
     let incoming = Incoming::of(&request, long_query.as_ref().map(|query| &*query.0));
     let path = route::split(incoming.path);
+    let route = path.as_ref().map_or("unreadable", Versioned::template);
     let has_body = body::is_announced(incoming.headers);
     // Whoever shows a good token in a header may send more than a stranger.
     let verified = if has_body { account::verify_header(&app, &incoming).await } else { None };
@@ -59,56 +69,95 @@ pub(crate) async fn serve(request: HttpRequest, payload: Payload, app: Data<App>
         Ok(Ok(body)) => body,
         // The client went away or was too slow, so it does not wait for an answer.
         Ok(Err(Lost)) | Err(_) => {
-            return response_of_status(Bare::BodyTimeout.status()).force_close().finish();
+            let exchange = Exchange::new(&app, &incoming, reservation);
+            let status = Bare::BodyTimeout.status();
+            app.note(&visit(&exchange, route, (status, 0), begun));
+            return response_of_status(status).force_close().finish();
         }
     };
     let was_read = matches!(body, Received::Whole(_));
-    let arrived = Arrived { path, body, verified, reservation };
+    let arrived = Arrived { path, route, body, verified, reservation };
     let is_light = !has_body && matches!(incoming.method, Verb::Get | Verb::Head | Verb::Options);
-    let (answer, reservation) = if is_light {
+    let answered = if is_light {
         answer(&app, &incoming, arrived, begun).await
     } else {
         let (copied, shared) = (Copied::of(&incoming), app.clone());
         let work = async move { answer(&shared, &copied.incoming(), arrived, begun).await };
         match app.lane.run(work).await {
             Ok(answered) => answered,
-            Err(_) => busy(&app, &incoming, begun),
+            Err(_) => busy(&app, &incoming, route, begun),
         }
     };
-    into_response(request.version(), answer, reservation, was_read)
+    into_response(request.version(), answered, was_read, (&app, in_flight))
 }
 
-/// The answer to a request, and what it holds of the budget.
-async fn answer(
-    app: &App,
-    incoming: &Incoming<'_>,
-    arrived: Arrived,
+/// The answer to a request.
+struct Answered {
+    answer: Answer,
+    /// What the answer holds of the budget.
+    reservation: Reservation,
+    /// What is told of the request when all is sent. `None` if it is told already.
+    unfinished: Option<Visit<'static>>,
+}
+
+impl Answered {
+    /// Tells of a request whose answer is complete.
+    fn new(exchange: Exchange<'_>, answer: Answer, route: &'static str, begun: Instant) -> Self {
+        let size = match &answer.body {
+            Body::Empty => Some(0),
+            Body::Full(_) if exchange.incoming.method == Verb::Head => Some(0),
+            Body::Full(bytes) => Some(u64::try_from(bytes.len()).unwrap_or(u64::MAX)),
+            Body::Stream(_) => None,
+        };
+        let visit = visit(&exchange, route, (answer.status, size.unwrap_or(0)), begun);
+        let unfinished = match size {
+            Some(_) => {
+                exchange.app.note(&visit);
+                None
+            }
+            None => Some(visit.into_owned()),
+        };
+        Self { answer, reservation: exchange.reservation, unfinished }
+    }
+}
+
+/// What is told of a request.
+fn visit<'a>(
+    exchange: &'a Exchange<'_>,
+    route: &'static str,
+    (status, bytes): (u16, u64),
     begun: Instant,
-) -> (Answer, Reservation) {
-    let Arrived { path, body, verified, reservation } = arrived;
+) -> Visit<'a> {
+    let caller = exchange.caller.as_ref();
+    let account_id = exchange.account_id.as_ref().or_else(|| caller.map(Caller::account_id));
+    Visit {
+        begun,
+        method: exchange.incoming.method.as_str().into(),
+        path: exchange.incoming.path.into(),
+        route,
+        status,
+        bytes,
+        is_complete: true,
+        address: exchange.address(),
+        account_id: account_id.map(|id| id.as_str().into()),
+        user_id: caller.and_then(Caller::owner_id).map(Into::into),
+        request_id: exchange.request_id.as_str().into(),
+    }
+}
+
+async fn answer(app: &App, incoming: &Incoming<'_>, arrived: Arrived, begun: Instant) -> Answered {
+    let Arrived { path, route, body, verified, reservation } = arrived;
     let mut exchange = Exchange::new(app, incoming, reservation);
     exchange.verified = verified;
     let answer = pipeline::run(&mut exchange, path, body).await;
-    log_answer(&exchange, &answer, begun);
-    (answer, exchange.reservation)
+    Answered::new(exchange, answer, route, begun)
 }
 
 /// The answer if too much work waits already.
-fn busy(app: &App, incoming: &Incoming<'_>, begun: Instant) -> (Answer, Reservation) {
+fn busy(app: &App, incoming: &Incoming<'_>, route: &'static str, begun: Instant) -> Answered {
     let exchange = Exchange::new(app, incoming, Reservation::new(&app.budget, Payer::Stranger));
     let answer = answer::refusal(&exchange, &Refusal::Busy, None);
-    log_answer(&exchange, &answer, begun);
-    (answer, exchange.reservation)
-}
-
-fn log_answer(exchange: &Exchange<'_>, answer: &Answer, begun: Instant) {
-    log::info!(
-        request_id = exchange.request_id.as_str(),
-        method = exchange.incoming.method.as_str(),
-        status = answer.status,
-        duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-        "answered"
-    );
+    Answered::new(exchange, answer, route, begun)
 }
 
 fn response_of_status(status: u16) -> actix_web::HttpResponseBuilder {
@@ -118,10 +167,11 @@ fn response_of_status(status: u16) -> actix_web::HttpResponseBuilder {
 /// The response. It holds the reservation until its last byte is sent.
 fn into_response(
     version: Version,
-    answer: Answer,
-    reservation: Reservation,
+    answered: Answered,
     body_was_read: bool,
+    (app, in_flight): (&Data<App>, InFlight),
 ) -> HttpResponse {
+    let Answered { answer, reservation, unfinished } = answered;
     let mut response = response_of_status(answer.status);
     for header in answer.headers {
         response.append_header(header);
@@ -144,13 +194,53 @@ fn into_response(
             response.body(SizedStream::new(size, Box::pin(slices)))
         }
         Body::Stream(chunks) => {
-            let mut response = response.body(BodyStream::new(chunks.map(move |chunk| {
-                let _held_until_the_end = &reservation;
-                chunk
-            })));
+            let followed = Followed {
+                chunks,
+                visit: unfinished.map(|visit| Visit { is_complete: false, ..visit }),
+                app: app.clone(),
+                _reservation: reservation,
+                _in_flight: in_flight,
+            };
+            let mut response = response.body(BodyStream::new(followed));
             // A client of HTTP/1.0 knows no chunks. For it, the body ends with the connection.
             response.head_mut().no_chunking(version < Version::HTTP_11);
             response
+        }
+    }
+}
+
+/// The body of an answer that is sent while it is read. It is told when the body has ended.
+struct Followed {
+    chunks: BoxStream<'static, std::io::Result<Bytes>>,
+    visit: Option<Visit<'static>>,
+    app: Data<App>,
+    _reservation: Reservation,
+    _in_flight: InFlight,
+}
+
+impl Stream for Followed {
+    type Item = std::io::Result<Bytes>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let chunk = ready!(self.chunks.as_mut().poll_next(context));
+        if let Some(visit) = &mut self.visit {
+            match &chunk {
+                Some(Ok(bytes)) => {
+                    let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+                    visit.bytes = visit.bytes.saturating_add(size);
+                }
+                Some(Err(_)) => {}
+                None => visit.is_complete = true,
+            }
+        }
+        Poll::Ready(chunk)
+    }
+}
+
+impl Drop for Followed {
+    fn drop(&mut self) {
+        if let Some(visit) = &self.visit {
+            self.app.note(visit);
         }
     }
 }

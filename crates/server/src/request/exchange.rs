@@ -1,6 +1,8 @@
 //! Everything that is known about a request so far. The pipeline fills it in step by step, so that a
 //! refusal at any stage repeats what crossbar would repeat at that point.
 
+use std::borrow::Cow;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use auth::{AuthError, Caller, Charged, Client, RateLimits};
@@ -35,6 +37,8 @@ pub(crate) struct Exchange<'a> {
     pub(crate) verified: Option<Verified>,
     /// The memory that the request has reserved.
     pub(crate) reservation: Reservation,
+    /// What is wrong with the credentials, for the log.
+    pub(crate) fault: Option<&'static str>,
     /// The caller, once the credentials are proven good.
     pub(crate) caller: Option<Caller>,
     /// The account that the path names, once it is known to exist.
@@ -87,6 +91,7 @@ impl<'a> Exchange<'a> {
             presented: None,
             verified: None,
             reservation,
+            fault: None,
             caller: None,
             account_id: None,
             endpoint: "",
@@ -102,11 +107,19 @@ impl<'a> Exchange<'a> {
 
     /// The client whose failures are counted.
     pub(crate) fn client(&self) -> Client {
-        // A proxy may add its own line after the client's.
-        let lines = self.incoming.headers.get_all("x-forwarded-for");
-        let forwarded_for: Vec<_> = lines.map(|line| String::from_utf8_lossy(line.as_bytes())).collect();
-        let address = self.incoming.peer.map(|peer| self.limits.client(peer, &forwarded_for));
+        let address = self.incoming.peer.map(|peer| self.limits.client(peer, &self.forwarded_for()));
         Client { address, account_id: self.account_id.clone() }
+    }
+
+    /// The address of the client, behind the proxies that are trusted.
+    pub(crate) fn address(&self) -> Option<IpAddr> {
+        self.incoming.peer.map(|peer| self.limits.address(peer, &self.forwarded_for()))
+    }
+
+    /// The lines of the header. A proxy may add its own line after the client's.
+    fn forwarded_for(&self) -> Vec<Cow<'_, str>> {
+        let lines = self.incoming.headers.get_all("x-forwarded-for");
+        lines.map(|line| String::from_utf8_lossy(line.as_bytes())).collect()
     }
 
     /// The resource and verb that a failure is charged for.

@@ -1,5 +1,6 @@
 //! The path: its version, its parts, and the resource that it names. Refuses a bad escape (bare 400) and
-//! version 1 (410). A path without a version gets a short page of text.
+//! version 1 (410). A path without a version gets a short page of text, or a 404 if it is one that programs
+//! ask for health or metrics: those are on the admin listener.
 
 use super::verb::Verb;
 use crate::catalogue::{Bare, Refusal};
@@ -96,6 +97,24 @@ pub(crate) enum Versioned {
     Gone,
     /// The path has no version.
     Unversioned,
+    /// The path is one of the admin listener's, or a similar one.
+    OfAdmin,
+}
+
+/// How the paths begin that programs ask for health and metrics.
+const OF_ADMIN: [&str; 4] = ["health", "live", "ready", "metrics"];
+
+impl Versioned {
+    /// The path with names in place of ids, for the log and for metrics.
+    pub(crate) fn template(&self) -> &'static str {
+        match self {
+            Self::Served(Place::Route(route)) => route.template(),
+            Self::Served(Place::OwnAccount(rest)) => Route::below_account("", rest.clone()).template(),
+            Self::Gone => "/v1",
+            Self::Unversioned => "unversioned",
+            Self::OfAdmin => "admin",
+        }
+    }
 }
 
 /// The rest of a path, after the version.
@@ -126,6 +145,7 @@ pub(crate) fn split(path: &str) -> Result<Versioned, Refusal> {
         Some("1") => Versioned::Gone,
         Some(number) if is_number(number) => Versioned::Served(Place::of(parts)),
         _ if version == "hooks" => Versioned::Served(Place::of(parts)),
+        _ if OF_ADMIN.iter().any(|begin| version.starts_with(begin)) => Versioned::OfAdmin,
         _ => Versioned::Unversioned,
     })
 }
@@ -192,6 +212,28 @@ impl Route {
             ["token_auth"] => without_account(Resource::TokenAuth),
             ["accounts" | "user_auth" | "api_auth" | "token_auth", ..] => Route::UnknownBelow,
             _ => Route::UnknownTop,
+        }
+    }
+}
+
+impl Route {
+    /// The path with names in place of ids.
+    fn template(&self) -> &'static str {
+        let Self::Served { account, user_id, resource } = self else { return "unknown" };
+        let has_account = *account != AccountPart::Absent;
+        match (resource, has_account, user_id.is_some()) {
+            (Resource::Groups, true, false) => "/v2/accounts/{account_id}/groups",
+            (Resource::Groups, true, true) => "/v2/accounts/{account_id}/users/{user_id}/groups",
+            (Resource::Groups, false, false) => "/v2/groups",
+            (Resource::Groups, false, true) => "/v2/users/{user_id}/groups",
+            (Resource::Group(_), true, false) => "/v2/accounts/{account_id}/groups/{group_id}",
+            (Resource::Group(_), true, true) => "/v2/accounts/{account_id}/users/{user_id}/groups/{group_id}",
+            (Resource::Group(_), false, false) => "/v2/groups/{group_id}",
+            (Resource::Group(_), false, true) => "/v2/users/{user_id}/groups/{group_id}",
+            (Resource::UserAuth, ..) => "/v2/user_auth",
+            (Resource::UserAuthToken(_), ..) => "/v2/user_auth/{token}",
+            (Resource::ApiAuth, ..) => "/v2/api_auth",
+            (Resource::TokenAuth, ..) => "/v2/token_auth",
         }
     }
 }
@@ -294,9 +336,29 @@ mod tests {
     }
 
     #[test]
+    fn a_template_has_no_ids() {
+        for (path, template) in [
+            ("/v2/accounts/A/groups", "/v2/accounts/{account_id}/groups"),
+            ("/v3/account/groups/G", "/v2/accounts/{account_id}/groups/{group_id}"),
+            ("/v2/accounts/A/users/U/groups", "/v2/accounts/{account_id}/users/{user_id}/groups"),
+            ("/v2/groups/G", "/v2/groups/{group_id}"),
+            ("/v2/user_auth/secret", "/v2/user_auth/{token}"),
+            ("/v2/nosuch/A", "unknown"),
+            ("/v1/x", "/v1"),
+            ("/", "unversioned"),
+            ("/health", "admin"),
+        ] {
+            assert_eq!(split(path).unwrap().template(), template, "{path}");
+        }
+    }
+
+    #[test]
     fn versions_are_checked_first() {
         for path in ["/", "", "//v2/accounts", "/accounts/A/groups", "/v2x/a", "/V2/a", "/v/a", "/v-1/a"] {
             assert_eq!(split(path).unwrap(), Versioned::Unversioned, "{path}");
+        }
+        for path in ["/health", "/health/ready", "/healthz", "/ready", "/livez", "/metrics", "/metric%73"] {
+            assert_eq!(split(path).unwrap(), Versioned::OfAdmin, "{path}");
         }
         assert_eq!(split("/v1/accounts").unwrap(), Versioned::Gone);
         assert!(split("/v2/accounts/%zz").is_err());

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use embedded::Durability;
 use ipnet::IpNet;
+use log::LevelFilter;
 
 use super::group::{Group, Layers, settings};
 use super::location::StoreLocation;
@@ -12,14 +13,13 @@ use super::setting::Default::{Found, Nothing, Value};
 use super::setting::Setting;
 use super::value::OnOff;
 use crate::failure::Failure;
+use crate::logging::LogFormat;
 
 settings! {
     /// The settings of `serve`, complete and checked.
     pub(crate) struct ServeSettings in "Server" {
         /// The address of the API.
         listen: SocketAddr = "listen" "ADDRESS", Value("127.0.0.1:8000");
-        /// The address of health checks.
-        admin_listen: SocketAddr = "admin_listen" "ADDRESS", Value("127.0.0.1:8001");
         /// How many threads serve requests.
         workers: usize = "workers" "N", Found("one for each processor", processors), 1..=512;
         /// How many connections are served at once. Further clients get a 503.
@@ -63,6 +63,26 @@ settings! {
         /// separated by commas. An empty list trusts no proxy.
         reverse_proxies: Option<Vec<IpNet>> = "reverse_proxies" "ADDRESSES",
             Nothing("those of system_config/crossbar, else 127.0.0.1");
+    }
+}
+
+settings! {
+    /// The settings of the admin listener.
+    pub(crate) struct AdminSettings in "Server" {
+        /// The address of health checks and metrics.
+        admin_listen: SocketAddr = "admin_listen" "ADDRESS", Value("127.0.0.1:8001");
+    }
+}
+
+settings! {
+    /// The settings of the log.
+    pub(crate) struct LogSettings in "Log" {
+        /// How the lines of the log are written: text has fields like status=200; json has an object on each
+        /// line; kazoo writes what Kazoo's crossbar writes.
+        log_format: LogFormat = "log_format" "FORMAT", Value("text");
+        /// The least level that is logged. At warn and error, requests are not logged. The variable RUST_LOG
+        /// wins if it is set.
+        log_level: LevelFilter = "log_level" "LEVEL", Value("info");
     }
 }
 
@@ -190,7 +210,14 @@ impl Group for StoreSettings {
 
 /// Every setting. The settings file may hold all of them, whichever command reads it.
 pub(crate) fn all() -> Vec<Setting> {
-    [ServeSettings::declared(), CacheSettings::declared(), StoreSettings::declared()].concat()
+    [
+        ServeSettings::declared(),
+        AdminSettings::declared(),
+        CacheSettings::declared(),
+        LogSettings::declared(),
+        StoreSettings::declared(),
+    ]
+    .concat()
 }
 
 fn processors() -> String {

@@ -53,9 +53,9 @@ impl SettingsFile {
             let setting = known
                 .iter()
                 .find(|setting| setting.key == key.get_ref())
-                .ok_or_else(|| refused(start, &unknown::refusal(key.get_ref(), known)))?;
+                .ok_or_else(|| refused(start, &unknown::refusal(key.get_ref(), value.get_ref(), known)))?;
             let text_of = text_of(setting, value.get_ref()).ok_or_else(|| {
-                refused(start, &format!("the setting {} must be {}", setting.key, wanted(setting)))
+                refused(start, &format!("the setting {} must be {}", setting.key, setting.words()))
             })?;
             entries.insert(setting.key, Entry { text: text_of, line: line_of(text, start) });
         }
@@ -74,7 +74,7 @@ impl SettingsFile {
 /// The value as a flag would give it, if it is of the setting's type.
 fn text_of(setting: &Setting, value: &toml::Value) -> Option<String> {
     match (setting.shape, value) {
-        (Shape::Text | Shape::Secret, toml::Value::String(text)) => Some(text.clone()),
+        (Shape::Text | Shape::Secret | Shape::Choice(_), toml::Value::String(text)) => Some(text.clone()),
         (Shape::Number, toml::Value::Integer(number)) => Some(number.to_string()),
         (Shape::Switch, toml::Value::Boolean(switch)) => Some(switch.to_string()),
         (Shape::List, toml::Value::Array(items)) => {
@@ -82,15 +82,6 @@ fn text_of(setting: &Setting, value: &toml::Value) -> Option<String> {
             Some(items?.join(","))
         }
         _ => None,
-    }
-}
-
-fn wanted(setting: &Setting) -> &'static str {
-    match setting.shape {
-        Shape::Text | Shape::Secret => "text in quotes",
-        Shape::Number => "a whole number",
-        Shape::Switch => "true or false",
-        Shape::List => "a list of texts, like [\"one\", \"two\"]",
     }
 }
 

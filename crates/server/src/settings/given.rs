@@ -23,6 +23,16 @@ impl<G: Group> Given<G> {
     pub(crate) fn settings(&self, file: &SettingsFile) -> Result<G, Failure> {
         G::read(&Layers { given: &self.values, file })
     }
+
+    /// Each setting of the group, with its value as other people may see it, and where that came from.
+    pub(crate) fn show(&self, file: &SettingsFile) -> Vec<(Setting, Option<String>, Source)> {
+        let layers = Layers { given: &self.values, file };
+        let shown = G::declared().into_iter().map(|setting| {
+            let (text, source) = layers.show(&setting);
+            (setting, text, source)
+        });
+        shown.collect()
+    }
 }
 
 impl<G: Group> Args for Given<G> {
@@ -73,7 +83,9 @@ fn argument(setting: &Setting) -> Arg {
     let argument = match setting.shape {
         Shape::Switch => argument.num_args(0..=1).default_missing_value("true"),
         Shape::List => argument.action(ArgAction::Append),
-        Shape::Text | Shape::Secret | Shape::Number => argument,
+        // A negative number is out of range. It is not a flag.
+        Shape::Number => argument.allow_negative_numbers(true),
+        Shape::Text | Shape::Secret | Shape::Choice(_) => argument,
     };
     match setting.default {
         Default::Value(value) => argument.help(help).default_value(value),

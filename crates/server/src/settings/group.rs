@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use super::file::SettingsFile;
-use super::setting::{Default, Setting, Shape};
+use super::setting::{Default, Setting};
 use super::value::Value;
 use crate::failure::Failure;
 
@@ -56,13 +56,15 @@ impl Layers<'_> {
                 setting.variable()
             );
         }
-        let shown = match (&text, setting.shape) {
-            (Some(_), Shape::Secret) => "***",
-            (Some(text), _) => text,
-            (None, _) => "",
-        };
-        log::debug!(setting = setting.key, value = shown, source:% = source; "read a setting");
+        let shown = text.as_deref().map(setting.shown).unwrap_or_default();
+        log::debug!(setting = setting.key, value = shown.as_str(), source:% = source; "read a setting");
         Ok(value)
+    }
+
+    /// The text of a setting as other people may see it, and where it came from.
+    pub(super) fn show(&self, setting: &Setting) -> (Option<String>, Source) {
+        let (text, source) = self.find(setting);
+        (text.as_deref().map(setting.shown), source)
     }
 
     /// The text of a setting, and where it came from.
@@ -150,6 +152,7 @@ macro_rules! settings {
             range: $crate::settings::group::settings!(@range $kind $(, $least, $most)?),
             shape: <$kind as $crate::settings::value::Value>::SHAPE,
             section: $section,
+            shown: <$kind as $crate::settings::value::Value>::shown,
         }
     };
     (@range $kind:ty) => { <$kind as $crate::settings::value::Value>::RANGE };

@@ -14,11 +14,15 @@ mod unknown;
 mod value;
 
 pub(crate) use declared::{
-    CacheSettings, CallSettings, CouchDbSettings, EmbeddedSettings, ServeSettings, StoreSettings, all,
+    AdminSettings, CacheSettings, CallSettings, CouchDbSettings, EmbeddedSettings, LogSettings,
+    ServeSettings, StoreSettings, all,
 };
 pub(crate) use file::SettingsFile;
 pub(crate) use given::Given;
+pub(crate) use group::Source;
 pub(crate) use location::StoreLocation;
+pub(crate) use setting::{Default, Setting, Shape};
+pub(crate) use unknown::warnings;
 pub(crate) use value::OnOff;
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //! other file of the settings.
 
 /// How the environment variable of every setting begins.
-const VARIABLE_PREFIX: &str = "CROSSBAR_GROUPS_";
+pub(super) const VARIABLE_PREFIX: &str = "CROSSBAR_GROUPS_";
 
 /// One setting, as declared.
 #[derive(Clone, Debug)]
@@ -21,6 +21,8 @@ pub(crate) struct Setting {
     pub(crate) shape: Shape,
     /// The section of `--help`.
     pub(crate) section: &'static str,
+    /// The text of a value as other people may see it.
+    pub(crate) shown: fn(&str) -> String,
 }
 
 impl Setting {
@@ -32,6 +34,11 @@ impl Setting {
     /// The environment variable.
     pub(crate) fn variable(&self) -> String {
         format!("{VARIABLE_PREFIX}{}", self.key.to_uppercase())
+    }
+
+    /// The words for the values that are accepted.
+    pub(super) fn words(&self) -> String {
+        self.shape.words(self.range)
     }
 }
 
@@ -53,10 +60,33 @@ pub(crate) enum Shape {
     Text,
     /// Text that `--help` and the log must not show.
     Secret,
+    /// One of these words.
+    Choice(&'static [&'static str]),
     /// A whole number.
     Number,
     /// True or false; the flag alone means true.
     Switch,
     /// A list of texts. Flags and variables separate them by commas.
     List,
+}
+
+impl Shape {
+    /// The words for the values that are accepted. `range` counts for numbers.
+    pub(super) fn words(self, range: (u64, u64)) -> String {
+        match self {
+            Self::Text | Self::Secret => "a text in quotes".to_owned(),
+            Self::Choice(words) => words.join(" or "),
+            Self::Number => numbers(range),
+            Self::Switch => "true or false".to_owned(),
+            Self::List => "a list of texts, like [\"one\", \"two\"]".to_owned(),
+        }
+    }
+}
+
+/// The words for a range of numbers.
+pub(super) fn numbers((least, most): (u64, u64)) -> String {
+    match most {
+        u64::MAX => format!("a whole number of at least {least}"),
+        _ => format!("a whole number from {least} to {most}"),
+    }
 }

@@ -64,13 +64,17 @@ fn an_empty_list_of_proxies_is_a_list() {
 #[test]
 fn nonsense_is_refused_by_name() {
     let serve = check_refused::<ServeSettings>;
-    serve(&["--page-size", "0"], "", "the setting page_size must be at least 1");
-    serve(&["--page-size", "x"], "", "the setting page_size must be a whole number, not \"x\"");
-    serve(&["--workers", "100000"], "", "the setting workers must be at most 512");
+    serve(&["--page-size", "0"], "", "the setting page_size must be a whole number of at least 1, not \"0\"");
+    serve(&["--page-size", "x"], "", "the setting page_size must be a whole number of at least 1, not \"x\"");
+    serve(
+        &["--workers", "100000"],
+        "",
+        "the setting workers must be a whole number from 1 to 512, not \"100000\"",
+    );
     serve(
         &["--body-timeout-ms", "99999999999999999999"],
         "",
-        "the setting body_timeout_ms must be at most 86400000",
+        "the setting body_timeout_ms must be a whole number from 1 to 86400000, not \"99999999999999999999\"",
     );
     serve(&["--strict-tokens", "yes"], "", "the setting strict_tokens must be true or false, not \"yes\"");
     serve(
@@ -80,16 +84,25 @@ fn nonsense_is_refused_by_name() {
     );
     let store = check_refused::<StoreSettings>;
     store(&["--sqlite-sync", "off"], "", "the setting sqlite_sync must be full or normal, not \"off\"");
-    store(&["--sqlite-map-threads", "0"], "", "the setting sqlite_map_threads must be at least 1");
+    store(
+        &["--sqlite-map-threads", "0"],
+        "",
+        "the setting sqlite_map_threads must be a whole number from 1 to 256, not \"0\"",
+    );
     store(
         &["--sqlite-map-stack-bytes", "9"],
         "",
-        "the setting sqlite_map_stack_bytes must be at least 65536",
+        "the setting sqlite_map_stack_bytes must be a whole number from 65536 to 1048576, not \"9\"",
     );
     store(
         &["--couchdb-connect-timeout-ms", "0"],
         "",
-        "the setting couchdb_connect_timeout_ms must be at least 1",
+        "the setting couchdb_connect_timeout_ms must be a whole number from 1 to 86400000, not \"0\"",
+    );
+    store(
+        &["--couchdb-read-retries", "-1"],
+        "",
+        "the setting couchdb_read_retries must be a whole number from 0 to 100, not \"-1\"",
     );
     store(&["--store", "sqlite:"], "", "the setting store names no file: write sqlite:PATH");
 }
@@ -100,17 +113,27 @@ fn a_fault_in_the_file_is_told_with_its_line() {
     check(
         &[],
         "# x\n\npage_size = 0\n",
-        "the setting page_size (from settings.toml, line 3) must be at least 1",
+        "the setting page_size (from settings.toml, line 3) must be a whole number of at least 1, not \"0\"",
     );
     check(
         &[],
         "workers = 1\npage_size = \"many\"\n",
-        "the settings file settings.toml, line 2: the setting page_size must be a whole number",
+        "the settings file settings.toml, line 2: the setting page_size must be a whole number of at least 1",
     );
     check(
         &[],
         "\npage_sizes = 1\n",
         "the settings file settings.toml, line 2: there is no setting \"page_sizes\"; did you mean page_size?",
+    );
+    check(
+        &[],
+        "sqlite_sync = true\n",
+        "the settings file settings.toml, line 1: the setting sqlite_sync must be full or normal",
+    );
+    check(
+        &[],
+        "page_size = 1\n[server]\nworkers = 1\n",
+        "the settings file settings.toml, line 2: the file has no sections: write the settings without [server]",
     );
     check(
         &[],

@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use embedded::Durability;
 use ipnet::IpNet;
+use log::LevelFilter;
 
 use super::location::StoreLocation;
-use super::setting::Shape;
+use super::setting::{Shape, numbers};
+use crate::logging::LogFormat;
 
 /// A type that a setting can have.
 pub(crate) trait Value: Sized {
@@ -26,6 +28,11 @@ pub(crate) trait Value: Sized {
         false
     }
 
+    /// The text as other people may see it.
+    fn shown(text: &str) -> String {
+        if Self::SHAPE == Shape::Secret { "***".to_owned() } else { text.to_owned() }
+    }
+
     /// The value of a setting that has no text, where that means something.
     fn absent() -> Option<Self> {
         None
@@ -36,7 +43,11 @@ impl Value for String {
     const SHAPE: Shape = Shape::Text;
 
     fn parse(text: &str, _: (u64, u64)) -> Result<Self, String> {
-        Ok(text.to_owned())
+        if text.is_empty() {
+            Err("is empty: leave it out, or give it a value".to_owned())
+        } else {
+            Ok(text.to_owned())
+        }
     }
 }
 
@@ -46,6 +57,10 @@ impl<T: Value> Value for Option<T> {
 
     fn parse(text: &str, range: (u64, u64)) -> Result<Self, String> {
         T::parse(text, range).map(Some)
+    }
+
+    fn shown(text: &str) -> String {
+        T::shown(text)
     }
 
     fn absent() -> Option<Self> {
@@ -64,14 +79,10 @@ impl Value for bool {
 impl Value for u64 {
     const SHAPE: Shape = Shape::Number;
 
-    fn parse(text: &str, (least, most): (u64, u64)) -> Result<Self, String> {
-        let number: i128 = text.parse().map_err(|_| format!("must be a whole number, not {text:?}"))?;
-        match Self::try_from(number) {
-            Ok(number) if number > most => Err(format!("must be at most {most}")),
-            Ok(number) if number >= least => Ok(number),
-            Err(_) if number > 0 => Err(format!("must be at most {most}")),
-            _ => Err(format!("must be at least {least}")),
-        }
+    fn parse(text: &str, range: (u64, u64)) -> Result<Self, String> {
+        let (least, most) = range;
+        let number = text.parse().ok().filter(|number| (least..=most).contains(number));
+        number.ok_or_else(|| format!("must be {}, not {text:?}", numbers(range)))
     }
 }
 
@@ -85,6 +96,8 @@ impl Value for usize {
 
 impl Value for u32 {
     const SHAPE: Shape = Shape::Number;
+    // The largest `u32`. Constants cannot call `u64::from`.
+    const RANGE: (u64, u64) = (1, 4_294_967_295);
 
     fn parse(text: &str, range: (u64, u64)) -> Result<Self, String> {
         Self::try_from(u64::parse(text, range)?).map_err(|_| format!("must be at most {}", Self::MAX))
@@ -144,15 +157,42 @@ impl Value for Vec<IpNet> {
 }
 
 impl Value for Durability {
-    const SHAPE: Shape = Shape::Text;
+    const SHAPE: Shape = Shape::Choice(&["full", "normal"]);
 
     fn parse(text: &str, _: (u64, u64)) -> Result<Self, String> {
         match text {
             "full" => Ok(Self::Full),
             "normal" => Ok(Self::Normal),
-            _ => Err(format!("must be full or normal, not {text:?}")),
+            _ => Err(no_choice(Self::SHAPE, text)),
         }
     }
+}
+
+impl Value for LogFormat {
+    const SHAPE: Shape = Shape::Choice(&["text", "json", "kazoo"]);
+
+    fn parse(text: &str, _: (u64, u64)) -> Result<Self, String> {
+        match text {
+            "text" => Ok(Self::Text),
+            "json" => Ok(Self::Json),
+            "kazoo" => Ok(Self::Kazoo),
+            _ => Err(no_choice(Self::SHAPE, text)),
+        }
+    }
+}
+
+impl Value for LevelFilter {
+    const SHAPE: Shape = Shape::Choice(&["error", "warn", "info", "debug", "trace"]);
+
+    fn parse(text: &str, _: (u64, u64)) -> Result<Self, String> {
+        let level = text.parse().ok().filter(|level| *level != Self::Off);
+        level.ok_or_else(|| no_choice(Self::SHAPE, text))
+    }
+}
+
+/// The refusal of a text that is none of the choices.
+fn no_choice(shape: Shape, text: &str) -> String {
+    format!("must be {}, not {text:?}", shape.words((0, 0)))
 }
 
 impl Value for StoreLocation {
@@ -164,5 +204,13 @@ impl Value for StoreLocation {
 
     fn holds_password(&self) -> bool {
         Self::holds_password(self)
+    }
+
+    fn shown(text: &str) -> String {
+        match Self::parse(text) {
+            Ok(location) if location.holds_password() => location.to_string().replacen("://", "://***@", 1),
+            Ok(location) => location.to_string(),
+            Err(_) => "***".to_owned(),
+        }
     }
 }

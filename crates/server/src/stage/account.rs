@@ -48,7 +48,12 @@ pub(crate) async fn identify(
         Err(AuthError::TrialExpired { at }) => return Err(Refusal::AccountExpired { cause: at }),
         Err(AuthError::Barred(barred)) => return Err(barred.into()),
         Err(AuthError::Store(error)) => return Err(Refusal::StoreWhileIdentifying(error)),
-        Err(error) => log::debug!(request_id = exchange.request_id.as_str(); "credentials refused: {error}"),
+        Err(error) => {
+            if let AuthError::Invalid(what) = error {
+                exchange.fault = Some(what);
+            }
+            log::debug!(request_id = exchange.request_id.as_str(); "credentials refused: {error}");
+        }
     }
     Ok(())
 }

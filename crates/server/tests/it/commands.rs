@@ -153,15 +153,18 @@ fn a_setting_comes_from_the_flag_else_the_environment_else_the_file() {
         command.envs(variable.map(|value| ("CROSSBAR_GROUPS_PAGE_SIZE", value)));
         String::from_utf8(command.output().unwrap().stderr).unwrap()
     };
-    let in_file = format!("the setting page_size (from {}, line 3) must be at least 1", file.display());
+    let in_file = format!(
+        "the setting page_size (from {}, line 3) must be a whole number of at least 1",
+        file.display()
+    );
     assert!(refusal(&[], None).contains(&in_file));
-    let in_environment = "the setting page_size (from the environment) must be a whole number, not \"x\"";
+    let in_environment =
+        "the setting page_size (from the environment) must be a whole number of at least 1, not \"x\"";
     assert!(refusal(&[], Some("x")).contains(in_environment));
-    let empty = "the setting page_size (from the environment) must be a whole number, not \"\"";
-    assert!(refusal(&[], Some("")).contains(empty), "an empty variable is a value");
+    assert!(refusal(&[], Some("")).contains(&in_file), "an empty variable counts as none");
     assert!(
         refusal(&["--page-size", "y"], Some("x"))
-            .contains("the setting page_size must be a whole number, not \"y\"")
+            .contains("the setting page_size must be a whole number of at least 1, not \"y\"")
     );
 }
 
@@ -196,7 +199,7 @@ fn an_account_or_user_is_not_created_twice() {
 
     let exported = run_ok(&["export", "--store", &store], b"");
     assert!(!exported.contains("sesame"), "a password is never stored");
-    check_refused(&["token", "--store", &store, "--account", &"0".repeat(32)], 1, &["no account"]);
+    check_refused(&["token", "--store", &store, "--account", &"0".repeat(32)], 2, &["no account"]);
 }
 
 #[test]

@@ -8,13 +8,10 @@ mod world;
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
 
-use auth::Secret;
-use auth::bootstrap::NewUser;
 use regex::Regex;
 use serde_json::{Map, Value};
 
-use crate::accounts::{AccountWithUser, OpenStore};
-use crate::process::{Server, binary, run_ok};
+use crate::process::binary;
 
 /// Stands for any text, and as a member's name for more members.
 const ANYTHING: &str = "…";
@@ -108,55 +105,65 @@ fn members_difference(
     }
 }
 
-/// A server with the account that the page speaks of, and the page's variables.
-struct Setting {
-    variables: Vec<(&'static str, String)>,
-    _server: Server,
+/// `serve --demo`, ended when its test is over.
+struct Demo {
+    child: Child,
+    greeting: Vec<String>,
+    /// The pipe stays open as long as the demo runs.
+    _said: Box<dyn Iterator<Item = String>>,
     _folder: tempfile::TempDir,
 }
 
-impl Setting {
-    fn new() -> Self {
+impl Demo {
+    /// Starts it on free ports and waits for its greeting, which ends with the last of three requests.
+    fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("store.db");
-        let store = format!("sqlite:{}", path.display());
-        let administrator =
-            NewUser { username: "admin", password: &Secret::new("correct horse"), is_admin: true };
-        let AccountWithUser { id: account_id, user_id, token } =
-            OpenStore::open(&path).account("main", &administrator);
-        let exported = run_ok(&["export", "--store", &store, "--db", "accounts"], b"");
-        let docs = exported.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["doc"].take());
-        let account = docs.into_iter().find(|doc| doc["_id"] == account_id.as_str()).expect("the account");
-        let api_key = account["pvt_api_key"].as_str().expect("its key").to_owned();
-        let server = Server::start(&store, &[]);
-        let mut variables = vec![
-            ("BASE", format!("http://{}/v2", server.address)),
-            ("ACCOUNT_ID", account_id),
-            ("USER_ID", user_id),
-            ("API_KEY", api_key),
-            ("TOKEN", token),
-        ];
-        let create_group = r#"curl -s -X PUT -H "X-Auth-Token: $TOKEN" -H 'Content-Type: application/json' \
-            "$BASE/accounts/$ACCOUNT_ID/groups" \
-            -d '{"data":{"name":"Sales","endpoints":{"'"$USER_ID"'":{"type":"user"}}}}'"#;
-        let created = output_of(shell(create_group).envs(variables.iter().cloned()), "creating Sales");
-        let created: Value = serde_json::from_str(&created).unwrap();
-        variables.push(("GROUP_ID", created["data"]["id"].as_str().expect("an id").to_owned()));
-        Self { variables, _server: server, _folder: folder }
+        let mut command = binary();
+        command.args(["serve", "--demo", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]);
+        command.env("CROSSBAR_GROUPS_STORE", format!("sqlite:{}", folder.path().join("demo.db").display()));
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut greeting: Vec<String> = Vec::new();
+        let mut said = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+        for line in said.by_ref() {
+            greeting.push(line);
+            if greeting.iter().filter(|line| line.starts_with("curl ")).count() == 3 {
+                break;
+            }
+        }
+        Self { child, greeting, _said: Box::new(said), _folder: folder }
+    }
+
+    /// The lines that set variables.
+    fn exports(&self) -> String {
+        let exports = self.greeting.iter().filter(|line| line.starts_with("export "));
+        exports.map(|line| format!("{line}\n")).collect()
     }
 }
 
+impl Drop for Demo {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The page's examples run on the demo, with the variables that its greeting sets and the page's first block,
+/// which every later example begins with.
 #[test]
 fn every_example_of_the_api_page_answers_as_documented() {
-    let setting = Setting::new();
+    let demo = Demo::start();
     let mut examples = blocks(&page("docs/api.md")).into_iter().peekable();
+    let variables = examples.next().expect("a block that sets variables");
+    let found =
+        output_of(&mut shell(&format!("{}{}echo $GROUP_ID", demo.exports(), variables.text)), "variables");
+    let variables = format!("{}export GROUP_ID={found}", demo.exports());
     let mut run = 0;
     while let Some(example) = examples.next() {
         let line = format!("docs/api.md, line {}", example.line);
         assert_eq!(example.language, "sh", "{line}: an answer without an example before it");
         let answer = examples.next_if(|block| block.language != "sh");
         let answer = answer.unwrap_or_else(|| panic!("{line}: an example without an answer behind it"));
-        let actual = output_of(shell(&example.text).envs(setting.variables.iter().cloned()), &line);
+        let actual = output_of(&mut shell(&format!("{variables}{}", example.text)), &line);
         match answer.language.as_str() {
             "text" => assert!(
                 text_matches(&answer.text, &actual),
@@ -177,32 +184,10 @@ fn every_example_of_the_api_page_answers_as_documented() {
     assert!(run > 0, "the page has examples");
 }
 
-/// `serve --demo`, ended when its test is over.
-struct Demo(Child);
-
-impl Drop for Demo {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 #[test]
 fn the_readme_shows_the_greeting_of_the_demo_and_its_commands_work() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut command = binary();
-    command.args(["serve", "--demo", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]);
-    command.env("CROSSBAR_GROUPS_STORE", format!("sqlite:{}", folder.path().join("demo.db").display()));
-    let mut demo = Demo(command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap());
-    // The greeting ends with the last of its three requests.
-    let mut greeting: Vec<String> = Vec::new();
-    let mut said = BufReader::new(demo.0.stdout.take().unwrap()).lines().map_while(Result::ok);
-    for line in said.by_ref() {
-        greeting.push(line);
-        if greeting.iter().filter(|line| line.starts_with("curl ")).count() == 3 {
-            break;
-        }
-    }
+    let demo = Demo::start();
+    let greeting = &demo.greeting;
     let readme = blocks(&page("README.md"));
     let documented = readme.iter().find(|block| block.text.contains("export TOKEN=")).expect("the greeting");
     let address = Regex::new(r"127\.0\.0\.1:\d+").unwrap();
@@ -213,9 +198,8 @@ fn the_readme_shows_the_greeting_of_the_demo_and_its_commands_work() {
     }
     assert_eq!(documented.text.lines().count(), greeting.len(), "{greeted}");
 
-    let export = greeting.iter().find(|line| line.starts_with("export ")).expect("a line with the token");
     let names = greeting.iter().filter(|line| line.starts_with("curl ")).map(|line| {
-        let answer = output_of(&mut shell(&format!("{export}\n{line}")), line);
+        let answer = output_of(&mut shell(&format!("{}{line}", demo.exports())), line);
         let answer: Value = serde_json::from_str(&answer).unwrap_or_else(|_| panic!("{line}: {answer}"));
         assert_eq!(answer["status"], "success", "{line}: {answer}");
         let rows = answer["data"].as_array().cloned().unwrap_or_else(|| vec![answer["data"].clone()]);
@@ -224,6 +208,4 @@ fn the_readme_shows_the_greeting_of_the_demo_and_its_commands_work() {
         names.join(", ")
     });
     assert_eq!(names.collect::<Vec<_>>(), ["Lobby, Sales, Support", "Night shift", "Sales, Support"]);
-    // The pipe stays open until here.
-    drop(said);
 }

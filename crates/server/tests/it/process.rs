@@ -8,6 +8,8 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
+
 use crate::secrets;
 
 /// The built binary.
@@ -144,11 +146,14 @@ fn follow(
     let log = Arc::clone(log);
     let reader = std::thread::spawn(move || {
         for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-            let field = |name: &str| {
-                let (_, rest) = line.split_once(&format!(" {name}="))?;
-                rest.split(' ').next()?.parse().ok()
+            // The log may be in any of its formats.
+            let object: Option<Value> = serde_json::from_str(&line).ok();
+            let field = |name: &str| match &object {
+                Some(object) => object.get(name)?.as_str()?.parse().ok(),
+                None => line.split_once(&format!(" {name}="))?.1.split(' ').next()?.parse().ok(),
             };
-            if line.contains("] serving ")
+            let is_serving = ["] serving ", ") serving ", "\"message\":\"serving\""];
+            if is_serving.iter().any(|words| line.contains(words))
                 && let (Some(address), Some(admin_address)) = (field("address"), field("admin_address"))
             {
                 let _ = sender.send((address, admin_address));

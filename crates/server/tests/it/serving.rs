@@ -95,7 +95,13 @@ fn what_an_operator_should_mend_is_warned_about_at_start() {
         assert!(log.contains(words), "{log}");
     }
     assert_eq!(server.stop().0, Some(0));
-    std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o600)).unwrap();
+    // SQLite's own files have the permissions of the store's. A server that has just stopped may leave them.
+    for end in ["", "-wal", "-shm"] {
+        let file = format!("{file}{end}");
+        if std::fs::exists(&file).unwrap() {
+            std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+        }
+    }
     let server = Server::start(&alpha.store, &["--kazoo-zone", "east", "--kazoo-node", "crossbar@apps"]);
     let log = server.log();
     assert!(!warnings.iter().any(|warning| log.contains(warning)), "{log}");
@@ -214,7 +220,7 @@ fn on_sigterm_requests_under_way_finish_and_new_ones_are_refused() {
 fn the_store_is_owned_by_one_process() {
     let alpha = Account::create();
     let _server = Server::start(&alpha.store, &[]);
-    let output = run(&["token", "--store", &alpha.store, "--account", &alpha.id], b"");
+    let output = run(&["views", "push", "--store", &alpha.store], b"");
     let error = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2), "{error}");
     assert!(error.contains("store.db") && error.lines().count() == 1, "{error}");
@@ -237,10 +243,7 @@ fn only_the_admin_listener_reports_health() {
     let server = Server::start(&alpha.store, &[]);
     for path in ["/health/live", "/health/ready"] {
         assert_eq!(send(server.admin_address, "GET", path, &[], b"").status, 200);
-        assert_eq!(
-            send(server.address, "GET", path, &[], b"").header("content-type").unwrap(),
-            "text/plain; charset=UTF-8"
-        );
+        assert_eq!(send(server.address, "GET", path, &[], b"").status, 404);
     }
     let ready = json_of(&send(server.admin_address, "GET", "/health/ready", &[], b""));
     let tasks =

@@ -4,10 +4,10 @@
 use std::fmt::{self, Display};
 use std::io::{self, Write};
 
-use log::kv::{Error, Key, Source, Value, VisitSource};
+use log::kv::{Error, Key, Source, Value, VisitSource, VisitValue};
 
 /// Writes each field as ` key=value`. A plain value is written as it is; any other is quoted, with escapes.
-pub(crate) fn write(out: &mut impl Write, fields: &dyn Source) -> io::Result<()> {
+pub(super) fn write(out: &mut impl Write, fields: &dyn Source) -> io::Result<()> {
     fields.visit(&mut Fields(out)).map_err(io::Error::other)
 }
 
@@ -15,13 +15,31 @@ struct Fields<'a, W>(&'a mut W);
 
 impl<'kvs, W: Write> VisitSource<'kvs> for Fields<'_, W> {
     fn visit_pair(&mut self, key: Key<'kvs>, value: Value<'kvs>) -> Result<(), Error> {
-        write!(self.0, " {key}={}", Quoted(&value.to_string()))?;
+        if !is_null(&value) {
+            write!(self.0, " {key}={}", Quoted(&value.to_string()))?;
+        }
         Ok(())
     }
 }
 
+/// Whether a field has no value, as `None` has none.
+pub(super) fn is_null(value: &Value<'_>) -> bool {
+    struct IsNull(bool);
+    impl<'v> VisitValue<'v> for IsNull {
+        fn visit_any(&mut self, _: Value<'_>) -> Result<(), Error> {
+            Ok(())
+        }
+        fn visit_null(&mut self) -> Result<(), Error> {
+            self.0 = true;
+            Ok(())
+        }
+    }
+    let mut is_null = IsNull(false);
+    value.visit(&mut is_null).is_ok() && is_null.0
+}
+
 /// A value that ends where it seems to end.
-struct Quoted<'a>(&'a str);
+pub(crate) struct Quoted<'a>(pub(crate) &'a str);
 
 impl Display for Quoted<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -59,7 +77,8 @@ mod tests {
 
     #[test]
     fn fields_are_written_behind_each_other() {
-        let fields = [("request_id", "x status=200"), ("status", "401")];
+        let absent: Option<&str> = None;
+        let fields = [("request_id", Some("x status=200")), ("absent", absent), ("status", Some("401"))];
         let mut out = Vec::new();
         write(&mut out, &fields).unwrap();
         assert_eq!(String::from_utf8(out).unwrap(), r#" request_id="x status=200" status=401"#);

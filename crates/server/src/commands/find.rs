@@ -1,0 +1,77 @@
+//! Finds the account or the user that somebody names on the command line, by its id or by its name.
+
+use auth::bootstrap;
+use datastore::{Backend, DocId, Document};
+use kazoo::{AccountId, Kind, is_deleted};
+
+use super::{deadline, store_failure};
+use crate::failure::Failure;
+
+/// The account with this id, else the one with this name.
+pub(super) async fn account(store: &dyn Backend, named: &str) -> Result<AccountId, Failure> {
+    if let Ok(id) = AccountId::parse(named)
+        && account_document(store, &id).await?.is_some()
+    {
+        return Ok(id);
+    }
+    let failure = store_failure("the account could not be looked up");
+    let found = bootstrap::find_account(store, named, deadline()).await.map_err(failure)?;
+    found.ok_or_else(|| {
+        Failure::setup(format!("there is no account {named:?}: `crossbar-groups account list` lists them"))
+    })
+}
+
+/// The document of an account in its own database, if there is one.
+pub(super) async fn account_document(
+    store: &dyn Backend,
+    id: &AccountId,
+) -> Result<Option<Document>, Failure> {
+    match store.fetch(&id.db(), &id.doc_id(), deadline()).await {
+        Ok(document) => Ok(Some(document)),
+        Err(error) if error.is_not_found() => Ok(None),
+        Err(error) => Err(store_failure("the account could not be read")(error)),
+    }
+}
+
+/// The user of the account with this id, else the one with this name.
+pub(super) async fn user(
+    store: &dyn Backend,
+    account_id: &AccountId,
+    named: &str,
+) -> Result<Document, Failure> {
+    let by_id = match DocId::parse(named) {
+        Ok(id) => user_document(store, account_id, &id).await?,
+        Err(_) => None,
+    };
+    if let Some(document) = by_id {
+        return Ok(document);
+    }
+    let failure = store_failure("the user could not be looked up");
+    let found = bootstrap::find_user(store, account_id, named, deadline()).await.map_err(failure)?;
+    let document = match found {
+        Some(id) => user_document(store, account_id, &id).await?,
+        None => None,
+    };
+    document.ok_or_else(|| {
+        Failure::setup(format!(
+            "there is no user {named:?} in the account {account_id}: `crossbar-groups user list --account \
+             {account_id}` lists them"
+        ))
+    })
+}
+
+/// The document with this id, if it is a user's and not deleted.
+async fn user_document(
+    store: &dyn Backend,
+    account_id: &AccountId,
+    id: &DocId,
+) -> Result<Option<Document>, Failure> {
+    let failure = store_failure("the user could not be read");
+    let document = match store.fetch(&account_id.db(), id, deadline()).await {
+        Ok(document) => document,
+        Err(error) if error.is_not_found() => return Ok(None),
+        Err(error) => return Err(failure(error)),
+    };
+    let members = document.to_object().map_err(&failure)?;
+    Ok((Kind::User.is_kind_of(&members) && !is_deleted(&members)).then_some(document))
+}

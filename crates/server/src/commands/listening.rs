@@ -1,0 +1,91 @@
+//! Takes the addresses of the listeners, and says what to do if one cannot be had.
+
+use std::io;
+use std::net::SocketAddr;
+
+use edge::Listener;
+
+use crate::failure::Failure;
+
+/// The setting of the API's address.
+pub(super) const API: &str = "listen";
+
+/// The setting of the admin listener's address.
+pub(super) const ADMIN: &str = "admin_listen";
+
+/// Refuses one address for both listeners.
+pub(super) fn check_addresses(api: SocketAddr, admin: SocketAddr) -> Result<(), Failure> {
+    if api != admin || api.port() == 0 {
+        return Ok(());
+    }
+    Err(Failure::setup(format!(
+        "the settings {API} and {ADMIN} are both {api}: give each a port of its own, such as {} for {ADMIN}",
+        SocketAddr::new(admin.ip(), neighbour(admin.port()))
+    )))
+}
+
+/// Takes the address that a setting names.
+pub(super) fn bind(setting: &str, address: SocketAddr) -> Result<Listener, Failure> {
+    edge::bind(address).map_err(|error| refusal(setting, address, &error))
+}
+
+/// Why an address cannot be had, and what to do.
+pub(super) fn refusal(setting: &str, address: SocketAddr, error: &io::Error) -> Failure {
+    let (flag, variable) = (setting.replace('_', "-"), setting.to_uppercase());
+    let other = format!("choose another address with --{flag} or CROSSBAR_GROUPS_{variable}");
+    let advice = match error.kind() {
+        io::ErrorKind::AddrInUse => format!(
+            "another program holds the port (8000 is crossbar's own): stop that program, or {other}, such as {}",
+            SocketAddr::new(address.ip(), neighbour(address.port()))
+        ),
+        io::ErrorKind::PermissionDenied => format!(
+            "this user may not open the port: {other} with a port of 1024 or more, or allow it \
+             (AmbientCapabilities=CAP_NET_BIND_SERVICE in the systemd unit)"
+        ),
+        io::ErrorKind::AddrNotAvailable => format!(
+            "this machine has no such address: {other}, such as 127.0.0.1 for this machine alone, or 0.0.0.0 for \
+             all its addresses; `ip address` lists them"
+        ),
+        _ => format!("{error}: {other}"),
+    };
+    Failure::setup(format!("cannot listen on {address}: {advice}"))
+}
+
+/// Another port to propose.
+fn neighbour(port: u16) -> u16 {
+    port.checked_add(10).unwrap_or(8010)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::ErrorKind;
+
+    use super::{ADMIN, API, check_addresses, refusal};
+
+    #[test]
+    fn each_refusal_has_its_own_advice() {
+        let address = "10.1.2.3:80".parse().unwrap();
+        for (kind, words) in [
+            (ErrorKind::AddrInUse, "such as 10.1.2.3:90"),
+            (ErrorKind::PermissionDenied, "CAP_NET_BIND_SERVICE"),
+            (ErrorKind::AddrNotAvailable, "`ip address` lists them"),
+            (ErrorKind::OutOfMemory, "out of memory"),
+        ] {
+            let text = refusal(ADMIN, address, &kind.into()).to_string();
+            for words in [words, "10.1.2.3:80", "--admin-listen", "CROSSBAR_GROUPS_ADMIN_LISTEN"] {
+                assert!(text.contains(words), "{text}");
+            }
+            let is_held = text.contains("stop that program");
+            assert_eq!(is_held, kind == ErrorKind::AddrInUse, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_listeners_need_two_addresses() {
+        let [one, other, any] =
+            ["127.0.0.1:8000", "127.0.0.1:8001", "127.0.0.1:0"].map(|a| a.parse().unwrap());
+        assert!(check_addresses(one, other).is_ok() && check_addresses(any, any).is_ok());
+        let text = check_addresses(one, one).unwrap_err().to_string();
+        assert!(text.contains(API) && text.contains(ADMIN) && text.contains("127.0.0.1:8010"), "{text}");
+    }
+}

@@ -1,0 +1,93 @@
+//! What a user is told about a command line that cannot be read: one line, as for every other mistake. Help
+//! and the version are printed as clap writes them.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+
+/// Prints help, the version, or one line that says what is wrong.
+pub(crate) fn report(error: &clap::Error) -> ExitCode {
+    match error.kind() {
+        ErrorKind::DisplayHelp
+        | ErrorKind::DisplayVersion
+        | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            // If the output is closed, there is nobody to tell.
+            let _ = error.print();
+            u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from)
+        }
+        _ => {
+            let _ = writeln!(std::io::stderr(), "crossbar-groups: {}", one_line(&error.to_string()));
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// clap's message in one line, with the way to the command's help.
+fn one_line(message: &str) -> String {
+    let mut parts: Vec<String> = Vec::new();
+    let mut help = "crossbar-groups --help".to_owned();
+    let mut begins_part = true;
+    for line in message.lines().map(str::trim) {
+        if let Some(usage) = line.strip_prefix("Usage: ") {
+            let words = usage.split(' ').take_while(|word| !word.starts_with(['-', '<', '[']));
+            help = format!("{} --help", words.collect::<Vec<_>>().join(" "));
+            break;
+        }
+        let line = line.strip_prefix("error: ").or_else(|| line.strip_prefix("tip: ")).unwrap_or(line);
+        match parts.last_mut() {
+            _ if line.is_empty() || line.starts_with("For more information") => begins_part = true,
+            Some(part) if !begins_part => {
+                part.push(' ');
+                part.push_str(line);
+            }
+            _ => {
+                parts.push(line.to_owned());
+                begins_part = false;
+            }
+        }
+    }
+    format!("{}; `{help}` says what there is", without_passwords(&parts.join("; ")))
+}
+
+/// Hides the user and the password of every URL in a text. Somebody may have put one in the wrong place.
+fn without_passwords(text: &str) -> String {
+    let hidden = text.split(' ').map(|word| match (word.find("://"), word.rfind('@')) {
+        (Some(scheme), Some(at)) if scheme < at => {
+            let (before, after) =
+                (word.get(..scheme).unwrap_or_default(), word.get(at..).unwrap_or_default());
+            format!("{before}://***{after}")
+        }
+        _ => word.to_owned(),
+    });
+    hidden.collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::one_line;
+
+    #[test]
+    fn a_message_of_clap_becomes_one_line() {
+        for (message, expected) in [
+            (
+                "error: unexpected argument '--wrokers' found\n\n  tip: a similar argument exists: '--workers'\n\n\
+                 Usage: crossbar-groups serve --workers <N>\n\nFor more information, try '--help'.\n",
+                "unexpected argument '--wrokers' found; a similar argument exists: '--workers'; \
+                 `crossbar-groups serve --help` says what there is",
+            ),
+            (
+                "error: the following required arguments were not provided:\n  --account <ID>\n  --username <U>\n\n\
+                 Usage: crossbar-groups user create --account <ID>\n",
+                "the following required arguments were not provided: --account <ID> --username <U>; \
+                 `crossbar-groups user create --help` says what there is",
+            ),
+            (
+                "error: unexpected argument 'http://u:p@w@host' found\n",
+                "unexpected argument 'http://***@host' found; `crossbar-groups --help` says what there is",
+            ),
+        ] {
+            assert_eq!(one_line(message), expected);
+        }
+    }
+}

@@ -1,0 +1,247 @@
+//! Mistakes that an operator may make on the command line, in the environment or in the settings file. Each
+//! gets one line that says what is wrong and what to do, exit code 2, and nothing is made.
+
+use std::collections::BTreeMap;
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Output, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use auth::Secret;
+use auth::bootstrap::NewUser;
+
+use crate::accounts::OpenStore;
+use crate::process::{binary, run};
+
+/// A mistake that a running server shows, for it serves then, is found after this time.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A mistake: the command line, the variables, and words of the answer. `{taken}` is a port that somebody
+/// holds.
+struct Mistake {
+    arguments: &'static str,
+    variables: &'static [(&'static str, &'static str)],
+    says: &'static [&'static str],
+}
+
+const fn mistake(arguments: &'static str, says: &'static [&'static str]) -> Mistake {
+    Mistake { arguments, variables: &[], says }
+}
+
+const MISTAKES: &[Mistake] = &[
+    // A store that is not there, or is none.
+    mistake("export --store sqlite:typo.db", &["no such store", "typo.db does not exist", "--store"]),
+    mistake("serve --store sqlite:typo.db", &["no such store", "account create", "serve --demo"]),
+    mistake("serve", &["no such store", "data/crossbar-groups.db", "CROSSBAR_GROUPS_STORE"]),
+    mistake("token --store sqlite:typo.db --account alpha", &["no such store"]),
+    mistake("views push --store sqlite:typo.db", &["no such store"]),
+    mistake("account list --store sqlite:typo.db", &["no such store"]),
+    mistake("user list --account alpha --store sqlite:typo.db", &["no such store"]),
+    mistake("backup copy.db --store sqlite:typo.db", &["no such store"]),
+    mistake("account create --name b --parent a --store sqlite:typo.db", &["no such store"]),
+    mistake("export --store sqlite:empty.db", &["no such store", "empty.db is empty"]),
+    mistake("serve --store sqlite:notes.txt", &["notes.txt is not a store", "not an SQLite database"]),
+    mistake("serve --demo --store sqlite:notes.txt", &["notes.txt is not a store"]),
+    mistake("export --store sqlite:folder", &["folder is not a regular file"]),
+    mistake("serve --store sqlite://store.db", &["sqlite:/folder/store.db"]),
+    mistake("serve --store postgres://u:very-secret@host/db", &["sqlite:PATH", "http(s)://"]),
+    mistake("backup copy.db --store http://127.0.0.1:1", &["embedded store", "replicate"]),
+    // Addresses.
+    mistake(
+        "serve --demo --store sqlite:new.db --listen {taken}",
+        &["holds the port", "--listen", "_LISTEN"],
+    ),
+    mistake(
+        "serve --demo --store sqlite:new.db --admin-listen {taken}",
+        &["holds the port", "--admin-listen"],
+    ),
+    mistake(
+        "serve --demo --store sqlite:new.db --listen 192.0.2.1:8000",
+        &["no such address", "0.0.0.0", "--listen"],
+    ),
+    mistake("serve --listen 8000", &["the setting listen", "like 127.0.0.1:8000", "\"8000\""]),
+    mistake("serve --listen localhost", &["the setting listen", "like 127.0.0.1:8000"]),
+    mistake("serve --listen 127.0.0.1:9 --admin-listen 127.0.0.1:9", &["listen and admin_listen are both"]),
+    mistake("healthcheck https://127.0.0.1:8001", &["https", "write it as http://127.0.0.1:8001"]),
+    mistake("healthcheck http://127.0.0.1:8001/health/ready", &["without a path"]),
+    // Settings.
+    mistake("serve --workers 513", &["the setting workers", "from 1 to 512", "\"513\""]),
+    mistake("serve --page-size 0", &["the setting page_size", "at least 1"]),
+    mistake("serve --couchdb-read-retries -1", &["couchdb_read_retries", "from 0 to 100"]),
+    mistake("serve --sqlite-sync off", &["sqlite_sync", "full or normal"]),
+    mistake("serve --log-format xml", &["log_format", "text or json or kazoo"]),
+    mistake("serve --log-level loud", &["log_level", "error or warn or info or debug or trace"]),
+    mistake("serve --reverse-proxies proxy.example.com", &["reverse_proxies", "like 10.0.0.0/8"]),
+    mistake("serve --strict-tokens yes", &["strict_tokens", "true or false"]),
+    mistake("serve --kazoo-zone=", &["the setting kazoo_zone is empty"]),
+    mistake("serve --config missing.toml", &["missing.toml", "No such file"]),
+    mistake("serve --config unknown.toml", &["unknown.toml, line 2", "\"worker\"", "did you mean workers?"]),
+    mistake("export --config unknown.toml", &["unknown.toml, line 2"]),
+    mistake(
+        "serve --config type.toml",
+        &["type.toml, line 1", "workers must be a whole number from 1 to 512"],
+    ),
+    mistake("serve --config value.toml", &["page_size (from value.toml, line 3)", "at least 1"]),
+    mistake("serve --config section.toml", &["section.toml, line 1", "without [server]"]),
+    mistake("serve --config broken.toml", &["broken.toml, line"]),
+    Mistake {
+        arguments: "serve",
+        variables: &[("CROSSBAR_GROUPS_PAGE_SIZE", "many")],
+        says: &["page_size (from the environment)", "at least 1", "\"many\""],
+    },
+    Mistake {
+        arguments: "serve",
+        variables: &[("CROSSBAR_GROUPS_DEMO", "perhaps")],
+        says: &["--demo", "perhaps"],
+    },
+    // The command line.
+    mistake("serv", &["'serv'", "'serve'", "crossbar-groups --help"]),
+    mistake("serve --wrokers 3", &["'--wrokers'", "'--workers'", "crossbar-groups serve --help"]),
+    mistake("account create", &["--name <NAME>", "crossbar-groups account create --help"]),
+    mistake("token --account alpha --ttl 0 --store sqlite:store.db", &["--ttl", "1.."]),
+    mistake("import --store sqlite:new.db", &["<FILE>"]),
+    // What the commands are about.
+    mistake(
+        "account create --name ... --store sqlite:new.db",
+        &["cannot name an account", "letters and digits"],
+    ),
+    mistake("token --account nobody --store sqlite:store.db", &["no account \"nobody\"", "account list"]),
+    mistake(
+        "token --account alpha --user nobody --store sqlite:store.db",
+        &["no user \"nobody\"", "user list"],
+    ),
+    mistake("user create --account alpha --username u --store sqlite:store.db", &["--password-stdin"]),
+    mistake("user create --account alpha --username u --password-stdin --store sqlite:store.db", &["empty"]),
+    mistake("user passwd --account alpha --user admin --store sqlite:store.db", &["--password-stdin"]),
+    mistake("export --db Account/x --store sqlite:store.db", &["cannot name a database"]),
+    mistake("export --db nosuch --store sqlite:store.db", &["no database nosuch"]),
+    mistake("export --output none/out --store sqlite:store.db", &["none/out", "a folder that exists"]),
+    mistake("export --output store.db --store sqlite:store.db", &["belongs to the store itself"]),
+    mistake("backup folder --store sqlite:store.db", &["folder is a folder"]),
+    mistake("import missing.ndjson --store sqlite:new.db", &["missing.ndjson", "No such file"]),
+    mistake("import unknown.toml --store sqlite:new.db", &["line 1", "nothing was imported", "export"]),
+    mistake("import folder --store sqlite:new.db", &["line 1", "nothing was imported"]),
+];
+
+/// The files of the folder that the mistakes are made in.
+fn prepare(folder: &Path) {
+    let write = |name: &str, text: &str| std::fs::write(folder.join(name), text).unwrap();
+    write("empty.db", "");
+    write("notes.txt", "these are notes, and rather long ones, of somebody who needs them");
+    write("unknown.toml", "page_size = 3\nworker = 1\n");
+    write("type.toml", "workers = \"many\"\n");
+    write("value.toml", "# three lines\n\npage_size = 0\n");
+    write("section.toml", "[server]\nworkers = 1\n");
+    write("broken.toml", "workers = [1\n");
+    std::fs::create_dir(folder.join("folder")).unwrap();
+    let user = NewUser { username: "admin", password: &Secret::new("secret"), is_admin: true };
+    OpenStore::open(&folder.join("store.db")).account("alpha", &user);
+}
+
+/// Every file below a folder, with its content. SQLite's index of its log changes when somebody reads.
+fn contents(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
+        let name = entry.path().display().to_string();
+        if entry.file_type().unwrap().is_dir() {
+            found.extend(contents(&entry.path()));
+            found.insert(name, Vec::new());
+        } else {
+            found.insert(name, std::fs::read(entry.path()).unwrap());
+        }
+    }
+    found
+}
+
+/// Runs a command to its end. A command that does not end is stopped, and fails the test.
+fn output_of(folder: &Path, arguments: &str, variables: &[(&str, &str)]) -> Output {
+    let child = binary()
+        .args(arguments.split(' '))
+        .envs(variables.iter().copied())
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let pid = child.id().to_string();
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || sender.send(child.wait_with_output()));
+    match receiver.recv_timeout(PATIENCE) {
+        Ok(output) => output.unwrap(),
+        Err(_) => {
+            let _ = std::process::Command::new("kill").args(["-KILL", &pid]).status();
+            panic!("{arguments}: it does not end")
+        }
+    }
+}
+
+#[test]
+fn every_mistake_is_one_line_and_exit_code_2_and_makes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    prepare(folder.path());
+    let holder = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = holder.local_addr().unwrap().to_string();
+    let before = contents(folder.path());
+    assert!(MISTAKES.len() >= 25);
+    let mut wrong = Vec::new();
+    for Mistake { arguments, variables, says } in MISTAKES {
+        let arguments = arguments.replace("{taken}", &taken);
+        let output = output_of(folder.path(), &arguments, variables);
+        let said = String::from_utf8(output.stderr).unwrap();
+        let mut check = |is_right: bool, what: &str| {
+            if !is_right {
+                wrong.push(format!("{arguments}\n  {what}, but {said:?}"));
+            }
+        };
+        check(output.status.code() == Some(2), &format!("exit code 2, not {:?}", output.status.code()));
+        check(said.starts_with("crossbar-groups: ") && said.trim_end().lines().count() == 1, "one line");
+        for words in *says {
+            check(said.contains(words), &format!("it says {words:?}"));
+        }
+        check(output.stdout.is_empty(), "nothing on standard output");
+        check(!said.contains("very-secret"), "no password");
+        let after = contents(folder.path());
+        let made: Vec<_> = after.iter().filter(|(name, bytes)| before.get(*name) != Some(bytes)).collect();
+        let names: Vec<_> = made.iter().map(|(name, _)| name).collect();
+        check(
+            after.len() == before.len() && made.is_empty(),
+            &format!("nothing is made or changed: {names:?}"),
+        );
+        for (name, _) in made {
+            if !before.contains_key(name) {
+                let _ = std::fs::remove_file(name);
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn a_variable_that_is_no_setting_is_warned_about_and_an_empty_one_counts_as_unset() {
+    let folder = tempfile::tempdir().unwrap();
+    prepare(folder.path());
+    let variables = [
+        ("CROSSBAR_GROUPS_WORKER", "3"),
+        ("CROSSBAR_GROUPS_PORT", "tcp://10.0.0.1:8000"),
+        ("CROSSBAR_GROUPS_SERVICE_HOST", "10.0.0.1"),
+        ("CROSSBAR_GROUPS_CONFIG", ""),
+        ("CROSSBAR_GROUPS_DEMO", ""),
+        ("CROSSBAR_GROUPS_PAGE_SIZE", ""),
+        ("RUST_LOG", ""),
+    ];
+    let output = output_of(folder.path(), "config check", &variables);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{said}");
+    let warned = "CROSSBAR_GROUPS_WORKER is no setting and is ignored; did you mean CROSSBAR_GROUPS_WORKERS?";
+    assert!(said.contains(warned) && said.lines().count() == 1, "{said}");
+}
+
+#[test]
+fn help_and_the_version_are_no_mistakes() {
+    for arguments in [&["--help"][..], &["--version"], &["account", "create", "--help"]] {
+        let output = run(arguments, b"");
+        assert!(output.status.success() && !output.stdout.is_empty() && output.stderr.is_empty());
+    }
+}
