@@ -4,6 +4,7 @@
 
 #![forbid(unsafe_code)]
 
+mod backoff;
 mod change;
 mod deadline;
 mod design;
@@ -19,6 +20,7 @@ mod store;
 pub mod suite;
 mod view;
 
+pub use backoff::Backoff;
 pub use change::{Change, ChangesQuery, Feed, Since};
 pub use deadline::Deadline;
 pub use design::{DesignDocument, Ensured, ViewState, ensure_design};

@@ -67,7 +67,6 @@ pub(crate) async fn prepare(
             let Some(access) = access else {
                 return Err(groups::refuse_without_account(exchange, action, data).into());
             };
-            groups::check_user(exchange, call, &access).await?;
             Ok(Prepared::Group(groups::prepare(exchange, call, access, action, data).await?))
         }
         Action::Login(kind) => {

@@ -36,3 +36,4 @@ mod secrets;
 mod seed;
 mod serving;
 mod tokens;
+mod writers;
