@@ -251,7 +251,8 @@ async fn a_change_of_one_revision_is_not_made_to_another() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_that_loses_every_race_is_a_conflict_in_time() {
     let race = Race::new().await;
-    race.meanwhile(&[rename as Deed; 1_000]);
+    let rename: Deed = rename;
+    race.meanwhile(&[rename; 1_000]);
     let deadline = Deadline::after(Duration::from_secs(2));
     let in_time = Scope { deadline, ..scope(&race.access) };
     let refused = race.change(&in_time, Edit::patch(json!({"x": 1})), true).await;
