@@ -10,10 +10,11 @@
 #   make lint    check the formatting, run clippy with warnings as errors, find unused dependencies
 #   make fmt     format the code
 #   make fuzz    send random requests from a new seed to the release build, for FUZZ_SECONDS (600)
-#   make bench   measure five things: the authentication of a warm request; requests a second against the
-#                server's limit; listings of 100,000 groups against listings of 100 (time of a page, memory
-#                of a whole listing); clients with valid tokens during a flood of garbage tokens; what is
-#                served when more is asked for than the store can give
+#   make bench   measure five things: the authentication of a warm request; how fast the server is, against
+#                limits that are measured in the same run (docs/performance.md; BENCH has its options);
+#                listings of 100,000 groups against listings of 100 (time of a page, memory of a whole
+#                listing); clients with valid tokens during a flood of garbage tokens; what is served when
+#                more is asked for than the store can give
 #   make reliability
 #                judge the release build from outside, 40 minutes at most: hostile inputs, a limit on memory,
 #                faults between it and CouchDB, kills, damaged files, a long run. A run that was stopped goes
@@ -50,6 +51,8 @@ release:
 
 test: $(STANDIN)/node_modules/.package-lock.json strace valgrind client-tools
 	$(CARGO) test --workspace --locked
+	@echo "instructions of functions that ordinary requests run: now, and as recorded"
+	@diff --side-by-side --width=120 $(TARGET)/instructions.txt crates/server/src/linear_tests/instructions.txt || true
 	$(CARGO) build --locked --bin crossbar-groups
 	clients/run kazoo-sdk pykazoo
 	$(call judge,test)
@@ -90,6 +93,7 @@ lint:
 	$(CARGO) fmt --all -- --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 	$(CARGO) fmt --manifest-path reliability/Cargo.toml -- --check
+	$(CARGO) fmt --manifest-path bench/Cargo.toml -- --check
 	$(call judge,clippy) --all-targets -- -D warnings
 	@command -v cargo-machete >/dev/null || $(CARGO) install --locked cargo-machete
 	$(CARGO) machete --with-metadata . bench reliability
@@ -97,20 +101,24 @@ lint:
 fmt:
 	$(CARGO) fmt --all
 	$(CARGO) fmt --manifest-path reliability/Cargo.toml
+	$(CARGO) fmt --manifest-path bench/Cargo.toml
 
 # If a run finds a fault, it prints the seed and the requests. FUZZ_SEED=seed repeats the run.
 fuzz:
 	FUZZ_SECONDS=$(FUZZ_SECONDS) $(CARGO) test --release --locked -p server --test it -- \
 	  fuzz::generated_requests_are_answered --nocapture
 
+# $(call bench,PROGRAM) runs a program of bench/, which is a workspace of its own.
+bench = CROSSBAR_GROUPS_BINARY=$(TARGET)/release/crossbar-groups $(CARGO) run --release --locked --quiet \
+  --manifest-path bench/Cargo.toml --target-dir $(TARGET)/bench --bin $(1) --
+
 # With COUCHDB_URL, it also measures on that CouchDB. Use an empty one: it creates accounts there.
 bench: release wrk
 	$(CARGO) bench --locked -p auth --bench warm
-	built=$${CARGO_TARGET_DIR:-target}; export CROSSBAR_GROUPS_BINARY=$$built/release/crossbar-groups; \
-	for program in throughput listing flood overload; do \
-	  $(CARGO) run --release --locked --quiet --manifest-path bench/Cargo.toml --bin $$program \
-	    --target-dir $$built/bench || exit 1; \
-	done
+	$(call bench,performance) $(BENCH)
+	$(call bench,listing)
+	$(call bench,flood)
+	$(call bench,overload)
 
 # With COUCHDB_URL, it also judges faults and histories on that CouchDB; accounts are created there. With
 # RELIABILITY_COUCHDB_KILL and RELIABILITY_COUCHDB_START, shell commands, the histories kill that CouchDB too.

@@ -1,6 +1,6 @@
 //! Clients: one GET over one connection, and many requests over one that is kept.
 
-use std::io::{BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{SocketAddr, TcpStream};
 
 use plain_http::{Answer, AnswerTo, read_answer};
@@ -31,8 +31,24 @@ impl Connection {
         self.answer(request).status
     }
 
-    fn answer(&mut self, request: &str) -> Answer {
+    /// Sends a request as it stands and reads its answer.
+    pub fn answer(&mut self, request: &str) -> Answer {
+        self.send(request);
+        self.receive()
+    }
+
+    /// Sends a request as it stands.
+    pub fn send(&mut self, request: &str) {
         self.stream.get_mut().write_all(request.as_bytes()).expect("the request is sent");
+    }
+
+    /// Waits for the first byte of the answer. It is not taken.
+    pub fn wait(&mut self) {
+        assert!(!self.stream.fill_buf().expect("the answer comes").is_empty(), "the connection is closed");
+    }
+
+    /// Reads the answer to the request that was sent last.
+    pub fn receive(&mut self) -> Answer {
         read_answer(&mut self.stream, AnswerTo::Other).expect("the answer comes")
     }
 }

@@ -1,12 +1,17 @@
 //! Accounts in a store, and a server that serves them.
 
-use std::io::{BufRead as _, BufReader, BufWriter, Write as _};
+use std::fs::File;
+use std::io::{BufWriter, Write as _};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use crate::id;
 
 /// An account, and a user who is in all of its groups.
+#[derive(Clone)]
 pub struct Account {
     pub id: String,
     pub user_id: String,
@@ -21,6 +26,16 @@ impl Account {
             "/by-user" => format!("/v2/accounts/{id}/users/{user_id}/groups"),
             query => format!("/v2/accounts/{id}/groups{query}"),
         }
+    }
+
+    /// A group of the account as it is stored, with the user in it.
+    #[must_use]
+    pub fn document(&self, number: usize) -> String {
+        let Self { id: account_id, user_id, .. } = self;
+        let id = id(number);
+        format!(
+            r#"{{"_id":"{id}","pvt_type":"group","name":"group {number}","flags":["a","b"],"music_on_hold":{{}},"endpoints":{{"{user_id}":{{"type":"user","weight":1}},"00000000000000000000000000000001":{{"type":"device"}}}},"pvt_created":63962663751,"pvt_modified":63962663751,"pvt_account_id":"{account_id}"}}"#
+        )
     }
 
     /// Creates an account with a user, and imports groups that all have the user in them.
@@ -81,16 +96,8 @@ fn import(binary: &str, store: &str, account: &Account, groups: usize) {
     let mut child =
         command(binary, store, &arguments).stdin(Stdio::piped()).spawn().expect("the binary starts");
     let mut lines = BufWriter::new(child.stdin.take().expect("a pipe"));
-    let Account { user_id, .. } = account;
     for number in 1..=groups {
-        let id = id(number);
-        writeln!(
-            lines,
-            r#"{{"db":"{}","doc":{{"_id":"{id}","pvt_type":"group","name":"group {number}","flags":["a","b"],"music_on_hold":{{}},"endpoints":{{"{user_id}":{{"type":"user","weight":1}},"00000000000000000000000000000001":{{"type":"device"}}}},"pvt_created":63962663751,"pvt_modified":63962663751,"pvt_account_id":"{}"}}}}"#,
-            account.db(),
-            account.id,
-        )
-        .expect("a line");
+        writeln!(lines, r#"{{"db":"{}","doc":{}}}"#, account.db(), account.document(number)).expect("a line");
     }
     lines.flush().expect("the lines are sent");
     drop(lines);
@@ -119,33 +126,48 @@ fn run(binary: &str, store: &str, arguments: &[&str], input: Option<&[u8]>) -> S
     String::from_utf8(output.stdout).expect("text").trim().to_owned()
 }
 
-/// A running server.
+/// A running server. Its log goes into a file that nobody reads.
 pub struct Served {
     child: Child,
+    log: PathBuf,
     pub address: SocketAddr,
 }
 
 impl Served {
-    /// Starts the server and waits until it serves.
+    /// Starts the server with its default settings and waits until it serves.
     pub fn start(binary: &str, store: &str) -> Self {
-        let arguments =
-            ["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--workers", "2"];
+        Self::start_with(binary, store, &[])
+    }
+
+    /// As [`Served::start`], with more settings.
+    pub fn start_with(binary: &str, store: &str, more: &[&str]) -> Self {
+        static STARTED: AtomicU32 = AtomicU32::new(0);
+        let number = STARTED.fetch_add(1, Ordering::Relaxed);
+        let log = std::env::temp_dir().join(format!("bench-{}-{number}.log", std::process::id()));
+        let file = File::options().create(true).append(true).open(&log).expect("a file for the log");
+        let arguments = ["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"];
         let mut command = command(binary, store, &arguments);
-        let mut child =
-            command.env("RUST_LOG", "info").stderr(Stdio::piped()).spawn().expect("the binary starts");
-        let mut log = BufReader::new(child.stderr.take().expect("a pipe"));
-        let mut line = String::new();
+        let mut child = command.args(more).stderr(file).spawn().expect("the binary starts");
         let address = loop {
-            line.clear();
-            assert!(log.read_line(&mut line).expect("a log") > 0, "the server ended");
-            let field = line.split(" address=").nth(1).and_then(|rest| rest.split_whitespace().next());
+            let text = std::fs::read_to_string(&log).expect("a log");
+            let whole_lines = text.rsplit_once('\n').map_or("", |(lines, _)| lines);
+            let field = whole_lines.split(" address=").nth(1).and_then(|rest| rest.split_whitespace().next());
             if let Some(address) = field.and_then(|field| field.parse().ok()) {
                 break address;
             }
+            assert!(child.try_wait().expect("a process").is_none(), "the server ended:\n{text}");
+            std::thread::sleep(Duration::from_millis(10));
         };
-        // Nobody reads the log from here on, but the pipe must not fill up.
-        std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
-        Self { child, address }
+        Self { child, log, address }
+    }
+
+    /// Empties the log.
+    pub fn clear_log(&self) {
+        File::options()
+            .write(true)
+            .open(&self.log)
+            .and_then(|log| log.set_len(0))
+            .expect("the log is emptied");
     }
 
     /// Stops it.
@@ -153,6 +175,18 @@ impl Served {
         let sent = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
         assert!(sent.is_ok_and(|status| status.success()));
         self.child.wait().expect("the server ends");
+        std::fs::remove_file(&self.log).expect("the log is gone");
+    }
+
+    /// The processor time that the server has used, in seconds.
+    pub fn processor_seconds(&self) -> f64 {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).expect("a process");
+        // The name stands in parentheses. Behind it, the 12th and the 13th field are the ticks in the program and
+        // in the kernel, 100 a second.
+        let (_, fields) = stat.rsplit_once(')').expect("a name");
+        let ticks =
+            fields.split_whitespace().skip(11).take(2).map(|field| field.parse::<f64>().expect("ticks"));
+        ticks.sum::<f64>() / 100.0
     }
 
     /// The process.

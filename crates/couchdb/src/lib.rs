@@ -29,7 +29,6 @@
 #![forbid(unsafe_code)]
 
 mod attachments;
-mod backoff;
 mod changes;
 mod client;
 mod databases;
@@ -48,8 +47,8 @@ pub mod standin;
 mod store;
 mod views;
 
-pub use backoff::Backoff;
 pub use client::Client;
+pub use datastore::Backoff;
 pub use error::{Call, Error, Refusal};
 pub use server_url::{ServerUrl, UrlError};
 pub use settings::Settings;

@@ -21,10 +21,35 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use datastore::DbName;
 
-/// The stand-in of this process. It ends when its standard input closes, at the end of this process.
-struct Standin {
+/// A stand-in. It ends when its standard input closes: when it is dropped, or at the end of this process.
+pub struct Standin {
     url: String,
-    _process: Child,
+    process: Child,
+}
+
+impl Standin {
+    /// Starts one that nobody else uses, even if there is a real CouchDB.
+    ///
+    /// # Panics
+    /// If it cannot be started.
+    #[must_use]
+    pub fn start() -> Self {
+        start()
+    }
+
+    /// Its address, with credentials.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+}
+
+impl Drop for Standin {
+    fn drop(&mut self) {
+        drop(self.process.stdin.take());
+        // It ends by itself. If it cannot be waited for, it ends all the same.
+        let _ = self.process.wait();
+    }
 }
 
 /// The address of the server for tests, with credentials.
@@ -96,5 +121,5 @@ fn start() -> Standin {
     let mut line = String::new();
     BufReader::new(output).read_line(&mut line).expect("the stand-in says where it listens");
     assert!(line.starts_with("http://"), "the stand-in says {line:?}");
-    Standin { url: line.trim().to_owned(), _process: process }
+    Standin { url: line.trim().to_owned(), process }
 }

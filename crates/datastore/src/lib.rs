@@ -4,6 +4,7 @@
 
 #![forbid(unsafe_code)]
 
+mod backoff;
 mod change;
 mod deadline;
 mod design;
@@ -20,6 +21,7 @@ mod store;
 pub mod suite;
 mod view;
 
+pub use backoff::Backoff;
 pub use change::{Change, ChangesQuery, Feed, Sign, Since};
 pub use deadline::Deadline;
 pub use design::{DesignDocument, Ensured, ViewState, ensure_design, missing_views};

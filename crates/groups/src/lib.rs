@@ -4,6 +4,7 @@
 
 #![forbid(unsafe_code)]
 
+mod change;
 mod design;
 mod document;
 mod error;
@@ -14,11 +15,14 @@ mod merge;
 mod reserved;
 mod service;
 pub mod start_key;
+mod turns;
 
+pub use change::{Base, Change, Deletion, Edit, IfChanged, Removal};
 pub use design::design_document;
 pub use document::{Stamp, StoredGroup};
 pub use error::GroupsError;
 pub use filter::{FilterValue, Filters};
 pub use listing::{Cursor, ListQuery};
 pub use merge::merge;
-pub use service::{Change, Deletion, Groups, IfChanged, NewGroup, PatchBase, Saved, Scope};
+pub use service::{Groups, NewGroup, Saved, Scope};
+pub use turns::Turn;

@@ -1,5 +1,5 @@
-//! The operations on groups in a store. A change has two steps: prepare it (read, merge, validate), then
-//! store it. Callers check preconditions such as `If-Match` between the two.
+//! The operations on groups in a store that create, read and list. Those that change a stored group are in
+//! `change.rs`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,11 +14,8 @@ use crate::document::{self, Stamp, StoredGroup};
 use crate::error::GroupsError;
 use crate::listed;
 use crate::listing::{Cursor, ListQuery, Source};
-use crate::merge::merge;
 use crate::reserved;
-
-/// How often a deletion is tried when other requests keep changing the group.
-const DELETE_ATTEMPTS: usize = 5;
+use crate::turns::{Turn, Turns};
 
 /// What the domain needs to know about a request: the account, the caller and the deadline.
 #[derive(Clone, Copy, Debug)]
@@ -30,7 +27,7 @@ pub struct Scope<'a> {
 }
 
 impl<'a> Scope<'a> {
-    fn access(&self) -> &'a AccountAccess {
+    pub(crate) fn access(&self) -> &'a AccountAccess {
         self.stamp.access
     }
 }
@@ -42,36 +39,11 @@ pub struct NewGroup {
     public: Map<String, Value>,
 }
 
-/// A change to a stored group that is valid but not stored yet.
-#[derive(Clone, Debug)]
-pub struct Change {
-    id: DocId,
-    base: Rev,
-    public: Map<String, Value>,
-    /// The private members as they are stored.
-    private: Map<String, Value>,
-}
-
-impl Change {
-    /// The revision that the change is based on.
+impl NewGroup {
+    /// The id that it will have.
     #[must_use]
-    pub fn base(&self) -> &Rev {
-        &self.base
-    }
-}
-
-/// The stored document that a patch is merged into, if there is one.
-#[derive(Clone, Debug)]
-pub struct PatchBase {
-    id: String,
-    stored: Option<Document>,
-}
-
-impl PatchBase {
-    /// The stored document, if there is one.
-    #[must_use]
-    pub fn document(&self) -> Option<&Document> {
-        self.stored.as_ref()
+    pub fn id(&self) -> &DocId {
+        &self.id
     }
 }
 
@@ -86,36 +58,32 @@ pub struct Saved {
     pub public_members: String,
 }
 
-/// How to delete a group.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Deletion {
-    /// Mark the group as deleted. Its id stays in use.
-    Soft,
-    /// Delete the document, so that only the store's tombstone remains.
-    Hard,
-}
-
-/// How a deletion treats a group that has changed since it was read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum IfChanged {
-    /// Read the new content and delete that.
-    DeleteNewest,
-    /// Refuse with `Conflict`.
-    Refuse,
-}
-
 /// The groups of the accounts in a store.
 #[derive(Clone)]
 pub struct Groups {
     store: Arc<dyn Store>,
     schema: Arc<Schema>,
+    turns: Turns,
 }
 
 impl Groups {
     /// The groups in `store`.
     #[must_use]
     pub fn new(store: Arc<dyn Store>) -> Self {
-        Self { store, schema: Arc::new(Schema::groups()) }
+        Self { store, schema: Arc::new(Schema::groups()), turns: Turns::default() }
+    }
+
+    pub(crate) fn store(&self) -> &dyn Store {
+        &*self.store
+    }
+
+    /// Waits until no other request of this process changes the group. While the returned turn is held, only
+    /// other programs can change it. Take it before the group is read.
+    ///
+    /// # Errors
+    /// `Busy` from the store if too many requests wait, or if they leave too little time for this one.
+    pub async fn turn(&self, scope: &Scope<'_>, id: &str) -> Result<Turn, GroupsError> {
+        Ok(self.turns.take(scope.access().db(), id, scope.deadline).await?)
     }
 
     /// Validates a client's data for a new group and chooses the id: the data's `_id` or else its `id`,
@@ -149,7 +117,9 @@ impl Groups {
         let NewGroup { id, public: mut body } = group;
         let public_members = document::text_of_public(&body, &id);
         scope.stamp.mark_new(&mut body);
-        self.save(scope, datastore::Draft { id, base: None, body }, public_members).await
+        let draft = datastore::Draft { id: id.clone(), base: None, body };
+        let rev = self.save(scope, draft, &public_members).await?;
+        Ok(Saved { id, rev, public_members })
     }
 
     /// Reads a live group.
@@ -173,128 +143,6 @@ impl Groups {
         }
         let document = self.store.fetch(scope.access().db(), &doc_id, scope.deadline).await;
         document.map_err(|error| GroupsError::about(id, error))
-    }
-
-    /// Validates a client's new content for a group. As in crossbar, invalid content is reported even if the
-    /// group does not exist.
-    ///
-    /// # Errors
-    /// `Invalid` or `NotFound`.
-    pub async fn prepare_replacement(
-        &self,
-        scope: &Scope<'_>,
-        id: &str,
-        data: Value,
-    ) -> Result<Change, GroupsError> {
-        let public = self.validated(data).map_err(GroupsError::Invalid)?;
-        let stored = self.fetch_document(scope, id).await?;
-        if !document::is_live_group(&document::kind_members(&stored.members()?)) {
-            return Err(not_found(id));
-        }
-        listed::check(&public, stored.id()).map_err(GroupsError::Invalid)?;
-        let private = document::private_members(&stored)?;
-        Ok(Change { id: stored.id().clone(), base: stored.rev().clone(), public, private })
-    }
-
-    /// Reads the document that a patch is to be merged into.
-    ///
-    /// # Errors
-    /// Errors from the store. A missing document is not an error yet.
-    pub async fn fetch_base(&self, scope: &Scope<'_>, id: &str) -> Result<PatchBase, GroupsError> {
-        let stored = match self.fetch_document(scope, id).await {
-            Ok(stored) => Some(stored),
-            Err(GroupsError::NotFound { .. }) => None,
-            Err(error) => return Err(error),
-        };
-        Ok(PatchBase { id: id.to_owned(), stored })
-    }
-
-    /// Merges a client's patch into a group and validates the result. If the group does not exist, the patch
-    /// alone is validated, as in crossbar: an invalid patch gives `Invalid`, a valid one gives `NotFound`.
-    ///
-    /// # Errors
-    /// `Invalid` or `NotFound`.
-    pub fn prepare_patch(&self, base: PatchBase, data: Value) -> Result<Change, GroupsError> {
-        let PatchBase { id, stored } = base;
-        // crossbar merges into any document with this id. It checks the type only after validation.
-        let found = match stored {
-            Some(stored) => {
-                let object = stored.to_object()?;
-                Some((stored, object)).filter(|(_, object)| !kazoo::is_deleted(object))
-            }
-            None => None,
-        };
-        let Some((stored, object)) = found else {
-            self.validated(data).map_err(GroupsError::Invalid)?;
-            return Err(not_found(&id));
-        };
-        let is_group = document::is_live_group(&object);
-        let (public, private) = document::split(object);
-        let merged = match data {
-            Value::Object(patch) => Value::Object(merge(public, document::public_members(patch))),
-            other => other,
-        };
-        let public = self.validated(merged).map_err(GroupsError::Invalid)?;
-        if !is_group {
-            return Err(not_found(&id));
-        }
-        listed::check(&public, stored.id()).map_err(GroupsError::Invalid)?;
-        Ok(Change { id: stored.id().clone(), base: stored.rev().clone(), public, private })
-    }
-
-    /// Stores a prepared change.
-    ///
-    /// # Errors
-    /// `Conflict` if the group has changed since the change was prepared.
-    pub async fn update(&self, scope: &Scope<'_>, change: Change) -> Result<Saved, GroupsError> {
-        let Change { id, base, public: mut body, private } = change;
-        let public_members = document::text_of_public(&body, &id);
-        body.extend(private);
-        self.save(scope, datastore::Draft { id, base: Some(base), body }, public_members).await
-    }
-
-    /// Deletes a group and returns its last content.
-    ///
-    /// # Errors
-    /// `NotFound` or `Conflict`.
-    pub async fn remove(
-        &self,
-        scope: &Scope<'_>,
-        group: StoredGroup,
-        deletion: Deletion,
-        if_changed: IfChanged,
-    ) -> Result<StoredGroup, GroupsError> {
-        let mut group = group;
-        for _ in 0..DELETE_ATTEMPTS {
-            match self.remove_once(scope, group.document(), deletion).await {
-                Err(GroupsError::Conflict) if if_changed == IfChanged::DeleteNewest => {
-                    group = self.fetch(scope, group.document().id().as_str()).await?;
-                }
-                Err(error) => return Err(error),
-                Ok(()) => return Ok(group),
-            }
-        }
-        Err(GroupsError::Conflict)
-    }
-
-    async fn remove_once(
-        &self,
-        scope: &Scope<'_>,
-        group: &Document,
-        deletion: Deletion,
-    ) -> Result<(), GroupsError> {
-        let (db, id) = (scope.access().db(), group.id());
-        let answer = match deletion {
-            Deletion::Hard => self.store.delete(db, id, group.rev(), scope.deadline).await,
-            Deletion::Soft => {
-                let mut body = group.to_object()?;
-                scope.stamp.mark_saved(&mut body);
-                body.insert("pvt_deleted".to_owned(), json!(true));
-                let draft = datastore::Draft { id: id.clone(), base: Some(group.rev().clone()), body };
-                self.store.save(db, draft, scope.deadline).await
-            }
-        };
-        answer.map(drop).map_err(|error| GroupsError::about(id.as_str(), error))
     }
 
     /// Starts a listing. The first batch must arrive by the scope's deadline. Each further batch may take
@@ -324,27 +172,26 @@ impl Groups {
     }
 
     /// Stamps and stores a document. `public_members` is what its clients will see of it.
-    async fn save(
+    pub(crate) async fn save(
         &self,
         scope: &Scope<'_>,
         mut draft: datastore::Draft,
-        public_members: String,
-    ) -> Result<Saved, GroupsError> {
+        public_members: &str,
+    ) -> Result<Rev, GroupsError> {
         scope.stamp.mark_saved(&mut draft.body);
         let id = draft.id.clone();
         let saved = self.store.save(scope.access().db(), draft, scope.deadline).await;
-        let rev = saved.map_err(|error| match error {
+        saved.map_err(|error| match error {
             StoreError::TooLarge(cause) => {
                 log::info!(id = id.as_str(), reason = cause.reason(); "the store refuses a group as too large");
-                GroupsError::Invalid(listed::too_large(&public_members))
+                GroupsError::Invalid(listed::too_large(public_members))
             }
             other => GroupsError::from(other),
-        })?;
-        Ok(Saved { id, rev, public_members })
+        })
     }
 
     /// Fills in defaults, validates a client's data, and returns its public members.
-    fn validated(&self, data: Value) -> Result<Map<String, Value>, Violations> {
+    pub(crate) fn validated(&self, data: Value) -> Result<Map<String, Value>, Violations> {
         match data {
             Value::Object(members) => {
                 let mut public = document::public_members(members);
@@ -356,7 +203,7 @@ impl Groups {
     }
 }
 
-fn not_found(id: &str) -> GroupsError {
+pub(crate) fn not_found(id: &str) -> GroupsError {
     GroupsError::NotFound { id: id.to_owned() }
 }
 

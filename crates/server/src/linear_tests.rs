@@ -1,14 +1,19 @@
 //! Every operation on a client's data takes time in proportion to the data. valgrind's callgrind counts the
 //! instructions of each operation on an input, on one twice as large, and on one four times as large. It
 //! counts the same, however busy the machine is.
+//!
+//! The instructions of the functions that ordinary requests run are counted too, and compared with those in
+//! `linear_tests/instructions.txt`.
 
 use std::fmt::Write as _;
 use std::hint::black_box;
 use std::path::Path;
 use std::process::Command;
 
+mod hot;
 mod operations;
 
+use hot::HOT;
 use operations::OPERATIONS;
 
 /// The input of an operation has its unit's size times these.
@@ -47,11 +52,22 @@ fn is_linear([one, two, four]: [u64; 3]) -> bool {
         || four <= one.saturating_mul(5) / 4
 }
 
+/// Whether valgrind is there. In CI it must be.
+fn has_valgrind() -> bool {
+    let is_there = Command::new("valgrind").arg("--version").output().is_ok();
+    assert!(
+        is_there || std::env::var_os("CI").is_none(),
+        "valgrind is not installed; `make test` installs it"
+    );
+    if !is_there {
+        eprintln!("not tested: valgrind is not installed; `make test` installs it");
+    }
+    is_there
+}
+
 #[test]
 fn every_operation_takes_linear_time() {
-    if Command::new("valgrind").arg("--version").output().is_err() {
-        assert!(std::env::var_os("CI").is_none(), "valgrind is not installed; `make test` installs it");
-        eprintln!("not tested: valgrind is not installed; `make test` installs it");
+    if !has_valgrind() {
         return;
     }
     let counted: Vec<_> = std::thread::scope(|scope| {
@@ -71,6 +87,13 @@ fn every_operation_takes_linear_time() {
 
 /// Runs the operations of a part under callgrind, and returns what it counted for each size.
 fn count_part(part: usize) -> Vec<(&'static str, [u64; 3])> {
+    let counts = count("run_operations_of_a_part", part);
+    let of_operation = |place| [0, 1, 2].map(|size| counts[FACTORS.len() * place + size]);
+    operations_of(part).enumerate().map(|(place, (name, _, _))| (*name, of_operation(place))).collect()
+}
+
+/// Runs a test of this file under callgrind, and returns the instructions of each piece of measured work.
+fn count(test: &str, part: usize) -> Vec<u64> {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("counts");
     let run = Command::new("valgrind")
@@ -78,24 +101,23 @@ fn count_part(part: usize) -> Vec<(&'static str, [u64; 3])> {
         .arg("--dump-before=*linear_tests::mark*")
         .arg(format!("--callgrind-out-file={}", out.display()))
         .arg(std::env::current_exe().unwrap())
-        .args(["--exact", "linear_tests::run_operations_of_a_part", "--ignored", "--test-threads=1"])
+        .args(["--exact", &format!("linear_tests::{test}"), "--ignored", "--test-threads=1"])
         .env(PART, part.to_string())
         .output()
         .unwrap();
     assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
-    let counts = |place| [0, 1, 2].map(|size| count(&out, FACTORS.len() * place + size));
-    operations_of(part).enumerate().map(|(place, (name, _, _))| (*name, counts(place))).collect()
+    (1..).map_while(|number| total(&out, number)).collect()
+}
+
+/// The instructions of a piece of work, if there was one with this number.
+fn total(out: &Path, number: usize) -> Option<u64> {
+    let dump = std::fs::read_to_string(format!("{}.{number}", out.display())).ok()?;
+    let total = dump.lines().find_map(|line| line.strip_prefix("totals: ")).unwrap();
+    Some(total.trim().parse().unwrap())
 }
 
 fn operations_of(part: usize) -> impl Iterator<Item = &'static operations::Operation> {
     OPERATIONS.iter().skip(part).step_by(PARTS)
-}
-
-/// The instructions of a piece of work. The first one has the number 0.
-fn count(out: &Path, number: usize) -> u64 {
-    let part = std::fs::read_to_string(format!("{}.{}", out.display(), number + 1)).unwrap();
-    let total = part.lines().find_map(|line| line.strip_prefix("totals: ")).unwrap();
-    total.trim().parse().unwrap()
 }
 
 #[test]
@@ -107,5 +129,51 @@ fn run_operations_of_a_part() {
             measured(prepare(unit * factor));
             mark();
         }
+    }
+}
+
+/// The instructions of the functions in [`HOT`], one a line: the count, a space, the name.
+const RECORDED: &str = include_str!("linear_tests/instructions.txt");
+
+/// A function may take so many percent of its recorded instructions.
+const MOST_PERCENT: u64 = 125;
+
+/// The counts of this build are written to `target/instructions.txt`, beside the recorded ones. If they have
+/// changed for a reason, record them: `cp target/instructions.txt crates/server/src/linear_tests/`.
+#[test]
+fn functions_of_ordinary_requests_take_the_recorded_instructions() {
+    if !has_valgrind() {
+        return;
+    }
+    let recorded = |name: &str| {
+        let line = RECORDED.lines().find_map(|line| line.strip_suffix(name)?.strip_suffix(' '));
+        line.and_then(|count| count.trim().parse::<u64>().ok())
+    };
+    let counts = count("run_functions_of_ordinary_requests", 0);
+    // What is counted once the last one has ended belongs to no function.
+    let (mut now, mut report, mut is_good) = (String::new(), String::new(), true);
+    for ((name, _), count) in HOT.iter().zip(counts.iter().copied()) {
+        let percent = recorded(name).map(|recorded| count * 100 / recorded.max(1));
+        is_good &= percent.is_some_and(|percent| percent <= MOST_PERCENT);
+        writeln!(now, "{count:>9} {name}").unwrap();
+        let percent =
+            percent.map_or("not recorded".to_owned(), |percent| format!("{percent} % of the recorded count"));
+        writeln!(report, "{count:>9} {name}: {percent}").unwrap();
+    }
+    assert!(counts.len() >= HOT.len(), "{report}");
+    let executable = std::env::current_exe().unwrap();
+    std::fs::write(executable.ancestors().nth(3).unwrap().join("instructions.txt"), now).unwrap();
+    println!("{report}");
+    assert!(is_good, "a function takes more instructions than recorded, or is not recorded\n{report}");
+}
+
+#[test]
+#[ignore = "`functions_of_ordinary_requests_take_the_recorded_instructions` runs it under callgrind"]
+fn run_functions_of_ordinary_requests() {
+    for (_, prepare) in HOT {
+        // The first call of a function may prepare what all calls share.
+        prepare()();
+        measured(prepare());
+        mark();
     }
 }

@@ -8,7 +8,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use couchdb::Backoff;
+use datastore::Backoff;
 use futures::FutureExt as _;
 use tokio::runtime::Handle;
 use tokio::sync::watch;

@@ -11,4 +11,5 @@
 mod changing;
 mod model;
 mod paging;
+mod racing;
 mod support;

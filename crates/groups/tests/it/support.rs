@@ -8,7 +8,9 @@ use auth::bootstrap::{NewAccount, create_account};
 use auth::{AccountAccess, Asked, Authenticator, Caller};
 use datastore::{Deadline, DocId, Draft, Store};
 use embedded::{Durability, Embedded, Settings};
-use groups::{Cursor, Groups, GroupsError, ListQuery, Scope, Stamp};
+use groups::{
+    Cursor, Deletion, Edit, Groups, GroupsError, IfChanged, ListQuery, Removal, Saved, Scope, Stamp,
+};
 use serde_json::{Map, Value};
 
 /// Longer than any call in these tests takes.
@@ -64,13 +66,40 @@ impl Place {
     }
 
     /// Creates a group.
-    pub(crate) async fn create(
-        &self,
-        access: &AccountAccess,
-        data: Value,
-    ) -> Result<groups::Saved, GroupsError> {
+    pub(crate) async fn create(&self, access: &AccountAccess, data: Value) -> Result<Saved, GroupsError> {
         let new = self.groups.prepare_new(data)?;
         self.groups.create(&scope(access), new).await
+    }
+
+    /// Changes a group.
+    pub(crate) async fn change(
+        &self,
+        access: &AccountAccess,
+        id: &str,
+        edit: Edit,
+    ) -> Result<Saved, GroupsError> {
+        let scope = scope(access);
+        let reread = || self.groups.fetch_base(&scope, id);
+        let change = self.groups.prepare_change(reread().await?, edit)?;
+        self.groups.update(&scope, change, IfChanged::Reread(reread)).await
+    }
+
+    /// Patches the group `g`.
+    pub(crate) async fn patch(&self, access: &AccountAccess, data: Value) -> Result<Saved, GroupsError> {
+        self.change(access, "g", Edit::patch(data)).await
+    }
+
+    /// Deletes a group.
+    pub(crate) async fn delete(
+        &self,
+        access: &AccountAccess,
+        id: &str,
+        deletion: Deletion,
+    ) -> Result<(), GroupsError> {
+        let scope = scope(access);
+        let reread = || self.groups.fetch(&scope, id);
+        let removal = Removal { group: reread().await?, deletion };
+        self.groups.remove(&scope, removal, IfChanged::Reread(reread)).await.map(drop)
     }
 
     /// Starts a listing.

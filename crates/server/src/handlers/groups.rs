@@ -4,13 +4,16 @@ use std::future::Future;
 
 use auth::AccountAccess;
 use datastore::Document;
+use futures::{FutureExt as _, future};
 use groups::{
-    Change, Deletion, GroupsError, IfChanged, NewGroup, PatchBase, Saved, Scope, Stamp, StoredGroup,
+    Base, Change, Deletion, Edit, GroupsError, IfChanged, NewGroup, Removal, Saved, Scope, Stamp,
+    StoredGroup, Turn,
 };
 use serde_json::Value;
 
 use super::call::{Call, csv_file_name, location};
 use crate::answer::{self, Answer, Data, Success, csv};
+use crate::budget::Reservation;
 use crate::catalogue::Refusal;
 use crate::cost;
 use crate::request::action::GroupAction;
@@ -24,21 +27,24 @@ const DELETED: &str = r#""_read_only":{"deleted":true}"#;
 pub(crate) struct Prepared {
     access: AccountAccess,
     work: Work,
+    /// The memory that the request held before it read the group.
+    held: usize,
 }
 
+/// Whoever changes a stored group has its turn from before the group is read until the change is stored.
 enum Work {
     Create(NewGroup),
     Read(StoredGroup),
-    Change(Change),
-    Delete(StoredGroup, Deletion),
+    Change(Change, Turn),
+    Delete(Removal, Turn),
 }
 
 impl Prepared {
     pub(super) fn etag(&self) -> Option<&str> {
         match &self.work {
             Work::Create(_) => None,
-            Work::Read(group) | Work::Delete(group, _) => Some(group.rev().as_str()),
-            Work::Change(change) => Some(change.base().as_str()),
+            Work::Read(group) | Work::Delete(Removal { group, .. }, _) => Some(group.rev().as_str()),
+            Work::Change(change, _) => Some(change.base().as_str()),
         }
     }
 
@@ -70,48 +76,89 @@ pub(super) async fn prepare(
     action: GroupAction<'_>,
     data: Value,
 ) -> Result<Prepared, Refusal> {
-    let groups = &exchange.app.groups;
-    let scope = scope(exchange, &access);
-    let work = match action {
-        GroupAction::Create => Work::Create(groups.prepare_new(data)?),
-        GroupAction::Read(id) => {
-            let fetch = || groups.fetch_document(&scope, id);
-            let document = within_budget(exchange, fetch, cost_of_reading).await?;
-            Work::Read(group_of(exchange, document).await?)
-        }
-        GroupAction::Replace(id) => Work::Change(groups.prepare_replacement(&scope, id, data).await?),
-        GroupAction::Patch(id) => {
-            let base = within_budget(exchange, || groups.fetch_base(&scope, id), cost_of_patching).await?;
-            Work::Change(groups.prepare_patch(base, data)?)
-        }
-        GroupAction::Delete(id) => {
-            let deletion = if call.parameters.is_soft_deletion { Deletion::Soft } else { Deletion::Hard };
-            let group = within_budget(exchange, || groups.fetch(&scope, id), cost_of_deleting).await?;
-            Work::Delete(group, deletion)
-        }
-    };
-    Ok(Prepared { access, work })
+    let held = exchange.reservation.held();
+    // The user and the group are read at the same time. If both are missing, crossbar tells of the user.
+    let checked = check_user(exchange, call, &access);
+    let work = prepare_work(exchange, call, &access, action, data).map(Ok);
+    let ((), work) = future::try_join(checked, work).await?;
+    Ok(Prepared { work: work?, access, held })
 }
 
-/// Reads a document. What it will take is known only then. If there is no room for that now, it is dropped, and
-/// read again once there is.
-async fn within_budget<T, F: Future<Output = Result<T, GroupsError>>>(
+async fn prepare_work(
     exchange: &Exchange<'_>,
-    read: impl Fn() -> F,
-    cost: impl Fn(&T) -> usize,
-) -> Result<T, Refusal> {
-    let document = read().await?;
-    let wanted = cost(&document);
-    if wanted <= answer::LIGHT {
-        return Ok(document);
+    call: &Call<'_>,
+    access: &AccountAccess,
+    action: GroupAction<'_>,
+    data: Value,
+) -> Result<Work, Refusal> {
+    let groups = &exchange.app.groups;
+    let scope = &scope(exchange, access);
+    let memory = Memory::of(exchange);
+    Ok(match action {
+        GroupAction::Create => Work::Create(groups.prepare_new(data)?),
+        GroupAction::Read(id) => {
+            let document = memory.read(|| groups.fetch_document(scope, id), cost_of_reading).await?;
+            Work::Read(group_of(exchange, document).await?)
+        }
+        GroupAction::Replace(id) => prepare_change(exchange, scope, id, groups.replacement(data)?).await?,
+        GroupAction::Patch(id) => prepare_change(exchange, scope, id, Edit::patch(data)).await?,
+        GroupAction::Delete(id) => {
+            let deletion = if call.parameters.is_soft_deletion { Deletion::Soft } else { Deletion::Hard };
+            let turn = groups.turn(scope, id).await?;
+            let group = memory.read(|| groups.fetch(scope, id), cost_of_deleting).await?;
+            Work::Delete(Removal { group, deletion }, turn)
+        }
+    })
+}
+
+async fn prepare_change(
+    exchange: &Exchange<'_>,
+    scope: &Scope<'_>,
+    id: &str,
+    edit: Edit,
+) -> Result<Work, Refusal> {
+    let groups = &exchange.app.groups;
+    let memory = Memory::of(exchange);
+    let turn = groups.turn(scope, id).await?;
+    let base =
+        memory.read(|| groups.fetch_base(scope, id), cost_of_changing(edit.takes_all_members())).await?;
+    Ok(Work::Change(groups.prepare_change(base, edit)?, turn))
+}
+
+/// The memory for the document that a request reads.
+#[derive(Clone, Copy)]
+struct Memory<'a> {
+    reservation: &'a Reservation,
+    /// What the request holds besides the document.
+    held: usize,
+}
+
+impl<'a> Memory<'a> {
+    /// Of a request that has not read the document yet.
+    fn of(exchange: &'a Exchange<'_>) -> Self {
+        Self { reservation: &exchange.reservation, held: exchange.reservation.held() }
     }
-    let wanted = exchange.reservation.held().saturating_add(wanted);
-    if exchange.reservation.try_grow_to(wanted) {
-        return Ok(document);
+
+    /// Reads a document. What it will take is known only then. If there is no room for that now, it is dropped,
+    /// and read again once there is.
+    async fn read<T, F: Future<Output = Result<T, GroupsError>>>(
+        &self,
+        read: impl Fn() -> F,
+        cost: impl Fn(&T) -> usize,
+    ) -> Result<T, Refusal> {
+        let document = read().await?;
+        let wanted = cost(&document);
+        if wanted <= answer::LIGHT {
+            return Ok(document);
+        }
+        let wanted = self.held.saturating_add(wanted);
+        if self.reservation.try_grow_to(wanted) {
+            return Ok(document);
+        }
+        drop(document);
+        self.reservation.grow_to(wanted).await?;
+        Ok(read().await?)
     }
-    drop(document);
-    exchange.reservation.grow_to(wanted).await?;
-    Ok(read().await?)
 }
 
 /// The group in a document. A large one is scanned in the lane.
@@ -130,8 +177,13 @@ fn cost_of_deleting(group: &StoredGroup) -> usize {
     cost::of_change(group.document().text())
 }
 
-fn cost_of_patching(base: &PatchBase) -> usize {
-    base.document().map_or(0, |document| cost::of_change(document.text()))
+fn cost_of_changing(takes_all_members: bool) -> impl Fn(&Base) -> usize {
+    let cost = if takes_all_members { cost_of_patching } else { cost_of_reading };
+    move |base| base.document().map_or(0, cost)
+}
+
+fn cost_of_patching(document: &Document) -> usize {
+    cost::of_change(document.text())
 }
 
 /// Refuses a superuser's request whose path has no account. If the request is to create a group, faults in
@@ -155,23 +207,29 @@ pub(super) async fn carry_out(
     prepared: Prepared,
 ) -> Result<Answer, Refusal> {
     let groups = &exchange.app.groups;
-    let Prepared { access, work } = prepared;
+    let Prepared { access, work, held } = prepared;
     let scope = scope(exchange, &access);
+    let memory = Memory { reservation: &exchange.reservation, held };
     match work {
         Work::Create(group) => {
+            let turn = groups.turn(&scope, group.id().as_str()).await?;
             let saved = groups.create(&scope, group).await?;
+            drop(turn);
             let location = location(exchange, saved.id.as_str());
             answer::success(exchange, Success { location: Some(location), ..saved_as(201, saved) }).await
         }
-        Work::Change(change) => {
-            let saved = groups.update(&scope, change).await?;
+        Work::Change(change, turn) => {
+            let (id, cost) = (change.id().to_string(), cost_of_changing(change.takes_all_members()));
+            let reread = || memory.read(|| groups.fetch_base(&scope, &id), &cost);
+            let saved = groups.update(&scope, change, if_changed(exchange, reread)).await?;
+            drop(turn);
             answer::success(exchange, saved_as(200, saved)).await
         }
-        Work::Delete(group, deletion) => {
-            // `If-Match` names the only revision that the client wants to delete.
-            let has_if_match = exchange.incoming.headers.contains_key("if-match");
-            let if_changed = if has_if_match { IfChanged::Refuse } else { IfChanged::DeleteNewest };
-            let removed = groups.remove(&scope, group, deletion, if_changed).await?;
+        Work::Delete(removal, turn) => {
+            let id = removal.group.document().id().to_string();
+            let reread = || memory.read(|| groups.fetch(&scope, &id), cost_of_deleting);
+            let removed = groups.remove(&scope, removal, if_changed(exchange, reread)).await?;
+            drop(turn);
             answer::success(exchange, found(removed, Some(DELETED))).await
         }
         Work::Read(group) if call.format == Format::Csv => {
@@ -185,6 +243,11 @@ pub(super) async fn carry_out(
         }
         Work::Read(group) => answer::success(exchange, found(group, None)).await,
     }
+}
+
+/// A client that names a precondition has judged one revision, so the server applies its change to no other.
+fn if_changed<R>(exchange: &Exchange<'_>, reread: R) -> IfChanged<R> {
+    if exchange.incoming.has_precondition() { IfChanged::Refuse } else { IfChanged::Reread(reread) }
 }
 
 fn saved_as(status: u16, saved: Saved) -> Success {

@@ -20,7 +20,7 @@ use crate::request::target::Target;
 /// A request that has been checked and is ready to be carried out.
 pub(crate) enum Prepared {
     /// An action on one group.
-    Group(groups::Prepared),
+    Group(Box<groups::Prepared>),
     /// A listing.
     Listing(Box<listing::Prepared>),
     /// A login.
@@ -67,8 +67,8 @@ pub(crate) async fn prepare(
             let Some(access) = access else {
                 return Err(groups::refuse_without_account(exchange, action, data).into());
             };
-            groups::check_user(exchange, call, &access).await?;
-            Ok(Prepared::Group(groups::prepare(exchange, call, access, action, data).await?))
+            let prepared = groups::prepare(exchange, call, access, action, data).await?;
+            Ok(Prepared::Group(Box::new(prepared)))
         }
         Action::Login(kind) => {
             let prepared = match kind {
@@ -98,6 +98,6 @@ pub(crate) async fn carry_out(
         Prepared::Login(prepared) => login::carry_out(exchange, call, prepared).await?,
         Prepared::Session(prepared) => session::carry_out(exchange, prepared).await?,
         Prepared::Listing(prepared) => listing::carry_out(exchange, call, *prepared).await?,
-        Prepared::Group(prepared) => groups::carry_out(exchange, call, prepared).await?,
+        Prepared::Group(prepared) => groups::carry_out(exchange, call, *prepared).await?,
     })
 }

@@ -27,7 +27,7 @@ use crate::request::verb::Verb;
 use crate::stage::{body, language, negotiation, preconditions};
 
 /// Work that is prepared but not done.
-type Work = Box<dyn FnOnce()>;
+pub(super) type Work = Box<dyn FnOnce()>;
 
 /// Prepares an operation on an input of this size.
 type Prepare = fn(usize) -> Work;
@@ -212,7 +212,7 @@ fn members(n: usize) -> Value {
     Value::Object((0..n).map(|i| (format!("k{i}"), value!({"type": "user"}))).collect())
 }
 
-fn read(text: String) -> Work {
+pub(super) fn read(text: String) -> Work {
     Box::new(move || drop(black_box(json::parse(text.as_bytes()))))
 }
 
@@ -228,7 +228,7 @@ fn stored(n: usize) -> Work {
     })
 }
 
-fn check(schema: fn() -> Schema, document: Value) -> Work {
+pub(super) fn check(schema: fn() -> Schema, document: Value) -> Work {
     let Value::Object(mut members) = document else { panic!("an object") };
     let schema = schema();
     // The first check compiles the schema.
@@ -239,7 +239,7 @@ fn check(schema: fn() -> Schema, document: Value) -> Work {
     })
 }
 
-fn merge(stored: Value, patch: Value) -> Work {
+pub(super) fn merge(stored: Value, patch: Value) -> Work {
     let (Value::Object(stored), Value::Object(patch)) = (stored, patch) else { panic!("objects") };
     Box::new(move || drop(black_box(groups::merge(stored, patch))))
 }
@@ -272,7 +272,7 @@ fn indent(json: String) -> Work {
     })
 }
 
-fn body(content_type: &str, body: String) -> Work {
+pub(super) fn body(content_type: &str, body: String) -> Work {
     let content_type = ContentType::parse(Some(content_type)).unwrap();
     let body = Bytes::from(body);
     Box::new(move || {
@@ -292,7 +292,7 @@ fn headers(name: &'static str, value: &str) -> HeaderMap {
     headers
 }
 
-fn query(raw: &str) -> Work {
+pub(super) fn query(raw: &str) -> Work {
     let raw = raw.to_owned();
     Box::new(move || {
         let headers = HeaderMap::new();

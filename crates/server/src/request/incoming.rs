@@ -52,6 +52,11 @@ impl<'a> Incoming<'a> {
         }
     }
 
+    /// Whether the request is to be done only if the group has some revision, or has it not.
+    pub(crate) fn has_precondition(&self) -> bool {
+        self.headers.contains_key("if-match") || self.headers.contains_key("if-none-match")
+    }
+
     /// The first value of a header, if it is readable text.
     pub(crate) fn header(&self, name: &str) -> Option<&'a str> {
         self.headers.get(name)?.to_str().ok()

@@ -9,7 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use couchdb::standin;
 use serde_json::Value;
 
-use crate::http_client::{Response, send};
+use crate::http_client::{Response, address_and_authorization, send};
 use crate::matching::{difference, text_matches};
 use crate::process::{Server, run_ok};
 use crate::seed::{Seed, folder};
@@ -136,12 +136,8 @@ const MARKER: &str = "crossbar_groups_conformance";
 
 impl CouchDb {
     fn new(url: &str) -> Self {
-        let rest = url.strip_prefix("http://").expect("COUCHDB_URL begins with http://");
-        let (credentials, authority) =
-            rest.trim_end_matches('/').rsplit_once('@').expect("COUCHDB_URL has credentials");
-        let encoded = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, credentials);
-        let address = std::net::ToSocketAddrs::to_socket_addrs(authority).unwrap().next().unwrap();
-        Self { address, authorization: ("Authorization".to_owned(), format!("Basic {encoded}")) }
+        let (address, authorization) = address_and_authorization(url);
+        Self { address, authorization }
     }
 
     fn ask(&self, method: &str, db: &str) -> u16 {

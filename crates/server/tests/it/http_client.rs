@@ -1,7 +1,7 @@
 //! One request over one connection. It is sent as it stands, so that a test can send what no client would.
 
 use std::io::{BufReader, Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs as _};
 use std::time::Duration;
 
 use plain_http::{AnswerTo, read_answer};
@@ -23,6 +23,16 @@ impl Response {
     pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
+}
+
+/// The address in a URL with credentials, and the header with them.
+pub(crate) fn address_and_authorization(url: &str) -> (SocketAddr, (String, String)) {
+    let rest = url.strip_prefix("http://").expect("the URL begins with http://");
+    let (credentials, authority) =
+        rest.trim_end_matches('/').rsplit_once('@').expect("the URL has credentials");
+    let encoded = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, credentials);
+    let address = authority.to_socket_addrs().unwrap().next().expect("the host has an address");
+    (address, ("Authorization".to_owned(), format!("Basic {encoded}")))
 }
 
 /// Sends a request and reads its answer to the end.

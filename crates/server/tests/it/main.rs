@@ -39,3 +39,4 @@ mod secrets;
 mod seed;
 mod serving;
 mod tokens;
+mod writers;

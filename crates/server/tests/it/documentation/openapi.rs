@@ -8,7 +8,6 @@ use serde_json::json;
 
 use super::page;
 use super::world::{Ask, Promises, Who, World, ask, promise};
-use crate::http_client::send;
 
 /// The scalars of a YAML document in block style, by the keys that lead to them. Lists are left out.
 pub(super) fn scalars(text: &str) -> Vec<(Vec<String>, String)> {
@@ -182,39 +181,27 @@ fn see_item(world: &World, prefix: &str) {
     world.check(path, id, &ask("POST").query("?verb=OPTIONS"), 405);
 
     let delete = ask("DELETE");
-    see_race(world, prefix, &delete.clone().header("If-Match", "*"));
+    see_race(world, prefix, &delete);
     see_all(&delete);
     world.check(path, id, &delete, 200);
     see_preflight(world, path);
 }
 
-/// Several clients write at once until one write is refused as a conflict.
+/// Another program changes the group without a pause, until a write that names a revision is refused as a
+/// conflict.
 fn see_race(world: &World, prefix: &str, write: &Ask<'_>) {
     let path = &format!("{prefix}/groups/{{GROUP_ID}}");
-    let deadline = Instant::now() + Duration::from_secs(30);
+    let write = &write.clone().header("If-Match", "*");
+    let deadline = Instant::now() + Duration::from_secs(60);
     loop {
-        let id = world.create(prefix);
-        let target = format!("/v2/account/groups/{id}");
-        let headers = vec![("X-Auth-Token".to_owned(), world.tokens["main"].clone())];
-        let address = world.server.address;
-        let has_lost = std::thread::scope(|scope| {
-            for _ in 0..4 {
-                scope.spawn(|| {
-                    for _ in 0..3 {
-                        send(address, "PATCH", &target, &headers, br#"{"data":{"a":1}}"#);
-                    }
-                });
-            }
-            (0..4).any(|_| {
-                let answer = world.send(&world.server, path, &id, write);
-                if answer.status == 409 {
-                    world.note(path, write.method, &answer);
-                }
-                answer.status == 409
-            })
+        let id = world.create_on(&world.raced, prefix);
+        let lost = world.rival.writes_during(&id, || {
+            let mut answers = (0..20).map(|_| world.send(&world.raced, path, &id, write));
+            // A deletion that wins its race ends this try.
+            answers.find(|answer| answer.status != 200)
         });
-        if has_lost {
-            return;
+        if let Some(answer) = lost.filter(|answer| answer.status == 409) {
+            return world.note(path, write.method, &answer);
         }
         assert!(Instant::now() < deadline, "no {} {path} has lost a race", write.method);
     }

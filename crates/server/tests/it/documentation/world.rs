@@ -6,11 +6,13 @@ use std::time::{Duration, Instant};
 
 use auth::Secret;
 use auth::bootstrap::NewUser;
+use couchdb::standin::Standin;
 use serde_json::{Value, json};
 
 use crate::accounts::{AccountWithUser, OpenStore};
 use crate::http_client::{Response, send};
 use crate::process::{Server, run_ok};
+use crate::writers::Rival;
 
 /// Headers of HTTP itself, which the document leaves out.
 const OF_HTTP: [&str; 6] =
@@ -87,6 +89,10 @@ pub(super) struct World {
     pub(super) unreachable: Server,
     /// Its view of groups is missing.
     pub(super) without_view: Server,
+    /// Another program writes into its store.
+    pub(super) raced: Server,
+    pub(super) rival: Rival,
+    _standin: Standin,
     pub(super) ids: BTreeMap<&'static str, String>,
     pub(super) tokens: BTreeMap<&'static str, String>,
     /// Each request has its own client address, so that failures do not add up to a 429.
@@ -138,11 +144,16 @@ impl World {
             .find(|doc| doc["_id"] == ids["ACCOUNT_ID"].as_str())
             .and_then(|doc| doc["pvt_api_key"].as_str().map(str::to_owned));
         ids.insert("API_KEY", api_key.expect("the account has a key"));
+        let standin = Standin::start();
+        run_ok(&["import", "--store", standin.url(), "-"], exported.as_bytes());
         let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         Self {
             server: Server::start(&store, &[]),
             unreachable: Server::start(&format!("http://u:p@{closed}"), &["--store-timeout-ms", "500"]),
             without_view: Server::start(&other_store, &[]),
+            raced: Server::start(standin.url(), &[]),
+            rival: Rival::new(standin.url(), &ids["ACCOUNT_ID"]),
+            _standin: standin,
             _folder: folder,
             ids,
             tokens,
@@ -224,8 +235,12 @@ impl World {
     }
 
     pub(super) fn create(&self, prefix: &str) -> String {
+        self.create_on(&self.server, prefix)
+    }
+
+    pub(super) fn create_on(&self, server: &Server, prefix: &str) -> String {
         let ask = ask("PUT").data(json!({"name": "some"}));
-        let answer = self.send(&self.server, &format!("{prefix}/groups"), "", &ask);
+        let answer = self.send(server, &format!("{prefix}/groups"), "", &ask);
         let body: Value = serde_json::from_slice(&answer.body).unwrap();
         body["data"]["id"].as_str().unwrap_or_else(|| panic!("{body}")).to_owned()
     }
