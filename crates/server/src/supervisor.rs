@@ -88,6 +88,12 @@ impl StopSignal {
         tokio::time::timeout(pause, self.0.wait_for(|is_stopping| *is_stopping)).await.is_err()
     }
 
+    /// Waits until the task must stop.
+    pub(crate) async fn stopped(&mut self) {
+        // Without its supervisor a task must stop too.
+        let _ = self.0.wait_for(|is_stopping| *is_stopping).await;
+    }
+
     fn is_stopping(&self) -> bool {
         *self.0.borrow()
     }

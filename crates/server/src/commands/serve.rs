@@ -1,5 +1,6 @@
 //! `serve`: the API, the admin listener and the background tasks, from start to graceful stop.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 use validation::Schema;
 
-use super::{BACKGROUND_THREADS, admin, demo, exposure, health, listening, runtime};
+use super::{BACKGROUND_THREADS, admin, demo, exposure, health, listening, remote, runtime};
 use crate::access_log::AccessLog;
 use crate::app::{App, node_digest};
 use crate::arguments::{AllSettings, Serve};
@@ -86,7 +87,11 @@ pub(crate) fn run(arguments: &Serve) -> Result<(), Failure> {
     if let StoreLocation::File(path) = location {
         exposure::warn_of_open_files(path);
     }
-    let opened = Opened { stack, name: location.to_string(), is_own: location.is_own() };
+    let file = match location {
+        StoreLocation::File(path) => Some(path.clone()),
+        StoreLocation::CouchDb(_) => None,
+    };
+    let opened = Opened { stack, name: location.to_string(), file, is_own: location.is_own() };
     let prepared = Prepared {
         settings,
         is_demo: arguments.demo,
@@ -102,6 +107,8 @@ struct Opened {
     stack: Stack,
     /// Its location, without credentials.
     name: String,
+    /// The file of an embedded store.
+    file: Option<PathBuf>,
     /// Whether only this program uses it. In a CouchDB, the design documents may be Kazoo's.
     is_own: bool,
 }
@@ -118,7 +125,8 @@ struct Prepared {
 
 async fn serve(prepared: Prepared, opened: Opened, background: &Handle) -> Result<(), Failure> {
     let Prepared { settings, is_demo, listeners: [api, admin], lane, metrics } = prepared;
-    let Opened { stack: Stack { store, writes }, name, is_own } = opened;
+    let Opened { stack: Stack { store, writes }, name, file, is_own } = opened;
+    let for_commands = Arc::clone(&store);
     let greeting = if is_demo { Some(demo::prepare(&store, is_own).await?) } else { None };
     let shared = Data::new(app(settings.clone(), store, is_own, (lane, metrics)));
     check_set_up(&shared.auth).await?;
@@ -149,6 +157,11 @@ async fn serve(prepared: Prepared, opened: Opened, background: &Handle) -> Resul
 
     stop_on_signal([api.handle(), admin.handle()])?;
     supervisor.start("purge of logged-out tokens", move |stop| purge_logged_out(Arc::clone(&auth), stop));
+    if let Some(file) = file {
+        supervisor.start("changes by commands", move |stop| {
+            remote::serve(file.clone(), Arc::clone(&for_commands), stop)
+        });
+    }
     log::info!(address = api_address.to_string().as_str(), admin_address = admin_address.to_string().as_str(); "serving");
     if let Some(greeting) = greeting {
         // Serving goes on even if nobody reads the output.
