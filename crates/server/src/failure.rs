@@ -21,6 +21,11 @@ impl Failure {
         Self { message: message.into(), exit_code: 1 }
     }
 
+    /// Whether nothing was changed.
+    pub(crate) fn is_setup(&self) -> bool {
+        self.exit_code == 2
+    }
+
     /// The process's exit code.
     pub(crate) fn exit_code(&self) -> ExitCode {
         ExitCode::from(self.exit_code)

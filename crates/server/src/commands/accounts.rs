@@ -9,8 +9,9 @@ use futures::StreamExt as _;
 use kazoo::{AccountId, Kind, SystemDb, is_deleted};
 use serde_json::{Map, Value};
 
+use super::change::{self, Change};
 use super::find::{self, account_document};
-use super::{deadline, say, store_failure, table, warn, with_store};
+use super::{deadline, say, store_failure, table, with_store};
 use crate::arguments::{AccountCreate, AccountList, AccountShow, Token, ViewsPush};
 use crate::failure::Failure;
 use crate::stack::Opening;
@@ -25,36 +26,53 @@ pub(crate) fn create(arguments: AccountCreate) -> Result<(), Failure> {
     }
     // An account below another one cannot be the first of a new store.
     let opening = if arguments.parent.is_some() { Opening::Write } else { Opening::Create };
-    with_store(&arguments.store.clone(), opening, |store| async move {
-        let failure = store_failure("the account was not created");
-        let parent = match &arguments.parent {
-            Some(named) => Some(find::account(&*store, named).await?),
-            None => None,
-        };
-        if let Some(there) =
-            bootstrap::find_account(&*store, &arguments.name, deadline()).await.map_err(&failure)?
-        {
-            if !arguments.unless_exists {
-                return Err(Failure::run(format!("there is an account {} already: {there}", arguments.name)));
-            }
-            let document = account_document(&*store, &there).await?;
+    let AccountCreate { store, name, realm, parent, unless_exists } = arguments;
+    change::apply(&store, opening, Change::CreateAccount { name, realm, parent, unless_exists })
+}
+
+/// An account to create, unless it is there.
+pub(super) struct NewAccountNamed<'a> {
+    pub(super) name: &'a str,
+    pub(super) realm: Option<&'a str>,
+    /// Whether an account that is there is good too.
+    pub(super) unless_exists: bool,
+}
+
+/// Creates an account below the one that `parent` names. Answers its id.
+pub(super) async fn create_in(
+    store: &dyn Backend,
+    account: &NewAccountNamed<'_>,
+    parent: Option<&str>,
+) -> Result<String, Failure> {
+    let failure = store_failure("the account was not created");
+    let &NewAccountNamed { name, realm, unless_exists } = account;
+    let parent = match parent {
+        Some(named) => Some(find::account(store, named).await?),
+        None => None,
+    };
+    let there = bootstrap::find_account(store, name, deadline()).await.map_err(&failure)?;
+    let id = match there {
+        Some(there) if !unless_exists => {
+            return Err(Failure::run(format!("there is an account {name} already: {there}")));
+        }
+        Some(there) => {
+            let document = account_document(store, &there).await?;
             let members = document.map(|document| document.to_object()).transpose().map_err(&failure)?;
-            if members.is_none_or(|members| members.get("name").is_none_or(|name| *name != *arguments.name)) {
+            if members.is_none_or(|members| members.get("name").is_none_or(|stored| *stored != *name)) {
                 return Err(Failure::run(format!(
-                    "an account with a name equal to {:?} for logins exists; choose another name",
-                    arguments.name
+                    "an account with a name equal to {name:?} for logins exists; choose another name"
                 )));
             }
-            // The command that created the account may have been stopped before it created the views.
-            push_views_of(&*store, &there).await?;
-            return say(there.as_str());
+            there
         }
-        let account =
-            NewAccount { name: &arguments.name, realm: arguments.realm.as_deref(), parent: parent.as_ref() };
-        let id = bootstrap::create_account(&*store, &account, deadline()).await.map_err(&failure)?;
-        push_views_of(&*store, &id).await?;
-        say(id.as_str())
-    })
+        None => {
+            let account = NewAccount { name, realm, parent: parent.as_ref() };
+            bootstrap::create_account(store, &account, deadline()).await.map_err(&failure)?
+        }
+    };
+    // The command that created an account that is there may have been stopped before it created the views.
+    push_views_of(store, &id).await?;
+    Ok(id.to_string())
 }
 
 pub(crate) fn list(arguments: &AccountList) -> Result<(), Failure> {
@@ -132,36 +150,41 @@ pub(crate) fn token(arguments: Token) -> Result<(), Failure> {
 }
 
 pub(crate) fn push_views(arguments: ViewsPush) -> Result<(), Failure> {
-    with_store(&arguments.store.clone(), Opening::Write, |store| async move {
-        let (accounts, missing) = match &arguments.account {
-            Some(named) => (BTreeSet::from([find::account(&*store, named).await?]), BTreeSet::new()),
-            None => all_accounts(&*store).await?,
-        };
-        let mut warnings: Vec<_> = missing
-            .iter()
-            .map(|id| format!("the account {id} is in the database accounts, but {} is missing", id.db()))
-            .collect();
-        let mut pushed = Pushed::default();
-        if has_accounts(&*store).await? {
-            pushed.push_system(&*store).await;
-        } else if accounts.is_empty() {
-            return Err(Failure::run("the store has no accounts: `import` some, or run `account create`"));
-        } else {
-            let text = "nobody can log in yet, since there is no database accounts: import it (`export --db \
-                        accounts`), and run `views push` again";
-            warnings.push(text.to_owned());
-        }
-        for id in &accounts {
-            pushed.push_account(&*store, id).await;
-        }
-        for line in &pushed.done {
-            say(line)?;
-        }
-        warnings.iter().for_each(|line| warn(line));
-        pushed.check()?;
-        let count = accounts.len();
-        say(&format!("all views exist ({count} {})", if count == 1 { "account" } else { "accounts" }))
-    })
+    let ViewsPush { store, account } = arguments;
+    change::apply(&store, Opening::Write, Change::PushViews { account })
+}
+
+/// Adds the missing views, in the database of one account or of all. Answers a line for each design document.
+pub(super) async fn push_views_in(
+    store: &dyn Backend,
+    account: Option<&str>,
+) -> Result<Vec<String>, Failure> {
+    let (accounts, missing) = match account {
+        Some(named) => (BTreeSet::from([find::account(store, named).await?]), BTreeSet::new()),
+        None => all_accounts(store).await?,
+    };
+    let mut warnings: Vec<_> = missing
+        .iter()
+        .map(|id| format!("the account {id} is in the database accounts, but {} is missing", id.db()))
+        .collect();
+    let mut pushed = Pushed::default();
+    if has_accounts(store).await? {
+        pushed.push_system(store).await;
+    } else if accounts.is_empty() {
+        return Err(Failure::run("the store has no accounts: `import` some, or run `account create`"));
+    } else {
+        let text = "nobody can log in yet, since there is no database accounts: import it (`export --db \
+                    accounts`), and run `views push` again";
+        warnings.push(text.to_owned());
+    }
+    for id in &accounts {
+        pushed.push_account(store, id).await;
+    }
+    pushed.check()?;
+    let count = accounts.len();
+    let last = format!("all views exist ({count} {})", if count == 1 { "account" } else { "accounts" });
+    let warnings = warnings.iter().map(|text| change::warning(text));
+    Ok(pushed.done.into_iter().chain(warnings).chain([last]).collect())
 }
 
 /// Adds the missing views of an account, and those over all accounts.

@@ -3,6 +3,7 @@
 pub(crate) mod accounts;
 mod admin;
 pub(crate) mod backup;
+mod change;
 pub(crate) mod config;
 mod demo;
 mod exposure;
@@ -12,6 +13,7 @@ pub(crate) mod healthcheck;
 mod lacking;
 mod listening;
 mod private_file;
+mod remote;
 pub(crate) mod serve;
 mod table;
 pub(crate) mod transfer;

@@ -1,6 +1,7 @@
 //! `serve`: the API, the admin listener and the background tasks, from start to graceful stop.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 use validation::Schema;
 
-use super::{BACKGROUND_THREADS, admin, demo, exposure, health, lacking, listening, runtime};
+use super::{BACKGROUND_THREADS, admin, demo, exposure, health, lacking, listening, remote, runtime};
 use crate::access_log::AccessLog;
 use crate::app::{App, node_digest};
 use crate::arguments::{AllSettings, Serve};
@@ -90,9 +91,13 @@ pub(crate) fn run(arguments: &Serve) -> Result<(), Failure> {
     if let StoreLocation::File(path) = location {
         exposure::warn_of_open_files(path);
     }
+    let file = match location {
+        StoreLocation::File(path) => Some(path.clone()),
+        StoreLocation::CouchDb(_) => None,
+    };
     let (store, watcher) = stack::cached(Arc::clone(&stack.store), &cache);
     let (name, is_own) = (location.to_string(), location.is_own());
-    let opened = Opened { store, watcher, uncached: stack.store, writes: stack.writes, name, is_own };
+    let opened = Opened { store, watcher, uncached: stack.store, writes: stack.writes, name, file, is_own };
     let prepared = Prepared {
         settings,
         is_demo: arguments.demo,
@@ -113,6 +118,8 @@ struct Opened {
     writes: Arc<Writes>,
     /// Its location, without credentials.
     name: String,
+    /// The file of an embedded store.
+    file: Option<PathBuf>,
     /// Whether only this program uses it. In a CouchDB, the design documents may be Kazoo's.
     is_own: bool,
 }
@@ -129,7 +136,8 @@ struct Prepared {
 
 async fn serve(prepared: Prepared, opened: Opened, background: &Handle) -> Result<(), Failure> {
     let Prepared { settings, is_demo, listeners: [api, admin], lane, metrics } = prepared;
-    let Opened { store, watcher, uncached, writes, name, is_own } = opened;
+    let Opened { store, watcher, uncached, writes, name, file, is_own } = opened;
+    let for_commands = Arc::clone(&store);
     let greeting = if is_demo { Some(demo::prepare(&store, is_own).await?) } else { None };
     let shared = Data::new(app(settings.clone(), (store, uncached), is_own, (lane, metrics)));
     check_set_up(&shared).await?;
@@ -164,6 +172,11 @@ async fn serve(prepared: Prepared, opened: Opened, background: &Handle) -> Resul
         supervisor.start("watching of databases", move |stop| watch(Arc::clone(&watcher), stop));
     }
     supervisor.start("purge of logged-out tokens", move |stop| purge_logged_out(Arc::clone(&auth), stop));
+    if let Some(file) = file {
+        supervisor.start("changes by commands", move |stop| {
+            remote::serve(file.clone(), Arc::clone(&for_commands), stop)
+        });
+    }
     log::info!(address = api_address.to_string().as_str(), admin_address = admin_address.to_string().as_str(); "serving");
     if let Some(greeting) = greeting {
         // Serving goes on even if nobody reads the output.

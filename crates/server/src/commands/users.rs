@@ -4,12 +4,13 @@ use std::io::{IsTerminal as _, Read as _};
 
 use auth::Secret;
 use auth::bootstrap::{self, NewUser};
-use datastore::ViewQuery;
+use datastore::{Backend, ViewQuery};
 use futures::StreamExt as _;
 use kazoo::{Kind, is_deleted};
 
 use super::accounts::text;
-use super::{deadline, find, say, store_failure, table, with_store};
+use super::change::{self, Change};
+use super::{deadline, find, store_failure, table, with_store};
 use crate::arguments::{UserCreate, UserList, UserPasswd};
 use crate::failure::Failure;
 use crate::stack::Opening;
@@ -21,22 +22,30 @@ pub(crate) fn create(arguments: UserCreate) -> Result<(), Failure> {
     if arguments.username.trim().is_empty() {
         return Err(Failure::setup("--username is empty: it is the name to log in with"));
     }
-    let password = read_password(arguments.password_stdin)?;
-    with_store(&arguments.store.clone(), Opening::Write, |store| async move {
-        let failure = store_failure("the user was not created");
-        let account_id = find::account(&*store, &arguments.account).await?;
-        let there = bootstrap::find_user(&*store, &account_id, &arguments.username, deadline()).await;
-        if let Some(there) = there.map_err(&failure)? {
-            return if arguments.unless_exists {
-                say(there.as_str())
-            } else {
-                Err(Failure::run(format!("there is a user {} already: {there}", arguments.username)))
-            };
+    let password = read_password(arguments.password_stdin)?.expose().to_owned();
+    let UserCreate { store, account, username, admin, unless_exists, .. } = arguments;
+    let change = Change::CreateUser { account, username, password, is_admin: admin, unless_exists };
+    change::apply(&store, Opening::Write, change)
+}
+
+/// Creates a user of the account that `account` names. Answers the user's id.
+pub(super) async fn create_in(
+    store: &dyn Backend,
+    account: &str,
+    user: &NewUser<'_>,
+    unless_exists: bool,
+) -> Result<String, Failure> {
+    let failure = store_failure("the user was not created");
+    let account_id = find::account(store, account).await?;
+    let there = bootstrap::find_user(store, &account_id, user.username, deadline()).await;
+    match there.map_err(&failure)? {
+        Some(there) if unless_exists => Ok(there.to_string()),
+        Some(there) => Err(Failure::run(format!("there is a user {} already: {there}", user.username))),
+        None => {
+            let id = bootstrap::create_user(store, &account_id, user, deadline()).await.map_err(&failure)?;
+            Ok(id.to_string())
         }
-        let user = NewUser { username: &arguments.username, password: &password, is_admin: arguments.admin };
-        let id = bootstrap::create_user(&*store, &account_id, &user, deadline()).await.map_err(&failure)?;
-        say(id.as_str())
-    })
+    }
 }
 
 pub(crate) fn list(arguments: UserList) -> Result<(), Failure> {
@@ -69,14 +78,23 @@ pub(crate) fn list(arguments: UserList) -> Result<(), Failure> {
 }
 
 pub(crate) fn set_password(arguments: UserPasswd) -> Result<(), Failure> {
-    let password = read_password(arguments.password_stdin)?;
-    with_store(&arguments.store.clone(), Opening::Write, |store| async move {
-        let account_id = find::account(&*store, &arguments.account).await?;
-        let user = find::user(&*store, &account_id, &arguments.user).await?;
-        let set = bootstrap::set_password(&*store, &account_id, &user, &password, deadline()).await;
-        set.map_err(store_failure("the password was not set"))?;
-        say(&format!("the password of {} is set; earlier tokens end within a minute", user.id()))
-    })
+    let password = read_password(arguments.password_stdin)?.expose().to_owned();
+    let UserPasswd { store, account, user, .. } = arguments;
+    change::apply(&store, Opening::Write, Change::SetPassword { account, user, password })
+}
+
+/// Sets the password of a user. Answers a line that says so.
+pub(super) async fn set_password_in(
+    store: &dyn Backend,
+    account: &str,
+    user: &str,
+    password: &Secret,
+) -> Result<String, Failure> {
+    let account_id = find::account(store, account).await?;
+    let user = find::user(store, &account_id, user).await?;
+    let set = bootstrap::set_password(store, &account_id, &user, password, deadline()).await;
+    set.map_err(store_failure("the password was not set"))?;
+    Ok(format!("the password of {} is set; earlier tokens end within a minute", user.id()))
 }
 
 /// Reads the password from standard input or asks for it at the terminal, where it stays hidden. It is

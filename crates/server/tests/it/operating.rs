@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use regex::Regex;
 use serde_json::{Value, json};
 
-use crate::account::Account;
+use crate::account::{Account, json_of};
 use crate::http_client::send;
 use crate::process::{binary, run, run_ok};
 
@@ -271,11 +271,87 @@ fn a_store_in_use_is_read_beside_its_server() {
         users.contains(&format!("{}  admin  admin", alpha.user_id)) && users.lines().count() == 2,
         "{users}"
     );
-    // What writes says that the server must stop first.
-    let create = ["account", "create", "--name", "beta", "--store", &store];
-    let refused = String::from_utf8(run(&create, b"").stderr).unwrap();
-    assert!(refused.contains("stop that process and start it again"), "{refused}");
     alpha.create_all(&["h"]);
+}
+
+/// The path of the socket of an account's store.
+fn socket_of(alpha: &Account) -> std::path::PathBuf {
+    format!("{}.sock", alpha.store().strip_prefix("sqlite:").unwrap()).into()
+}
+
+#[test]
+fn a_store_in_use_is_changed_through_its_server() {
+    let mut alpha = Account::served();
+    let store = alpha.store();
+    let socket = socket_of(&alpha);
+    let deadline = Instant::now() + DEADLINE;
+    while !socket.exists() {
+        assert!(Instant::now() < deadline, "the server opens its socket");
+        std::thread::yield_now();
+    }
+    assert_eq!(std::fs::metadata(&socket).unwrap().permissions().mode() & 0o777, 0o600);
+    let beta = run_ok(&["account", "create", "--name", "beta", "--parent", "alpha", "--store", &store], b"");
+    let create =
+        ["user", "create", "--account", "beta", "--username", "b", "--password-stdin", "--store", &store];
+    let user_id = run_ok(&create, b"open sesame");
+    let digest = format!("{:x}", <md5::Md5 as md5::Digest>::digest("b:open sesame"));
+    let body = json!({"data": {"credentials": digest, "account_name": "beta"}}).to_string();
+    let login = alpha.send_as_stranger("PUT", "/v2/user_auth", &[], body.as_bytes());
+    let data = json_of(&login)["data"].clone();
+    assert_eq!((&data["account_id"], &data["owner_id"]), (&json!(beta.trim()), &json!(user_id.trim())));
+    let passwd =
+        ["user", "passwd", "--account", "beta", "--user", "b", "--password-stdin", "--store", &store];
+    assert!(run_ok(&passwd, b"very-secret").contains(user_id.trim()));
+    assert!(run_ok(&["views", "push", "--store", &store], b"").ends_with("all views exist (2 accounts)\n"));
+    // Refusals and their exit codes are those of a store that nobody has open.
+    let again = ["account", "create", "--name", "beta", "--store", &store];
+    for (arguments, code, words) in [
+        (&again[..], 1, "there is an account beta already"),
+        (&["views", "push", "--account", "nobody", "--store", &store], 2, "there is no account \"nobody\""),
+    ] {
+        let refused = run(arguments, b"");
+        assert_eq!(refused.status.code(), Some(code));
+        assert!(String::from_utf8(refused.stderr).unwrap().contains(words));
+    }
+    line_where(&alpha, "the change", |line| {
+        line.contains("a command has changed the store command=\"user passwd\" uid=")
+    });
+    // An import says that the server must stop first.
+    let refused = String::from_utf8(run(&["import", "--store", &store, "-"], b"").stderr).unwrap();
+    assert!(refused.contains("stop that process and start it again"), "{refused}");
+
+    alpha.while_stopped(|store| {
+        assert!(!socket.exists(), "a server that stops removes its socket");
+        run_ok(&["account", "create", "--name", "gamma", "--store", store], b"");
+    });
+}
+
+/// A killed server leaves its socket, which answers nobody.
+#[test]
+fn a_socket_that_a_killed_server_left_is_no_hindrance() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = format!("sqlite:{}", folder.path().join("store.db").display());
+    drop(std::os::unix::net::UnixListener::bind(folder.path().join("store.db.sock")).unwrap());
+    run_ok(&["account", "create", "--name", "alpha", "--store", &store], b"");
+    let server = crate::process::Server::start(&store, &[]);
+    let deadline = Instant::now() + DEADLINE;
+    while std::os::unix::net::UnixStream::connect(folder.path().join("store.db.sock")).is_err() {
+        assert!(Instant::now() < deadline, "the server takes the place of the socket");
+        std::thread::yield_now();
+    }
+    // A client that says nonsense, or nothing, does not end the service.
+    for request in ["nonsense\n", "{\"command\":\"drop\"}\n", ""] {
+        use std::io::{Read as _, Write as _};
+        let mut socket =
+            std::os::unix::net::UnixStream::connect(folder.path().join("store.db.sock")).unwrap();
+        socket.write_all(request.as_bytes()).unwrap();
+        socket.shutdown(std::net::Shutdown::Write).unwrap();
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).unwrap();
+        assert_eq!(answer, "");
+    }
+    run_ok(&["account", "create", "--name", "beta", "--store", &store], b"");
+    assert_eq!(server.stop().0, Some(0));
 }
 
 #[test]

@@ -220,7 +220,7 @@ fn on_sigterm_requests_under_way_finish_and_new_ones_are_refused() {
 fn the_store_is_owned_by_one_process() {
     let alpha = Account::create();
     let _server = Server::start(&alpha.store, &[]);
-    let output = run(&["views", "push", "--store", &alpha.store], b"");
+    let output = run(&["import", "--store", &alpha.store, "-"], b"");
     let error = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2), "{error}");
     assert!(error.contains("store.db") && error.lines().count() == 1, "{error}");
@@ -246,8 +246,11 @@ fn only_the_admin_listener_reports_health() {
         assert_eq!(send(server.address, "GET", path, &[], b"").status, 404);
     }
     let ready = json_of(&send(server.admin_address, "GET", "/health/ready", &[], b""));
-    let tasks =
-        ["watching of databases: running, 0 restarts", "purge of logged-out tokens: running, 0 restarts"];
+    let tasks = [
+        "watching of databases: running, 0 restarts",
+        "purge of logged-out tokens: running, 0 restarts",
+        "changes by commands: running, 0 restarts",
+    ];
     assert_eq!(ready, json!({"status": "ready", "writes": true, "tasks": tasks}));
     assert_eq!(send(server.admin_address, "GET", "/v2/accounts", &[], b"").status, 404);
     run_ok(&["healthcheck", &format!("http://{}", server.admin_address)], b"");
