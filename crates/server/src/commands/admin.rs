@@ -5,6 +5,7 @@ use std::sync::Arc;
 use actix_web::http::{Method, header};
 use actix_web::web::{self, Data, ServiceConfig};
 use actix_web::{FromRequest, Handler, HttpRequest, HttpResponse, Resource, Responder};
+use cache::Watcher;
 use edge::Capacity;
 
 use super::health;
@@ -49,6 +50,30 @@ async fn show_metrics(app: Data<App>) -> HttpResponse {
             log::error!("the metrics could not be written: {error}");
             HttpResponse::InternalServerError().finish()
         }
+    }
+}
+
+/// Registers what a cache can tell.
+pub(super) fn register_cache(metrics: &Metrics, watcher: &Watcher) {
+    type Figure = fn(cache::Figures) -> f64;
+    let figures = watcher.figures();
+    let each: [(&'static str, &'static str, Kind, Figure); 6] = [
+        ("cache_hits", "Reads that were answered from memory", Kind::Counter, |now| number_of_u64(now.hits)),
+        ("cache_misses", "Reads that went to the store", Kind::Counter, |now| number_of_u64(now.misses)),
+        ("cache_entries", "Documents, absences and pages that are remembered", Kind::Gauge, |now| {
+            number_of_u64(now.entries)
+        }),
+        ("cache_bytes", "Memory of what is remembered, estimated", Kind::Gauge, |now| {
+            number_of_u64(now.bytes)
+        }),
+        ("cache_feeds", "Databases that are watched", Kind::Gauge, |now| number(now.feeds)),
+        ("cache_feeds_alive", "Watched databases whose feed is known to be alive", Kind::Gauge, |now| {
+            number(now.alive_feeds)
+        }),
+    ];
+    for (name, help, kind, figure) in each {
+        let figures = figures.clone();
+        metrics.read(Reading::one(name, help, kind, move || figure(figures())));
     }
 }
 

@@ -96,6 +96,9 @@ pub(crate) fn run(arguments: &Serve) -> Result<(), Failure> {
         StoreLocation::CouchDb(_) => None,
     };
     let (store, watcher) = stack::cached(Arc::clone(&stack.store), &cache);
+    if let Some(watcher) = &watcher {
+        admin::register_cache(&metrics, watcher);
+    }
     let (name, is_own) = (location.to_string(), location.is_own());
     let opened = Opened { store, watcher, uncached: stack.store, writes: stack.writes, name, file, is_own };
     let prepared = Prepared {
