@@ -7,10 +7,13 @@
 //! It knows amounts and who pays. It does not know what the memory is for; `cost` does.
 
 use std::collections::HashMap;
+use std::future::Future;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use kazoo::AccountId;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
@@ -322,6 +325,20 @@ impl Reservation {
             }
             timeout_at(until, freed).await.map_err(|_| NoRoom)?;
         }
+    }
+
+    /// Waits for something other than room. What the request holds meanwhile keeps no other request from its room,
+    /// which may be the one that is waited for.
+    ///
+    /// # Errors
+    /// [`NoRoom`] if too many requests wait already.
+    pub(crate) async fn idle_while<T>(&self, wait: impl Future<Output = T>) -> Result<T, NoRoom> {
+        let mut wait = pin!(wait);
+        if let Some(done) = wait.as_mut().now_or_never() {
+            return Ok(done);
+        }
+        let _waiting = Waiting::enter(self)?;
+        Ok(wait.await)
     }
 
     fn try_overdraw_to(&self, bytes: usize) -> bool {

@@ -110,6 +110,23 @@ async fn requests_that_wait_do_not_wait_for_each_other() {
     assert_eq!((used.held.total, used.idle.total), (Size::default(), Size::default()));
 }
 
+#[tokio::test]
+async fn a_request_that_waits_for_another_one_leaves_room_to_it() {
+    let budget = budget(256 * MB);
+    let first = hold_for(&budget, Payer::Stranger, 0, MB).await.unwrap();
+    let second = hold_for(&budget, Payer::Stranger, 0, MB).await.unwrap();
+    let (done, is_done) = tokio::sync::oneshot::channel();
+    let works = async {
+        first.grow_to(usize::MAX).await.unwrap();
+        done.send(first.held()).unwrap();
+    };
+    let (waited, ()) = futures::join!(second.idle_while(is_done), works);
+    // All that small requests for much may have, although the other one holds some of it.
+    assert_eq!(waited.unwrap(), Ok(6 * MB));
+    drop((first, second));
+    assert_eq!(budget.used(), Size::default());
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_a_stranger_holds_moves_to_the_account_that_pays() {
     let budget = budget(256 * MB);

@@ -104,11 +104,16 @@ async fn prepare_work(
         GroupAction::Patch(id) => prepare_change(exchange, scope, id, Edit::patch(data)).await?,
         GroupAction::Delete(id) => {
             let deletion = if call.parameters.is_soft_deletion { Deletion::Soft } else { Deletion::Hard };
-            let turn = groups.turn(scope, id).await?;
+            let turn = turn(exchange, scope, id).await?;
             let group = memory.read(|| groups.fetch(scope, id), cost_of_deleting).await?;
             Work::Delete(Removal { group, deletion }, turn)
         }
     })
+}
+
+/// Waits until no other request changes the group.
+async fn turn(exchange: &Exchange<'_>, scope: &Scope<'_>, id: &str) -> Result<Turn, Refusal> {
+    Ok(exchange.reservation.idle_while(exchange.app.groups.turn(scope, id)).await??)
 }
 
 async fn prepare_change(
@@ -119,7 +124,7 @@ async fn prepare_change(
 ) -> Result<Work, Refusal> {
     let groups = &exchange.app.groups;
     let memory = Memory::of(exchange);
-    let turn = groups.turn(scope, id).await?;
+    let turn = turn(exchange, scope, id).await?;
     let base =
         memory.read(|| groups.fetch_base(scope, id), cost_of_changing(edit.takes_all_members())).await?;
     Ok(Work::Change(groups.prepare_change(base, edit)?, turn))
@@ -212,7 +217,7 @@ pub(super) async fn carry_out(
     let memory = Memory { reservation: &exchange.reservation, held };
     match work {
         Work::Create(group) => {
-            let turn = groups.turn(&scope, group.id().as_str()).await?;
+            let turn = turn(exchange, &scope, group.id().as_str()).await?;
             let saved = groups.create(&scope, group).await?;
             drop(turn);
             let location = location(exchange, saved.id.as_str());
