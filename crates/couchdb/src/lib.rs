@@ -29,13 +29,13 @@
 #![forbid(unsafe_code)]
 
 mod attachments;
-mod backoff;
 mod changes;
 mod client;
 mod databases;
 mod documents;
 mod error;
 mod leaves;
+mod local;
 mod outcome;
 mod reply;
 mod request;
@@ -48,8 +48,9 @@ pub mod standin;
 mod store;
 mod views;
 
-pub use backoff::Backoff;
 pub use client::Client;
 pub use error::{Call, Error, Refusal};
 pub use server_url::{ServerUrl, UrlError};
 pub use settings::Settings;
+
+pub use datastore::Backoff;

@@ -3,11 +3,10 @@
 
 use std::time::Duration;
 
-use datastore::{DbName, Deadline, DocId, Document, Rev};
+use datastore::{Backoff, DbName, Deadline, DocId, Document, Rev};
 use serde_json::{Map, Value};
 use tokio::time::sleep;
 
-use crate::backoff::Backoff;
 use crate::client::Client;
 use crate::error::Error;
 use crate::request::Request;

@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use crate::backoff::Backoff;
+use datastore::Backoff;
+
 use crate::server_url::ServerUrl;
 
 /// The settings of a [`Client`](crate::Client).

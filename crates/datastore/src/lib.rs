@@ -4,6 +4,7 @@
 
 #![forbid(unsafe_code)]
 
+mod backoff;
 mod change;
 mod deadline;
 mod design;
@@ -11,6 +12,7 @@ mod document;
 mod error;
 pub mod json;
 mod layer;
+mod local;
 mod name;
 mod random;
 mod rev;
@@ -19,14 +21,16 @@ mod store;
 pub mod suite;
 mod view;
 
+pub use backoff::Backoff;
 pub use change::{Change, ChangesQuery, Feed, Since};
 pub use deadline::Deadline;
 pub use design::{DesignDocument, Ensured, ViewState, ensure_design};
 pub use document::{Document, Draft, Members};
 pub use error::{Cause, Result, StoreError};
 pub use layer::Layer;
+pub use local::LocalDocument;
 pub use name::{DbName, DocId, NameError};
 pub use random::{hex, random_hex};
 pub use rev::Rev;
-pub use store::{Attachments, Backend, Changes, Created, Databases, Store};
+pub use store::{Attachments, Backend, Changes, Created, Databases, LocalDocuments, Store};
 pub use view::{RowStream, ViewQuery, ViewRow, ViewSource};

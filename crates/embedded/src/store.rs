@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use datastore::{
     Attachments, Change, Changes, ChangesQuery, Created, Databases, DbName, Deadline, DocId, Document, Draft,
-    Result, Rev, RowStream, Store, StoreError, ViewQuery, ViewRow, ViewSource,
+    LocalDocument, LocalDocuments, Result, Rev, RowStream, Store, StoreError, ViewQuery, ViewRow, ViewSource,
 };
 use futures::future::BoxFuture;
 use futures::stream::{self, BoxStream};
@@ -15,7 +15,8 @@ use futures::stream::{self, BoxStream};
 use crate::catalogue::{Db, Phase, View};
 use crate::embedded::{Embedded, Inner};
 use crate::error::{closed, deadline_exceeded};
-use crate::feed::ChangesFeed;
+use crate::feed::{self, ChangesFeed};
+use crate::local;
 use crate::query::{Page, Scan};
 use crate::read;
 use crate::workers::{Claim, Size};
@@ -233,6 +234,48 @@ impl Changes for Embedded {
             let next = feed.next().await?;
             Some((next, feed))
         }))
+    }
+
+    fn newest_seq<'a>(&'a self, db: &'a DbName, deadline: Deadline) -> BoxFuture<'a, Result<String>> {
+        Box::pin(async move {
+            self.inner.begin(deadline)?;
+            let db = self.inner.catalogue.load(db)?;
+            let newest = db.progress.borrow().seq;
+            Ok(feed::seq_text(newest, db.id))
+        })
+    }
+}
+
+impl LocalDocuments for Embedded {
+    fn list_local<'a>(
+        &'a self,
+        db: &'a DbName,
+        prefix: &'a str,
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<Vec<LocalDocument>>> {
+        Box::pin(async move {
+            self.inner.begin(deadline)?;
+            let db = self.inner.catalogue.load(db)?;
+            self.inner.readers.with(|connection| local::list(connection, db.id, prefix))
+        })
+    }
+
+    fn save_local<'a>(
+        &'a self,
+        db: &'a DbName,
+        document: LocalDocument,
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<()>> {
+        Box::pin(self.inner.save_local(db, document, deadline))
+    }
+
+    fn delete_local<'a>(
+        &'a self,
+        db: &'a DbName,
+        name: &'a str,
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<()>> {
+        Box::pin(self.inner.delete_local(db, name, deadline))
     }
 }
 

@@ -7,6 +7,7 @@ use admission::{Admission, Limits};
 use couchdb::Client;
 use datastore::Backend;
 use embedded::Embedded;
+use notices::Notices;
 
 use crate::failure::Failure;
 use crate::settings::{CallSettings, CouchDbSettings, EmbeddedSettings, StoreLocation, StoreSettings};
@@ -18,19 +19,23 @@ pub(crate) struct Stack {
     pub(crate) store: Arc<dyn Backend>,
     /// Whether the store can write.
     pub(crate) writes: Arc<Writes>,
+    /// The change notices, if anybody is told of changes.
+    pub(crate) notices: Option<Arc<Notices>>,
 }
 
-/// Opens the store.
-pub(crate) fn build(settings: &StoreSettings) -> Result<Stack, Failure> {
+/// Opens the store. Its writes are told if there are settings for that.
+pub(crate) fn build(settings: &StoreSettings, notices: Option<notices::Settings>) -> Result<Stack, Failure> {
     let (backend, embedded) = backend(settings)?;
     // The embedded store reads a document in microseconds, on the thread of the caller.
     let is_quick = embedded.is_some();
     let writes = Arc::new(Writes::new(embedded));
     let noted: Arc<dyn Backend> = Arc::new(NotedWrites::new(backend, Arc::clone(&writes)));
-    let gate = Admission::new(noted, limits(&settings.calls));
+    let notices = notices.map(|notices| Arc::new(Notices::new(Arc::clone(&noted), notices)));
+    let told = notices.as_ref().map_or(noted, |notices| notices.layer());
+    let gate = Admission::new(told, limits(&settings.calls));
     let store: Arc<dyn Backend> =
         if is_quick { Arc::new(gate.with_uncounted_fetch()) } else { Arc::new(gate) };
-    Ok(Stack { store, writes })
+    Ok(Stack { store, writes, notices })
 }
 
 fn limits(settings: &CallSettings) -> Limits {

@@ -8,7 +8,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use couchdb::Backoff;
+use datastore::Backoff;
 use futures::FutureExt as _;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -86,6 +86,12 @@ impl StopSignal {
     pub(crate) async fn pause(&mut self, pause: Duration) -> bool {
         // Without its supervisor a task must stop too.
         tokio::time::timeout(pause, self.0.wait_for(|is_stopping| *is_stopping)).await.is_err()
+    }
+
+    /// Waits until the task must stop.
+    pub(crate) async fn stopped(&mut self) {
+        // Without its supervisor a task must stop too.
+        let _ = self.0.wait_for(|is_stopping| *is_stopping).await;
     }
 
     fn is_stopping(&self) -> bool {

@@ -33,7 +33,7 @@ where
     W: FnOnce(Arc<dyn Backend>) -> F,
 {
     let settings = arguments.settings()?;
-    let store = stack::build(&settings)?.store;
+    let store = stack::build(&settings, None)?.store;
     runtime("background", BACKGROUND_THREADS)?.block_on(work(store))
 }
 

@@ -13,6 +13,7 @@ use edge::{Capacity, Listener, OpenFiles, Service};
 use futures::future;
 use groups::Groups;
 use kazoo::Place;
+use notices::{Amqp, Notices};
 use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 use validation::Schema;
@@ -73,7 +74,7 @@ pub(crate) fn run(arguments: Serve) -> Result<(), Failure> {
     let background = runtime("background", BACKGROUND_THREADS)?;
     // One more than the event loops, so that some large requests do not hold up all small ones.
     let lane = runtime("lane", settings.workers.saturating_add(1))?;
-    let stack = stack::build(&store_settings)?;
+    let stack = stack::build(&store_settings, notice_settings(&settings))?;
     let location = &store_settings.location;
     if let StoreLocation::File(path) = location {
         exposure::warn_of_open_files(path);
@@ -104,7 +105,7 @@ async fn serve(
     background: &Handle,
     lane: Lane,
 ) -> Result<(), Failure> {
-    let Opened { stack: Stack { store, writes }, name, is_own } = opened;
+    let Opened { stack: Stack { store, writes, notices }, name, is_own } = opened;
     let greeting = if is_demo { Some(demo::prepare(&store, is_own).await?) } else { None };
     let shared = Data::new(app(settings.clone(), store, is_own, lane));
     check_set_up(&shared.auth).await?;
@@ -123,7 +124,7 @@ async fn serve(
     });
     let api = api.map_err(cannot_serve)?;
 
-    let (tasks, writes) = (supervisor.clone(), Data::from(writes));
+    let (tasks, writes, told) = (supervisor.clone(), Data::from(writes), Data::new(notices.clone()));
     let listener = listen("admin_listen", settings.admin_listen)?;
     let admin_address = listener.address();
     let service = Service { workers: 1, capacity: Capacity::new(ADMIN_CONNECTIONS), ..service };
@@ -132,6 +133,7 @@ async fn serve(
             .app_data(shared.clone())
             .app_data(tasks.clone())
             .app_data(writes.clone())
+            .app_data(told.clone())
             .route("/health/live", web::get().to(HttpResponse::Ok))
             .route("/health/live", web::head().to(HttpResponse::Ok))
             .route("/health/ready", web::get().to(health::ready))
@@ -141,6 +143,12 @@ async fn serve(
 
     stop_on_signal([api.handle(), admin.handle()])?;
     supervisor.start("purge of logged-out tokens", move |stop| purge_logged_out(Arc::clone(&auth), stop));
+    if let Some(notices) = notices {
+        let brokers = Arc::new(Amqp::new(settings.amqp.clone(), settings.node_name.clone()));
+        supervisor.start("change notices", move |stop| {
+            tell_changes(Arc::clone(&notices), Arc::clone(&brokers), stop)
+        });
+    }
     log::info!(address = api_address.to_string().as_str(), admin_address = admin_address.to_string().as_str(); "serving");
     if let Some(greeting) = greeting {
         // Serving goes on even if nobody reads the output.
@@ -155,9 +163,23 @@ async fn serve(
     Ok(())
 }
 
+/// The settings of change notices, if there is a broker.
+fn notice_settings(settings: &ServeSettings) -> Option<notices::Settings> {
+    (!settings.amqp.is_empty()).then(|| notices::Settings {
+        node: settings.node_name.clone(),
+        place: place(settings),
+        queue_bytes: settings.amqp_queue_bytes,
+    })
+}
+
+/// Where this server looks first in a document of `system_config`.
+fn place(settings: &ServeSettings) -> Place {
+    Place { node: settings.kazoo_node.clone(), zone: settings.kazoo_zone.clone() }
+}
+
 fn app(settings: ServeSettings, store: Arc<dyn Backend>, is_own: bool, lane: Lane) -> App {
     let auth_settings = auth::Settings {
-        place: Place { node: settings.kazoo_node.clone(), zone: settings.kazoo_zone.clone() },
+        place: place(&settings),
         reverse_proxies: settings.reverse_proxies.clone(),
         strict_tokens: settings.strict_tokens,
         may_create_views: is_own,
@@ -273,6 +295,12 @@ fn stop_on_signal(handles: [ServerHandle; 2]) -> Result<(), Failure> {
         log::info!("stopping: running requests may finish");
         future::join_all(handles.iter().map(|handle| handle.stop(true))).await;
     });
+    Ok(())
+}
+
+/// Tells a broker of every change until the server stops.
+async fn tell_changes(notices: Arc<Notices>, brokers: Arc<Amqp>, mut stop: StopSignal) -> Result<(), String> {
+    notices.run(&*brokers, async move { stop.stopped().await }).await;
     Ok(())
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use super::file::SettingsFile;
-use super::setting::{Default, Setting, Shape};
+use super::setting::{Default, Setting};
 use super::value::Value;
 use crate::failure::Failure;
 
@@ -57,7 +57,7 @@ impl Layers<'_> {
             );
         }
         let shown = match (&text, setting.shape) {
-            (Some(_), Shape::Secret) => "***",
+            (Some(_), shape) if shape.is_secret() => "***",
             (Some(text), _) => text,
             (None, _) => "",
         };

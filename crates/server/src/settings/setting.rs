@@ -23,6 +23,18 @@ pub(crate) struct Setting {
     pub(crate) section: &'static str,
 }
 
+impl Shape {
+    /// Whether `--help` and the log must not show the value.
+    pub(crate) fn is_secret(self) -> bool {
+        matches!(self, Self::Secret | Self::Secrets)
+    }
+
+    /// What stands between the texts of a list.
+    pub(crate) fn separator(self) -> &'static str {
+        if self == Self::Secrets { " " } else { "," }
+    }
+}
+
 impl Setting {
     /// The flag, without its dashes.
     pub(crate) fn flag(&self) -> String {
@@ -59,4 +71,7 @@ pub(crate) enum Shape {
     Switch,
     /// A list of texts. Flags and variables separate them by commas.
     List,
+    /// A list of texts that `--help` and the log must not show. White space separates them, because passwords
+    /// may hold commas.
+    Secrets,
 }

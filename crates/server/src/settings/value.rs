@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use embedded::Durability;
 use ipnet::IpNet;
+use notices::BrokerUrl;
 
 use super::location::StoreLocation;
 use super::setting::Shape;
@@ -119,6 +120,26 @@ impl Value for Vec<IpNet> {
                 .ok_or_else(|| format!("must hold addresses or networks, like 10.0.0.0/8, not {part:?}"))
         };
         if text.is_empty() { Ok(Self::new()) } else { text.split(',').map(read).collect() }
+    }
+}
+
+impl Value for Vec<BrokerUrl> {
+    const SHAPE: Shape = Shape::Secrets;
+
+    fn parse(text: &str, _: (u64, u64)) -> Result<Self, String> {
+        let read = |(number, url): (usize, &str)| {
+            BrokerUrl::parse(url)
+                .map_err(|what| format!("has an address, number {}, that {what}", number.saturating_add(1)))
+        };
+        text.split_whitespace().enumerate().map(read).collect()
+    }
+
+    fn holds_password(&self) -> bool {
+        self.iter().any(BrokerUrl::has_password)
+    }
+
+    fn absent() -> Option<Self> {
+        Some(Self::new())
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 ///
 /// ```
 /// use std::time::Duration;
-/// use couchdb::Backoff;
+/// use datastore::Backoff;
 ///
 /// let backoff = Backoff { first: Duration::from_secs(1), cap: Duration::from_secs(30) };
 /// assert!(backoff.delay(1) <= Duration::from_secs(1));
