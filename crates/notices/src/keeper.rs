@@ -10,9 +10,10 @@ use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt as _};
 use futures::FutureExt as _;
 use serde_json::Value;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+use tokio::time::{Instant, sleep};
 
-use crate::marks::{LINGER, PATIENCE, node_of};
+use crate::left_behind::node_of;
+use crate::marks::{LINGER, PATIENCE};
 use crate::teller::Teller;
 
 /// How often this server shows that it lives, and looks for others.
@@ -58,31 +59,45 @@ impl Watch {
 
 /// Keeps the marks until `stop` ends.
 pub(crate) async fn run(teller: &Teller, stop: impl Future<Output = ()>) {
-    let mut recovery = recover(teller).boxed().fuse();
-    let mut beats = interval(BEAT);
-    let mut sweeps = interval(SWEEP);
-    beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    sweeps.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    tokio::select! {
+        () = stop => {}
+        () = keep(teller) => {}
+    }
+}
+
+/// The three go on side by side: a select that waited in one of its branches would hold up the others.
+async fn keep(teller: &Teller) {
+    futures::join!(recover(teller), sweep(teller), watch(teller));
+}
+
+/// Removes marks that nobody needs, and finds out about doubtful writes.
+async fn sweep(teller: &Teller) {
+    loop {
+        let deadline = Deadline::after(PATIENCE);
+        teller.settle_doubts(deadline).await;
+        teller.marks.sweep(LINGER, deadline).await;
+        sleep(SWEEP).await;
+    }
+}
+
+/// Shows that this server lives, and finishes the work of others that do not.
+async fn watch(teller: &Teller) {
     let mut watch = Watch::default();
     let mut takeovers: FuturesUnordered<BoxFuture<'_, (String, Result<()>)>> = FuturesUnordered::new();
-    futures::pin_mut!(stop);
+    let mut next_beat = beat(teller).boxed();
     loop {
         tokio::select! {
-            () = &mut stop => return,
-            () = &mut recovery => {}
-            _ = beats.tick() => match beat(teller).await {
-                Ok(others) => {
-                    for node in watch.look(&others, Instant::now()) {
-                        let taken = teller.take_over(node.clone());
-                        takeovers.push(taken.map(|outcome| (node, outcome)).boxed());
+            others = &mut next_beat => {
+                match others {
+                    Ok(others) => {
+                        for node in watch.look(&others, Instant::now()) {
+                            let taken = teller.take_over(node.clone());
+                            takeovers.push(taken.map(|outcome| (node, outcome)).boxed());
+                        }
                     }
+                    Err(error) => log::warn!("the roster of servers was not read or written: {error}"),
                 }
-                Err(error) => log::warn!("the roster of servers was not read or written: {error}"),
-            },
-            _ = sweeps.tick() => {
-                let deadline = Deadline::after(PATIENCE);
-                teller.settle_doubts(deadline).await;
-                teller.marks.sweep(LINGER, deadline).await;
+                next_beat = sleep(BEAT).then(|()| beat(teller)).boxed();
             }
             Some((node, outcome)) = takeovers.next() => {
                 watch.taken.remove(&node);

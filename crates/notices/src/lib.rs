@@ -28,12 +28,14 @@ mod amqp;
 mod broker;
 mod keeper;
 mod layer;
+mod left_behind;
 mod marks;
 mod notice;
 mod queue;
 mod recovery;
 mod sender;
 mod teller;
+mod waiting;
 
 use std::future::Future;
 use std::sync::Arc;

@@ -14,10 +14,8 @@ use serde_json::{Map, Value, json};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
+use crate::left_behind::{LeftBehind, PREFIX};
 use crate::notice::Facts;
-
-/// How the name of every local document of this program begins. The node's name follows.
-pub(crate) const PREFIX: &str = "crossbar_groups-";
 
 /// How long a mark stays when all notices are confirmed. The next writes of the account need no new one.
 pub(crate) const LINGER: Duration = Duration::from_secs(60);
@@ -232,7 +230,7 @@ impl Marks {
 
     /// The sequence of a mark that an earlier run of this server has left.
     async fn old_mark(&self, db: &MarkedDb, deadline: Deadline) -> Result<Option<String>> {
-        Ok(LeftBehind::read(self, &db.name, &self.node, deadline).await?.seq)
+        Ok(LeftBehind::read(&*self.store, &db.name, &self.node, deadline).await?.seq)
     }
 
     /// Takes over the mark of an earlier run. Answers what it has left behind, if anything.
@@ -241,7 +239,7 @@ impl Marks {
         if matches!(*mark, Mark::Set { is_old: false, .. }) {
             return Ok(None);
         }
-        let left = LeftBehind::read(self, &db.name, &self.node, deadline).await?;
+        let left = LeftBehind::read(&*self.store, &db.name, &self.node, deadline).await?;
         let Some(seq) = left.seq.clone() else { return Ok(None) };
         *mark = Mark::Set { seq, at: Instant::now(), is_old: true };
         db.lock().is_marked = true;
@@ -382,38 +380,6 @@ impl Marks {
         }
         Ok(())
     }
-}
-
-/// What a server has left in a database.
-pub(crate) struct LeftBehind {
-    /// The sequence of its mark.
-    pub(crate) seq: Option<String>,
-    /// The documents that it was about to delete, with the names of the notes.
-    pub(crate) deletions: HashMap<DocId, (String, Facts)>,
-}
-
-impl LeftBehind {
-    /// Reads what a node has left.
-    pub(crate) async fn read(marks: &Marks, db: &DbName, node: &str, deadline: Deadline) -> Result<Self> {
-        let name = format!("{PREFIX}{node}");
-        let found = marks.store.list_local(db, &name, deadline).await?;
-        let mut left = Self { seq: None, deletions: HashMap::new() };
-        // The names of other nodes may begin with this node's.
-        for document in found.into_iter().filter(|found| node_of(found) == Some(node)) {
-            let text = |member: &str| document.body.get(member).and_then(Value::as_str).map(str::to_owned);
-            if document.name == name {
-                left.seq = text("seq");
-            } else if let (Some(id), Some(Value::Object(was))) = (text("deletes"), document.body.get("was")) {
-                left.deletions.insert(DocId::from_store(id), (document.name.clone(), Facts::of(was)));
-            }
-        }
-        Ok(left)
-    }
-}
-
-/// The node that has written a local document.
-pub(crate) fn node_of(document: &LocalDocument) -> Option<&str> {
-    document.body.get("node")?.as_str()
 }
 
 fn object(value: Value) -> Map<String, Value> {

@@ -10,6 +10,7 @@ use tokio::time::advance;
 
 use super::{Hold, Queue, Sending};
 use crate::notice::{DocKey, Event, Facts, Notice};
+use crate::waiting::Sent;
 
 const LARGE: usize = 1_000_000;
 
@@ -44,7 +45,7 @@ fn deliver_all(queue: &Arc<Queue>) -> Vec<(String, u64)> {
     let mut names = Vec::new();
     while let Some(sending) = queue.try_next() {
         names.push(name(&sending));
-        sending.delivered();
+        sending.end(Sent::Delivered);
     }
     names
 }
@@ -64,12 +65,12 @@ async fn documents_take_turns_and_each_is_in_order() {
     assert_eq!([name(&first), name(&second)], [("a".to_owned(), 1), ("b".to_owned(), 5)]);
     assert!(queue.try_next().is_none(), "one notice of a document at a time");
     assert_eq!(queue.counts().waiting, 4);
-    first.delivered();
-    second.delivered();
+    first.end(Sent::Delivered);
+    second.end(Sent::Delivered);
     assert_eq!(deliver_all(&queue), named(&[("a", 2), ("a", 3)]));
     let counts = queue.counts();
     assert_eq!((counts.waiting, counts.waiting_bytes, counts.sent), (0, 0, 4));
-    assert!(queue.lock().docs.is_empty());
+    assert!(queue.lock().is_blank());
 }
 
 #[tokio::test]
@@ -80,13 +81,13 @@ async fn a_notice_waits_for_the_writes_that_may_have_been_earlier() {
     drop(later);
     push(&queue, "b", 1);
     assert_eq!(deliver_all(&queue), named(&[("b", 1)]));
+    push(&queue, "a", 2);
     // A write that begins now is a later one.
     let newest = queue.open(key("a"));
-    push(&queue, "a", 2);
     drop(earlier);
     assert_eq!(deliver_all(&queue), named(&[("a", 2), ("a", 3)]));
     drop(newest);
-    assert!(queue.lock().docs.is_empty());
+    assert!(queue.lock().is_blank());
 }
 
 #[tokio::test]
@@ -120,7 +121,7 @@ async fn older_notices_of_a_document_give_way_first() {
     assert_eq!((counts.dropped, counts.waiting), (3, 4));
     assert_eq!(deliver_all(&queue), named(&[("a", 3), ("b", 1), ("c", 1), ("d", 1)]));
     assert_eq!(queue.counts().waiting_bytes, 0);
-    assert!(queue.lock().superseded.is_empty() && queue.lock().docs.is_empty());
+    assert!(queue.lock().is_blank());
 }
 
 #[tokio::test]
@@ -133,7 +134,7 @@ async fn a_notice_that_is_being_sent_does_not_give_way() {
     let sending = queue.next().await;
     push(&queue, "a", 2);
     assert_eq!((queue.counts().dropped, queue.counts().waiting), (1, 1));
-    sending.delivered();
+    sending.end(Sent::Delivered);
     assert_eq!(queue.counts().waiting, 0);
 }
 
@@ -147,19 +148,19 @@ async fn a_notice_that_comes_back_is_sent_for_a_minute() {
     while queue.counts().dropped == 0 {
         let sending = queue.next().await;
         assert_eq!(name(&sending).1, 1);
-        sending.returned();
+        sending.end(Sent::Returned);
         tries += 1;
     }
     let took = began.elapsed();
     assert!(took >= Duration::from_secs(60) && took < Duration::from_secs(80), "{took:?}");
     assert!((5..=10).contains(&tries), "{tries}");
     // The next one is tried once more, and nobody takes it either.
-    queue.next().await.returned();
+    queue.next().await.end(Sent::Returned);
     let counts = queue.counts();
     assert_eq!((counts.dropped, counts.waiting, counts.returned), (2, 0, tries + 1));
     // A document that was forgotten begins anew.
     push(&queue, "a", 3);
-    queue.next().await.returned();
+    queue.next().await.end(Sent::Returned);
     assert_eq!(queue.counts().waiting, 1);
     advance(Duration::from_secs(2)).await;
     assert_eq!(deliver_all(&queue), named(&[("a", 3)]));
@@ -169,7 +170,7 @@ async fn a_notice_that_comes_back_is_sent_for_a_minute() {
 async fn a_notice_that_was_refused_waits_a_moment() {
     let queue = Queue::new(LARGE);
     push(&queue, "a", 1);
-    queue.next().await.refused();
+    queue.next().await.end(Sent::Refused);
     push(&queue, "b", 1);
     assert_eq!(deliver_all(&queue), named(&[("b", 1)]));
     advance(Duration::from_secs(2)).await;
@@ -187,8 +188,8 @@ async fn waiting_ends_when_there_is_room() {
     });
     tokio::task::yield_now().await;
     assert!(!waiting.is_finished());
-    queue.next().await.delivered();
+    queue.next().await.end(Sent::Delivered);
     waiting.await.unwrap();
-    queue.next().await.delivered();
+    queue.next().await.end(Sent::Delivered);
     queue.wait_until_empty().await;
 }

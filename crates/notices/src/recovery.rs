@@ -9,7 +9,8 @@ use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use kazoo::{AccountId, SystemDb};
 use tokio::sync::mpsc;
 
-use crate::marks::{AT_ONCE, Hold, LeftBehind, MarkedDb, PATIENCE, PREFIX};
+use crate::left_behind::{LeftBehind, PREFIX};
+use crate::marks::{AT_ONCE, Hold, MarkedDb, PATIENCE};
 use crate::notice::{DocKey, Event, Facts, Notice};
 use crate::teller::Teller;
 
@@ -82,7 +83,7 @@ impl Teller {
 
     async fn take_over_db(&self, db: DbName, node: &str) -> Result<()> {
         let store = &self.marks.store;
-        let left = match LeftBehind::read(&self.marks, &db, node, soon()).await {
+        let left = match LeftBehind::read(&**store, &db, node, soon()).await {
             Ok(left) => left,
             Err(error) if error.is_not_found() => return Ok(()),
             Err(error) => return Err(error),

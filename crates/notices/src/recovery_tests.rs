@@ -65,7 +65,7 @@ async fn the_work_of_a_server_that_is_gone_is_finished() {
                 let message = notice.message(key, "here");
                 let payload: Value = serde_json::from_str(&message.payload).unwrap();
                 told.lock().unwrap().push((payload["ID"].clone(), payload["Rev"].clone()));
-                sending.delivered();
+                sending.end(crate::waiting::Sent::Delivered);
             }
         }
     });

@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::broker::{BrokerError, Brokers, Connection, Outcome};
 use crate::notice::{MAX_ROUTING_KEY, Message};
 use crate::queue::{Queue, Sending};
+use crate::waiting::Sent;
 
 /// How many notices are sent together. Those of one document follow each other.
 const BATCH: usize = 256;
@@ -103,7 +104,7 @@ async fn send_over(queue: &Arc<Queue>, connection: &dyn Connection, node: &str) 
                     batch.push(sending);
                     messages.push(message);
                 }
-                None => sending.unsendable(),
+                None => sending.end(Sent::Unsendable),
             }
             next = if batch.len() < BATCH { queue.try_next() } else { None };
         }
@@ -116,11 +117,11 @@ async fn send_over(queue: &Arc<Queue>, connection: &dyn Connection, node: &str) 
             },
         };
         for (sending, outcome) in batch.into_iter().zip(outcomes) {
-            match outcome {
-                Outcome::Delivered => sending.delivered(),
-                Outcome::Returned => sending.returned(),
-                Outcome::Refused => sending.refused(),
-            }
+            sending.end(match outcome {
+                Outcome::Delivered => Sent::Delivered,
+                Outcome::Returned => Sent::Returned,
+                Outcome::Refused => Sent::Refused,
+            });
         }
     }
 }
