@@ -39,11 +39,10 @@ impl Client {
         deadline: Deadline,
     ) -> Result<Vec<LocalDocument>, Error> {
         let key = |end: &str| Value::from(format!("{BEGIN}{prefix}{end}"));
-        let request =
-            Request::read(Method::GET, Path::db(db).resource("_local_docs"), Target::Database)
-                .with_query("include_docs", true)
-                .with_query("startkey", key(""))
-                .with_query("endkey", key("\u{10ffff}"));
+        let request = Request::read(Method::GET, Path::db(db).resource("_local_docs"), Target::Database)
+            .with_query("include_docs", true)
+            .with_query("startkey", key(""))
+            .with_query("endkey", key("\u{10ffff}"));
         let max_row_bytes = self.settings().max_row_bytes;
         let found = self.send(&request, deadline, |reply| async move {
             let (shape, wait) = (Shape::ArrayIn("rows"), Wait::Whole(deadline));

@@ -12,9 +12,7 @@ use lapin::options::{BasicPublishOptions, ConfirmSelectOptions, ExchangeDeclareO
 use lapin::protocol::{AMQPErrorKind, AMQPSoftError};
 use lapin::types::{FieldTable, ShortString};
 use lapin::uri::AMQPUri;
-use lapin::{
-    BasicProperties, Channel, Confirmation, ConnectionProperties, ErrorKind, Event, ExchangeKind,
-};
+use lapin::{BasicProperties, Channel, Confirmation, ConnectionProperties, ErrorKind, Event, ExchangeKind};
 use tokio::time::{Instant, timeout};
 
 use crate::broker::{BrokerError, Brokers, Connection, Outcome};
@@ -106,7 +104,8 @@ impl Brokers for Amqp {
 
     fn connect(&self, number: usize) -> BoxFuture<'_, Result<Box<dyn Connection>, BrokerError>> {
         Box::pin(async move {
-            let url = self.urls.get(number).ok_or_else(|| BrokerError("there is no such broker".to_owned()))?;
+            let url =
+                self.urls.get(number).ok_or_else(|| BrokerError("there is no such broker".to_owned()))?;
             let failed = |error: &dyn fmt::Display| BrokerError(format!("{url}: {error}"));
             let opened = timeout(CONNECT_PATIENCE, open(url.0.clone(), &self.node)).await;
             let open = opened.map_err(|_| failed(&"it does not answer"))?.map_err(|error| failed(&error))?;
@@ -247,8 +246,16 @@ mod tests {
 
     #[test]
     fn other_addresses_are_refused_without_their_text() {
-        for text in ["", "rabbit:5672", "http://u:secret@h", "amqp://", "amqp://u:secret@", "amqp://u:secret@:5672",
-            "amqp://u:secret@h:port", "amqp://u:secret@h?heartbeat=x"] {
+        for text in [
+            "",
+            "rabbit:5672",
+            "http://u:secret@h",
+            "amqp://",
+            "amqp://u:secret@",
+            "amqp://u:secret@:5672",
+            "amqp://u:secret@h:port",
+            "amqp://u:secret@h?heartbeat=x",
+        ] {
             let error = BrokerUrl::parse(text).unwrap_err();
             assert!(!error.contains("secret"), "{text}: {error}");
         }

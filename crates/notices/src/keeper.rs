@@ -6,9 +6,9 @@ use std::future::Future;
 use std::time::Duration;
 
 use datastore::{Backoff, Deadline, Result};
+use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt as _};
-use futures::FutureExt as _;
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
@@ -163,7 +163,8 @@ mod tests {
     #[test]
     fn a_server_whose_entry_stays_the_same_for_a_minute_is_gone() {
         let (mut watch, began) = (Watch::default(), Instant::now());
-        let entries = |one: u64, other: u64| vec![("a".to_owned(), json!(one)), ("b".to_owned(), json!(other))];
+        let entries =
+            |one: u64, other: u64| vec![("a".to_owned(), json!(one)), ("b".to_owned(), json!(other))];
         assert!(watch.look(&entries(1, 1), began).is_empty());
         assert!(watch.look(&entries(2, 1), began + GONE_AFTER / 2).is_empty());
         assert_eq!(watch.look(&entries(2, 1), began + GONE_AFTER), ["b"]);

@@ -74,7 +74,13 @@ impl ToldWrites {
     }
 
     /// Prepares to tell of a deletion. The store keeps nothing of the document, so it is read before.
-    async fn open_delete(&self, db: &DbName, id: &DocId, base: &Rev, deadline: Deadline) -> Result<Option<OpenWrite>> {
+    async fn open_delete(
+        &self,
+        db: &DbName,
+        id: &DocId,
+        base: &Rev,
+        deadline: Deadline,
+    ) -> Result<Option<OpenWrite>> {
         if !self.teller.tells_of(db, id) {
             return Ok(None);
         }

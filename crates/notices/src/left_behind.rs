@@ -20,7 +20,12 @@ pub(crate) struct LeftBehind {
 
 impl LeftBehind {
     /// Reads what a node has left.
-    pub(crate) async fn read(store: &dyn Backend, db: &DbName, node: &str, deadline: Deadline) -> Result<Self> {
+    pub(crate) async fn read(
+        store: &dyn Backend,
+        db: &DbName,
+        node: &str,
+        deadline: Deadline,
+    ) -> Result<Self> {
         let name = format!("{PREFIX}{node}");
         let found = store.list_local(db, &name, deadline).await?;
         let mut left = Self { seq: None, deletions: HashMap::new() };

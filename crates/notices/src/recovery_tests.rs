@@ -3,7 +3,9 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use datastore::{Backend, Databases as _, DbName, Deadline, DocId, Draft, LocalDocuments as _, Rev, Store as _};
+use datastore::{
+    Backend, Databases as _, DbName, Deadline, DocId, Draft, LocalDocuments as _, Rev, Store as _,
+};
 use embedded::{Embedded, Settings};
 use kazoo::{AccountId, Place, SystemDb};
 use serde_json::{Map, Value, json};

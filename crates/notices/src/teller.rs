@@ -17,8 +17,7 @@ use crate::notice::{DocKey, Event, Facts, Notice};
 use crate::queue::Queue;
 
 /// The types that Kazoo does not tell unless its configuration says otherwise.
-const UNTOLD: [&str; 6] =
-    ["cdr", "ledger", "audit_log", "login_attempt", "pivot_debug", "notify_smtp_log"];
+const UNTOLD: [&str; 6] = ["cdr", "ledger", "audit_log", "login_attempt", "pivot_debug", "notify_smtp_log"];
 
 /// How long a write may still arrive in the store after its caller has given up.
 const DOUBT_PAUSE: Duration = Duration::from_secs(5);
@@ -70,7 +69,14 @@ pub(crate) struct Doubt {
 impl Teller {
     pub(crate) fn new(marks: Marks, queue: Arc<Queue>, place: Place) -> Self {
         let untold = UNTOLD.iter().map(|kind| (*kind).to_owned()).collect();
-        Self { marks, queue, place, untold: RwLock::new(untold), doubts: Mutex::default(), prepared: OnceCell::new() }
+        Self {
+            marks,
+            queue,
+            place,
+            untold: RwLock::new(untold),
+            doubts: Mutex::default(),
+            prepared: OnceCell::new(),
+        }
     }
 
     /// Whether writes of this document are told: those of accounts, but not of design documents.
@@ -181,9 +187,11 @@ impl Teller {
         let fetched = self.marks.store.fetch(db, id, deadline).await;
         match (&doubt.attempt.kind, fetched) {
             (AttemptKind::Save(stamp), Ok(stored)) => {
-                let follows = doubt.attempt.base.as_ref().is_none_or(|base| {
-                    stored.rev().generation() == base.generation().saturating_add(1)
-                });
+                let follows = doubt
+                    .attempt
+                    .base
+                    .as_ref()
+                    .is_none_or(|base| stored.rev().generation() == base.generation().saturating_add(1));
                 let is_ours = follows && Stamp::of(&stored.to_object()?) == *stamp;
                 Ok(is_ours.then(|| stored.rev().clone()))
             }

@@ -230,9 +230,8 @@ impl Waiting {
         let generation = item.notice.generation();
         let doc = self.docs.entry(Arc::clone(&key)).or_default();
         let items = &self.items;
-        let is_earlier = |other: &u64| {
-            items.get(other).is_some_and(|other| other.notice.generation() <= generation)
-        };
+        let is_earlier =
+            |other: &u64| items.get(other).is_some_and(|other| other.notice.generation() <= generation);
         let place = doc.items.iter().rposition(is_earlier).map_or(0, |place| place.saturating_add(1));
         let older = if place == doc.items.len() { doc.items.back().copied() } else { Some(number) };
         doc.items.insert(place, number);

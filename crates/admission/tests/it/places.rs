@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use datastore::{
-    Attachments, Changes, ChangesQuery, Databases, Deadline, DocId, Draft, LocalDocument, LocalDocuments, Rev,
-    Store, ViewQuery,
+    Attachments, Changes, ChangesQuery, Databases, Deadline, DocId, Draft, LocalDocument, LocalDocuments,
+    Rev, Store, ViewQuery,
 };
 use futures::StreamExt as _;
 use futures::future::join_all;

@@ -16,9 +16,21 @@ fn sorted<T: Ord>(mut items: Vec<T>) -> Vec<T> {
 
 #[tokio::test]
 async fn every_acknowledged_write_is_told_after_a_kill() {
-    let world = World::new().await;
+    check_kill(&World::new().await, "n").await;
+}
+
+/// A real CouchDB keeps what other runs of this test have left, so the database is deleted at the end, and the
+/// node has a name of its own.
+#[tokio::test]
+async fn every_acknowledged_write_is_told_after_a_kill_on_couchdb() {
+    let world = World::on_couchdb().await;
+    check_kill(&world, &format!("n-{}", datastore::random_hex())).await;
+    world.store.delete_db(&db(), soon()).await.unwrap();
+}
+
+async fn check_kill(world: &World, node: &str) {
     world.broker.set(Mode::Down);
-    let server = world.server("n");
+    let server = world.server(node);
     let created = server.create("created").await;
     let first = server.create("edited").await;
     let edited = server.save("edited", Some(&first), group_with("n", 2)).await;
@@ -29,7 +41,7 @@ async fn every_acknowledged_write_is_told_after_a_kill() {
     server.kill().await;
 
     world.broker.set(Mode::Up);
-    let server = world.server("n");
+    let server = world.server(node);
     world.broker.wait_for(4).await;
     wait_until("all are confirmed", || server.counts().waiting == 0).await;
     let expected = [
@@ -40,7 +52,9 @@ async fn every_acknowledged_write_is_told_after_a_kill() {
     ];
     assert_eq!(sorted(world.broker.told()), sorted(expected.to_vec()));
     let hard = world.broker.got().into_iter().find(|message| message.routing_key.ends_with(".hard")).unwrap();
-    assert!(hard.payload.contains("\"Type\":\"group\"") && hard.payload.contains("\"Is-Soft-Deleted\":false"));
+    assert!(
+        hard.payload.contains("\"Type\":\"group\"") && hard.payload.contains("\"Is-Soft-Deleted\":false")
+    );
     server.stop().await;
     assert!(world.local(&db()).await.is_empty(), "{:?}", world.local(&db()).await);
 }
@@ -65,7 +79,8 @@ async fn others_are_told_only_after_a_kill() {
     world.broker.forget();
     let server = world.server("n");
     let own = server.create("own 2").await;
-    let other = world.store.save(&db(), draft("kazoo", Some(&other), group_with("n", 2)), soon()).await.unwrap();
+    let other =
+        world.store.save(&db(), draft("kazoo", Some(&other), group_with("n", 2)), soon()).await.unwrap();
     server.kill().await;
     world.broker.set(Mode::Up);
     let server = world.server("n");

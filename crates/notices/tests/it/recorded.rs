@@ -42,7 +42,8 @@ async fn notices_are_those_that_kazoo_sent() {
     let tombstone = server.delete(hard, &hard_rev).await;
     let revs = [first, second, third, soft, tombstone];
 
-    let expected: Vec<Value> = recorded().iter().flat_map(|step| step["notices"].as_array().unwrap().clone()).collect();
+    let expected: Vec<Value> =
+        recorded().iter().flat_map(|step| step["notices"].as_array().unwrap().clone()).collect();
     let mut got = world.broker.wait_for(expected.len()).await;
     assert_eq!(got.len(), expected.len());
     // Documents take turns. Those of one document are in order.
@@ -66,7 +67,10 @@ async fn notices_are_those_that_kazoo_sent() {
         let key = expected["routing_key"].as_str().unwrap().replace("{{db:alpha}}", &db().encoded());
         assert_eq!(message.routing_key, key);
         let id = payload["Msg-ID"].as_str().unwrap();
-        assert!(id.len() == 32 && id.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)), "{id}");
+        assert!(
+            id.len() == 32 && id.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)),
+            "{id}"
+        );
         assert!(message.timestamp_us > 1_700_000_000_000_000, "microseconds: {}", message.timestamp_us);
     }
     server.stop().await;
@@ -85,11 +89,25 @@ async fn a_document_without_a_type_is_told_as_undefined() {
     assert_eq!(
         names,
         [
-            "Origin-Cache", "Rev", "Is-Soft-Deleted", "Date-Modified", "Account-ID", "Database", "ID", "Node",
-            "Msg-ID", "Event-Name", "Event-Category", "App-Version", "App-Name"
+            "Origin-Cache",
+            "Rev",
+            "Is-Soft-Deleted",
+            "Date-Modified",
+            "Account-ID",
+            "Database",
+            "ID",
+            "Node",
+            "Msg-ID",
+            "Event-Name",
+            "Event-Category",
+            "App-Version",
+            "App-Name"
         ]
     );
-    assert_eq!((&payload["Date-Modified"], &payload["Account-ID"]), (&json!(63_962_664_504_i64), &json!(ACCOUNT)));
+    assert_eq!(
+        (&payload["Date-Modified"], &payload["Account-ID"]),
+        (&json!(63_962_664_504_i64), &json!(ACCOUNT))
+    );
     server.stop().await;
 }
 
@@ -113,7 +131,11 @@ async fn what_kazoo_does_not_tell_is_not_told() {
     assert_eq!(world.broker.told().len(), 1, "{:?}", world.broker.told());
 
     let datamgr = json!({"default": {"change_notice_exclude_types": ["group"]}});
-    world.store.save(&config, crate::world::draft("datamgr", None, datamgr), crate::world::soon()).await.unwrap();
+    world
+        .store
+        .save(&config, crate::world::draft("datamgr", None, datamgr), crate::world::soon())
+        .await
+        .unwrap();
     let server = world.server("n");
     server.create("b").await;
     server.save("cdr2", None, json!({"pvt_type": "cdr"})).await;

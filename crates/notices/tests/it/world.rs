@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use datastore::{Backend, DbName, Deadline, DocId, Draft, LocalDocument, Rev};
 use embedded::{Embedded, Settings as StoreSettings};
-use futures::future::BoxFuture;
 use futures::FutureExt as _;
+use futures::future::BoxFuture;
 use kazoo::{AccountId, Place};
 use notices::{BrokerError, Brokers, Connection, Counts, Message, Notices, Outcome, Settings};
 use serde_json::{Map, Value, json};
@@ -19,17 +19,28 @@ pub(crate) const ACCOUNT: &str = "11112222333344445555666677778888";
 pub(crate) struct World {
     pub(crate) store: Arc<dyn Backend>,
     pub(crate) broker: Broker,
-    _folder: tempfile::TempDir,
+    _folder: Option<tempfile::TempDir>,
 }
 
 impl World {
+    /// On an embedded store.
     pub(crate) async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = Embedded::open(&folder.path().join("store.db"), StoreSettings::default()).unwrap();
+        Self::on(Arc::new(store), Some(folder)).await
+    }
+
+    /// On a CouchDB, or on the program that stands in for it. Only one test at a time may use it.
+    pub(crate) async fn on_couchdb() -> Self {
+        let settings = couchdb::Settings::new(couchdb::standin::url().parse().unwrap());
+        Self::on(Arc::new(couchdb::Client::new(settings).unwrap()), None).await
+    }
+
+    async fn on(store: Arc<dyn Backend>, folder: Option<tempfile::TempDir>) -> Self {
         for db in [db(), DbName::parse("system_config").unwrap()] {
-            datastore::Databases::create_db(&store, &db, soon()).await.unwrap();
+            store.create_db(&db, soon()).await.unwrap();
         }
-        Self { store: Arc::new(store), broker: Broker::default(), _folder: folder }
+        Self { store, broker: Broker::default(), _folder: folder }
     }
 
     /// A server of this name.
@@ -39,8 +50,7 @@ impl World {
 
     /// A server whose store is this one.
     pub(crate) fn server_on(&self, store: Arc<dyn Backend>, node: &str) -> Server {
-        let settings =
-            Settings { node: node.to_owned(), place: Place::default(), queue_bytes: 1_000_000 };
+        let settings = Settings { node: node.to_owned(), place: Place::default(), queue_bytes: 1_000_000 };
         let notices = Arc::new(Notices::new(store, settings));
         let (stop, stopped) = oneshot::channel::<()>();
         let (running, broker) = (Arc::clone(&notices), self.broker.clone());

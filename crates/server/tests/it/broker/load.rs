@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -68,8 +68,10 @@ impl Load {
 fn write(address: SocketAddr, account: &str, token: &str, pause: Duration, stop: &AtomicBool) -> Written {
     let mut written = Written::default();
     let ids: Vec<String> = (0..5).map(|_| datastore::random_hex()).collect();
-    let headers =
-        [("X-Auth-Token".to_owned(), token.to_owned()), ("Content-Type".to_owned(), "application/json".to_owned())];
+    let headers = [
+        ("X-Auth-Token".to_owned(), token.to_owned()),
+        ("Content-Type".to_owned(), "application/json".to_owned()),
+    ];
     let mut next = Instant::now();
     for number in 0_usize.. {
         if stop.load(Ordering::SeqCst) {
@@ -126,11 +128,15 @@ impl Written {
     /// Checks that the revisions of each group came in order, though some came twice, and the last one last.
     pub(crate) fn check_order(&self, heard: &[Heard]) {
         for (id, last) in &self.last {
-            let revs: Vec<_> = heard.iter().filter(|heard| heard.says("ID") == id).map(|heard| heard.says("Rev")).collect();
+            let revs: Vec<_> =
+                heard.iter().filter(|heard| heard.says("ID") == id).map(|heard| heard.says("Rev")).collect();
             let generations: Vec<_> = revs.iter().map(|rev| generation(rev)).collect();
             assert!(generations.is_sorted(), "{id}: {generations:?}");
             assert_eq!(revs.last(), Some(&last.as_str()), "{id}");
-            assert!((1..=generation(last)).all(|generation| generations.contains(&generation)), "{id}: {generations:?}");
+            assert!(
+                (1..=generation(last)).all(|generation| generations.contains(&generation)),
+                "{id}: {generations:?}"
+            );
         }
     }
 }

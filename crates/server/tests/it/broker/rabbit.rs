@@ -81,7 +81,9 @@ impl Rabbit {
         let deadline = Instant::now() + START_PATIENCE;
         let runtime = runtime();
         let connects = || runtime.block_on(Connection::connect(&self.url(), ConnectionProperties::default()));
-        while TcpStream::connect(SocketAddr::from(([127, 0, 0, 1], self.port))).is_err() || connects().is_err() {
+        while TcpStream::connect(SocketAddr::from(([127, 0, 0, 1], self.port))).is_err()
+            || connects().is_err()
+        {
             let output = || std::fs::read_to_string(self.path("output")).unwrap_or_default();
             assert!(Instant::now() < deadline, "RabbitMQ does not start:\n{}", output());
             std::thread::sleep(Duration::from_millis(100));
@@ -216,8 +218,10 @@ async fn listen(
     channel.exchange_declare("configuration".into(), ExchangeKind::Topic, options, no_table()).await?;
     let exclusive = QueueDeclareOptions { exclusive: true, ..QueueDeclareOptions::default() };
     let queue = channel.queue_declare("".into(), exclusive, no_table()).await?;
-    let (name, key) = (queue.name().clone(), "doc_*.*.*.*".into());
-    channel.queue_bind(name.clone(), "configuration".into(), key, QueueBindOptions::default(), no_table()).await?;
+    let (name, key) = (queue.name().clone(), "*.*.*.*".into());
+    channel
+        .queue_bind(name.clone(), "configuration".into(), key, QueueBindOptions::default(), no_table())
+        .await?;
     let no_ack = BasicConsumeOptions { no_ack: true, ..BasicConsumeOptions::default() };
     let mut consumer = channel.basic_consume(name, "".into(), no_ack, no_table()).await?;
     let _ = ready.send(());
