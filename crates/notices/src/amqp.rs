@@ -102,11 +102,15 @@ impl Brokers for Amqp {
         self.urls.len()
     }
 
+    fn name(&self, number: usize) -> String {
+        self.urls.get(number).map(ToString::to_string).unwrap_or_default()
+    }
+
     fn connect(&self, number: usize) -> BoxFuture<'_, Result<Box<dyn Connection>, BrokerError>> {
         Box::pin(async move {
             let url =
                 self.urls.get(number).ok_or_else(|| BrokerError("there is no such broker".to_owned()))?;
-            let failed = |error: &dyn fmt::Display| BrokerError(format!("{url}: {error}"));
+            let failed = |error: &dyn fmt::Display| BrokerError(error.to_string());
             let opened = timeout(CONNECT_PATIENCE, open(url.0.clone(), &self.node)).await;
             let open = opened.map_err(|_| failed(&"it does not answer"))?.map_err(|error| failed(&error))?;
             let connection: Box<dyn Connection> = Box::new(open);

@@ -10,6 +10,9 @@ pub trait Brokers: Send + Sync {
     /// How many brokers there are.
     fn count(&self) -> usize;
 
+    /// The address of one of them, without credentials.
+    fn name(&self, number: usize) -> String;
+
     /// Connects to one of them, by its number.
     fn connect(&self, number: usize) -> BoxFuture<'_, Result<Box<dyn Connection>, BrokerError>>;
 }

@@ -28,13 +28,13 @@ impl Teller {
         if !self.marks.must_recover() {
             return Ok(());
         }
-        log::info!("an earlier run of this server has ended early: its writes are told once more");
+        log::info!("an earlier run of this server has left writes untold: they are told now");
         let dbs = self.account_dbs().await?;
         let recovered = stream::iter(dbs).map(|db| self.recover_db(db)).buffer_unordered(AT_ONCE);
         let marked = recovered.try_fold(0_u64, |marked, found| async move { Ok(marked + u64::from(found)) });
         let marked = marked.await?;
         self.marks.end_recovery();
-        log::info!(accounts = marked; "the writes of the earlier run are told");
+        log::info!(accounts = marked; "the writes that an earlier run has left are told");
         Ok(())
     }
 

@@ -62,10 +62,10 @@ async fn send_for_ever(queue: &Arc<Queue>, brokers: &dyn Brokers, node: &str) {
     let mut told_at: Option<Instant> = None;
     loop {
         for number in 0..brokers.count() {
-            let began = Instant::now();
+            let (began, name) = (Instant::now(), brokers.name(number));
             let error = match brokers.connect(number).await {
                 Ok(connection) => {
-                    log::info!(broker = number; "connected to a broker for change notices");
+                    log::info!(broker = name.as_str(); "connected to a broker for change notices");
                     queue.set_connected(true);
                     told_at = None;
                     let error = send_over(queue, &*connection, node).await;
@@ -79,7 +79,7 @@ async fn send_for_ever(queue: &Arc<Queue>, brokers: &dyn Brokers, node: &str) {
             };
             if told_at.is_none_or(|at| at.elapsed() >= LOG_PAUSE) {
                 let waiting = queue.counts().waiting;
-                log::warn!(broker = number, waiting; "a broker for change notices failed: {error}");
+                log::warn!(broker = name.as_str(), waiting; "a broker for change notices failed: {error}");
                 told_at = Some(Instant::now());
             }
         }

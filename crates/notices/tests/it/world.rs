@@ -165,6 +165,10 @@ impl Brokers for Broker {
         1
     }
 
+    fn name(&self, _: usize) -> String {
+        "a broker of the test".to_owned()
+    }
+
     fn connect(&self, _: usize) -> BoxFuture<'_, Result<Box<dyn Connection>, BrokerError>> {
         let is_down = *self.mode.borrow() == Mode::Down;
         let connection: Box<dyn Connection> = Box::new(self.clone());

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -16,6 +16,7 @@ use crate::http_client::try_send;
 /// Running clients. Each has a few groups of its own, which it creates and then saves again and again.
 pub(crate) struct Load {
     stop: Arc<AtomicBool>,
+    acknowledged: Arc<AtomicUsize>,
     clients: Vec<JoinHandle<Written>>,
 }
 
@@ -36,17 +37,27 @@ impl Load {
     /// Starts clients. Each pauses between two requests.
     pub(crate) fn start(account: &Account, clients: usize, pause: Duration) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
+        let acknowledged = Arc::new(AtomicUsize::new(0));
         let start = |_| {
-            let stop = Arc::clone(&stop);
+            let (stop, acknowledged) = (Arc::clone(&stop), Arc::clone(&acknowledged));
             let (address, id, token) = (account.server().address, account.id.clone(), account.token.clone());
-            std::thread::spawn(move || write(address, &id, &token, pause, &stop))
+            std::thread::spawn(move || write(address, &id, &token, pause, (&stop, &acknowledged)))
         };
         let clients = (0..clients).map(start).collect();
-        Self { stop, clients }
+        Self { stop, acknowledged, clients }
     }
 
     pub(crate) fn run_for(&self, time: Duration) {
         std::thread::sleep(time);
+    }
+
+    /// Waits until so many writes are acknowledged.
+    pub(crate) fn wait_for(&self, count: usize) {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while self.acknowledged.load(Ordering::SeqCst) < count {
+            assert!(Instant::now() < deadline, "the server acknowledges nothing");
+            std::thread::yield_now();
+        }
     }
 
     /// Stops the clients, and answers what was acknowledged.
@@ -65,7 +76,13 @@ impl Load {
     }
 }
 
-fn write(address: SocketAddr, account: &str, token: &str, pause: Duration, stop: &AtomicBool) -> Written {
+fn write(
+    address: SocketAddr,
+    account: &str,
+    token: &str,
+    pause: Duration,
+    (stop, acknowledged): (&AtomicBool, &AtomicUsize),
+) -> Written {
     let mut written = Written::default();
     let ids: Vec<String> = (0..5).map(|_| datastore::random_hex()).collect();
     let headers = [
@@ -103,6 +120,7 @@ fn write(address: SocketAddr, account: &str, token: &str, pause: Duration, stop:
         written.times.push((rev.clone(), at, took));
         written.last.insert(id.clone(), rev);
         written.acknowledged += 1;
+        acknowledged.fetch_add(1, Ordering::SeqCst);
     }
     written
 }

@@ -146,7 +146,7 @@ fn a_server_that_is_killed_under_load_tells_all_acknowledged_writes() {
     let mut all = Vec::new();
     for round in 0..rounds {
         let load = Load::start(&account, 8, Duration::from_millis(10));
-        load.run_for(Duration::from_millis(300 + 137 * (round % 7)));
+        load.wait_for(10 + 7 * (round % 7));
         account.server().signal("KILL");
         all.push(load.stop());
         account.restart_after_kill(&["--amqp", &rabbit.url(), "--node-name", "crossbar_groups@here"]);
