@@ -5,7 +5,7 @@
 #   make test    run all tests; installs what they need below target/ and node_modules
 #   make acceptance
 #                run what takes longer or needs more installs, 15 minutes at most: requests that schemathesis
-#                makes from docs/openapi.yaml, and random requests from a new seed to the release build, for
+#                makes from docs/openapi.yaml, change notices through a RabbitMQ, and random requests from a new seed to the release build, for
 #                ACCEPTANCE_FUZZ_SECONDS (120)
 #   make lint    check the formatting, run clippy with warnings as errors, find unused dependencies
 #   make fmt     format the code
@@ -81,12 +81,18 @@ client-tools:
 	  python3 -c 'import ensurepip, venv' 2>/dev/null || echo python3-venv); \
 	[ -z "$$missing" ] || { $(call install,$$missing); }
 
+# Change notices are tested with a real RabbitMQ, which the tests start on loopback.
+.PHONY: rabbitmq
+rabbitmq:
+	@[ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] || { $(call install,rabbitmq-server); }
+
 # Tests that need RabbitMQ, haproxy, Chromium or packages, and long runs for reliability, belong here and
 # not in `test`, which a newcomer runs first and which must stay quick. What they need is installed here.
 # A failing run of the requests prints its seed.
-acceptance: client-tools
+acceptance: client-tools rabbitmq
 	$(CARGO) build --locked --bin crossbar-groups
 	clients/run schemathesis
+	$(CARGO) test --workspace --locked --test it -- --ignored --test-threads=1 broker::
 	$(MAKE) fuzz FUZZ_SECONDS=$(ACCEPTANCE_FUZZ_SECONDS)
 
 lint:

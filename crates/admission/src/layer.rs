@@ -6,8 +6,8 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use datastore::{
-    Backend, Created, DbName, Deadline, DocId, Document, Draft, Layer, Result, Rev, RowStream, ViewQuery,
-    ViewRow,
+    Backend, Created, DbName, Deadline, DocId, Document, Draft, Layer, LocalDocument, Result, Rev, RowStream,
+    ViewQuery, ViewRow,
 };
 use futures::Stream;
 use futures::future::BoxFuture;
@@ -149,6 +149,41 @@ impl Layer for Admission {
 
     fn delete_db<'a>(&'a self, db: &'a DbName, deadline: Deadline) -> BoxFuture<'a, Result<()>> {
         let call = move || self.inner.delete_db(db, deadline);
+        Box::pin(self.short(db.as_str(), deadline, call))
+    }
+
+    fn newest_seq<'a>(&'a self, db: &'a DbName, deadline: Deadline) -> BoxFuture<'a, Result<String>> {
+        let call = move || self.inner.newest_seq(db, deadline);
+        Box::pin(self.short(db.as_str(), deadline, call))
+    }
+
+    fn list_local<'a>(
+        &'a self,
+        db: &'a DbName,
+        prefix: &'a str,
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<Vec<LocalDocument>>> {
+        let call = move || self.inner.list_local(db, prefix, deadline);
+        Box::pin(self.short(db.as_str(), deadline, call))
+    }
+
+    fn save_local<'a>(
+        &'a self,
+        db: &'a DbName,
+        document: LocalDocument,
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<()>> {
+        let call = move || self.inner.save_local(db, document, deadline);
+        Box::pin(self.short(db.as_str(), deadline, call))
+    }
+
+    fn delete_local<'a>(
+        &'a self,
+        db: &'a DbName,
+        name: &'a str,
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<()>> {
+        let call = move || self.inner.delete_local(db, name, deadline);
         Box::pin(self.short(db.as_str(), deadline, call))
     }
 

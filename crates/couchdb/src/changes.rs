@@ -3,17 +3,19 @@
 
 use std::time::{Duration, Instant};
 
-use datastore::{Change, ChangesQuery, DbName, Feed, Rev, Sign, Since};
+use datastore::{Change, ChangesQuery, DbName, Deadline, Feed, Rev, Sign, Since};
 use futures::TryFutureExt as _;
 use futures::stream::{self, BoxStream, StreamExt};
 use reqwest::Method;
+use serde::Deserialize;
+use serde_json::Value;
 use serde_json::value::RawValue;
 use tokio::time::sleep;
 
 use crate::client::Client;
 use crate::error::{Error, Target};
 use crate::request::{Path, Request};
-use crate::rows::{Row, RowReader, Step, Wait, parsed};
+use crate::rows::{Row, RowReader, Step, Wait, parsed, seq_text};
 use crate::splitter::Shape;
 
 /// After this many unreadable answers in a row the feed ends: the address is probably wrong.
@@ -50,6 +52,31 @@ impl Client {
         .fuse()
         .boxed()
     }
+
+    /// The sequence of the newest change. A feed since this sequence returns every later change.
+    ///
+    /// ```no_run
+    /// # async fn example(
+    /// #     client: couchdb::Client, db: datastore::DbName, by: datastore::Deadline,
+    /// # ) -> Result<(), couchdb::Error> {
+    /// let seq = client.newest_seq(&db, by).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// `DatabaseMissing` if there is no such database.
+    pub async fn newest_seq(&self, db: &DbName, deadline: Deadline) -> Result<String, Error> {
+        let request = Request::read(Method::GET, Path::db(db), Target::Database);
+        let description: Description = self.send_whole(&request, deadline).await?.json()?;
+        Ok(seq_text(&description.update_seq))
+    }
+}
+
+/// The part of a database's description that is read.
+#[derive(Deserialize)]
+struct Description {
+    update_seq: Value,
 }
 
 impl Client {

@@ -35,6 +35,7 @@ mod databases;
 mod documents;
 mod error;
 mod leaves;
+mod local;
 mod outcome;
 mod reply;
 mod request;

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use datastore::{Deadline, DocId, Document, Members};
 use futures::stream::{self, Stream};
-use serde_json::Value;
 use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 
 use crate::error::{Call, Error};
 use crate::reply::{LARGE, LargeTurn, Reply, TimeLimit};
@@ -270,6 +270,11 @@ impl<'a> Row<'a> {
         text.map(Document::from_text).transpose().map_err(|error| Error::unreadable(self.call, error))
     }
 
+    /// The members of the row's document, also of one without a revision of the usual form.
+    pub(crate) fn object(&self) -> Option<Map<String, Value>> {
+        serde_json::from_str(self.doc?.get()).ok()
+    }
+
     /// The row's sequence, if it is a change.
     pub(crate) fn seq(&self) -> Option<String> {
         parsed(self.seq).as_ref().map(seq_text)
@@ -291,6 +296,6 @@ pub(crate) fn parsed(raw: Option<&RawValue>) -> Option<Value> {
 }
 
 /// A sequence as it is sent back. CouchDB's are strings; other servers use numbers or lists.
-fn seq_text(seq: &Value) -> String {
+pub(crate) fn seq_text(seq: &Value) -> String {
     seq.as_str().map_or_else(|| seq.to_string(), str::to_owned)
 }

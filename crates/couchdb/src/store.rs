@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use datastore::{
     Attachments, Cause, Change, Changes, ChangesQuery, Created, Databases, DbName, Deadline, DocId, Document,
-    Draft, Result, Rev, RowStream, Sign, Store, StoreError, ViewQuery,
+    Draft, LocalDocument, LocalDocuments, Result, Rev, RowStream, Sign, Store, StoreError, ViewQuery,
 };
 use futures::future::BoxFuture;
 use futures::stream::{BoxStream, StreamExt};
@@ -127,6 +127,39 @@ impl Changes for Client {
 
     fn watch(&self, db: &DbName, heartbeat: Duration) -> BoxStream<'static, Result<Sign>> {
         Client::watch(self, db, heartbeat).map(|sign| Ok(sign?)).boxed()
+    }
+
+    fn newest_seq<'a>(&'a self, db: &'a DbName, deadline: Deadline) -> BoxFuture<'a, Result<String>> {
+        Box::pin(async move { Ok(Client::newest_seq(self, db, deadline).await?) })
+    }
+}
+
+impl LocalDocuments for Client {
+    fn list_local<'a>(
+        &'a self,
+        db: &'a DbName,
+        prefix: &'a str,
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<Vec<LocalDocument>>> {
+        Box::pin(async move { Ok(Client::list_local(self, db, prefix, deadline).await?) })
+    }
+
+    fn save_local<'a>(
+        &'a self,
+        db: &'a DbName,
+        document: LocalDocument,
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move { Ok(Client::save_local(self, db, document, deadline).await?) })
+    }
+
+    fn delete_local<'a>(
+        &'a self,
+        db: &'a DbName,
+        name: &'a str,
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move { Ok(Client::delete_local(self, db, name, deadline).await?) })
     }
 }
 

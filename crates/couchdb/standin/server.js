@@ -89,6 +89,26 @@ app.delete('/:db', async (req, res, next) => {
   next();
 });
 
+// PouchDB cannot list local documents, so the names that were written are kept here.
+const locals = new Map();
+
+app.put('/:db/_local/:name', (req, res, next) => {
+  const names = locals.get(req.params.db) || new Set();
+  locals.set(req.params.db, names.add(req.params.name));
+  next();
+});
+
+app.get('/:db/_local_docs', async (req, res) => {
+  const db = await find(req.params.db);
+  if (!db) return refuse(res, 404, 'not_found', 'Database does not exist.');
+  const rows = [];
+  for (const name of locals.get(req.params.db) || []) {
+    const { doc } = await newest(db, `_local/${name}`);
+    if (doc) rows.push({ id: doc._id, key: doc._id, value: { rev: doc._rev }, doc });
+  }
+  utils.sendJSON(res, 200, { total_rows: null, offset: null, rows });
+});
+
 // express-pouchdb deletes a document with any revision or none.
 app.delete('/:db/:id(*)', async (req, res, next) => {
   const db = await find(req.params.db);

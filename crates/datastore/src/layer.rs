@@ -8,7 +8,7 @@ use futures::stream::BoxStream;
 
 use crate::{
     Attachments, Backend, Change, Changes, ChangesQuery, Created, Databases, DbName, Deadline, DocId,
-    Document, Draft, Epoch, Result, Rev, RowStream, Sign, Store, ViewQuery,
+    Document, Draft, Epoch, LocalDocument, LocalDocuments, Result, Rev, RowStream, Sign, Store, ViewQuery,
 };
 
 /// A store that wraps another one and changes some of its calls.
@@ -142,6 +142,41 @@ pub trait Layer: Send + Sync {
         self.inner().watch(db, heartbeat)
     }
 
+    /// See [`Changes::newest_seq`].
+    fn newest_seq<'a>(&'a self, db: &'a DbName, deadline: Deadline) -> BoxFuture<'a, Result<String>> {
+        self.inner().newest_seq(db, deadline)
+    }
+
+    /// See [`LocalDocuments::list_local`].
+    fn list_local<'a>(
+        &'a self,
+        db: &'a DbName,
+        prefix: &'a str,
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<Vec<LocalDocument>>> {
+        self.inner().list_local(db, prefix, deadline)
+    }
+
+    /// See [`LocalDocuments::save_local`].
+    fn save_local<'a>(
+        &'a self,
+        db: &'a DbName,
+        document: LocalDocument,
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<()>> {
+        self.inner().save_local(db, document, deadline)
+    }
+
+    /// See [`LocalDocuments::delete_local`].
+    fn delete_local<'a>(
+        &'a self,
+        db: &'a DbName,
+        name: &'a str,
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<()>> {
+        self.inner().delete_local(db, name, deadline)
+    }
+
     /// See [`Databases::create_db`].
     fn create_db<'a>(&'a self, db: &'a DbName, deadline: Deadline) -> BoxFuture<'a, Result<Created>> {
         self.inner().create_db(db, deadline)
@@ -238,6 +273,39 @@ impl<L: Layer> Changes for L {
 
     fn watch(&self, db: &DbName, heartbeat: Duration) -> BoxStream<'static, Result<Sign>> {
         Layer::watch(self, db, heartbeat)
+    }
+
+    fn newest_seq<'a>(&'a self, db: &'a DbName, deadline: Deadline) -> BoxFuture<'a, Result<String>> {
+        Layer::newest_seq(self, db, deadline)
+    }
+}
+
+impl<L: Layer> LocalDocuments for L {
+    fn list_local<'a>(
+        &'a self,
+        db: &'a DbName,
+        prefix: &'a str,
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<Vec<LocalDocument>>> {
+        Layer::list_local(self, db, prefix, deadline)
+    }
+
+    fn save_local<'a>(
+        &'a self,
+        db: &'a DbName,
+        document: LocalDocument,
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<()>> {
+        Layer::save_local(self, db, document, deadline)
+    }
+
+    fn delete_local<'a>(
+        &'a self,
+        db: &'a DbName,
+        name: &'a str,
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<()>> {
+        Layer::delete_local(self, db, name, deadline)
     }
 }
 

@@ -7,8 +7,8 @@ use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 
 use crate::{
-    Change, ChangesQuery, DbName, Deadline, DocId, Document, Draft, Epoch, Result, Rev, RowStream, Sign,
-    ViewQuery,
+    Change, ChangesQuery, DbName, Deadline, DocId, Document, Draft, Epoch, LocalDocument, Result, Rev,
+    RowStream, Sign, ViewQuery,
 };
 
 /// Documents with revisions, and views over them.
@@ -119,6 +119,51 @@ pub trait Changes: Send + Sync {
     /// `heartbeat`. The stream ends, or fails, as soon as a change could be missing; it does not open itself
     /// again.
     fn watch(&self, db: &DbName, heartbeat: Duration) -> BoxStream<'static, Result<Sign>>;
+
+    /// The sequence of the newest change. A feed since this sequence returns every write that begins later.
+    /// It may return earlier ones too.
+    ///
+    /// # Errors
+    /// `DatabaseMissing`.
+    fn newest_seq<'a>(&'a self, db: &'a DbName, deadline: Deadline) -> BoxFuture<'a, Result<String>>;
+}
+
+/// Local documents, as CouchDB calls them: a program's own notes in a database. Views, feeds and listings of
+/// documents do not show them, and they are not replicated.
+pub trait LocalDocuments: Send + Sync {
+    /// The local documents whose name begins with `prefix`, sorted by name.
+    ///
+    /// # Errors
+    /// `DatabaseMissing`.
+    fn list_local<'a>(
+        &'a self,
+        db: &'a DbName,
+        prefix: &'a str,
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<Vec<LocalDocument>>>;
+
+    /// Writes a local document. It replaces an older one of this name. The write is durable once it is
+    /// acknowledged.
+    ///
+    /// # Errors
+    /// `DatabaseMissing`.
+    fn save_local<'a>(
+        &'a self,
+        db: &'a DbName,
+        document: LocalDocument,
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<()>>;
+
+    /// Deletes a local document. A missing one is no error.
+    ///
+    /// # Errors
+    /// `DatabaseMissing`.
+    fn delete_local<'a>(
+        &'a self,
+        db: &'a DbName,
+        name: &'a str,
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<()>>;
 }
 
 /// Whether [`Databases::create_db`] created the database.
@@ -143,6 +188,6 @@ pub trait Databases: Send + Sync {
 }
 
 /// A store that implements all store traits, as this project's backends do.
-pub trait Backend: Store + Attachments + Changes + Databases {}
+pub trait Backend: Store + Attachments + Changes + Databases + LocalDocuments {}
 
-impl<T: Store + Attachments + Changes + Databases> Backend for T {}
+impl<T: Store + Attachments + Changes + Databases + LocalDocuments> Backend for T {}

@@ -20,6 +20,7 @@ pub mod content;
 pub mod databases;
 pub mod design_documents;
 pub mod documents;
+pub mod local;
 pub mod many;
 pub mod races;
 pub mod ranges;
@@ -150,11 +151,21 @@ macro_rules! store_suite {
                 a_limit_ends_the_feed
                 include_docs_adds_documents_to_changes
                 a_feed_from_now_skips_earlier_changes
+                a_feed_from_the_newest_sequence_returns_later_writes
                 a_longpoll_with_changes_answers_at_once
                 a_longpoll_wakes_on_a_write
                 a_continuous_feed_sees_live_writes
                 a_feed_of_a_missing_database_fails
                 deleting_a_database_ends_its_feeds
+            }
+            local {
+                local_documents_are_listed_by_prefix
+                a_local_document_is_written_over
+                deleting_a_local_document_needs_no_revision
+                local_documents_are_in_no_listing_and_no_feed
+                local_documents_end_with_their_database
+                members_of_local_documents_do_not_begin_with_an_underscore
+                local_documents_of_a_missing_database_fail
             }
             attachments {
                 inline_attachments_are_stored_and_listed_as_stubs
@@ -217,6 +228,7 @@ mod tests {
             include_str!("suite/databases.rs"),
             include_str!("suite/design_documents.rs"),
             include_str!("suite/documents.rs"),
+            include_str!("suite/local.rs"),
             include_str!("suite/many.rs"),
             include_str!("suite/races.rs"),
             include_str!("suite/ranges.rs"),

@@ -157,6 +157,11 @@ fn start(text: &str, db: &Db, head: i64) -> Result<i64, StoreError> {
     Ok(if id == db.id && (0..=head).contains(&seq) { seq } else { 0 })
 }
 
+/// The sequence as clients see it: the number, and the database that it belongs to.
+pub(crate) fn seq_text(seq: i64, db: i64) -> String {
+    format!("{seq}-{db}")
+}
+
 /// Reads a page of changes after `from`, up to and including `head`.
 fn changes(
     connection: &Connection,
@@ -182,7 +187,7 @@ fn changes(
         let content: Option<Arc<str>> = row.get(4).during(what)?;
         bytes = bytes.saturating_add(content.as_ref().map_or(0, |text| text.len()));
         let doc = content.map(|text| Document::new(id.clone(), rev.clone(), text));
-        page.push((seq, Change { seq: format!("{seq}-{db}"), id, rev, deleted, doc }));
+        page.push((seq, Change { seq: seq_text(seq, db), id, rev, deleted, doc }));
         if bytes >= most_bytes {
             break;
         }

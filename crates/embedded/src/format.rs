@@ -9,7 +9,7 @@ pub(crate) const APPLICATION_ID: i32 = 0x4B5A_4752;
 
 /// The version of the tables below. Whoever changes the tables raises the version and adds a step to
 /// `upgrade`.
-pub(crate) const VERSION: i32 = 2;
+pub(crate) const VERSION: i32 = 3;
 
 /// The tables.
 /// - `doc`: one row for each document. A deleted document keeps its row with an empty `text` (a tombstone);
@@ -22,6 +22,7 @@ pub(crate) const VERSION: i32 = 2;
 ///   with a `digest` belongs to a document with many rows, which are written and removed in parts. The
 ///   digest is a hash of them all. Rows of such a document that hold their own values have an emission with
 ///   an empty value.
+/// - `local`: the local documents of each database, which have no revision and no sequence.
 /// - `garbage`: deleted databases and views whose rows the housekeeper still has to remove. The commit that
 ///   deletes them adds the entry.
 pub(crate) const TABLES: &str = "
@@ -80,6 +81,12 @@ CREATE TABLE emission (
 ) STRICT;
 CREATE INDEX emission_by_doc ON emission (view, id);
 CREATE INDEX emission_not_live ON emission (live) WHERE live = 0;
+CREATE TABLE local (
+    db INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    text TEXT NOT NULL,
+    PRIMARY KEY (db, name)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE garbage (
     kind TEXT NOT NULL CHECK (kind IN ('db', 'view')),
     number INTEGER NOT NULL

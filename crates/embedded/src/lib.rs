@@ -33,6 +33,7 @@ mod format;
 mod housekeeper;
 mod in_use;
 mod index;
+mod local;
 mod maps;
 mod open_error;
 mod put;

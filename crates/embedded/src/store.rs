@@ -8,7 +8,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use datastore::{
     Attachments, Change, Changes, ChangesQuery, Created, Databases, DbName, Deadline, DocId, Document, Draft,
-    Feed, Result, Rev, RowStream, Sign, Since, Store, StoreError, ViewQuery, ViewRow, ViewSource,
+    Feed, LocalDocument, LocalDocuments, Result, Rev, RowStream, Sign, Since, Store, StoreError, ViewQuery,
+    ViewRow, ViewSource,
 };
 use futures::StreamExt as _;
 use futures::future::{self, BoxFuture};
@@ -17,7 +18,8 @@ use futures::stream::{self, BoxStream};
 use crate::catalogue::{Db, Phase, View};
 use crate::embedded::{Embedded, Inner};
 use crate::error::{closed, deadline_exceeded};
-use crate::feed::ChangesFeed;
+use crate::feed::{self, ChangesFeed};
+use crate::local;
 use crate::query::{Page, Scan};
 use crate::read;
 use crate::workers::{Claim, Size};
@@ -247,6 +249,48 @@ impl Changes for Embedded {
         });
         let changes = changes.take_while(move |_| future::ready(is_open));
         Box::pin(stream::iter([alive]).chain(changes))
+    }
+
+    fn newest_seq<'a>(&'a self, db: &'a DbName, deadline: Deadline) -> BoxFuture<'a, Result<String>> {
+        Box::pin(async move {
+            self.inner.begin(deadline)?;
+            let db = self.inner.catalogue.load(db)?;
+            let newest = db.progress.borrow().seq;
+            Ok(feed::seq_text(newest, db.id))
+        })
+    }
+}
+
+impl LocalDocuments for Embedded {
+    fn list_local<'a>(
+        &'a self,
+        db: &'a DbName,
+        prefix: &'a str,
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<Vec<LocalDocument>>> {
+        Box::pin(async move {
+            self.inner.begin(deadline)?;
+            let db = self.inner.catalogue.load(db)?;
+            self.inner.readers.with(|connection| local::list(connection, db.id, prefix))
+        })
+    }
+
+    fn save_local<'a>(
+        &'a self,
+        db: &'a DbName,
+        document: LocalDocument,
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<()>> {
+        Box::pin(self.inner.save_local(db, document, deadline))
+    }
+
+    fn delete_local<'a>(
+        &'a self,
+        db: &'a DbName,
+        name: &'a str,
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<()>> {
+        Box::pin(self.inner.delete_local(db, name, deadline))
     }
 }
 

@@ -34,6 +34,16 @@ CREATE INDEX emission_not_live ON emission (live) WHERE live = 0;
 CREATE INDEX view_row_by_doc ON view_row (view, id, emission);
 ";
 
+/// The change from format 2 to format 3.
+const TABLES_FROM_2: &str = "
+CREATE TABLE local (
+    db INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    text TEXT NOT NULL,
+    PRIMARY KEY (db, name)
+) STRICT, WITHOUT ROWID;
+";
+
 /// Upgrades the file from the format `found`. The caller holds the lock on the file.
 pub(crate) fn upgrade(path: &Path, found: i32, busy_timeout: Duration) -> Result<(), OpenError> {
     let began = Instant::now();
@@ -51,7 +61,7 @@ pub(crate) fn upgrade(path: &Path, found: i32, busy_timeout: Duration) -> Result
         path.display(),
         copy.display()
     );
-    change(&mut connection).map_err(|source| OpenError::NotUpgraded {
+    change(&mut connection, found).map_err(|source| OpenError::NotUpgraded {
         path: path.to_owned(),
         found,
         copy,
@@ -61,14 +71,17 @@ pub(crate) fn upgrade(path: &Path, found: i32, busy_timeout: Duration) -> Result
     Ok(())
 }
 
-fn change(connection: &mut Connection) -> Result<(), StoreError> {
+fn change(connection: &mut Connection, found: i32) -> Result<(), StoreError> {
     const WHAT: &str = "changing the tables";
     let transaction = connection
         .transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)
         .during("beginning the upgrade")?;
-    transaction.execute_batch(TABLES_FROM_1).during(WHAT)?;
-    share_values(&transaction)?;
-    transaction.execute_batch("DROP INDEX view_row_by_id").during(WHAT)?;
+    if found < 2 {
+        transaction.execute_batch(TABLES_FROM_1).during(WHAT)?;
+        share_values(&transaction)?;
+        transaction.execute_batch("DROP INDEX view_row_by_id").during(WHAT)?;
+    }
+    transaction.execute_batch(TABLES_FROM_2).during(WHAT)?;
     transaction.pragma_update(None, "user_version", VERSION).during(WHAT)?;
     transaction.commit().during("committing the upgrade")
 }

@@ -230,6 +230,7 @@ pub(crate) fn delete_db(transaction: &mut Transaction<'_>, name: &DbName) -> Res
             "INSERT INTO garbage (kind, number) SELECT 'view', view FROM view WHERE db = ?1",
             "DELETE FROM view WHERE db = ?1",
             "INSERT INTO garbage (kind, number) VALUES ('db', ?1)",
+            "DELETE FROM local WHERE db = ?1",
             "DELETE FROM db WHERE db = ?1",
         ] {
             transaction

@@ -9,6 +9,7 @@ use cache::{Cache, Watcher};
 use couchdb::Client;
 use datastore::Backend;
 use embedded::Embedded;
+use notices::Notices;
 
 use crate::failure::Failure;
 use crate::metrics::{Measured, StoreFigures};
@@ -34,13 +35,17 @@ pub(crate) struct Stack {
     pub(crate) store: Arc<dyn Backend>,
     /// Whether the store can write.
     pub(crate) writes: Arc<Writes>,
+    /// The change notices, if anybody is told of changes.
+    pub(crate) notices: Option<Arc<Notices>>,
 }
 
-/// Opens the store. `figures` are those of its calls, if somebody looks at them.
+/// Opens the store. `figures` are those of its calls, if somebody looks at them. Its writes are told if there are
+/// settings for that.
 pub(crate) fn build(
     settings: &StoreSettings,
     opening: Opening,
     figures: Option<StoreFigures>,
+    notices: Option<notices::Settings>,
 ) -> Result<Stack, Failure> {
     let (mut backend, embedded) = backend(settings, opening)?;
     if let Some(figures) = figures {
@@ -50,10 +55,12 @@ pub(crate) fn build(
     let is_quick = embedded.is_some();
     let writes = Arc::new(Writes::new(embedded));
     let noted: Arc<dyn Backend> = Arc::new(NotedWrites::new(backend, Arc::clone(&writes)));
-    let gate = Admission::new(noted, limits(&settings.calls));
+    let notices = notices.map(|notices| Arc::new(Notices::new(Arc::clone(&noted), notices)));
+    let told = notices.as_ref().map_or(noted, |notices| notices.layer());
+    let gate = Admission::new(told, limits(&settings.calls));
     let store: Arc<dyn Backend> =
         if is_quick { Arc::new(gate.with_uncounted_fetch()) } else { Arc::new(gate) };
-    Ok(Stack { store, writes })
+    Ok(Stack { store, writes, notices })
 }
 
 /// Puts a cache before a store, unless it is turned off. The cache remembers nothing until its watcher runs.

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use datastore::{
-    Attachments, Changes as _, ChangesQuery, Databases, Deadline, DocId, Draft, Rev, Store, ViewQuery,
+    Attachments, Changes, ChangesQuery, Databases, Deadline, DocId, Draft, LocalDocument, LocalDocuments,
+    Rev, Store, ViewQuery,
 };
 use futures::StreamExt as _;
 use futures::future::join_all;
@@ -35,6 +36,7 @@ async fn every_call_but_a_feed_needs_a_place() {
     let (rev, by) = (Rev::parse("1-967a00dff5e02add41819138abb3284d").unwrap(), in_a_minute());
     let draft = || Draft { id: id.clone(), base: None, body: Map::new() };
     let ids = [id.clone()];
+    let note = LocalDocument { name: "x".to_owned(), body: Map::new() };
     let refused = [
         Store::fetch(gate, &db, &id, by).await.err(),
         Store::fetch_many(gate, &db, &ids, by).await.err(),
@@ -46,6 +48,10 @@ async fn every_call_but_a_feed_needs_a_place() {
         Databases::create_db(gate, &db, by).await.err(),
         Databases::db_exists(gate, &db, by).await.err(),
         Databases::delete_db(gate, &db, by).await.err(),
+        Changes::newest_seq(gate, &db, by).await.err(),
+        LocalDocuments::list_local(gate, &db, "", by).await.err(),
+        LocalDocuments::save_local(gate, &db, note, by).await.err(),
+        LocalDocuments::delete_local(gate, &db, "x", by).await.err(),
     ];
     for (call, refused) in refused.into_iter().enumerate() {
         assert!(refused.is_some_and(|error| error.is_busy()), "call {call}");

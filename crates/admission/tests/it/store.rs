@@ -9,7 +9,8 @@ use admission::{Admission, Limits};
 use bytes::Bytes;
 use datastore::{
     Attachments, Cause, Change, Changes, ChangesQuery, Created, Databases, DbName, Deadline, DocId, Document,
-    Draft, JsonText, Result, Rev, RowStream, Sign, Store, StoreError, ViewQuery, ViewRow,
+    Draft, JsonText, LocalDocument, LocalDocuments, Result, Rev, RowStream, Sign, Store, StoreError,
+    ViewQuery, ViewRow,
 };
 use futures::future::BoxFuture;
 use futures::stream::{self, BoxStream, StreamExt as _};
@@ -194,6 +195,29 @@ impl Changes for TestStore {
 
     fn watch(&self, _: &DbName, _: Duration) -> BoxStream<'static, Result<Sign>> {
         stream::empty().boxed()
+    }
+
+    fn newest_seq<'a>(&'a self, _: &'a DbName, _: Deadline) -> BoxFuture<'a, Result<String>> {
+        self.call(async { Ok("1".to_owned()) })
+    }
+}
+
+impl LocalDocuments for TestStore {
+    fn list_local<'a>(
+        &'a self,
+        _: &'a DbName,
+        _: &'a str,
+        _: Deadline,
+    ) -> BoxFuture<'a, Result<Vec<LocalDocument>>> {
+        self.call(async { Ok(Vec::new()) })
+    }
+
+    fn save_local<'a>(&'a self, _: &'a DbName, _: LocalDocument, _: Deadline) -> BoxFuture<'a, Result<()>> {
+        self.call(async { Ok(()) })
+    }
+
+    fn delete_local<'a>(&'a self, _: &'a DbName, _: &'a str, _: Deadline) -> BoxFuture<'a, Result<()>> {
+        self.call(async { Ok(()) })
     }
 }
 

@@ -9,7 +9,8 @@ use bytes::Bytes;
 use cache::{Cache, Figures, Settings};
 use datastore::{
     Attachments, Cause, Change, Changes, ChangesQuery, Created, Databases, DbName, Deadline, DocId, Document,
-    Draft, JsonText, Result, Rev, RowStream, Sign, Store, StoreError, ViewQuery, ViewRow,
+    Draft, JsonText, LocalDocument, LocalDocuments, Result, Rev, RowStream, Sign, Store, StoreError,
+    ViewQuery, ViewRow,
 };
 use futures::future::{self, BoxFuture, FutureExt as _};
 use futures::stream::{self, BoxStream, StreamExt as _};
@@ -201,6 +202,29 @@ impl Changes for Scripted {
         self.feeds.lock().unwrap().insert(db.clone(), told);
         self.opened.fetch_add(1, Ordering::SeqCst);
         stream::unfold(listener, async |mut listener| Some((listener.recv().await?, listener))).boxed()
+    }
+
+    fn newest_seq<'a>(&'a self, _: &'a DbName, _: Deadline) -> BoxFuture<'a, Result<String>> {
+        future::ready(Ok("1".to_owned())).boxed()
+    }
+}
+
+impl LocalDocuments for Scripted {
+    fn list_local<'a>(
+        &'a self,
+        _: &'a DbName,
+        _: &'a str,
+        _: Deadline,
+    ) -> BoxFuture<'a, Result<Vec<LocalDocument>>> {
+        future::ready(Ok(Vec::new())).boxed()
+    }
+
+    fn save_local<'a>(&'a self, _: &'a DbName, _: LocalDocument, _: Deadline) -> BoxFuture<'a, Result<()>> {
+        future::ready(Ok(())).boxed()
+    }
+
+    fn delete_local<'a>(&'a self, _: &'a DbName, _: &'a str, _: Deadline) -> BoxFuture<'a, Result<()>> {
+        future::ready(Ok(())).boxed()
     }
 }
 

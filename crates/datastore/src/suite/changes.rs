@@ -214,3 +214,14 @@ pub async fn deleting_a_database_ends_its_feeds(subject: Subject) {
     let rest: Vec<Result<Change>> = timeout(FEED_TIMEOUT, feed.collect()).await.expect("the feed ends");
     assert!(matches!(rest.as_slice(), [Err(StoreError::DatabaseMissing(_))]), "{rest:?}");
 }
+
+/// The newest sequence of an empty database is a place to begin, too.
+pub async fn a_feed_from_the_newest_sequence_returns_later_writes(subject: Subject) {
+    for id in ["a", "b"] {
+        let newest = subject.store.newest_seq(&subject.db, soon()).await.unwrap();
+        let query = ChangesQuery { since: Since::Seq(newest), ..ChangesQuery::default() };
+        assert!(changes(&subject, query.clone()).await.is_empty());
+        subject.create(id, json!({})).await;
+        assert_eq!(ids(&changes(&subject, query).await), [id]);
+    }
+}

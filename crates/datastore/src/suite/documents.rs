@@ -166,6 +166,9 @@ pub async fn calls_after_their_deadline_fail(subject: Subject) {
         store.create_db(&other, over).await.err(),
         store.db_exists(db, over).await.err(),
         store.list_dbs(over).await.err(),
+        store.newest_seq(db, over).await.err(),
+        store.list_local(db, "", over).await.err(),
+        store.delete_local(db, "x", over).await.err(),
         store.delete_db(db, over).await.err(),
     ];
     for (call, error) in late.iter().enumerate() {

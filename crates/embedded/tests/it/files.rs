@@ -223,13 +223,13 @@ async fn a_file_with_a_newer_format_is_refused_and_not_changed() {
     let file = fixture.file.clone();
     fixture.store.close();
     let connection = rusqlite::Connection::open(&file).unwrap();
-    connection.execute_batch("PRAGMA user_version = 3").unwrap();
+    connection.execute_batch("PRAGMA user_version = 4").unwrap();
     drop(connection);
     let TestStore { store, _folder: folder, .. } = fixture;
     drop(store);
     let before = fs::read(&file).unwrap();
     let error = refused(&file);
-    assert!(matches!(error, OpenError::Newer { found: 3, known: 2, .. }), "{error}");
+    assert!(matches!(error, OpenError::Newer { found: 4, known: 3, .. }), "{error}");
     assert_eq!(fs::read(&file).unwrap(), before);
     drop(folder);
 }

@@ -6,7 +6,9 @@ use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use datastore::{Attachments, Changes, ChangesQuery, Databases, DbName, Store, ViewQuery};
+use datastore::{
+    Attachments, Changes, ChangesQuery, Databases, DbName, LocalDocument, LocalDocuments, Store, ViewQuery,
+};
 use embedded::{Embedded, OpenError, Settings};
 use flate2::read::GzDecoder;
 use futures::TryStreamExt;
@@ -85,7 +87,7 @@ impl OldFile {
         let dump = dump(&store).await;
         let other = dump.lines().zip(self.expected.lines()).find(|(line, expected)| line != expected);
         assert!(dump == self.expected, "{} bytes; first difference: {other:?}", dump.len());
-        assert_eq!(number(&self.path(), "PRAGMA user_version"), 2);
+        assert_eq!(number(&self.path(), "PRAGMA user_version"), 3);
         assert_eq!(self.copies(), [self.beside(".format-1")]);
         check_copy(&self.beside(".format-1"));
     }
@@ -217,6 +219,25 @@ async fn a_file_without_room_for_its_copy_is_left_as_it_was() {
     old.check_opens().await;
 }
 
+/// Format 2 had no local documents. Everything else is as today.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_of_format_2_gets_a_table_for_local_documents() {
+    let old = OldFile::new();
+    old.check_opens().await;
+    let connection = Connection::open(old.path()).unwrap();
+    connection.execute_batch("DROP TABLE local; PRAGMA user_version = 2").unwrap();
+    drop(connection);
+    let store = Embedded::open(&old.path(), Settings::default()).unwrap();
+    assert!(dump(&store).await == old.expected);
+    let db = DbName::parse("account/00/00/0000000000000000000000000000").unwrap();
+    let document = LocalDocument { name: "a".to_owned(), body: serde_json::Map::new() };
+    store.save_local(&db, document.clone(), soon()).await.unwrap();
+    assert_eq!(store.list_local(&db, "", soon()).await.unwrap(), [document]);
+    drop(store);
+    assert_eq!(number(&old.path(), "PRAGMA user_version"), 3);
+    assert_eq!(old.copies(), [old.beside(".format-1"), old.beside(".format-2")]);
+}
+
 #[test]
 fn a_copy_that_cannot_be_written_refuses_the_upgrade() {
     let old = OldFile::new();
@@ -249,7 +270,7 @@ async fn an_upgrade_that_is_killed_loses_nothing() {
         match (number(&old.path(), "PRAGMA user_version"), has_copy) {
             (1, false) => before_copy += 1,
             (1, true) => before_commit += 1,
-            (2, true) => after_commit += 1,
+            (3, true) => after_commit += 1,
             other => panic!("{other:?} in round {round}"),
         }
         if has_copy {

@@ -54,8 +54,9 @@ fn in_toml(setting: &Setting, value: &str) -> String {
     let text = |text: &str| toml::Value::from(text).to_string();
     match setting.shape {
         Shape::Number | Shape::Switch => value.to_owned(),
-        Shape::List => {
-            let items: Vec<_> = value.split(',').filter(|item| !item.is_empty()).map(text).collect();
+        Shape::List | Shape::Secrets => {
+            let items: Vec<_> =
+                value.split(setting.shape.separator()).filter(|item| !item.is_empty()).map(text).collect();
             format!("[{}]", items.join(", "))
         }
         Shape::Text | Shape::Secret | Shape::Choice(_) => text(value),
@@ -75,6 +76,7 @@ fn sample(setting: &Setting) -> String {
         Shape::Number => "2".to_owned(),
         Shape::Switch => "false".to_owned(),
         Shape::List => "[\"127.0.0.1\"]".to_owned(),
+        Shape::Secrets => "[\"amqp://user:password@127.0.0.1:5672/vhost\"]".to_owned(),
         Shape::Text | Shape::Secret | Shape::Choice(_) => "\"name\"".to_owned(),
     }
 }

@@ -1,13 +1,15 @@
 //! The readiness check of the admin listener: JSON that says whether the store answers, whether it can write,
-//! and what each background task does. Reads decide whether the server is ready. Writes do so only if the
+//! what each background task does, and how many change notices wait or were dropped. Reads decide whether the server is ready. Writes do so only if the
 //! question asks for it. A failing task is worth a look, but requests do not need it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use datastore::{Deadline, StoreError};
+use notices::{Counts, Notices};
 use serde_json::{Value, json};
 
 use crate::app::App;
@@ -23,6 +25,7 @@ pub(super) async fn ready(
     app: Data<App>,
     writes: Data<Writes>,
     supervisor: Data<Supervisor>,
+    notices: Data<Option<Arc<Notices>>>,
 ) -> HttpResponse {
     let deadline = Deadline::after(PATIENCE);
     let (is_set_up, verdict) =
@@ -31,7 +34,10 @@ pub(super) async fn ready(
         log::warn!("not ready: {}", crate::chain(error));
     }
     let must_write = request.query_string().split('&').any(|parameter| parameter == "writes=true");
-    let (status, body) = readiness(&is_set_up, verdict, must_write, &supervisor.health());
+    let (status, mut body) = readiness(&is_set_up, verdict, must_write, &supervisor.health());
+    if let (Some(notices), Value::Object(members)) = (&**notices, &mut body) {
+        members.insert("notices".to_owned(), notice_counts(notices.counts()));
+    }
     HttpResponse::build(status).content_type("application/json").body(format!("{body}\n"))
 }
 
@@ -57,6 +63,15 @@ fn readiness(
         }
     };
     (if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, body)
+}
+
+/// A broker that does not answer is no reason to be unready: the notices wait.
+fn notice_counts(counts: Counts) -> Value {
+    let Counts { is_connected, waiting, waiting_bytes, sent, dropped, returned } = counts;
+    json!({
+        "connected": is_connected, "waiting": waiting, "waiting_bytes": waiting_bytes, "sent": sent,
+        "dropped": dropped, "returned": returned,
+    })
 }
 
 #[cfg(test)]

@@ -44,7 +44,7 @@ where
     W: FnOnce(Arc<dyn Backend>) -> F,
 {
     let settings = arguments.settings()?;
-    let store = stack::build(&settings, opening, None)?.store;
+    let store = stack::build(&settings, opening, None, None)?.store;
     runtime("background", BACKGROUND_THREADS)?.block_on(work(store))
 }
 

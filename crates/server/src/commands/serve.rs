@@ -16,6 +16,7 @@ use futures::future;
 use futures::lock::Mutex;
 use groups::Groups;
 use kazoo::Place;
+use notices::{Amqp, Notices};
 use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 use validation::Schema;
@@ -86,7 +87,8 @@ pub(crate) fn run(arguments: &Serve) -> Result<(), Failure> {
     let lane = runtime("lane", settings.workers.saturating_add(1))?;
     let metrics = Arc::new(Metrics::new());
     let opening = if arguments.demo { Opening::Create } else { Opening::Write };
-    let stack = stack::build(&store_settings, opening, Some(StoreFigures::register(&metrics)))?;
+    let figures = StoreFigures::register(&metrics);
+    let stack = stack::build(&store_settings, opening, Some(figures), notice_settings(&settings))?;
     let location = &store_settings.location;
     if let StoreLocation::File(path) = location {
         exposure::warn_of_open_files(path);
@@ -100,7 +102,16 @@ pub(crate) fn run(arguments: &Serve) -> Result<(), Failure> {
         admin::register_cache(&metrics, watcher);
     }
     let (name, is_own) = (location.to_string(), location.is_own());
-    let opened = Opened { store, watcher, uncached: stack.store, writes: stack.writes, name, file, is_own };
+    let opened = Opened {
+        store,
+        watcher,
+        uncached: stack.store,
+        writes: stack.writes,
+        notices: stack.notices,
+        name,
+        file,
+        is_own,
+    };
     let prepared = Prepared {
         settings,
         is_demo: arguments.demo,
@@ -119,6 +130,8 @@ struct Opened {
     /// The store without the cache.
     uncached: Arc<dyn Backend>,
     writes: Arc<Writes>,
+    /// The change notices, if anybody is told of changes.
+    notices: Option<Arc<Notices>>,
     /// Its location, without credentials.
     name: String,
     /// The file of an embedded store.
@@ -139,7 +152,7 @@ struct Prepared {
 
 async fn serve(prepared: Prepared, opened: Opened, background: &Handle) -> Result<(), Failure> {
     let Prepared { settings, is_demo, listeners: [api, admin], lane, metrics } = prepared;
-    let Opened { store, watcher, uncached, writes, name, file, is_own } = opened;
+    let Opened { store, watcher, uncached, writes, notices, name, file, is_own } = opened;
     let for_commands = Arc::clone(&store);
     let greeting = if is_demo { Some(demo::prepare(&store, is_own).await?) } else { None };
     let shared = Data::new(app(settings.clone(), (store, uncached), is_own, (lane, metrics)));
@@ -158,13 +171,14 @@ async fn serve(prepared: Prepared, opened: Opened, background: &Handle) -> Resul
     });
     let api = api.map_err(|error| listening::refusal(listening::API, api_address, &error))?;
 
-    let (tasks, writes) = (supervisor.clone(), Data::from(writes));
+    let (tasks, writes, told) = (supervisor.clone(), Data::from(writes), Data::new(notices.clone()));
     let service = Service { workers: 1, capacity: Capacity::new(ADMIN_CONNECTIONS), ..service };
     let admin = admin.serve(service, move || {
         ActixApp::new()
             .app_data(shared.clone())
             .app_data(tasks.clone())
             .app_data(writes.clone())
+            .app_data(told.clone())
             .configure(admin::configure)
     });
     let admin = admin.map_err(|error| listening::refusal(listening::ADMIN, admin_address, &error))?;
@@ -178,6 +192,12 @@ async fn serve(prepared: Prepared, opened: Opened, background: &Handle) -> Resul
     if let Some(file) = file {
         supervisor.start("changes by commands", move |stop| {
             remote::serve(file.clone(), Arc::clone(&for_commands), stop)
+        });
+    }
+    if let Some(notices) = notices {
+        let brokers = Arc::new(Amqp::new(settings.amqp.clone(), settings.node_name.clone()));
+        supervisor.start("change notices", move |stop| {
+            tell_changes(Arc::clone(&notices), Arc::clone(&brokers), stop)
         });
     }
     log::info!(address = api_address.to_string().as_str(), admin_address = admin_address.to_string().as_str(); "serving");
@@ -194,6 +214,20 @@ async fn serve(prepared: Prepared, opened: Opened, background: &Handle) -> Resul
     Ok(())
 }
 
+/// The settings of change notices, if there is a broker.
+fn notice_settings(settings: &ServeSettings) -> Option<notices::Settings> {
+    (!settings.amqp.is_empty()).then(|| notices::Settings {
+        node: settings.node_name.clone(),
+        place: place(settings),
+        queue_bytes: settings.amqp_queue_bytes,
+    })
+}
+
+/// Where this server looks first in a document of `system_config`.
+fn place(settings: &ServeSettings) -> Place {
+    Place { node: settings.kazoo_node.clone(), zone: settings.kazoo_zone.clone() }
+}
+
 fn app(
     settings: ServeSettings,
     (store, uncached): (Arc<dyn Backend>, Arc<dyn Backend>),
@@ -201,7 +235,7 @@ fn app(
     (lane, metrics): (Lane, Arc<Metrics>),
 ) -> App {
     let auth_settings = auth::Settings {
-        place: Place { node: settings.kazoo_node.clone(), zone: settings.kazoo_zone.clone() },
+        place: place(&settings),
         reverse_proxies: settings.reverse_proxies.clone(),
         strict_tokens: settings.strict_tokens,
         may_create_views: is_own,
@@ -347,6 +381,12 @@ fn stop_on_signal(handles: [ServerHandle; 2]) -> Result<(), Failure> {
 /// Watches the databases that are read, for the cache.
 async fn watch(watcher: Arc<Mutex<Watcher>>, mut stop: StopSignal) -> Result<(), String> {
     watcher.lock().await.run(stop.stopped()).await;
+    Ok(())
+}
+
+/// Tells a broker of every change until the server stops.
+async fn tell_changes(notices: Arc<Notices>, brokers: Arc<Amqp>, mut stop: StopSignal) -> Result<(), String> {
+    notices.run(&*brokers, async move { stop.stopped().await }).await;
     Ok(())
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use embedded::Durability;
 use ipnet::IpNet;
 use log::LevelFilter;
+use notices::BrokerUrl;
 
 use super::group::{Group, Layers, settings};
 use super::location::StoreLocation;
@@ -63,6 +64,13 @@ settings! {
         /// separated by commas. An empty list trusts no proxy.
         reverse_proxies: Option<Vec<IpNet>> = "reverse_proxies" "ADDRESSES",
             Nothing("those of system_config/crossbar, else 127.0.0.1");
+        /// A RabbitMQ of this server's zone that is told of every change, so that Kazoo's nodes drop their copies:
+        /// amqp(s)://USER:PASSWORD@HOST:PORT/VHOST. More than one, separated by white space, are used if the
+        /// first fails.
+        amqp: Vec<BrokerUrl> = "amqp" "URL", Nothing("nobody is told of changes");
+        /// How much memory notices may take that wait for the broker, in bytes. Beyond it, older notices of the same
+        /// document give way first.
+        amqp_queue_bytes: usize = "amqp_queue_bytes" "BYTES", Value("32000000"), 100_000..=10_000_000_000;
     }
 }
 

@@ -77,9 +77,9 @@ fn text_of(setting: &Setting, value: &toml::Value) -> Option<String> {
         (Shape::Text | Shape::Secret | Shape::Choice(_), toml::Value::String(text)) => Some(text.clone()),
         (Shape::Number, toml::Value::Integer(number)) => Some(number.to_string()),
         (Shape::Switch, toml::Value::Boolean(switch)) => Some(switch.to_string()),
-        (Shape::List, toml::Value::Array(items)) => {
+        (Shape::List | Shape::Secrets, toml::Value::Array(items)) => {
             let items: Option<Vec<_>> = items.iter().map(toml::Value::as_str).collect();
-            Some(items?.join(","))
+            Some(items?.join(setting.shape.separator()))
         }
         _ => None,
     }

@@ -57,7 +57,7 @@ impl<G: Group> FromArgMatches for Given<G> {
             };
             let texts: Vec<&str> =
                 matches.get_many::<String>(setting.key).into_iter().flatten().map(String::as_str).collect();
-            values.insert(setting.key, (texts.join(","), source));
+            values.insert(setting.key, (texts.join(setting.shape.separator()), source));
         }
         Ok(Self { values, group: PhantomData })
     }
@@ -79,10 +79,10 @@ fn argument(setting: &Setting) -> Arg {
         .env(setting.variable())
         .value_name(setting.value_name)
         .help_heading(setting.section)
-        .hide_env_values(setting.shape == Shape::Secret);
+        .hide_env_values(setting.shape.is_secret());
     let argument = match setting.shape {
         Shape::Switch => argument.num_args(0..=1).default_missing_value("true"),
-        Shape::List => argument.action(ArgAction::Append),
+        Shape::List | Shape::Secrets => argument.action(ArgAction::Append),
         // A negative number is out of range. It is not a flag.
         Shape::Number => argument.allow_negative_numbers(true),
         Shape::Text | Shape::Secret | Shape::Choice(_) => argument,

@@ -25,6 +25,18 @@ pub(crate) struct Setting {
     pub(crate) shown: fn(&str) -> String,
 }
 
+impl Shape {
+    /// Whether `--help` and the log must not show the value.
+    pub(crate) fn is_secret(self) -> bool {
+        matches!(self, Self::Secret | Self::Secrets)
+    }
+
+    /// What stands between the texts of a list.
+    pub(crate) fn separator(self) -> &'static str {
+        if self == Self::Secrets { " " } else { "," }
+    }
+}
+
 impl Setting {
     /// The flag, without its dashes.
     pub(crate) fn flag(&self) -> String {
@@ -68,6 +80,9 @@ pub(crate) enum Shape {
     Switch,
     /// A list of texts. Flags and variables separate them by commas.
     List,
+    /// A list of texts that `--help` and the log must not show. White space separates them, because passwords
+    /// may hold commas.
+    Secrets,
 }
 
 impl Shape {
@@ -78,7 +93,7 @@ impl Shape {
             Self::Choice(words) => words.join(" or "),
             Self::Number => numbers(range),
             Self::Switch => "true or false".to_owned(),
-            Self::List => "a list of texts, like [\"one\", \"two\"]".to_owned(),
+            Self::List | Self::Secrets => "a list of texts, like [\"one\", \"two\"]".to_owned(),
         }
     }
 }

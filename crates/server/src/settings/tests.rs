@@ -62,6 +62,28 @@ fn an_empty_list_of_proxies_is_a_list() {
 }
 
 #[test]
+fn brokers_can_be_written_in_each_way() {
+    let (one, two) = ("amqp://u:p,q@one:5672", "amqps://two/kazoo");
+    for (arguments, file) in [
+        (&["--amqp", one, "--amqp", two][..], String::new()),
+        // As in the variable.
+        (&["--amqp", &format!(" {one}  {two}\n")], String::new()),
+        (&[], format!("amqp = [{one:?}, {two:?}]")),
+    ] {
+        let settings: ServeSettings = read(arguments, &file).unwrap();
+        let shown: Vec<_> = settings.amqp.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            shown,
+            ["amqp://one:5672 (virtual host /)", "amqps://two:5671 (virtual host kazoo)"],
+            "{arguments:?} {file}"
+        );
+        assert!(!format!("{settings:?}").contains("p,q"), "the password is not shown");
+    }
+    let settings: ServeSettings = read(&[], "").unwrap();
+    assert!(settings.amqp.is_empty());
+}
+
+#[test]
 fn nonsense_is_refused_by_name() {
     let serve = check_refused::<ServeSettings>;
     serve(&["--page-size", "0"], "", "the setting page_size must be a whole number of at least 1, not \"0\"");
@@ -81,6 +103,11 @@ fn nonsense_is_refused_by_name() {
         &["--listen", "nowhere"],
         "",
         "the setting listen must be an address and a port, like 127.0.0.1:8000, not \"nowhere\"",
+    );
+    serve(
+        &["--amqp", "amqp://one amqp://u:very-secret@:1"],
+        "",
+        "the setting amqp has an address, number 2, that names no host",
     );
     let store = check_refused::<StoreSettings>;
     store(&["--sqlite-sync", "off"], "", "the setting sqlite_sync must be full or normal, not \"off\"");

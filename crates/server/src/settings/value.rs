@@ -8,6 +8,7 @@ use std::time::Duration;
 use embedded::Durability;
 use ipnet::IpNet;
 use log::LevelFilter;
+use notices::BrokerUrl;
 
 use super::location::StoreLocation;
 use super::setting::{Shape, numbers};
@@ -30,7 +31,7 @@ pub(crate) trait Value: Sized {
 
     /// The text as other people may see it.
     fn shown(text: &str) -> String {
-        if Self::SHAPE == Shape::Secret { "***".to_owned() } else { text.to_owned() }
+        if Self::SHAPE.is_secret() { "***".to_owned() } else { text.to_owned() }
     }
 
     /// The value of a setting that has no text, where that means something.
@@ -132,7 +133,7 @@ pub(crate) enum OnOff {
 }
 
 impl Value for OnOff {
-    const SHAPE: Shape = Shape::Text;
+    const SHAPE: Shape = Shape::Choice(&["on", "off"]);
 
     fn parse(text: &str, _: (u64, u64)) -> Result<Self, String> {
         match text {
@@ -153,6 +154,26 @@ impl Value for Vec<IpNet> {
                 .ok_or_else(|| format!("must hold addresses or networks, like 10.0.0.0/8, not {part:?}"))
         };
         if text.is_empty() { Ok(Self::new()) } else { text.split(',').map(read).collect() }
+    }
+}
+
+impl Value for Vec<BrokerUrl> {
+    const SHAPE: Shape = Shape::Secrets;
+
+    fn parse(text: &str, _: (u64, u64)) -> Result<Self, String> {
+        let read = |(number, url): (usize, &str)| {
+            BrokerUrl::parse(url)
+                .map_err(|what| format!("has an address, number {}, that {what}", number.saturating_add(1)))
+        };
+        text.split_whitespace().enumerate().map(read).collect()
+    }
+
+    fn holds_password(&self) -> bool {
+        self.iter().any(BrokerUrl::has_password)
+    }
+
+    fn absent() -> Option<Self> {
+        Some(Self::new())
     }
 }
 

@@ -67,6 +67,12 @@ impl Account {
         self.server = Some(Server::start_on_small_disk(&self.store(), kilobytes));
     }
 
+    /// Serves the store again after the server was killed.
+    pub(crate) fn restart_after_kill(&mut self, arguments: &[&str]) {
+        drop(self.server.take());
+        self.server = Some(Server::start(&self.store(), arguments));
+    }
+
     fn stop(&mut self) {
         let (code, _) = self.server.take().unwrap().stop();
         assert_eq!(code, Some(0));

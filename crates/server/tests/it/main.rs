@@ -14,6 +14,7 @@ mod access;
 mod account;
 mod accounts;
 mod bounds;
+mod broker;
 mod commands;
 mod compatibility;
 mod conformance;

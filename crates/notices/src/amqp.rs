@@ -1,0 +1,267 @@
+//! Brokers that speak AMQP 0-9-1, by way of lapin. The exchange is Kazoo's: it is declared where it is missing,
+//! as Kazoo declares it.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::{BoxFuture, try_join_all};
+use futures::{FutureExt as _, StreamExt as _};
+use lapin::options::{BasicPublishOptions, ConfirmSelectOptions, ExchangeDeclareOptions};
+use lapin::protocol::{AMQPErrorKind, AMQPSoftError};
+use lapin::types::{FieldTable, ShortString};
+use lapin::uri::AMQPUri;
+use lapin::{BasicProperties, Channel, Confirmation, ConnectionProperties, ErrorKind, Event, ExchangeKind};
+use tokio::time::{Instant, timeout};
+
+use crate::broker::{BrokerError, Brokers, Connection, Outcome};
+use crate::notice::Message;
+
+/// Kazoo's exchange for changes of documents.
+const EXCHANGE: &str = "configuration";
+
+/// How long it may take to connect, to find the exchange, and to open a channel.
+const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long a broker may take to confirm a notice. The time in which it says that it is overloaded does not
+/// count.
+const CONFIRM_PATIENCE: Duration = Duration::from_secs(60);
+
+/// How often it is looked whether the broker says so.
+const CONFIRM_LOOK: Duration = Duration::from_secs(5);
+
+/// The seconds between two signs of life of a connection, unless the address says otherwise.
+const HEARTBEAT: u16 = 10;
+
+/// The address of a broker. It may hold a password, which is never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct BrokerUrl(AMQPUri);
+
+impl BrokerUrl {
+    /// Reads `amqp(s)://USER:PASSWORD@HOST:PORT/VHOST`.
+    ///
+    /// # Errors
+    /// What is wrong, as the rest of a sentence that begins with "the address". It never repeats the text.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        const FORM: &str = "is not of the form amqp(s)://USER:PASSWORD@HOST:PORT/VHOST";
+        let rest = text.strip_prefix("amqp://").or_else(|| text.strip_prefix("amqps://")).ok_or(FORM)?;
+        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+        if host.is_empty() || host.starts_with(':') {
+            return Err("names no host");
+        }
+        // The library's errors may repeat the text.
+        let mut uri: AMQPUri = text.parse().map_err(|_| FORM)?;
+        // The library takes an IPv6 address for a missing host.
+        if let Some((address, _)) = host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+            address.clone_into(&mut uri.authority.host);
+        }
+        uri.query.heartbeat.get_or_insert(HEARTBEAT);
+        Ok(Self(uri))
+    }
+
+    /// Whether the address names a password.
+    #[must_use]
+    pub fn has_password(&self) -> bool {
+        self.0.authority.userinfo != AMQPUri::default().authority.userinfo
+    }
+}
+
+/// The address without credentials.
+impl fmt::Display for BrokerUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let AMQPUri { scheme, authority, vhost, .. } = &self.0;
+        write!(f, "{scheme}://{}:{} (virtual host {vhost})", authority.host, authority.port)
+    }
+}
+
+impl fmt::Debug for BrokerUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "BrokerUrl({self})")
+    }
+}
+
+/// The brokers that a server may use, in the order of preference.
+#[derive(Clone, Debug)]
+pub struct Amqp {
+    urls: Vec<BrokerUrl>,
+    node: String,
+}
+
+impl Amqp {
+    /// Brokers for a node of this name, which the brokers show for its connection.
+    #[must_use]
+    pub fn new(urls: Vec<BrokerUrl>, node: String) -> Self {
+        Self { urls, node }
+    }
+}
+
+impl Brokers for Amqp {
+    fn count(&self) -> usize {
+        self.urls.len()
+    }
+
+    fn name(&self, number: usize) -> String {
+        self.urls.get(number).map(ToString::to_string).unwrap_or_default()
+    }
+
+    fn connect(&self, number: usize) -> BoxFuture<'_, Result<Box<dyn Connection>, BrokerError>> {
+        Box::pin(async move {
+            let url =
+                self.urls.get(number).ok_or_else(|| BrokerError("there is no such broker".to_owned()))?;
+            let failed = |error: &dyn fmt::Display| BrokerError(error.to_string());
+            let opened = timeout(CONNECT_PATIENCE, open(url.0.clone(), &self.node)).await;
+            let open = opened.map_err(|_| failed(&"it does not answer"))?.map_err(|error| failed(&error))?;
+            let connection: Box<dyn Connection> = Box::new(open);
+            Ok(connection)
+        })
+    }
+}
+
+/// An open connection.
+struct OpenConnection {
+    connection: Arc<lapin::Connection>,
+    channel: Channel,
+}
+
+async fn open(uri: AMQPUri, node: &str) -> lapin::Result<OpenConnection> {
+    let properties = ConnectionProperties::default().with_connection_name(node.into());
+    let connection = lapin::Connection::connect_uri(uri, properties).await?;
+    let channel = channel_with_exchange(&connection).await?;
+    channel.confirm_select(ConfirmSelectOptions::default()).await?;
+    Ok(OpenConnection { connection: Arc::new(connection), channel })
+}
+
+/// A channel, once the exchange is there. To look for it needs no permission to configure the broker, and does
+/// no harm where somebody has declared it in another way. A broker closes the channel if it is missing.
+async fn channel_with_exchange(connection: &lapin::Connection) -> lapin::Result<Channel> {
+    let channel = connection.create_channel().await?;
+    match declare(&channel, true).await {
+        Err(error) if is_missing(&error) => {}
+        found => return found.map(|()| channel),
+    }
+    let channel = connection.create_channel().await?;
+    declare(&channel, false).await?;
+    log::info!("declared the exchange {EXCHANGE}, which the broker did not have");
+    Ok(channel)
+}
+
+async fn declare(channel: &Channel, passive: bool) -> lapin::Result<()> {
+    // Kazoo's: neither durable nor deleted with its last user.
+    let options = ExchangeDeclareOptions { passive, ..ExchangeDeclareOptions::default() };
+    channel.exchange_declare(EXCHANGE.into(), ExchangeKind::Topic, options, FieldTable::default()).await
+}
+
+fn is_missing(error: &lapin::Error) -> bool {
+    match error.kind() {
+        ErrorKind::ProtocolError(error) => *error.kind() == AMQPErrorKind::Soft(AMQPSoftError::NOTFOUND),
+        _ => false,
+    }
+}
+
+impl Connection for OpenConnection {
+    fn publish(&self, messages: Vec<Message>) -> BoxFuture<'_, Result<Vec<Outcome>, BrokerError>> {
+        Box::pin(async move {
+            let publish = publish(&self.channel, &messages);
+            futures::pin_mut!(publish);
+            let mut began = Instant::now();
+            let mut has_told = false;
+            loop {
+                if let Ok(outcomes) = timeout(CONFIRM_LOOK, &mut publish).await {
+                    return outcomes.map_err(|error| BrokerError(error.to_string()));
+                }
+                if self.connection.status().blocked() {
+                    began = Instant::now();
+                    if !std::mem::replace(&mut has_told, true) {
+                        log::warn!("the broker is overloaded and takes no change notices now: they wait");
+                    }
+                } else if began.elapsed() >= CONFIRM_PATIENCE {
+                    return Err(BrokerError("it does not confirm what it gets".to_owned()));
+                }
+            }
+        })
+    }
+
+    fn broken(&self) -> BoxFuture<'static, BrokerError> {
+        let events = self.connection.events_listener();
+        let error = async move {
+            futures::pin_mut!(events);
+            loop {
+                match events.next().await {
+                    Some(Event::Error(error)) => return BrokerError(error.to_string()),
+                    Some(_) => {}
+                    None => return BrokerError("the connection has ended".to_owned()),
+                }
+            }
+        };
+        error.boxed()
+    }
+}
+
+/// Sends messages and waits for all confirmations. lapin hands a returned message to any confirmation that comes
+/// next, so which one came back is known only when all confirmations are there.
+async fn publish(channel: &Channel, messages: &[Message]) -> lapin::Result<Vec<Outcome>> {
+    let mut confirmations = Vec::with_capacity(messages.len());
+    for message in messages {
+        let key = ShortString::try_new(message.routing_key.as_str());
+        let key = key.map_err(|error| lapin::Error::from(std::io::Error::other(error)))?;
+        let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
+        let properties = BasicProperties::default()
+            .with_content_type("application/json".into())
+            .with_timestamp(message.timestamp_us);
+        let payload = message.payload.as_bytes();
+        confirmations.push(channel.basic_publish(EXCHANGE.into(), key, options, payload, properties).await?);
+    }
+    let confirmations = try_join_all(confirmations).await?;
+    let is_refused: Vec<bool> = confirmations.iter().map(Confirmation::is_nack).collect();
+    let returned = confirmations.into_iter().filter_map(Confirmation::take_message);
+    // Each payload has an id of its own.
+    let returned: HashSet<Vec<u8>> = returned.map(|message| message.delivery.data).collect();
+    let outcome = |(message, is_refused): (&Message, bool)| {
+        if is_refused {
+            Outcome::Refused
+        } else if returned.contains(message.payload.as_bytes()) {
+            Outcome::Returned
+        } else {
+            Outcome::Delivered
+        }
+    };
+    Ok(messages.iter().zip(is_refused).map(outcome).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::BrokerUrl;
+
+    #[test]
+    fn addresses_are_read_as_kazoo_writes_them() {
+        for (text, shown, has_password) in [
+            ("amqp://guest:guest@127.0.0.1:5672", "amqp://127.0.0.1:5672 (virtual host /)", false),
+            ("amqp://u:p%40ss@rabbit.host", "amqp://rabbit.host:5672 (virtual host /)", true),
+            ("amqps://u:p@h/kazoo", "amqps://h:5671 (virtual host kazoo)", true),
+            ("amqp://u:p@[::1]:5673/%2F", "amqp://::1:5673 (virtual host /)", true),
+        ] {
+            let url = BrokerUrl::parse(text).unwrap();
+            assert_eq!((url.to_string().as_str(), url.has_password()), (shown, has_password), "{text}");
+            assert!(!format!("{url:?}").contains("p@"), "{url:?}");
+        }
+    }
+
+    #[test]
+    fn other_addresses_are_refused_without_their_text() {
+        for text in [
+            "",
+            "rabbit:5672",
+            "http://u:secret@h",
+            "amqp://",
+            "amqp://u:secret@",
+            "amqp://u:secret@:5672",
+            "amqp://u:secret@h:port",
+            "amqp://u:secret@h?heartbeat=x",
+        ] {
+            let error = BrokerUrl::parse(text).unwrap_err();
+            assert!(!error.contains("secret"), "{text}: {error}");
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! The boundary to a message broker: connections, and what becomes of a message. `amqp` implements it, and so do
+//! tests.
+
+use futures::future::BoxFuture;
+
+use crate::notice::Message;
+
+/// Opens connections to brokers.
+pub trait Brokers: Send + Sync {
+    /// How many brokers there are.
+    fn count(&self) -> usize;
+
+    /// The address of one of them, without credentials.
+    fn name(&self, number: usize) -> String;
+
+    /// Connects to one of them, by its number.
+    fn connect(&self, number: usize) -> BoxFuture<'_, Result<Box<dyn Connection>, BrokerError>>;
+}
+
+/// A connection to a broker.
+pub trait Connection: Send + Sync {
+    /// Sends messages, and waits until the broker has dealt with all of them. The outcomes have the order of the
+    /// messages. Only one call runs at a time.
+    fn publish(&self, messages: Vec<Message>) -> BoxFuture<'_, Result<Vec<Outcome>, BrokerError>>;
+
+    /// Waits until the connection breaks, and says why.
+    fn broken(&self) -> BoxFuture<'static, BrokerError>;
+}
+
+/// What became of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// A queue has it.
+    Delivered,
+    /// No queue takes it.
+    Returned,
+    /// The broker could not take it now.
+    Refused,
+}
+
+/// A connection that failed. The text says why, without a password.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct BrokerError(pub String);

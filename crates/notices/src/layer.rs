@@ -1,0 +1,163 @@
+//! The layer of a store that sees every write. It marks the database before the write, and tells of the write
+//! after the store has acknowledged it.
+
+use std::sync::Arc;
+
+use datastore::{Backend, DbName, Deadline, DocId, Draft, Layer, Result, Rev, StoreError};
+use futures::future::BoxFuture;
+
+use crate::marks::OwnHold;
+use crate::notice::{DocKey, Facts};
+use crate::queue::Slot;
+use crate::teller::{Attempt, AttemptKind, Stamp, Teller};
+
+/// A store whose writes are told.
+pub(crate) struct ToldWrites {
+    pub(crate) inner: Arc<dyn Backend>,
+    pub(crate) teller: Arc<Teller>,
+}
+
+/// A write that is being made. If it is dropped before its end, nobody knows whether it was done.
+struct OpenWrite {
+    teller: Arc<Teller>,
+    open: Option<(Slot, OwnHold, Attempt)>,
+}
+
+impl OpenWrite {
+    fn end(mut self, ended: std::result::Result<&Rev, &StoreError>) {
+        match ended {
+            Ok(rev) => {
+                if let Some((slot, hold, attempt)) = self.open.take() {
+                    // The slot goes last, so that no later revision leaves first.
+                    self.teller.tell(hold, Arc::clone(slot.key()), &attempt, rev.clone());
+                }
+            }
+            Err(error) if leaves_open(error) => {}
+            Err(_) => self.open = None,
+        }
+    }
+}
+
+impl Drop for OpenWrite {
+    fn drop(&mut self) {
+        if let Some((slot, hold, attempt)) = self.open.take() {
+            self.teller.doubt(hold, Arc::clone(slot.key()), attempt);
+        }
+    }
+}
+
+/// Whether a write may have been done although it failed.
+fn leaves_open(error: &StoreError) -> bool {
+    (error.is_retryable() && !error.is_busy()) || matches!(error, StoreError::Corrupt(_))
+}
+
+impl ToldWrites {
+    fn open(&self, hold: OwnHold, key: DocKey, attempt: Attempt) -> OpenWrite {
+        let slot = self.teller.queue.open(Arc::new(key));
+        OpenWrite { teller: Arc::clone(&self.teller), open: Some((slot, hold, attempt)) }
+    }
+
+    /// Prepares to tell of a save. `None` if it is not told.
+    async fn open_save(&self, db: &DbName, draft: &Draft, deadline: Deadline) -> Result<Option<OpenWrite>> {
+        if !self.teller.tells_of(db, &draft.id) {
+            return Ok(None);
+        }
+        self.teller.prepare(deadline).await?;
+        let facts = Facts::of(&draft.body);
+        if !self.teller.tells_kind(facts.kind()) {
+            return Ok(None);
+        }
+        let kind = AttemptKind::Save(Stamp::of(&draft.body));
+        let attempt = Attempt { kind, base: draft.base.clone(), facts };
+        let hold = self.teller.marks.begin(db, deadline).await?;
+        Ok(Some(self.open(hold, DocKey { db: db.clone(), id: draft.id.clone() }, attempt)))
+    }
+
+    /// Prepares to tell of a deletion. The store keeps nothing of the document, so it is read before.
+    async fn open_delete(
+        &self,
+        db: &DbName,
+        id: &DocId,
+        base: &Rev,
+        deadline: Deadline,
+    ) -> Result<Option<OpenWrite>> {
+        if !self.teller.tells_of(db, id) {
+            return Ok(None);
+        }
+        self.teller.prepare(deadline).await?;
+        let facts = match self.inner.fetch(db, id, deadline).await {
+            Ok(document) => Facts::of_document(&document)?,
+            // The deletion will fail for the same reason.
+            Err(error) if error.is_not_found() => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        if !self.teller.tells_kind(facts.kind()) {
+            return Ok(None);
+        }
+        let mut hold = self.teller.marks.begin(db, deadline).await?;
+        self.teller.marks.note_deletion(&mut hold, id, &facts, deadline).await?;
+        let attempt = Attempt { kind: AttemptKind::Delete, base: Some(base.clone()), facts };
+        Ok(Some(self.open(hold, DocKey { db: db.clone(), id: id.clone() }, attempt)))
+    }
+}
+
+impl Layer for ToldWrites {
+    fn inner(&self) -> &dyn Backend {
+        &*self.inner
+    }
+
+    fn save<'a>(&'a self, db: &'a DbName, draft: Draft, deadline: Deadline) -> BoxFuture<'a, Result<Rev>> {
+        Box::pin(async move {
+            let write = self.open_save(db, &draft, deadline).await?;
+            let saved = self.inner.save(db, draft, deadline).await;
+            if let Some(write) = write {
+                write.end(saved.as_ref());
+            }
+            saved
+        })
+    }
+
+    fn save_many<'a>(
+        &'a self,
+        db: &'a DbName,
+        drafts: Vec<Draft>,
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<Vec<Result<Rev>>>> {
+        Box::pin(async move {
+            let mut writes = Vec::with_capacity(drafts.len());
+            for draft in &drafts {
+                writes.push(self.open_save(db, draft, deadline).await?);
+            }
+            let saved = self.inner.save_many(db, drafts, deadline).await;
+            for (number, write) in writes.into_iter().enumerate() {
+                let Some(write) = write else { continue };
+                match &saved {
+                    Ok(each) => match each.get(number) {
+                        Some(saved) => write.end(saved.as_ref()),
+                        // A store that answers too few outcomes leaves this one open.
+                        None => drop(write),
+                    },
+                    Err(error) => write.end(Err(error)),
+                }
+            }
+            saved
+        })
+    }
+
+    fn delete<'a>(
+        &'a self,
+        db: &'a DbName,
+        id: &'a DocId,
+        base: &'a Rev,
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<Rev>> {
+        Box::pin(async move {
+            let write = self.open_delete(db, id, base, deadline).await?;
+            let deleted = self.inner.delete(db, id, base, deadline).await;
+            if let Some(write) = write {
+                write.end(deleted.as_ref());
+            }
+            deleted
+        })
+    }
+}

@@ -1,0 +1,203 @@
+//! The notices that wait for the broker. Those of one document leave in the order of its revisions, one at a
+//! time. The queue is bounded in bytes. It knows neither the store nor the broker.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+use tokio::time::timeout_at;
+
+use crate::marks::Hold;
+use crate::notice::{DocKey, Notice};
+use crate::waiting::{Item, Sent, Waiting};
+
+/// Numbers about notices since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Whether there is a connection to a broker.
+    pub is_connected: bool,
+    /// The notices that the broker has not confirmed yet.
+    pub waiting: u64,
+    /// The memory that they take, in bytes.
+    pub waiting_bytes: u64,
+    /// The notices that the broker has confirmed.
+    pub sent: u64,
+    /// The notices that were given up: the queue was full, or nobody took them for a minute.
+    pub dropped: u64,
+    /// How many times the broker sent a notice back because no queue takes it.
+    pub returned: u64,
+}
+
+/// The waiting notices.
+pub(crate) struct Queue {
+    limit_bytes: usize,
+    waiting: Mutex<Waiting>,
+    /// A notice may have become ready.
+    changed: Notify,
+    /// A notice has left.
+    room: Notify,
+    is_connected: AtomicBool,
+    sent: AtomicU64,
+    returned: AtomicU64,
+}
+
+/// Notices that left the queue. They are dropped only after all locks are free, because their holds take
+/// another lock.
+#[must_use]
+pub(crate) struct Left(#[expect(dead_code, reason = "it is there to be dropped")] Vec<Item>);
+
+impl Queue {
+    pub(crate) fn new(limit_bytes: usize) -> Arc<Self> {
+        Arc::new(Self {
+            limit_bytes,
+            waiting: Mutex::default(),
+            changed: Notify::new(),
+            room: Notify::new(),
+            is_connected: AtomicBool::new(false),
+            sent: AtomicU64::new(0),
+            returned: AtomicU64::new(0),
+        })
+    }
+
+    /// Nothing panics while it holds this lock, so a poisoned one is still whole.
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Announces a write. Notices of later writes of the document wait until the slot is gone.
+    pub(crate) fn open(self: &Arc<Self>, key: Arc<DocKey>) -> Slot {
+        let number = self.lock().open(Arc::clone(&key));
+        Slot { queue: Arc::clone(self), key, number }
+    }
+
+    /// Adds a notice.
+    pub(crate) fn push(&self, key: Arc<DocKey>, notice: Notice, hold: Hold) -> Left {
+        let left = self.lock().push(key, notice, hold, self.limit_bytes);
+        self.changed.notify_one();
+        Left(left)
+    }
+
+    /// The next notice that may be sent now.
+    pub(crate) fn try_next(self: &Arc<Self>) -> Option<Sending> {
+        let item = self.lock().take()?;
+        Some(Sending { queue: Arc::clone(self), item: Some(item) })
+    }
+
+    /// Waits for the next notice that may be sent.
+    pub(crate) async fn next(self: &Arc<Self>) -> Sending {
+        loop {
+            if let Some(sending) = self.try_next() {
+                return sending;
+            }
+            let next_time = self.lock().next_time();
+            match next_time {
+                Some(at) => drop(timeout_at(at, self.changed.notified()).await),
+                None => self.changed.notified().await,
+            }
+        }
+    }
+
+    /// Waits until the queue is at most half full.
+    pub(crate) async fn wait_for_room(&self) {
+        self.wait_for_bytes(self.limit_bytes / 2).await;
+    }
+
+    /// Waits until nothing waits.
+    pub(crate) async fn wait_until_empty(&self) {
+        self.wait_for_bytes(0).await;
+    }
+
+    async fn wait_for_bytes(&self, most: usize) {
+        loop {
+            let left = self.room.notified();
+            futures::pin_mut!(left);
+            left.as_mut().enable();
+            if self.lock().bytes() <= most {
+                return;
+            }
+            left.await;
+        }
+    }
+
+    pub(crate) fn set_connected(&self, is_connected: bool) {
+        self.is_connected.store(is_connected, Ordering::Relaxed);
+    }
+
+    pub(crate) fn counts(&self) -> Counts {
+        let waiting = self.lock();
+        Counts {
+            is_connected: self.is_connected.load(Ordering::Relaxed),
+            waiting: waiting.len(),
+            waiting_bytes: u64::try_from(waiting.bytes()).unwrap_or(u64::MAX),
+            sent: self.sent.load(Ordering::Relaxed),
+            dropped: waiting.dropped(),
+            returned: self.returned.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Counts a notice that was given up before it came here.
+    pub(crate) fn count_dropped(&self) {
+        self.lock().count_dropped();
+    }
+}
+
+/// A write whose outcome is not known yet.
+pub(crate) struct Slot {
+    queue: Arc<Queue>,
+    key: Arc<DocKey>,
+    number: u64,
+}
+
+impl Slot {
+    pub(crate) fn key(&self) -> &Arc<DocKey> {
+        &self.key
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.queue.lock().close(&self.key, self.number);
+        self.queue.changed.notify_one();
+    }
+}
+
+/// A notice that is being sent. If it is dropped, it is sent again.
+pub(crate) struct Sending {
+    queue: Arc<Queue>,
+    item: Option<Item>,
+}
+
+impl Sending {
+    /// The notice and its document.
+    pub(crate) fn notice(&self) -> Option<(&DocKey, &Notice)> {
+        self.item.as_ref().map(|item| (&*item.key, &item.notice))
+    }
+
+    /// Ends it.
+    pub(crate) fn end(mut self, sent: Sent) {
+        match sent {
+            Sent::Delivered => drop(self.queue.sent.fetch_add(1, Ordering::Relaxed)),
+            Sent::Returned => drop(self.queue.returned.fetch_add(1, Ordering::Relaxed)),
+            Sent::Refused | Sent::Unsendable | Sent::Unknown => {}
+        }
+        self.settle(sent);
+    }
+
+    fn settle(&mut self, sent: Sent) {
+        let Some(item) = self.item.take() else { return };
+        let gone = self.queue.lock().settle(item, sent);
+        drop(gone);
+        self.queue.changed.notify_one();
+        self.queue.room.notify_waiters();
+    }
+}
+
+impl Drop for Sending {
+    fn drop(&mut self) {
+        self.settle(Sent::Unknown);
+    }
+}
+
+#[cfg(test)]
+#[path = "queue_tests.rs"]
+mod tests;

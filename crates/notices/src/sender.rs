@@ -1,0 +1,141 @@
+//! Sends the waiting notices: connects to one broker after another until one answers, and sends what is ready
+//! in batches. It knows neither AMQP nor the store.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use datastore::Backoff;
+use futures::FutureExt as _;
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::broker::{BrokerError, Brokers, Connection, Outcome};
+use crate::notice::{MAX_ROUTING_KEY, Message};
+use crate::queue::{Queue, Sending};
+use crate::waiting::Sent;
+
+/// How many notices are sent together. Those of one document follow each other.
+const BATCH: usize = 256;
+
+/// The pauses between two rounds of all brokers.
+const BACKOFF: Backoff = Backoff { first: Duration::from_millis(200), cap: Duration::from_secs(10) };
+
+/// A connection that lived for this long counts as a success.
+const RECOVERED_AFTER: Duration = Duration::from_secs(10);
+
+/// How often the log repeats that no broker answers.
+const LOG_PAUSE: Duration = Duration::from_secs(60);
+
+/// How long the waiting notices may take to leave when the server stops.
+const LAST_PATIENCE: Duration = Duration::from_millis(600);
+
+/// Sends notices until `stop` ends, and a moment longer.
+pub(crate) async fn run(
+    queue: &Arc<Queue>,
+    brokers: &dyn Brokers,
+    node: &str,
+    stop: impl Future<Output = ()>,
+) {
+    let sending = send_for_ever(queue, brokers, node).fuse();
+    let stop = stop.fuse();
+    futures::pin_mut!(sending, stop);
+    futures::select! {
+        () = sending => {}
+        () = stop => {
+            let last = async {
+                futures::select! {
+                    () = sending => {}
+                    () = queue.wait_until_empty().fuse() => {}
+                }
+            };
+            if timeout(LAST_PATIENCE, last).await.is_err() {
+                let waiting = queue.counts().waiting;
+                log::warn!(waiting; "change notices are left: they are told after the next start");
+            }
+        }
+    }
+    queue.set_connected(false);
+}
+
+async fn send_for_ever(queue: &Arc<Queue>, brokers: &dyn Brokers, node: &str) {
+    let mut failures: u32 = 0;
+    let mut told_at: Option<Instant> = None;
+    loop {
+        for number in 0..brokers.count() {
+            let (began, name) = (Instant::now(), brokers.name(number));
+            let error = match brokers.connect(number).await {
+                Ok(connection) => {
+                    log::info!(broker = name.as_str(); "connected to a broker for change notices");
+                    queue.set_connected(true);
+                    told_at = None;
+                    let error = send_over(queue, &*connection, node).await;
+                    queue.set_connected(false);
+                    if began.elapsed() >= RECOVERED_AFTER {
+                        failures = 0;
+                    }
+                    error
+                }
+                Err(error) => error,
+            };
+            if told_at.is_none_or(|at| at.elapsed() >= LOG_PAUSE) {
+                let waiting = queue.counts().waiting;
+                log::warn!(broker = name.as_str(), waiting; "a broker for change notices failed: {error}");
+                told_at = Some(Instant::now());
+            }
+        }
+        failures = failures.saturating_add(1);
+        sleep(BACKOFF.delay(failures)).await;
+    }
+}
+
+/// Sends over one connection until it breaks. Notices that were under way then are sent again.
+async fn send_over(queue: &Arc<Queue>, connection: &dyn Connection, node: &str) -> BrokerError {
+    let mut broken = connection.broken();
+    loop {
+        let first = tokio::select! {
+            error = &mut broken => return error,
+            first = queue.next() => first,
+        };
+        let (mut batch, mut messages) = (Vec::new(), Vec::new());
+        let mut next = Some(first);
+        while let Some(sending) = next {
+            match message(&sending, node) {
+                Some(message) => {
+                    batch.push(sending);
+                    messages.push(message);
+                }
+                None => sending.end(Sent::Unsendable),
+            }
+            next = if batch.len() < BATCH { queue.try_next() } else { None };
+        }
+        // What is dropped here without an outcome goes back into the queue.
+        let outcomes = tokio::select! {
+            error = &mut broken => return error,
+            outcomes = connection.publish(messages) => match outcomes {
+                Ok(outcomes) => outcomes,
+                Err(error) => return error,
+            },
+        };
+        for (sending, outcome) in batch.into_iter().zip(outcomes) {
+            sending.end(match outcome {
+                Outcome::Delivered => Sent::Delivered,
+                Outcome::Returned => Sent::Returned,
+                Outcome::Refused => Sent::Refused,
+            });
+        }
+    }
+}
+
+/// The message of a notice. `None` if AMQP cannot carry it.
+fn message(sending: &Sending, node: &str) -> Option<Message> {
+    let (key, notice) = sending.notice()?;
+    let message = notice.message(key, node);
+    if message.routing_key.len() > MAX_ROUTING_KEY {
+        log::warn!(
+            db = key.db.as_str(), id = key.id.as_str();
+            "a change is not told: the id of the document is too long for AMQP. Kazoo does not tell it either"
+        );
+        return None;
+    }
+    Some(message)
+}

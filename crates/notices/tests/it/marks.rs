@@ -1,0 +1,137 @@
+//! What marks cost, and writes of which nobody knows whether they were done.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use datastore::{Backend, Cause, DbName, Deadline, Draft, Layer, LocalDocument, Result, Rev, StoreError};
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+
+use crate::world::{World, db, doc_id, draft, group_with, soon, wait_until};
+
+/// A store that counts the local documents that are written, and that can lose the answers to writes.
+struct Faulty {
+    inner: Arc<dyn Backend>,
+    local_writes: AtomicU64,
+    loses_answers: AtomicBool,
+    refuses_local: AtomicBool,
+}
+
+impl Faulty {
+    fn before(inner: Arc<dyn Backend>) -> Arc<Self> {
+        let off = || AtomicBool::new(false);
+        Arc::new(Self { inner, local_writes: AtomicU64::new(0), loses_answers: off(), refuses_local: off() })
+    }
+
+    fn ended<T>(&self, ended: Result<T>) -> Result<T> {
+        let is_lost = self.loses_answers.load(Ordering::SeqCst);
+        if is_lost { Err(StoreError::Transport(Cause::new("the answer was lost"))) } else { ended }
+    }
+}
+
+impl Layer for Faulty {
+    fn inner(&self) -> &dyn Backend {
+        &*self.inner
+    }
+
+    fn save<'a>(&'a self, db: &'a DbName, draft: Draft, deadline: Deadline) -> BoxFuture<'a, Result<Rev>> {
+        self.inner.save(db, draft, deadline).map(|ended| self.ended(ended)).boxed()
+    }
+
+    fn delete<'a>(
+        &'a self,
+        db: &'a DbName,
+        id: &'a datastore::DocId,
+        base: &'a Rev,
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<Rev>> {
+        self.inner.delete(db, id, base, deadline).map(|ended| self.ended(ended)).boxed()
+    }
+
+    fn save_local<'a>(
+        &'a self,
+        db: &'a DbName,
+        document: LocalDocument,
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<()>> {
+        if self.refuses_local.load(Ordering::SeqCst) {
+            return futures::future::ready(Err(StoreError::Unavailable(Cause::new("full")))).boxed();
+        }
+        self.local_writes.fetch_add(1, Ordering::SeqCst);
+        self.inner.save_local(db, document, deadline)
+    }
+}
+
+#[tokio::test]
+async fn a_series_of_writes_sets_one_mark() {
+    let world = World::new().await;
+    let store = Faulty::before(Arc::clone(&world.store));
+    let server = world.server_on(store.clone(), "n");
+    let written = || store.local_writes.load(Ordering::SeqCst);
+    server.create("first").await;
+    wait_until("the entry in the roster", || written() >= 3).await;
+    let before = written();
+    for n in 0..50 {
+        server.create(&format!("g{n}")).await;
+    }
+    world.broker.wait_for(51).await;
+    for n in 0..50 {
+        server.create(&format!("h{n}")).await;
+    }
+    world.broker.wait_for(101).await;
+    assert_eq!(written(), before);
+    let marks = world.local(&db()).await;
+    assert_eq!((marks.len(), marks[0].name.as_str()), (1, "crossbar_groups-n"));
+    server.stop().await;
+}
+
+/// Without a mark a kill would lose the notice, so nothing is written.
+#[tokio::test]
+async fn a_write_whose_mark_cannot_be_set_is_refused() {
+    let world = World::new().await;
+    let store = Faulty::before(Arc::clone(&world.store));
+    let server = world.server_on(store.clone(), "n");
+    store.refuses_local.store(true, Ordering::SeqCst);
+    let refused = server.store.save(&db(), draft("a", None, group_with("n", 1)), soon()).await.unwrap_err();
+    assert!(matches!(refused, StoreError::Unavailable(_)), "{refused}");
+    assert!(world.store.fetch(&db(), &doc_id("a"), soon()).await.unwrap_err().is_not_found());
+    store.refuses_local.store(false, Ordering::SeqCst);
+    server.create("a").await;
+    world.broker.wait_for(1).await;
+    server.stop().await;
+}
+
+/// A write whose answer was lost is told if it was done, and not told if it was not.
+#[tokio::test]
+async fn a_write_in_doubt_is_told_once_it_is_known() {
+    let world = World::new().await;
+    let store = Faulty::before(Arc::clone(&world.store));
+    let server = world.server_on(store.clone(), "n");
+    let rev = server.create("deleted").await;
+    let other = server.create("other").await;
+    world.broker.wait_for(2).await;
+    world.broker.forget();
+    store.loses_answers.store(true, Ordering::SeqCst);
+    let lost = |id: &'static str, base: Option<Rev>, request: &'static str| {
+        let store = Arc::clone(&server.store);
+        let draft = draft(id, base.as_ref(), group_with("pvt_request_id", request));
+        async move { store.save(&db(), draft, soon()).await.unwrap_err() }
+    };
+    lost("saved", None, "x").await;
+    // This one fails in the store too: somebody else was faster.
+    world.store.save(&db(), draft("other", Some(&other), group_with("n", 9)), soon()).await.unwrap();
+    lost("other", Some(other), "y").await;
+    server.store.delete(&db(), &doc_id("deleted"), &rev, soon()).await.unwrap_err();
+    store.loses_answers.store(false, Ordering::SeqCst);
+    // Later writes of a document do not wait for the doubt.
+    let saved = world.store.fetch(&db(), &doc_id("saved"), soon()).await.unwrap();
+    let told = world.broker.wait_for(2).await.len();
+    assert_eq!(told, 2);
+    let mut told = world.broker.told();
+    told.sort();
+    assert_eq!((told[0].0.as_str(), told[0].1.as_str()), ("doc_created", "saved"));
+    assert_eq!(told[0].2, saved.rev().to_string());
+    assert_eq!((told[1].0.as_str(), told[1].1.as_str()), ("doc_deleted", "deleted"));
+    server.stop().await;
+    assert!(world.local(&db()).await.is_empty());
+}

@@ -1,0 +1,249 @@
+//! A store with an account, a broker that keeps what it gets, and servers that tell it of their writes.
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use datastore::{Backend, DbName, Deadline, DocId, Draft, LocalDocument, Rev};
+use embedded::{Embedded, Settings as StoreSettings};
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use kazoo::{AccountId, Place};
+use notices::{BrokerError, Brokers, Connection, Counts, Message, Notices, Outcome, Settings};
+use serde_json::{Map, Value, json};
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinHandle;
+
+pub(crate) const ACCOUNT: &str = "11112222333344445555666677778888";
+
+/// The store.
+pub(crate) struct World {
+    pub(crate) store: Arc<dyn Backend>,
+    pub(crate) broker: Broker,
+    _folder: Option<tempfile::TempDir>,
+}
+
+impl World {
+    /// On an embedded store.
+    pub(crate) async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Embedded::open(&folder.path().join("store.db"), StoreSettings::default()).unwrap();
+        Self::on(Arc::new(store), Some(folder)).await
+    }
+
+    /// On a CouchDB, or on the program that stands in for it. Only one test at a time may use it.
+    pub(crate) async fn on_couchdb() -> Self {
+        let settings = couchdb::Settings::new(couchdb::standin::url().parse().unwrap());
+        Self::on(Arc::new(couchdb::Client::new(settings).unwrap()), None).await
+    }
+
+    async fn on(store: Arc<dyn Backend>, folder: Option<tempfile::TempDir>) -> Self {
+        for db in [db(), DbName::parse("system_config").unwrap()] {
+            store.create_db(&db, soon()).await.unwrap();
+        }
+        Self { store, broker: Broker::default(), _folder: folder }
+    }
+
+    /// A server of this name.
+    pub(crate) fn server(&self, node: &str) -> Server {
+        self.server_on(Arc::clone(&self.store), node)
+    }
+
+    /// A server whose store is this one.
+    pub(crate) fn server_on(&self, store: Arc<dyn Backend>, node: &str) -> Server {
+        let settings = Settings { node: node.to_owned(), place: Place::default(), queue_bytes: 1_000_000 };
+        let notices = Arc::new(Notices::new(store, settings));
+        let (stop, stopped) = oneshot::channel::<()>();
+        let (running, broker) = (Arc::clone(&notices), self.broker.clone());
+        let task = tokio::spawn(async move {
+            running.run(&broker, async move { drop(stopped.await) }).await;
+        });
+        Server { store: notices.layer(), notices, stop: Some(stop), task }
+    }
+
+    /// The local documents of a database.
+    pub(crate) async fn local(&self, db: &DbName) -> Vec<LocalDocument> {
+        self.store.list_local(db, "", soon()).await.unwrap()
+    }
+}
+
+/// A running server.
+pub(crate) struct Server {
+    pub(crate) store: Arc<dyn Backend>,
+    notices: Arc<Notices>,
+    stop: Option<oneshot::Sender<()>>,
+    task: JoinHandle<()>,
+}
+
+impl Server {
+    pub(crate) fn counts(&self) -> Counts {
+        self.notices.counts()
+    }
+
+    /// Ends as after SIGKILL: nothing more is written or sent.
+    pub(crate) async fn kill(self) {
+        self.task.abort();
+        let _ = self.task.await;
+    }
+
+    /// Ends as after SIGTERM.
+    pub(crate) async fn stop(mut self) {
+        drop(self.stop.take());
+        self.task.await.unwrap();
+    }
+
+    pub(crate) async fn save(&self, id: &str, base: Option<&Rev>, body: Value) -> Rev {
+        self.store.save(&db(), draft(id, base, body), soon()).await.unwrap()
+    }
+
+    /// Creates a group.
+    pub(crate) async fn create(&self, id: &str) -> Rev {
+        self.save(id, None, group()).await
+    }
+
+    pub(crate) async fn delete(&self, id: &str, base: &Rev) -> Rev {
+        self.store.delete(&db(), &doc_id(id), base, soon()).await.unwrap()
+    }
+}
+
+/// What the broker does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    Up,
+    Down,
+    /// No queue takes a message.
+    Unbound,
+    /// It takes messages and confirms nothing.
+    Silent,
+}
+
+/// A broker that keeps what it gets.
+#[derive(Clone)]
+pub(crate) struct Broker {
+    mode: watch::Sender<Mode>,
+    got: Arc<Mutex<Vec<Message>>>,
+}
+
+impl Default for Broker {
+    fn default() -> Self {
+        Self { mode: watch::Sender::new(Mode::Up), got: Arc::default() }
+    }
+}
+
+impl Broker {
+    pub(crate) fn set(&self, mode: Mode) {
+        self.mode.send_replace(mode);
+    }
+
+    /// The messages so far.
+    pub(crate) fn got(&self) -> Vec<Message> {
+        self.got.lock().unwrap().clone()
+    }
+
+    pub(crate) fn forget(&self) {
+        self.got.lock().unwrap().clear();
+    }
+
+    /// Waits until the broker has so many messages, and answers them.
+    pub(crate) async fn wait_for(&self, count: usize) -> Vec<Message> {
+        wait_until(&format!("{count} messages"), || self.got().len() >= count).await;
+        self.got()
+    }
+
+    /// What the messages say of documents: the event, the id and the revision.
+    pub(crate) fn told(&self) -> Vec<(String, String, String)> {
+        let text = |payload: &Value, name: &str| payload[name].as_str().unwrap().to_owned();
+        let told = |message: Message| {
+            let payload: Value = serde_json::from_str(&message.payload).unwrap();
+            (text(&payload, "Event-Name"), text(&payload, "ID"), text(&payload, "Rev"))
+        };
+        self.got().into_iter().map(told).collect()
+    }
+}
+
+impl Brokers for Broker {
+    fn count(&self) -> usize {
+        1
+    }
+
+    fn name(&self, _: usize) -> String {
+        "a broker of the test".to_owned()
+    }
+
+    fn connect(&self, _: usize) -> BoxFuture<'_, Result<Box<dyn Connection>, BrokerError>> {
+        let is_down = *self.mode.borrow() == Mode::Down;
+        let connection: Box<dyn Connection> = Box::new(self.clone());
+        let outcome = if is_down { Err(BrokerError("down".to_owned())) } else { Ok(connection) };
+        futures::future::ready(outcome).boxed()
+    }
+}
+
+impl Connection for Broker {
+    fn publish(&self, messages: Vec<Message>) -> BoxFuture<'_, Result<Vec<Outcome>, BrokerError>> {
+        Box::pin(async move {
+            let count = messages.len();
+            let mode = *self.mode.borrow();
+            match mode {
+                Mode::Up => {
+                    self.got.lock().unwrap().extend(messages);
+                    Ok(vec![Outcome::Delivered; count])
+                }
+                Mode::Unbound => Ok(vec![Outcome::Returned; count]),
+                Mode::Down => Err(BrokerError("down".to_owned())),
+                Mode::Silent => {
+                    self.got.lock().unwrap().extend(messages);
+                    futures::future::pending().await
+                }
+            }
+        })
+    }
+
+    fn broken(&self) -> BoxFuture<'static, BrokerError> {
+        let mut mode = self.mode.subscribe();
+        let broken = async move {
+            let _ = mode.wait_for(|mode| *mode == Mode::Down).await;
+            BrokerError("down".to_owned())
+        };
+        broken.boxed()
+    }
+}
+
+/// Waits for a condition.
+pub(crate) async fn wait_until(what: &str, condition: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !condition() {
+        assert!(Instant::now() < deadline, "{what} did not come");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
+pub(crate) fn db() -> DbName {
+    AccountId::parse(ACCOUNT).unwrap().db()
+}
+
+pub(crate) fn soon() -> Deadline {
+    Deadline::after(Duration::from_secs(60))
+}
+
+pub(crate) fn doc_id(id: &str) -> DocId {
+    DocId::parse(id).unwrap()
+}
+
+/// The members of a group.
+pub(crate) fn group() -> Value {
+    json!({
+        "name": "A", "pvt_type": "group", "pvt_created": 63_962_664_504_i64,
+        "pvt_modified": 63_962_664_999_i64, "pvt_account_id": ACCOUNT, "pvt_request_id": "r",
+    })
+}
+
+/// A group with a member that differs.
+pub(crate) fn group_with(name: &str, value: impl Into<Value>) -> Value {
+    let mut group = group();
+    group[name] = value.into();
+    group
+}
+
+pub(crate) fn draft(id: &str, base: Option<&Rev>, body: Value) -> Draft {
+    let body: Map<String, Value> = body.as_object().unwrap().clone();
+    Draft { id: doc_id(id), base: base.cloned(), body }
+}
