@@ -238,10 +238,8 @@ impl Layer for Cache {
     }
 
     fn epoch(&self, db: &DbName) -> Option<Epoch> {
-        let Some(hot) = self.hot(db) else {
-            return None;
-        };
-        Epoch::now(hot as Arc<dyn EpochClock>)
+        let hot: Arc<dyn EpochClock> = self.hot(db)?;
+        Epoch::now(hot)
     }
 
     fn save<'a>(&'a self, db: &'a DbName, draft: Draft, deadline: Deadline) -> BoxFuture<'a, Result<Rev>> {

@@ -90,9 +90,9 @@ fn views_are_pushed_to_what_is_there() {
     let (id, db) = (alpha.id.clone(), alpha.db());
     let accounts =
         alpha.while_stopped(|store| run_ok(&["export", "--store", store, "--db", "accounts"], b""));
-    let empty = run(&["views", "push", "--store", &other], b"");
-    assert_eq!(empty.status.code(), Some(1));
-    assert!(String::from_utf8(empty.stderr).unwrap().contains("the store has no accounts"));
+    let missing = run(&["views", "push", "--store", &other], b"");
+    assert_eq!(missing.status.code(), Some(2));
+    assert!(String::from_utf8(missing.stderr).unwrap().contains("no such store"));
     run_ok(&["import", "--store", &other, "-"], accounts.as_bytes());
     let (output, warnings) = said(&["views", "push", "--store", &other], "");
     assert!(output.ends_with("all views exist (0 accounts)\n"), "{output}");

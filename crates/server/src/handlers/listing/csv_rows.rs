@@ -31,7 +31,7 @@ pub(super) async fn gather(
 
 /// The CSV of rows.
 pub(super) fn render(rows: &[JsonText], formulas: csv::Formulas) -> Result<Vec<u8>, Refusal> {
-    let rows: Vec<_> = rows.iter().map(|row| parse(row)).collect::<Result<_, _>>()?;
+    let rows: Vec<_> = rows.iter().map(parse).collect::<Result<_, _>>()?;
     csv::render(&rows, formulas)
 }
 
