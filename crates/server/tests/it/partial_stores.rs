@@ -101,5 +101,5 @@ fn views_are_pushed_to_what_is_there() {
         &[&format!("the account {id} is in the database accounts, but {db} is missing")],
     );
     let named = run(&["views", "push", "--store", &other, "--account", &id], b"");
-    assert_eq!(named.status.code(), Some(1));
+    assert_eq!(named.status.code(), Some(2));
 }
