@@ -107,6 +107,8 @@ fn import(binary: &str, store: &str, account: &Account, groups: usize) {
 fn command(binary: &str, store: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(binary);
     command.args(arguments).env("CROSSBAR_GROUPS_STORE", store).stdout(Stdio::null());
+    // It is no setting of the server.
+    command.env_remove("CROSSBAR_GROUPS_BINARY");
     command
 }
 
