@@ -1,41 +1,16 @@
-//! A read that is under way. Everybody who wants the same thing meanwhile waits for it.
+//! Makes the reads that several callers may wait for.
 
 use std::sync::Arc;
 
-use datastore::{Backend, DbName, Deadline, DocId, Document, Result, RowStream, StoreError, ViewQuery};
-use futures::future::{BoxFuture, Shared};
+use datastore::{Backend, DbName, Deadline, DocId, Result, RowStream, ViewQuery};
 use futures::{FutureExt as _, StreamExt as _};
 
 use crate::hot::Landing;
-use crate::memory::{Absence, Entry, Page, row_bytes};
+use crate::memory::{Page, row_bytes};
+use crate::outcome::{Flight, Outcome};
 
 /// A page with more bytes than this is not remembered. It is read by each caller for itself, as a stream.
 const LARGEST_PAGE: usize = 512 * 1024;
-
-/// A read that several callers may wait for. It goes on as long as one of them does.
-pub(crate) type Flight = Shared<BoxFuture<'static, Outcome>>;
-
-/// How a read ended.
-#[derive(Clone, Debug)]
-pub(crate) enum Outcome {
-    Document(Document),
-    Page(Page),
-    /// The query has too many rows to be shared.
-    LongPage,
-    Failed(StoreError),
-}
-
-impl Outcome {
-    /// What of it can be remembered.
-    pub(crate) fn entry(&self, epoch: u64) -> Option<Entry> {
-        match self {
-            Self::Document(document) => Some(Entry::Document(document.clone())),
-            Self::Page(rows) => Some(Entry::Page(epoch, Arc::clone(rows))),
-            Self::LongPage => Some(Entry::LongPage(epoch)),
-            Self::Failed(error) => Absence::of(error).map(Entry::Absent),
-        }
-    }
-}
 
 /// Reads a document.
 pub(crate) fn document(

@@ -10,8 +10,8 @@ use datastore::{DbName, DocId, Document, EpochClock, Rev};
 use futures::future::{BoxFuture, WeakShared};
 use tokio::time::Instant;
 
-use crate::flight::{Flight, Outcome};
 use crate::memory::{Entry, Key, Memory};
+use crate::outcome::{Flight, Outcome};
 
 /// Time in milliseconds since the cache was made. It fits into an atomic number.
 #[derive(Clone, Copy, Debug)]

@@ -1,13 +1,10 @@
 //! The store before the store. Reads are answered from memory where that is true; writes pass, and end what was
 //! remembered of their documents.
 
-use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
-use arc_swap::ArcSwap;
 use datastore::{
     Backend, Cause, Created, DbName, Deadline, DocId, Document, Draft, Epoch, EpochClock, Layer, Result, Rev,
     RowStream, StoreError, ViewQuery, ViewRow,
@@ -17,12 +14,14 @@ use futures::future::BoxFuture;
 use tokio::sync::mpsc;
 use tokio::time::timeout_at;
 
-use crate::flight::{self, Flight, Outcome};
-use crate::hot::{Clock, Hot, Joined, OwnWrite};
-use crate::memory::{Entry, Key, Memory, Page};
+use crate::flight;
+use crate::hot::{Hot, Joined, OwnWrite};
+use crate::memory::{Entry, Key, Page};
+use crate::outcome::{Flight, Outcome};
+use crate::settings::Settings;
+use crate::shared::Shared;
 use crate::watcher::Watcher;
 use crate::written::Written;
-use crate::{Figures, Settings};
 
 /// How many wishes for a feed may wait. A wish that finds no room comes again with the next read.
 const WISHES: usize = 256;
@@ -50,44 +49,11 @@ pub struct Cache {
     wishes: mpsc::Sender<DbName>,
 }
 
-/// What the cache and its watcher share.
-pub(crate) struct Shared {
-    pub(crate) settings: Settings,
-    pub(crate) clock: Clock,
-    pub(crate) memory: Arc<Memory>,
-    /// The watched databases. Only the watcher changes them.
-    pub(crate) hot: ArcSwap<HashMap<DbName, Arc<Hot>>>,
-    hits: AtomicU64,
-    misses: AtomicU64,
-}
-
-impl Shared {
-    pub(crate) fn figures(&self) -> Figures {
-        let hot = self.hot.load();
-        let (entries, bytes) = self.memory.size();
-        Figures {
-            hits: self.hits.load(Ordering::Relaxed),
-            misses: self.misses.load(Ordering::Relaxed),
-            entries,
-            bytes,
-            feeds: hot.len(),
-            alive_feeds: hot.values().filter(|hot| hot.is_alive()).count(),
-        }
-    }
-}
-
 impl Cache {
     /// Puts a cache before a store.
     #[must_use]
     pub fn new(inner: Arc<dyn Backend>, settings: Settings) -> (Self, Watcher) {
-        let shared = Arc::new(Shared {
-            memory: Arc::new(Memory::new(settings.bytes)),
-            settings,
-            clock: Clock::start(),
-            hot: ArcSwap::default(),
-            hits: AtomicU64::new(0),
-            misses: AtomicU64::new(0),
-        });
+        let shared = Arc::new(Shared::new(settings));
         let (wishes, wanted) = mpsc::channel(WISHES);
         let watcher = Watcher::new(Arc::clone(&inner), Arc::clone(&shared), wanted);
         (Self { inner, shared, wishes }, watcher)
@@ -103,11 +69,6 @@ impl Cache {
         let _ = self.wishes.try_send(db.clone());
     }
 
-    fn count(&self, is_hit: bool) {
-        let counter = if is_hit { &self.shared.hits } else { &self.shared.misses };
-        counter.fetch_add(1, Ordering::Relaxed);
-    }
-
     async fn document(&self, db: &DbName, id: &DocId, deadline: Deadline) -> Result<Document> {
         check(deadline)?;
         // The feed does not tell local documents.
@@ -115,7 +76,7 @@ impl Cache {
             return self.inner.fetch(db, id, deadline).await;
         }
         let Some(hot) = self.hot(db) else {
-            self.count(false);
+            self.shared.count(false);
             let answer = self.inner.fetch(db, id, deadline).await;
             if !matches!(answer, Err(StoreError::DatabaseMissing(_))) {
                 self.wish_for(db);
@@ -125,10 +86,10 @@ impl Cache {
         hot.touch();
         let key = Key::Document(id.clone());
         if let Some(known) = hot.recall(&key).and_then(Entry::document) {
-            self.count(true);
+            self.shared.count(true);
             return known;
         }
-        self.count(false);
+        self.shared.count(false);
         let start =
             |landing| flight::document(Arc::clone(&self.inner), db.clone(), id.clone(), deadline, landing);
         match hot.join_or_start(&key, start) {
@@ -144,7 +105,7 @@ impl Cache {
     async fn rows(&self, db: &DbName, query: ViewQuery, deadline: Deadline) -> Result<RowStream> {
         check(deadline)?;
         let Some(hot) = self.hot(db) else {
-            self.count(false);
+            self.shared.count(false);
             let answer = self.inner.query(db, query, deadline).await;
             if answer.is_ok() {
                 self.wish_for(db);
@@ -156,14 +117,14 @@ impl Cache {
         let key = Key::Page(Arc::clone(&query));
         match hot.recall(&key) {
             Some(Entry::Page(_, page)) => {
-                self.count(true);
+                self.shared.count(true);
                 return Ok(Box::pin(PageRows { page, next: 0 }));
             }
             Some(Entry::LongPage(_)) => {
-                self.count(false);
+                self.shared.count(false);
                 return self.inner.query(db, (*query).clone(), deadline).await;
             }
-            Some(Entry::Document(_) | Entry::Absent(_)) | None => self.count(false),
+            Some(Entry::Document(_) | Entry::Absent(_)) | None => self.shared.count(false),
         }
         let start = |landing| {
             flight::page(Arc::clone(&self.inner), db.clone(), Arc::clone(&query), deadline, landing)

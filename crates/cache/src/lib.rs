@@ -27,25 +27,13 @@ mod flight;
 mod hot;
 mod layer;
 mod memory;
+mod outcome;
+mod settings;
+mod shared;
 mod watcher;
 mod written;
 
-use std::time::Duration;
-
-use datastore::DbName;
-
 pub use layer::Cache;
-pub use watcher::{Figures, Watcher};
-
-/// The settings of a cache.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// How many bytes it may remember, estimated.
-    pub bytes: u64,
-    /// How many databases it watches at most.
-    pub feeds: usize,
-    /// How often a feed shows a sign of life.
-    pub heartbeat: Duration,
-    /// Databases that are always watched, if they exist.
-    pub always: Vec<DbName>,
-}
+pub use settings::Settings;
+pub use shared::Figures;
+pub use watcher::Watcher;

@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::hot::{Hot, millis};
-use crate::layer::Shared;
+use crate::shared::{Figures, Shared};
 
 /// How many feeds may be opened at the same time. Further wishes come again with the next read.
 const MAX_OPENING: usize = 32;
@@ -27,23 +27,6 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// How often the watcher looks after what is over.
 const ROUND: Duration = Duration::from_secs(1);
-
-/// How a cache is doing.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Figures {
-    /// Reads that were answered from memory.
-    pub hits: u64,
-    /// Reads that went to the store.
-    pub misses: u64,
-    /// How many documents, absences and pages are remembered.
-    pub entries: u64,
-    /// How many bytes they take, estimated.
-    pub bytes: u64,
-    /// How many databases are watched.
-    pub feeds: usize,
-    /// How many of their feeds are known to be alive.
-    pub alive_feeds: usize,
-}
 
 /// Watches databases for a [`Cache`](crate::Cache).
 pub struct Watcher {
