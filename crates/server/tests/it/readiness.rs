@@ -42,7 +42,12 @@ fn a_full_disk_is_told_and_reads_go_on() {
     assert!(reason.starts_with("the store cannot write: ") && !reason.contains("deadline"), "{reason}");
     assert_eq!(ready(&alpha, "?writes=true").0, 503);
     assert!(alpha.ids("/groups").contains(&"a".to_owned()), "reads go on");
-    assert!(alpha.server().log().contains("the store cannot write: "));
+    // A thread writes the log, so the line may come later than the answer.
+    let begun = std::time::Instant::now();
+    while !alpha.server().log().contains("the store cannot write: ") {
+        assert!(begun.elapsed() < std::time::Duration::from_secs(10), "{}", alpha.server().log());
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
 
     // With room again, the first write that succeeds is told.
     alpha.restart(&[]);

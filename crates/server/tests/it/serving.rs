@@ -319,7 +319,7 @@ fn a_store_with_too_many_calls_is_a_503_that_says_when_to_come_back() {
         assert_eq!(json_of(answer)["data"], json!({ "message": text }));
         assert!(*took < Duration::from_secs(3), "it came before the store's time-out: {took:?}");
     }
-    assert!(server.log().contains("the store is busy: calls are refused"));
+    wait_until("the log tells it", || server.log().contains("the store is busy: calls are refused"));
 }
 
 /// Answers requests as a CouchDB without databases does.
