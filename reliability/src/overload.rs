@@ -44,7 +44,7 @@ pub(crate) fn run(settings: &Settings, report: &mut Report) -> Outcome {
 
 fn measure(settings: &Settings, standin: &Standin) -> Outcome<(Map<String, Value>, Vec<String>)> {
     let couch = &standin.couch;
-    let launch = Launch::of(&settings.binary, &couch.url());
+    let launch = Launch::of(&settings.binary, &couch.url()).with(&["--cache", "off"]);
     let account = Account::create(&launch, &format!("overload {}", std::process::id()))?;
     for number in 0..GROUPS {
         couch.put(&account.db(), &format!("group{number:03}"), &stored(&account, "listed"))?;

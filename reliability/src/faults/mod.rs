@@ -80,7 +80,7 @@ pub(crate) fn run(settings: &Settings, report: &mut Report, extent: Extent, only
             Some(row) => print_row(&row),
             None => {
                 // Accounts are made one after another, because the first one also makes the signing key.
-                let launch = Launch::of(&settings.binary, &couch.url());
+                let launch = Launch::of(&settings.binary, &couch.url()).with(&["--cache", "off"]);
                 let name = format!("faults {} {}", operation.name, std::process::id());
                 todo.push((operation, Account::create(&launch, &name)?));
             }
@@ -263,12 +263,9 @@ impl<'a> Table<'a> {
         self.server = None;
         self.proxy.arm(None);
         let timeout = STORE_TIMEOUT.as_millis().to_string();
-        let launch = Launch::of(&self.settings.binary, &self.couch.url_at(self.proxy.address)).with(&[
-            "--store-timeout-ms",
-            &timeout,
-            "--couchdb-batch-timeout-ms",
-            &timeout,
-        ]);
+        let launch = Launch::of(&self.settings.binary, &self.couch.url_at(self.proxy.address))
+            .with(&["--cache", "off"])
+            .with(&["--store-timeout-ms", &timeout, "--couchdb-batch-timeout-ms", &timeout]);
         let server = launch.start(&self.log.path().join("server.log"))?;
         self.rest_kb = server.resident_kb();
         self.server = Some((server, Instant::now()));
