@@ -57,8 +57,10 @@ pub struct Stats {
 pub(crate) struct Inner {
     pub(crate) settings: Settings,
     pub(crate) catalogue: Arc<Catalogue>,
-    pub(crate) readers: Readers,
+    // The fields are dropped in this order: the threads close their connections before the last one is closed
+    // here. SQLite removes its log with the last connection, but not if two are closed at the same moment.
     pub(crate) scanners: Workers<Scanner>,
+    pub(crate) readers: Readers,
     pub(crate) maps: Arc<Maps>,
     pub(crate) writer: Arc<Writer>,
     pub(crate) in_use: Arc<InUse>,
