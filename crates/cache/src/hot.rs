@@ -48,7 +48,7 @@ pub(crate) struct Hot {
     under_way: Mutex<UnderWay>,
 }
 
-/// What is being read and written.
+/// The reads and writes of a database that run now.
 #[derive(Default)]
 struct UnderWay {
     /// The reads whose outcome may be remembered. A change takes the reads that it overtakes out of here.
@@ -93,7 +93,7 @@ impl Hot {
 
     /// Whether the feed would have told any change until now.
     pub(crate) fn is_alive(&self) -> bool {
-        self.clock.now() < self.alive_until.load(Ordering::Acquire)
+        self.is_alive_at(self.clock.now())
     }
 
     /// Whether the feed has shown a sign of life and has not ended.
@@ -109,17 +109,22 @@ impl Hot {
         self.last_used.load(Ordering::Relaxed)
     }
 
-    /// Notes that the database is in use, at most ten times a second.
-    pub(crate) fn touch(&self) {
+    /// Notes that the database is in use, at most ten times a second. Answers whether its feed is alive.
+    fn is_alive_for_use(&self) -> bool {
         let now = self.clock.now();
         if now.saturating_sub(self.last_used()) > 100 {
             self.last_used.store(now, Ordering::Relaxed);
         }
+        self.is_alive_at(now)
     }
 
-    /// What is remembered under a key and counts now.
+    fn is_alive_at(&self, now: u64) -> bool {
+        now < self.alive_until.load(Ordering::Acquire)
+    }
+
+    /// The entry of a key, if there is one and it is still true. The database counts as used.
     pub(crate) fn recall(&self, key: &Key) -> Option<Entry> {
-        if !self.is_alive() {
+        if !self.is_alive_for_use() {
             return None;
         }
         let entry = self.memory.get(self.session, key)?;
@@ -257,8 +262,7 @@ impl UnderWay {
 
 impl EpochClock for Hot {
     fn now(&self) -> Option<u64> {
-        self.touch();
-        self.is_alive().then(|| self.epoch.load(Ordering::Acquire))
+        self.is_alive_for_use().then(|| self.epoch.load(Ordering::Acquire))
     }
 }
 

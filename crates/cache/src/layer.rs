@@ -1,5 +1,5 @@
-//! The store before the store. Reads are answered from memory where that is true; writes pass, and end what was
-//! remembered of their documents.
+//! The store before the store. It answers reads from memory if the memory is true. It passes writes on, and forgets
+//! the documents that they change.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -83,7 +83,6 @@ impl Cache {
             }
             return answer;
         };
-        hot.touch();
         let key = Key::Document(id.clone());
         if let Some(known) = hot.recall(&key).and_then(Entry::document) {
             self.shared.count(true);
@@ -112,7 +111,6 @@ impl Cache {
             }
             return answer;
         };
-        hot.touch();
         let query = Arc::new(query);
         let key = Key::Page(Arc::clone(&query));
         match hot.recall(&key) {
@@ -155,7 +153,7 @@ impl Cache {
     }
 }
 
-/// What is remembered is not there for a caller whose time is over.
+/// Fails if the caller has no time left, as a store without a memory does.
 fn check(deadline: Deadline) -> Result<()> {
     match deadline.is_over() {
         true => Err(StoreError::DeadlineExceeded(Cause::new("there is no time left"))),

@@ -1,4 +1,4 @@
-//! What is remembered of all databases, with one bound in bytes. What is used rarely gives way first.
+//! The memory of the cache. All databases share one bound in bytes. Entries that are rarely used are dropped first.
 
 use std::sync::Arc;
 
@@ -12,14 +12,14 @@ const ROW_OVERHEAD: usize = 200;
 /// No entry may take more than this share of the bound.
 const LARGEST_SHARE: u64 = 16;
 
-/// What was asked.
+/// The question that an entry answers.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Key {
     Document(DocId),
     Page(Arc<ViewQuery>),
 }
 
-/// What the store answered.
+/// The answer of the store.
 #[derive(Clone, Debug)]
 pub(crate) enum Entry {
     Document(Document),

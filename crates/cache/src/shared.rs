@@ -1,4 +1,4 @@
-//! What the cache and its watcher share, and the figures that they can tell.
+//! The state that the cache and its watcher share, and their figures.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -28,7 +28,7 @@ pub struct Figures {
     pub alive_feeds: usize,
 }
 
-/// What the cache and its watcher share.
+/// The state that the cache and its watcher share.
 pub(crate) struct Shared {
     pub(crate) settings: Settings,
     pub(crate) clock: Clock,

@@ -6,7 +6,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use datastore::{Backend, DbName, Result, Sign};
+use datastore::{Backend, Backoff, DbName, Result, Sign};
 use futures::future::{AbortHandle, Abortable};
 use futures::stream::{self, BoxStream, SelectAll, StreamExt as _};
 use tokio::sync::mpsc;
@@ -21,9 +21,8 @@ const MAX_OPENING: usize = 32;
 /// A database keeps its feed against another one if it was used within this time.
 const IN_USE: Duration = Duration::from_secs(10);
 
-/// The pauses after a feed failed: the first, and the longest.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// The pause after a feed failed: about a second at first, a minute at most.
+const BACKOFF: Backoff = Backoff { first: Duration::from_secs(1), cap: Duration::from_secs(60) };
 
 /// How often the watcher looks after what is over.
 const ROUND: Duration = Duration::from_secs(1);
@@ -155,7 +154,7 @@ impl Watcher {
             return;
         }
         let times = self.failed.get(&hot.db).map_or(0, |failed| failed.times).saturating_add(1);
-        let pause = FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(times - 1)).min(LONGEST_PAUSE);
+        let pause = BACKOFF.delay(times);
         log::debug!(db = hot.db.as_str(), times; "a database is not watched any more: {why}");
         self.failed.insert(hot.db.clone(), Failed { times, until: self.now().saturating_add(millis(pause)) });
         let db = hot.db.clone();
@@ -190,7 +189,7 @@ impl Watcher {
             self.want(db);
         }
         // Those that nobody asks for any more.
-        let forgotten = millis(LONGEST_PAUSE).saturating_mul(2);
+        let forgotten = millis(BACKOFF.cap).saturating_mul(2);
         self.failed.retain(|_, failed| now < failed.until.saturating_add(forgotten));
         if !self.over.is_empty() {
             let over = std::mem::take(&mut self.over);
