@@ -9,6 +9,7 @@ mod ceiling;
 mod cells;
 mod couch;
 mod load;
+mod measured;
 mod plot;
 mod report;
 mod single;
@@ -24,7 +25,8 @@ use crate::ceiling::Ceiling;
 use crate::cells::{Cell, Subject};
 use crate::couch::Couch;
 use crate::load::{Speed, Tools};
-use crate::report::{Measured, Results};
+use crate::measured::Measured;
+use crate::report::Results;
 
 /// How many groups a page has.
 const PAGE: usize = 50;

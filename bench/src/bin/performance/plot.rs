@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use crate::report::Measured;
+use crate::measured::Measured;
 
 const CONNECTIONS: usize = 16;
 

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::cells::{BY_USER, CEILING, DIRECT, GET_ONE, LIST, PATCH, POST, PUT, SQLITE, TOGETHER};
+use crate::measured::Measured;
 use crate::plot;
 use crate::single::{ACCOUNTS, GROUPS_OF_EACH, MANY, Many, RACE, RACERS, Raced};
 
@@ -15,25 +16,6 @@ pub const CACHE_OFF: &str = ", cache off";
 /// The lines of the page between which the results stand.
 const BEGIN: &str = "<!-- results: written by the bench -->";
 const END: &str = "<!-- end of results -->";
-
-/// A request, who answered it, and the medians.
-pub struct Measured {
-    pub row: &'static str,
-    pub column: String,
-    pub connections: usize,
-    /// Answers a second, without those that refuse.
-    pub rate: f64,
-    /// The share of the answers that refuse.
-    pub refused: f64,
-    /// The same, measured with oha.
-    pub rate_of_oha: Option<f64>,
-    /// The 50th, the 99th and the 99.9th percentile, in milliseconds.
-    pub percentiles: [f64; 3],
-    /// The server's processor time for an answer, in microseconds.
-    pub processor_us: Option<f64>,
-    /// The server's memory afterwards.
-    pub resident_kb: Option<u64>,
-}
 
 /// All that a run has measured.
 pub struct Results {
