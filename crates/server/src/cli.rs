@@ -130,7 +130,10 @@ fn without_empty_variables(command: clap::Command) -> clap::Command {
 /// The server's log has settings. Other commands log warnings only.
 fn start_log(command: &Command) -> Result<(), Failure> {
     match command {
-        Command::Serve(arguments) => logging::start(&arguments.log()?)?,
+        Command::Serve(arguments) => {
+            let log = arguments.log()?;
+            logging::start(log.log_format, log.log_level)?;
+        }
         _ => logging::start_plain(),
     }
     let variables = std::env::vars_os();
@@ -155,13 +158,13 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Export(arguments) => commands::transfer::export(arguments),
         Command::Backup(arguments) => commands::backup::run(&arguments),
         Command::Token(arguments) => commands::accounts::token(arguments),
-        Command::Account(AccountCommand::Create(arguments)) => commands::accounts::create(arguments),
+        Command::Account(AccountCommand::Create(arguments)) => commands::apply::create_account(arguments),
         Command::Account(AccountCommand::List(arguments)) => commands::accounts::list(&arguments),
         Command::Account(AccountCommand::Show(arguments)) => commands::accounts::show(arguments),
-        Command::User(UserCommand::Create(arguments)) => commands::users::create(arguments),
+        Command::User(UserCommand::Create(arguments)) => commands::apply::create_user(arguments),
         Command::User(UserCommand::List(arguments)) => commands::users::list(arguments),
-        Command::User(UserCommand::Passwd(arguments)) => commands::users::set_password(arguments),
-        Command::Views(ViewsCommand::Push(arguments)) => commands::accounts::push_views(arguments),
+        Command::User(UserCommand::Passwd(arguments)) => commands::apply::set_password(arguments),
+        Command::Views(ViewsCommand::Push(arguments)) => commands::apply::push_views(arguments),
         Command::Config(ConfigCommand::Show(arguments)) => commands::config::show(&arguments),
         Command::Config(ConfigCommand::Check(arguments)) => commands::config::check(&arguments),
         Command::Config(ConfigCommand::Example) => commands::config::example(),

@@ -7,6 +7,7 @@ use futures::{FutureExt as _, future};
 use crate::answer::{self, Answer};
 use crate::catalogue::{Bare, Refusal};
 use crate::handlers::{self, Call, Refused};
+use crate::refusals::{self, Line};
 use crate::request::action::Action;
 use crate::request::content_type::ContentType;
 use crate::request::credentials::Credentials;
@@ -31,7 +32,7 @@ pub(crate) async fn run(
         Ok(answer) => answer,
         Err(Refused { refusal, page_size }) => {
             log_fault(exchange, &refusal);
-            exchange.app.refusals.note(exchange, &refusal, &exchange.app.metrics);
+            tell_refusal(exchange, &refusal);
             answer::refusal(exchange, &refusal, page_size)
         }
     }
@@ -201,4 +202,25 @@ fn log_fault(exchange: &Exchange<'_>, refusal: &Refusal) {
     {
         log::error!(request_id = exchange.request_id.as_str(); "the store failed: {}", crate::chain(error));
     }
+}
+
+/// Counts and logs a refusal, if it is one about who sent the request.
+fn tell_refusal(exchange: &Exchange<'_>, refusal: &Refusal) {
+    let is_login = matches!(exchange.endpoint, "user_auth" | "api_auth");
+    let Some(reason) = refusals::reason(refusal, is_login, exchange.presented.is_some()) else { return };
+    let Some(Line { level, left_out }) = exchange.app.refusals.count(reason) else { return };
+    let account_id = exchange.account_id.as_ref();
+    let account_id = account_id.or_else(|| exchange.caller.as_ref().map(auth::Caller::account_id));
+    let address = exchange.address().map(|address| address.to_string());
+    log::log!(
+        target: refusals::LOG_TARGET,
+        level,
+        request_id = exchange.request_id.as_str(),
+        reason,
+        detail = exchange.fault,
+        address = address.as_deref(),
+        account_id = account_id.map(kazoo::AccountId::as_str),
+        left_out;
+        "refused a request"
+    );
 }

@@ -3,16 +3,22 @@
 
 use std::time::Instant;
 
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+
 use crate::catalogue::Refusal;
 use crate::logging::Throttle;
 use crate::metrics::Metrics;
-use crate::request::exchange::Exchange;
+
+/// The module that the log names.
+pub(crate) const LOG_TARGET: &str = module_path!();
 
 /// How many lines a second the log gets about logins, and how many about all else.
 const LINES_PER_SECOND: u32 = 10;
 
 /// Every reason. Each has a counter from the start, because Prometheus does not see a counter begin.
-pub(crate) const REASONS: [&str; 12] = [
+const REASONS: [&str; 12] = [
     "account_disabled",
     "account_expired",
     "bad_credentials",
@@ -27,24 +33,46 @@ pub(crate) const REASONS: [&str; 12] = [
     "wrong_login",
 ];
 
-/// Tells of refusals.
+/// Counts refusals, and bounds the lines about them.
 #[derive(Debug)]
 pub(crate) struct Refusals {
+    counts: Family<ReasonLabel, Counter>,
     logins: Throttle,
     others: Throttle,
 }
 
-impl Default for Refusals {
-    fn default() -> Self {
-        Self { logins: Throttle::new(LINES_PER_SECOND), others: Throttle::new(LINES_PER_SECOND) }
-    }
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReasonLabel {
+    reason: &'static str,
+}
+
+/// A line that the log may have.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Line {
+    /// Its level.
+    pub(crate) level: log::Level,
+    /// How many lines before it were left out, if there were any.
+    pub(crate) left_out: Option<u64>,
 }
 
 impl Refusals {
-    /// Counts and logs a refusal, if it is one about who sent the request.
-    pub(crate) fn note(&self, exchange: &Exchange<'_>, refusal: &Refusal, metrics: &Metrics) {
-        let Some(reason) = reason(exchange, refusal) else { return };
-        metrics.refuse(reason);
+    /// Registers the counters.
+    pub(crate) fn new(metrics: &Metrics) -> Self {
+        let counts = Family::<ReasonLabel, Counter>::default();
+        for reason in REASONS {
+            drop(counts.get_or_create(&ReasonLabel { reason }));
+        }
+        metrics.register(
+            "refusals",
+            "Requests that were refused for their credentials, for a lack of rights, or for too many failures",
+            counts.clone(),
+        );
+        Self { counts, logins: Throttle::new(LINES_PER_SECOND), others: Throttle::new(LINES_PER_SECOND) }
+    }
+
+    /// Counts a refusal. `None` if the log gets no line about it.
+    pub(crate) fn count(&self, reason: &'static str) -> Option<Line> {
+        self.counts.get_or_create(&ReasonLabel { reason }).inc();
         let (level, throttle) = match reason {
             // Browsers and monitors ask without a token all the time.
             "no_credentials" => (log::Level::Debug, &self.others),
@@ -53,30 +81,16 @@ impl Refusals {
             }
             _ => (log::Level::Warn, &self.logins),
         };
-        if !log::log_enabled!(level) {
-            return;
+        if !log::log_enabled!(target: LOG_TARGET, level) {
+            return None;
         }
-        let Some(left_out) = throttle.admit(Instant::now()) else { return };
-        let account_id = exchange.account_id.as_ref();
-        let account_id = account_id.or_else(|| exchange.caller.as_ref().map(auth::Caller::account_id));
-        let address = exchange.address().map(|address| address.to_string());
-        log::log!(
-            level,
-            request_id = exchange.request_id.as_str(),
-            reason,
-            detail = exchange.fault,
-            address = address.as_deref(),
-            account_id = account_id.map(kazoo::AccountId::as_str),
-            left_out = (left_out > 0).then_some(left_out);
-            "refused a request"
-        );
+        let left_out = throttle.admit(Instant::now())?;
+        Some(Line { level, left_out: (left_out > 0).then_some(left_out) })
     }
 }
 
-/// The word for a refusal about who sent the request.
-fn reason(exchange: &Exchange<'_>, refusal: &Refusal) -> Option<&'static str> {
-    let is_login = matches!(exchange.endpoint, "user_auth" | "api_auth");
-    let has_credentials = exchange.presented.is_some();
+/// The word for a refusal about who sent the request. `None` for other refusals.
+pub(crate) fn reason(refusal: &Refusal, is_login: bool, has_credentials: bool) -> Option<&'static str> {
     Some(match refusal {
         Refusal::NotAuthenticated if is_login => "wrong_login",
         Refusal::NotAuthenticated | Refusal::TokenExpired if !has_credentials && !is_login => {
@@ -95,4 +109,22 @@ fn reason(exchange: &Exchange<'_>, refusal: &Refusal) -> Option<&'static str> {
         Refusal::Restricted => "restricted",
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Metrics, REASONS, Refusals};
+
+    #[test]
+    fn every_reason_has_a_counter_from_the_start() {
+        let metrics = Metrics::new();
+        let refusals = Refusals::new(&metrics);
+        let _ = refusals.count("wrong_login");
+        let text = metrics.encode().unwrap();
+        for reason in REASONS {
+            let count = u8::from(reason == "wrong_login");
+            let line = format!("crossbar_groups_refusals_total{{reason=\"{reason}\"}} {count}");
+            assert!(text.lines().any(|written| written == line), "{line}:\n{text}");
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! What is cached where the store learns of changes: it counts until something changes, and no longer.
+//! Cached documents and verdicts, on a store that learns of changes: they count until a change.
 
 use std::future;
 use std::sync::Arc;

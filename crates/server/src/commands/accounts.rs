@@ -1,4 +1,4 @@
-//! `account create`, `account list`, `account show`, `token` and `views push`.
+//! Accounts: `account list`, `account show` and `token`, and the changes that create accounts and push views.
 
 use std::collections::BTreeSet;
 
@@ -9,26 +9,12 @@ use futures::StreamExt as _;
 use kazoo::{AccountId, Kind, SystemDb, is_deleted};
 use serde_json::{Map, Value};
 
-use super::change::{self, Change};
+use super::change;
 use super::find::{self, account_document};
 use super::{deadline, say, store_failure, table, with_store};
-use crate::arguments::{AccountCreate, AccountList, AccountShow, Token, ViewsPush};
+use crate::arguments::{AccountList, AccountShow, Token};
 use crate::failure::Failure;
 use crate::stack::Opening;
-
-pub(crate) fn create(arguments: AccountCreate) -> Result<(), Failure> {
-    if !bootstrap::is_account_name(&arguments.name) {
-        return Err(Failure::setup(format!(
-            "{:?} cannot name an account: logging in ignores all characters but ASCII letters and digits, so a name \
-             needs one of these",
-            arguments.name
-        )));
-    }
-    // An account below another one cannot be the first of a new store.
-    let opening = if arguments.parent.is_some() { Opening::Write } else { Opening::Create };
-    let AccountCreate { store, name, realm, parent, unless_exists } = arguments;
-    change::apply(&store, opening, Change::CreateAccount { name, realm, parent, unless_exists })
-}
 
 /// An account to create, unless it is there.
 pub(super) struct NewAccountNamed<'a> {
@@ -147,11 +133,6 @@ pub(crate) fn token(arguments: Token) -> Result<(), Failure> {
         let token = auth.mint(&account_id, user_id, arguments.ttl, deadline()).await;
         say(&token.map_err(store_failure("no token was made"))?)
     })
-}
-
-pub(crate) fn push_views(arguments: ViewsPush) -> Result<(), Failure> {
-    let ViewsPush { store, account } = arguments;
-    change::apply(&store, Opening::Write, Change::PushViews { account })
 }
 
 /// Adds the missing views, in the database of one account or of all. Answers a line for each design document.

@@ -2,6 +2,7 @@
 
 pub(crate) mod accounts;
 mod admin;
+pub(crate) mod apply;
 pub(crate) mod backup;
 mod change;
 pub(crate) mod config;
@@ -12,6 +13,7 @@ mod health;
 pub(crate) mod healthcheck;
 mod lacking;
 mod listening;
+mod make;
 mod private_file;
 mod remote;
 pub(crate) mod serve;

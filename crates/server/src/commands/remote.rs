@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use tokio::net::UnixListener;
 
 use super::change::Change;
+use super::make::make;
 use crate::failure::Failure;
 use crate::supervisor::StopSignal;
 
@@ -139,7 +140,7 @@ async fn answer(socket: tokio::net::UnixStream, backend: &dyn Backend, uid: u32)
     let read = tokio::task::spawn_blocking(move || read_request(&reader));
     let change = read.await.map_err(|error| error.to_string())??;
     let command = change.command();
-    let answer = match change.make(backend).await {
+    let answer = match make(change, backend).await {
         Ok(lines) => {
             log::info!(command, uid; "a command has changed the store");
             Answer::Done(lines)

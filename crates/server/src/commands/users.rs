@@ -1,6 +1,4 @@
-//! `user create`, `user list` and `user passwd`.
-
-use std::io::{IsTerminal as _, Read as _};
+//! Users: `user list`, and the changes that create users and set passwords.
 
 use auth::Secret;
 use auth::bootstrap::{self, NewUser};
@@ -9,24 +7,10 @@ use futures::StreamExt as _;
 use kazoo::{Kind, is_deleted};
 
 use super::accounts::text;
-use super::change::{self, Change};
 use super::{deadline, find, store_failure, table, with_store};
-use crate::arguments::{UserCreate, UserList, UserPasswd};
+use crate::arguments::UserList;
 use crate::failure::Failure;
 use crate::stack::Opening;
-
-/// The longest password that is accepted, with its line end.
-const MAX_PASSWORD_BYTES: u64 = 4096;
-
-pub(crate) fn create(arguments: UserCreate) -> Result<(), Failure> {
-    if arguments.username.trim().is_empty() {
-        return Err(Failure::setup("--username is empty: it is the name to log in with"));
-    }
-    let password = read_password(arguments.password_stdin)?.expose().to_owned();
-    let UserCreate { store, account, username, admin, unless_exists, .. } = arguments;
-    let change = Change::CreateUser { account, username, password, is_admin: admin, unless_exists };
-    change::apply(&store, Opening::Write, change)
-}
 
 /// Creates a user of the account that `account` names. Answers the user's id.
 pub(super) async fn create_in(
@@ -77,12 +61,6 @@ pub(crate) fn list(arguments: UserList) -> Result<(), Failure> {
     })
 }
 
-pub(crate) fn set_password(arguments: UserPasswd) -> Result<(), Failure> {
-    let password = read_password(arguments.password_stdin)?.expose().to_owned();
-    let UserPasswd { store, account, user, .. } = arguments;
-    change::apply(&store, Opening::Write, Change::SetPassword { account, user, password })
-}
-
 /// Sets the password of a user. Answers a line that says so.
 pub(super) async fn set_password_in(
     store: &dyn Backend,
@@ -95,29 +73,4 @@ pub(super) async fn set_password_in(
     let set = bootstrap::set_password(store, &account_id, &user, password, deadline()).await;
     set.map_err(store_failure("the password was not set"))?;
     Ok(format!("the password of {} is set; earlier tokens end within a minute", user.id()))
-}
-
-/// Reads the password from standard input or asks for it at the terminal, where it stays hidden. It is
-/// never an argument, because every user of the machine can see arguments.
-fn read_password(from_stdin: bool) -> Result<Secret, Failure> {
-    let unreadable = |error: std::io::Error| Failure::run(format!("cannot read the password: {error}"));
-    let text = if from_stdin {
-        let mut text = String::new();
-        std::io::stdin().take(MAX_PASSWORD_BYTES + 1).read_to_string(&mut text).map_err(unreadable)?;
-        text
-    } else if std::io::stdin().is_terminal() {
-        rpassword::prompt_password("Password: ").map_err(unreadable)?
-    } else {
-        return Err(Failure::setup(
-            "there is no terminal to ask for the password: pipe it in and add --password-stdin",
-        ));
-    };
-    let is_too_long = u64::try_from(text.len()).map_or(true, |bytes| bytes > MAX_PASSWORD_BYTES);
-    match text.trim_end_matches(['\r', '\n']) {
-        "" => Err(Failure::setup("the password is empty")),
-        _ if is_too_long => {
-            Err(Failure::setup(format!("the password is longer than {MAX_PASSWORD_BYTES} bytes")))
-        }
-        password => Ok(Secret::new(password)),
-    }
 }

@@ -18,7 +18,6 @@ pub(crate) use self::format::{Stamp, json_text, one_line};
 pub(crate) use self::queue::{Importance, Queue};
 pub(crate) use self::throttle::Throttle;
 use crate::failure::Failure;
-use crate::settings::LogSettings;
 
 /// How many bytes of lines may wait to be written. That is about 20,000 requests.
 const CAPACITY: usize = 4 * 1024 * 1024;
@@ -60,12 +59,11 @@ pub(crate) fn start_plain() {
 }
 
 /// Starts the server's log.
-pub(crate) fn start(settings: &LogSettings) -> Result<(), Failure> {
-    let format = settings.log_format;
+pub(crate) fn start(format: LogFormat, level: LevelFilter) -> Result<(), Failure> {
     let lost = move |lines| format::lost_lines(format, lines);
     let queue = Queue::start(Box::new(io::stderr()), CAPACITY, lost)
         .map_err(|error| Failure::setup(format!("cannot start the thread of the log: {error}")))?;
-    let mut builder = builder(settings.log_level);
+    let mut builder = builder(level);
     builder.target(Target::Pipe(Box::new(Events(queue.clone()))));
     match format {
         LogFormat::Text => {

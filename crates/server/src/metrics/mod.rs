@@ -23,7 +23,6 @@ use prometheus_client::registry::{Metric, Registry, Unit};
 pub(crate) use self::reading::{Kind, Reading};
 pub(crate) use self::store::{Measured, StoreFigures};
 use crate::access_log::Visit;
-use crate::refusals::REASONS;
 use crate::request::verb::Verb;
 
 /// How every name of this program begins.
@@ -54,11 +53,6 @@ struct RouteLabels {
     method: &'static str,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ReasonLabel {
-    reason: &'static str,
-}
-
 /// The figures of the process.
 pub(crate) struct Metrics {
     own: Mutex<Registry>,
@@ -66,7 +60,6 @@ pub(crate) struct Metrics {
     requests: Family<RequestLabels, Counter>,
     durations: Family<RouteLabels, Histogram, fn() -> Histogram>,
     in_flight: Gauge,
-    refusals: Family<ReasonLabel, Counter>,
 }
 
 impl Metrics {
@@ -80,7 +73,6 @@ impl Metrics {
             requests: Family::default(),
             durations: Family::new_with_constructor(durations),
             in_flight: Gauge::default(),
-            refusals: Family::default(),
         };
         metrics.register("http_requests", "Answered requests", metrics.requests.clone());
         metrics.register_seconds(
@@ -93,14 +85,6 @@ impl Metrics {
             "Requests that are not answered yet",
             metrics.in_flight.clone(),
         );
-        metrics.register(
-            "refusals",
-            "Requests that were refused for their credentials, for a lack of rights, or for too many failures",
-            metrics.refusals.clone(),
-        );
-        for reason in REASONS {
-            drop(metrics.refusals.get_or_create(&ReasonLabel { reason }));
-        }
         let version = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         metrics.register("build", "The version of the program", version);
         metrics
@@ -133,11 +117,6 @@ impl Metrics {
         self.requests.get_or_create(&RequestLabels { route, method, status: visit.status }).inc();
         let seconds = visit.begun.elapsed().as_secs_f64();
         self.durations.get_or_create(&RouteLabels { route, method }).observe(seconds);
-    }
-
-    /// Counts a refusal.
-    pub(crate) fn refuse(&self, reason: &'static str) {
-        self.refusals.get_or_create(&ReasonLabel { reason }).inc();
     }
 
     /// All figures, as OpenMetrics.
@@ -220,7 +199,6 @@ mod tests {
         metrics.count(&visit("GET"));
         metrics.count(&visit("BREW"));
         metrics.count(&visit("CHURN"));
-        metrics.refuse("wrong_login");
         let in_flight = metrics.arrive();
         let text = metrics.encode().unwrap();
         let route = "route=\"/v2/accounts/{account_id}/groups\"";
@@ -228,7 +206,6 @@ mod tests {
             &format!("crossbar_groups_http_requests_total{{{route},method=\"GET\",status=\"200\"}} 1"),
             &format!("crossbar_groups_http_requests_total{{{route},method=\"other\",status=\"200\"}} 2"),
             &format!("crossbar_groups_http_request_duration_seconds_count{{{route},method=\"GET\"}} 1"),
-            "crossbar_groups_refusals_total{reason=\"wrong_login\"} 1",
             "crossbar_groups_http_requests_in_flight 1",
             &format!("crossbar_groups_build_info{{version=\"{}\"}} 1", env!("CARGO_PKG_VERSION")),
         ] {

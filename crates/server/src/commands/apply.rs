@@ -1,0 +1,102 @@
+//! The commands that change a store: `account create`, `user create`, `user passwd` and `views push`. A command
+//! makes its change itself. If a server has the embedded store open, the command hands the change to that server,
+//! so that nothing needs to be stopped.
+
+use std::io::{IsTerminal as _, Read as _};
+
+use auth::{Secret, bootstrap};
+
+use super::change::{Change, WARNING};
+use super::make::make;
+use super::{remote, say, warn, with_store};
+use crate::arguments::{AccountCreate, StoreArguments, UserCreate, UserPasswd, ViewsPush};
+use crate::failure::Failure;
+use crate::settings::StoreLocation;
+use crate::stack::Opening;
+
+/// The longest password that is accepted, with its line end.
+const MAX_PASSWORD_BYTES: u64 = 4096;
+
+pub(crate) fn create_account(arguments: AccountCreate) -> Result<(), Failure> {
+    if !bootstrap::is_account_name(&arguments.name) {
+        return Err(Failure::setup(format!(
+            "{:?} cannot name an account: logging in ignores all characters but ASCII letters and digits, so a name \
+             needs one of these",
+            arguments.name
+        )));
+    }
+    // An account below another one cannot be the first of a new store.
+    let opening = if arguments.parent.is_some() { Opening::Write } else { Opening::Create };
+    let AccountCreate { store, name, realm, parent, unless_exists } = arguments;
+    apply(&store, opening, Change::CreateAccount { name, realm, parent, unless_exists })
+}
+
+pub(crate) fn create_user(arguments: UserCreate) -> Result<(), Failure> {
+    if arguments.username.trim().is_empty() {
+        return Err(Failure::setup("--username is empty: it is the name to log in with"));
+    }
+    let password = read_password(arguments.password_stdin)?.expose().to_owned();
+    let UserCreate { store, account, username, admin, unless_exists, .. } = arguments;
+    let change = Change::CreateUser { account, username, password, is_admin: admin, unless_exists };
+    apply(&store, Opening::Write, change)
+}
+
+pub(crate) fn set_password(arguments: UserPasswd) -> Result<(), Failure> {
+    let password = read_password(arguments.password_stdin)?.expose().to_owned();
+    let UserPasswd { store, account, user, .. } = arguments;
+    apply(&store, Opening::Write, Change::SetPassword { account, user, password })
+}
+
+pub(crate) fn push_views(arguments: ViewsPush) -> Result<(), Failure> {
+    let ViewsPush { store, account } = arguments;
+    apply(&store, Opening::Write, Change::PushViews { account })
+}
+
+/// Makes a change, by the server that has the store open if there is one, and prints what it tells.
+fn apply(arguments: &StoreArguments, opening: Opening, change: Change) -> Result<(), Failure> {
+    if let StoreLocation::File(path) = arguments.settings()?.location
+        && let Some(lines) = remote::ask(&path, &change)?
+    {
+        return lines.iter().try_for_each(|line| tell(line));
+    }
+    with_store(arguments, opening, |store| async move {
+        let lines = make(change, &*store).await?;
+        lines.iter().try_for_each(|line| tell(line))
+    })
+}
+
+/// Prints a line. A warning goes to standard error.
+fn tell(line: &str) -> Result<(), Failure> {
+    match line.strip_prefix(WARNING) {
+        Some(text) => {
+            warn(text);
+            Ok(())
+        }
+        None => say(line),
+    }
+}
+
+/// Reads the password from standard input or asks for it at the terminal, where it stays hidden. It is
+/// never an argument, because every user of the machine can see arguments.
+fn read_password(from_stdin: bool) -> Result<Secret, Failure> {
+    let unreadable = |error: std::io::Error| Failure::run(format!("cannot read the password: {error}"));
+    let text = if from_stdin {
+        let mut text = String::new();
+        std::io::stdin().take(MAX_PASSWORD_BYTES + 1).read_to_string(&mut text).map_err(unreadable)?;
+        text
+    } else if std::io::stdin().is_terminal() {
+        rpassword::prompt_password("Password: ").map_err(unreadable)?
+    } else {
+        return Err(Failure::setup(
+            "there is no terminal to ask for the password: pipe it in and add --password-stdin",
+        ));
+    };
+    let is_too_long = u64::try_from(text.len()).map_or(true, |bytes| bytes > MAX_PASSWORD_BYTES);
+    match text.trim_end_matches(['\r', '\n']) {
+        "" => Err(Failure::setup("the password is empty")),
+        _ if is_too_long => {
+            Err(Failure::setup(format!("the password is longer than {MAX_PASSWORD_BYTES} bytes")))
+        }
+        password => Ok(Secret::new(password)),
+    }
+}
