@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::client::Client;
 use crate::error::{Call, Error, Target};
+use crate::leaves::DeletionId;
 use crate::outcome::{Wanted, Write};
 use crate::request::{Path, Request};
 use crate::rows::{Row, RowReader, Wait, parsed};
@@ -168,25 +169,19 @@ impl Client {
         base: &Rev,
         deadline: Deadline,
     ) -> Result<Rev, Error> {
-        let request =
-            Request::write(Method::DELETE, Path::doc(db, id)?, Target::Document).with_query("rev", base);
-        self.write(Write { db, id, request: &request, wanted: Wanted::Deleted(base) }, deadline).await
-    }
-
-    /// The newest revision of a document, even if it is a tombstone; `None` if there never was the document.
-    pub(crate) async fn newest_rev(
-        &self,
-        db: &DbName,
-        id: &DocId,
-        deadline: Deadline,
-    ) -> Result<Option<NewestRev>, Error> {
-        let request = rows_of(db, std::slice::from_ref(id));
-        let max_row_bytes = self.settings().max_row_bytes;
-        let rows = self.send(&request, deadline, |reply| async move {
-            let (shape, wait) = (Shape::ArrayIn("rows"), Wait::Whole(deadline));
-            RowReader::new(reply, shape, wait, max_row_bytes, read_newest_rev).all().await
-        });
-        Ok(rows.await?.into_iter().next().flatten())
+        let deletion = DeletionId::random();
+        let request = Request::write(Method::PUT, Path::doc(db, id)?, Target::Document)
+            .with_body(deletion.tombstone(id, base));
+        let wanted = Wanted::Deleted(base, &deletion);
+        let deleted = self.write(Write { db, id, request: &request, wanted }, deadline).await;
+        match deleted {
+            // CouchDB says the same of a document that is not there.
+            Err(conflict) if conflict.is_conflict() => match self.fetch(db, id, deadline).await {
+                Err(absent) if absent.is_not_found() => Err(absent),
+                _ => Err(conflict),
+            },
+            deleted => deleted,
+        }
     }
 
     pub(crate) async fn send_write(&self, request: &Request, deadline: Deadline) -> Result<Rev, Error> {
@@ -201,25 +196,6 @@ impl Client {
         let revs = revs.collect::<Result<Vec<_>, _>>()?;
         revs.into_iter().next().ok_or_else(|| Error::unreadable(body.call(), "no row in the answer"))
     }
-}
-
-/// A revision of a document.
-#[derive(Debug)]
-pub(crate) struct NewestRev {
-    pub(crate) rev: Rev,
-    pub(crate) is_deleted: bool,
-}
-
-/// A row of `_all_docs` for an id that was asked for. A document that never was has an error in its row.
-fn read_newest_rev(row: &Row<'_>) -> Result<Option<NewestRev>, Error> {
-    match row.check() {
-        Err(error) if error.is_not_found() => return Ok(None),
-        checked => checked?,
-    }
-    let value = parsed(row.value).unwrap_or_default();
-    let rev = value.get("rev").and_then(Value::as_str).and_then(|rev| Rev::parse(rev).ok());
-    let rev = rev.ok_or_else(|| row.unreadable("a row without a revision"))?;
-    Ok(Some(NewestRev { rev, is_deleted: value.get("deleted") == Some(&Value::Bool(true)) }))
 }
 
 /// CouchDB's answer to the write of one document.

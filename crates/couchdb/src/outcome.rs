@@ -9,6 +9,7 @@ use tokio::time::sleep;
 
 use crate::client::Client;
 use crate::error::Error;
+use crate::leaves::DeletionId;
 use crate::request::Request;
 
 /// A write may take this part of the time that is left, in fifths. The rest is for reading back.
@@ -35,9 +36,9 @@ pub(crate) enum Wanted<'a> {
     /// The document in the body of the request, on top of this revision.
     Saved(Option<&'a Rev>),
     /// A tombstone on top of this revision.
-    Deleted(&'a Rev),
+    Deleted(&'a Rev, &'a DeletionId),
     /// A tombstone on top of this revision, and one on top of each other leaf.
-    AllDeleted(&'a Rev),
+    AllDeleted(&'a Rev, &'a DeletionId),
 }
 
 impl Client {
@@ -46,8 +47,8 @@ impl Client {
         let for_the_write = deadline.remaining() / 5 * FIFTHS_FOR_THE_WRITE;
         let for_the_write = deadline.min(Deadline::after(for_the_write));
         let sent = match write.wanted {
-            Wanted::Saved(_) | Wanted::Deleted(_) => self.send_write(write.request, for_the_write).await,
-            Wanted::AllDeleted(_) => self.send_writes(write.request, for_the_write).await,
+            Wanted::Saved(_) | Wanted::Deleted(..) => self.send_write(write.request, for_the_write).await,
+            Wanted::AllDeleted(..) => self.send_writes(write.request, for_the_write).await,
         };
         match sent {
             Err(error) if error.leaves_the_outcome_open() => {
@@ -63,8 +64,11 @@ impl Client {
         for read in 1..=READS {
             let found = match write.wanted {
                 Wanted::Saved(base) => self.read_back_saved(write, base, deadline).await,
-                Wanted::Deleted(base) | Wanted::AllDeleted(base) => {
-                    self.read_back_deleted(write, base, deadline).await
+                Wanted::Deleted(base, deletion) => {
+                    self.read_back_deleted(write, base, deletion, Leaves::OneGone, deadline).await
+                }
+                Wanted::AllDeleted(base, deletion) => {
+                    self.read_back_deleted(write, base, deletion, Leaves::AllGone, deadline).await
                 }
             };
             match found {
@@ -102,27 +106,30 @@ impl Client {
         Ok(if is_ours { Found::Done(stored.rev().clone()) } else { Found::Other })
     }
 
-    /// A document that was deleted from the same revision is deleted, whoever did it. If it had several leaves,
-    /// its newest tombstone may be the one of a leaf that was deleted before.
     async fn read_back_deleted(
         &self,
-        write: Write<'_>,
+        Write { db, id, .. }: Write<'_>,
         base: &Rev,
+        deletion: &DeletionId,
+        wanted: Leaves,
         deadline: Deadline,
     ) -> Result<Found, Error> {
-        let newest = self.newest_rev(write.db, write.id, deadline).await?;
-        Ok(match newest {
-            Some(newest) if newest.rev == *base => Found::NotYet,
-            Some(newest)
-                if newest.is_deleted
-                    && (newest.rev.generation() == base.generation().saturating_add(1)
-                        || matches!(write.wanted, Wanted::AllDeleted(_))) =>
-            {
-                Found::Done(newest.rev)
-            }
-            _ => Found::Other,
+        let leaves = self.leaves(db, id, deadline).await?;
+        let is_all_gone = leaves.iter().all(|leaf| leaf.is_deleted);
+        Ok(match leaves.iter().find(|leaf| leaf.is_of(deletion)) {
+            Some(tombstone) if is_all_gone || wanted == Leaves::OneGone => Found::Done(tombstone.rev.clone()),
+            Some(_) => Found::NotYet,
+            None if leaves.iter().any(|leaf| leaf.rev == *base) => Found::NotYet,
+            None => Found::Other,
         })
     }
+}
+
+/// Which leaves of a document a deletion ends.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Leaves {
+    OneGone,
+    AllGone,
 }
 
 /// The result of reading the document back.

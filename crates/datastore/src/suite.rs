@@ -89,6 +89,7 @@ macro_rules! store_suite {
                 creating_over_a_tombstone_continues_its_generation
                 a_tombstone_cannot_be_a_base
                 deleting_with_a_stale_revision_is_a_conflict
+                a_revision_is_deleted_once
                 deleting_a_missing_document_fails
                 calls_after_their_deadline_fail
             }

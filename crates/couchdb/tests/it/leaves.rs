@@ -6,7 +6,7 @@ use futures::TryStreamExt as _;
 use serde_json::{Value, json};
 
 use crate::faults::{db, id};
-use crate::raw::{Raw, Script};
+use crate::raw::{DELETION_ID, Raw, Script};
 use crate::server::{in_fresh_db, soon};
 
 /// Writes revisions as replication does: it may add leaves.
@@ -89,13 +89,13 @@ fn ok(body: &str) -> Script {
 #[tokio::test]
 async fn a_deletion_whose_answer_is_lost_is_done_if_no_leaf_is_left() {
     let conflicted = ok(r#"{"_id":"g","_rev":"1-a","_conflicts":["1-b"]}"#);
-    let newest = |value: &str| {
-        ok(&format!(r#"{{"total_rows":1,"offset":0,"rows":[{{"id":"g","key":"g","value":{value}}}]}}"#))
-    };
-    let lost = vec![conflicted.clone(), Script::hang_up(), newest(r#"{"rev":"5-z","deleted":true}"#)];
+    let ours =
+        format!(r#"{{"ok":{{"_id":"g","_rev":"2-z","_deleted":true,"deletion_id":"{DELETION_ID}"}}}}"#);
+    let leaves = |other: &str| ok(&format!(r#"[{{"ok":{{"_id":"g","_rev":{other}}}}},{ours}]"#));
+    let lost = vec![conflicted.clone(), Script::hang_up(), leaves(r#""5-y","_deleted":true"#)];
     let (methods, deleted) = delete(lost).await;
-    assert_eq!((methods.join(" ").as_str(), deleted.unwrap()), ("get post post", rev("5-z")));
-    let (_, deleted) = delete(vec![conflicted, Script::hang_up(), newest(r#"{"rev":"1-b"}"#)]).await;
+    assert_eq!((methods.join(" ").as_str(), deleted.unwrap()), ("get post get", rev("2-z")));
+    let (_, deleted) = delete(vec![conflicted, Script::hang_up(), leaves(r#""1-b""#)]).await;
     assert!(deleted.unwrap_err().is_retryable());
 }
 
@@ -111,5 +111,5 @@ async fn a_leaf_that_changes_meanwhile_is_a_conflict() {
 async fn a_document_with_one_leaf_is_deleted_by_itself() {
     let deletion = Script::answer("200 OK", r#"{"ok":true,"id":"g","rev":"2-x"}"#);
     let (methods, deleted) = delete(vec![ok(r#"{"_id":"g","_rev":"1-a"}"#), deletion]).await;
-    assert_eq!((methods.join(" ").as_str(), deleted.unwrap()), ("get delete", rev("2-x")));
+    assert_eq!((methods.join(" ").as_str(), deleted.unwrap()), ("get put", rev("2-x")));
 }

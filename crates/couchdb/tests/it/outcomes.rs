@@ -5,7 +5,7 @@ use datastore::{Draft, Rev};
 use serde_json::{Map, json};
 
 use crate::faults::{db, id};
-use crate::raw::{Raw, Script};
+use crate::raw::{DELETION_ID, Raw, Script};
 use crate::server::soon;
 
 /// The document that the tests save.
@@ -27,10 +27,9 @@ fn missing() -> Script {
     Script::answer("404 Object Not Found", r#"{"error":"not_found","reason":"missing"}"#)
 }
 
-/// A row of all documents.
-fn newest(value: &str) -> Script {
-    let row = format!(r#"{{"id":"a","key":"a","value":{value}}}"#);
-    Script::answer("200 OK", &format!(r#"{{"total_rows":1,"offset":0,"rows":[{row}]}}"#))
+/// The answer that lists a document's leaves.
+fn leaves(leaves: &str) -> Script {
+    Script::answer("200 OK", &format!("[{leaves}]"))
 }
 
 /// How many writes the server has got.
@@ -84,13 +83,38 @@ async fn a_save_that_the_document_does_not_show_is_not_done() {
     }
 }
 
+/// Another writer's deletion of the same revision is not this one, and each tombstone says whose it is.
 #[tokio::test]
-async fn a_deletion_that_left_a_tombstone_is_done() {
-    let deleted = delete(vec![Script::hang_up(), newest(r#"{"rev":"2-b","deleted":true}"#)]).await;
+async fn a_deletion_that_left_its_tombstone_is_done() {
+    let ours =
+        format!(r#"{{"ok":{{"_id":"a","_rev":"2-b","_deleted":true,"deletion_id":"{DELETION_ID}"}}}}"#);
+    let deleted = delete(vec![Script::hang_up(), leaves(&ours)]).await;
     assert_eq!(deleted.unwrap(), rev("2-b"));
-    for found in [r#"{"rev":"1-a"}"#, r#"{"rev":"2-b"}"#, r#"{"rev":"3-c","deleted":true}"#] {
-        let error = delete(vec![Script::hang_up(), newest(found)]).await.unwrap_err();
+    let other_leaf = r#"{"ok":{"_id":"a","_rev":"1-c"}}"#;
+    let deleted = delete(vec![Script::hang_up(), leaves(&format!("{other_leaf},{ours}"))]).await;
+    assert_eq!(deleted.unwrap(), rev("2-b"), "it was asked to delete one leaf");
+    for found in [
+        r#"{"ok":{"_id":"a","_rev":"1-a"}}"#,
+        r#"{"ok":{"_id":"a","_rev":"2-b"}}"#,
+        r#"{"ok":{"_id":"a","_rev":"2-b","_deleted":true}}"#,
+        r#"{"ok":{"_id":"a","_rev":"2-b","_deleted":true,"deletion_id":"another one's"}}"#,
+        r#"{"ok":{"_id":"a","_rev":"2-b","_deleted":true,"deletion_id":7}}"#,
+        r#"{"missing":"2-b"}"#,
+        "",
+    ] {
+        let error = delete(vec![Script::hang_up(), leaves(found)]).await.unwrap_err();
         assert!(error.is_retryable(), "{found}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn the_deletion_of_what_is_not_there_says_so() {
+    let conflict = Script::answer("409 Conflict", r#"{"error":"conflict","reason":"x"}"#);
+    let error = delete(vec![conflict.clone(), missing()]).await.unwrap_err();
+    assert!(error.is_not_found(), "{error}");
+    for found in [stored("3-c", "Newer"), Script::hang_up()] {
+        let error = delete(vec![conflict.clone(), found]).await.unwrap_err();
+        assert!(error.is_conflict(), "{error}");
     }
 }
 

@@ -8,6 +8,9 @@ use std::time::Duration;
 
 use couchdb::{Backoff, Client, Settings};
 
+/// A script sends the last deletion's id in place of this text, which is as long.
+pub(crate) const DELETION_ID: &str = "the id of the deletion, 32 chars";
+
 /// What the server sends on one connection after it has read the request.
 #[derive(Clone)]
 pub(crate) struct Script(Vec<Act>);
@@ -77,7 +80,16 @@ impl Script {
 
 pub(crate) struct Raw {
     address: SocketAddr,
-    requests: Arc<Mutex<Vec<String>>>,
+    seen: Arc<Mutex<Seen>>,
+}
+
+/// What the server has got.
+#[derive(Default)]
+struct Seen {
+    /// The heads of the requests, in lower case.
+    heads: Vec<String>,
+    /// Of the last body that had one.
+    deletion_id: Option<String>,
 }
 
 impl Raw {
@@ -85,21 +97,21 @@ impl Raw {
     pub(crate) fn start(scripts: Vec<Script>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let requests = Arc::new(Mutex::new(Vec::new()));
-        let seen = Arc::clone(&requests);
+        let seen = Arc::new(Mutex::new(Seen::default()));
+        let all = Arc::clone(&seen);
         thread::spawn(move || {
             for (count, stream) in listener.incoming().enumerate() {
                 let script = scripts[count.min(scripts.len() - 1)].clone();
-                let seen = Arc::clone(&seen);
+                let seen = Arc::clone(&all);
                 thread::spawn(move || play(stream.unwrap(), script, &seen));
             }
         });
-        Self { address, requests }
+        Self { address, seen }
     }
 
     /// The heads of the requests so far, in lower case.
     pub(crate) fn requests(&self) -> Vec<String> {
-        self.requests.lock().unwrap().clone()
+        self.seen.lock().unwrap().heads.clone()
     }
 
     pub(crate) fn settings(&self) -> Settings {
@@ -117,13 +129,13 @@ pub(crate) fn quick(url: &str) -> Settings {
     Settings { feed_backoff: short(5), read_backoff: short(2), ..Settings::new(url.parse().unwrap()) }
 }
 
-fn play(mut stream: TcpStream, script: Script, seen: &Mutex<Vec<String>>) {
+fn play(mut stream: TcpStream, script: Script, seen: &Mutex<Seen>) {
     if !read_request(&mut stream, seen) {
         return;
     }
     for act in script.0 {
         let goes_on = match act {
-            Act::Send(bytes) => stream.write_all(&bytes).is_ok(),
+            Act::Send(bytes) => stream.write_all(&with_deletion_id(bytes, seen)).is_ok(),
             Act::Beat(times, pause) => (0..times).all(|_| {
                 thread::sleep(pause);
                 stream.write_all(b"1\r\n\n\r\n").is_ok()
@@ -141,7 +153,7 @@ fn play(mut stream: TcpStream, script: Script, seen: &Mutex<Vec<String>>) {
 }
 
 /// Reads one request with its body.
-fn read_request(stream: &mut TcpStream, seen: &Mutex<Vec<String>>) -> bool {
+fn read_request(stream: &mut TcpStream, seen: &Mutex<Seen>) -> bool {
     let mut head = Vec::new();
     let mut byte = [0];
     while !head.ends_with(b"\r\n\r\n") {
@@ -153,6 +165,20 @@ fn read_request(stream: &mut TcpStream, seen: &Mutex<Vec<String>>) -> bool {
     let head = String::from_utf8(head).unwrap().to_lowercase();
     let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
     let mut body = vec![0; length.map_or(0, |length| length.parse().unwrap())];
-    seen.lock().unwrap().push(head);
-    stream.read_exact(&mut body).is_ok()
+    let is_whole = stream.read_exact(&mut body).is_ok();
+    let body = String::from_utf8_lossy(&body);
+    let deletion_id =
+        body.split_once("\"deletion_id\":\"").map(|(_, rest)| rest[..DELETION_ID.len()].to_owned());
+    let mut seen = seen.lock().unwrap();
+    seen.heads.push(head);
+    seen.deletion_id = deletion_id.or(seen.deletion_id.take());
+    is_whole
+}
+
+fn with_deletion_id(bytes: Vec<u8>, seen: &Mutex<Seen>) -> Vec<u8> {
+    match (String::from_utf8(bytes), &seen.lock().unwrap().deletion_id) {
+        (Ok(text), Some(id)) => text.replace(DELETION_ID, id).into_bytes(),
+        (Ok(text), None) => text.into_bytes(),
+        (Err(error), _) => error.into_bytes(),
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures::future::join_all;
 use serde_json::json;
 
 use super::Subject;
@@ -124,6 +125,8 @@ pub async fn a_tombstone_cannot_be_a_base(subject: Subject) {
     for base in [first, tombstone] {
         let error = subject.try_save("a", Some(&base), json!({"n": 2})).await.unwrap_err();
         assert!(error.is_conflict(), "{error:?}");
+        let error = subject.delete("a", &base).await.unwrap_err();
+        assert!(matches!(error, StoreError::Deleted(_)), "{error:?}");
     }
     assert!(matches!(subject.fetch("a").await, Err(StoreError::Deleted(_))));
 }
@@ -137,16 +140,26 @@ pub async fn deleting_with_a_stale_revision_is_a_conflict(subject: Subject) {
     assert_eq!(subject.fetch("a").await.unwrap().rev(), &second);
 }
 
+/// Of several writers that delete the same revision at once, one has deleted it.
+pub async fn a_revision_is_deleted_once(subject: Subject) {
+    let rev = subject.create("a", json!({})).await;
+    let deletions = join_all((0..8).map(|_| subject.delete("a", &rev))).await;
+    let (done, refused): (Vec<_>, Vec<_>) = deletions.into_iter().partition(Result::is_ok);
+    assert_eq!(done.len(), 1, "{done:?}");
+    for refusal in refused {
+        let error = refusal.unwrap_err();
+        assert!(matches!(error, StoreError::Deleted(_) | StoreError::Conflict(_)), "{error:?}");
+    }
+}
+
 /// An unknown id is `Missing`, and a deleted document is `Deleted`.
 pub async fn deleting_a_missing_document_fails(subject: Subject) {
     let rev = subject.create("a", json!({})).await;
     let error = subject.delete("b", &rev).await.unwrap_err();
     assert!(matches!(error, StoreError::Missing(_)), "{error:?}");
-    let tombstone = subject.delete("a", &rev).await.unwrap();
-    for base in [rev, tombstone] {
-        let error = subject.delete("a", &base).await.unwrap_err();
-        assert!(matches!(error, StoreError::Deleted(_)), "{error:?}");
-    }
+    subject.delete("a", &rev).await.unwrap();
+    let error = subject.delete("a", &rev).await.unwrap_err();
+    assert!(matches!(error, StoreError::Deleted(_)), "{error:?}");
 }
 
 /// A call whose deadline has passed fails and writes nothing.
