@@ -9,6 +9,7 @@
 #                ACCEPTANCE_FUZZ_SECONDS (120)
 #   make lint    check the formatting, run clippy with warnings as errors, find unused dependencies
 #   make fmt     format the code
+#   make fuzz-coverage  fuzz all that reads what clients send, guided by coverage, FUZZ_SECONDS for each target
 #   make fuzz    send random requests from a new seed to the release build, for FUZZ_SECONDS (600)
 #   make bench   measure five things: the authentication of a warm request; how fast the server is, against
 #                limits that are measured in the same run (docs/performance.md; BENCH has its options);
@@ -37,7 +38,7 @@ install = as_root=$$([ "$$(id -u)" = 0 ] || echo sudo); \
   $$as_root apt-get update -qq && $$as_root apt-get install -y -qq $(1)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test acceptance lint fmt fuzz bench reliability audit up down release
+.PHONY: help run test acceptance lint fmt fuzz fuzz-coverage bench reliability audit up down release
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -113,6 +114,14 @@ fmt:
 fuzz:
 	FUZZ_SECONDS=$(FUZZ_SECONDS) $(CARGO) test --release --locked -p server --test it -- \
 	  fuzz::generated_requests_are_answered --nocapture
+
+# libFuzzer keeps what it finds in fuzz/corpus and fuzz/artifacts. It needs a nightly toolchain of Rust.
+FUZZERS = $(basename $(notdir $(wildcard fuzz/fuzz_targets/*.rs)))
+fuzz-coverage:
+	@command -v cargo-fuzz >/dev/null || $(CARGO) install --locked cargo-fuzz
+	@for fuzzer in $(FUZZERS); do echo "fuzzing $$fuzzer"; \
+	  $(CARGO) +nightly fuzz run --target-dir $(TARGET)/fuzz $$fuzzer -- -max_total_time=$(FUZZ_SECONDS) \
+	    -max_len=65536 -timeout=10 -rss_limit_mb=1024 || exit 1; done
 
 # $(call bench,PROGRAM) runs a program of bench/, which is a workspace of its own.
 bench = CROSSBAR_GROUPS_BINARY=$(TARGET)/release/crossbar-groups $(CARGO) run --release --locked --quiet \

@@ -52,3 +52,12 @@ impl Connection {
         read_answer(&mut self.stream, AnswerTo::Other).expect("the answer comes")
     }
 }
+
+/// A request with a body, as text.
+#[must_use]
+pub fn request(method: &str, path: &str, header: &str, body: &str) -> String {
+    format!(
+        "{method} {path} HTTP/1.1\r\nHost: x\r\n{header}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+}

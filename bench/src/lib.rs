@@ -4,6 +4,8 @@
 #![forbid(unsafe_code)]
 
 pub mod client;
+pub mod direct;
+pub mod herd;
 pub mod server;
 pub mod standin;
 

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{BufWriter, Write as _};
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -64,7 +64,8 @@ impl Account {
         format!("/{}", self.db().replace('/', "%2F"))
     }
 
-    fn db(&self) -> String {
+    /// The account's database.
+    pub fn db(&self) -> String {
         format!("account/{}/{}/{}", &self.id[..2], &self.id[2..4], &self.id[4..])
     }
 }
@@ -92,16 +93,35 @@ impl Accounts {
 }
 
 fn import(binary: &str, store: &str, account: &Account, groups: usize) {
-    let arguments = ["import", "-"];
-    let mut child =
-        command(binary, store, &arguments).stdin(Stdio::piped()).spawn().expect("the binary starts");
-    let mut lines = BufWriter::new(child.stdin.take().expect("a pipe"));
+    let mut importing = Importing::start(binary, store);
+    let mut lines = BufWriter::new(importing.input());
     for number in 1..=groups {
         writeln!(lines, r#"{{"db":"{}","doc":{}}}"#, account.db(), account.document(number)).expect("a line");
     }
     lines.flush().expect("the lines are sent");
     drop(lines);
-    assert!(child.wait().expect("the import ends").success());
+    importing.end();
+}
+
+/// A running import that reads lines of an export.
+pub struct Importing(Child);
+
+impl Importing {
+    #[must_use]
+    pub fn start(binary: &str, store: &str) -> Self {
+        let mut command = command(binary, store, &["import", "-"]);
+        Self(command.stdin(Stdio::piped()).spawn().expect("the binary starts"))
+    }
+
+    /// Where the lines go. The input ends when this is dropped.
+    pub fn input(&mut self) -> ChildStdin {
+        self.0.stdin.take().expect("it was not taken before")
+    }
+
+    /// Waits until all is stored.
+    pub fn end(mut self) {
+        assert!(self.0.wait().expect("the import ends").success());
+    }
 }
 
 fn command(binary: &str, store: &str, arguments: &[&str]) -> Command {

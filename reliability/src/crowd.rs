@@ -47,7 +47,17 @@ impl Served {
         times.get(place).copied().unwrap_or_default()
     }
 
-    fn merge(mut self, other: Self) -> Self {
+    /// Counts a success.
+    pub(crate) fn succeeded(&mut self, after: Duration) {
+        self.times.push(after);
+    }
+
+    /// Counts a failure.
+    pub(crate) fn failed(&mut self, what: String) {
+        *self.failures.entry(what).or_insert(0) += 1;
+    }
+
+    pub(crate) fn merge(mut self, other: Self) -> Self {
         self.times.extend(other.times);
         for (what, count) in other.failures {
             *self.failures.entry(what).or_insert(0) += count;
@@ -107,13 +117,13 @@ fn client(address: SocketAddr, account: &Account, number: usize, pace: Pace, sto
         let answer = connection.ask(&(pace.request)(account, number, sent));
         let failure = match answer {
             Ok(answer) if matches!(answer.status, 200 | 201) => {
-                served.times.push(due.elapsed());
+                served.succeeded(due.elapsed());
                 continue;
             }
             Ok(answer) => answer.status.to_string(),
             Err(error) => format!("no answer ({:?})", error.kind()),
         };
-        *served.failures.entry(failure).or_insert(0) += 1;
+        served.failed(failure);
         // A server that is gone would be asked in a tight loop.
         thread::sleep(Duration::from_millis(20));
     }

@@ -19,6 +19,7 @@ mod proxy;
 mod report;
 mod short;
 mod soak;
+mod storm;
 mod table;
 mod wire;
 mod world;

@@ -1,18 +1,18 @@
 //! More requests than a CouchDB can answer: thousands of clients list groups at once, and then five times as
 //! many requests come as can be answered. What is answered must stay as much, and as quick, as without.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
 use crate::couch::Standin;
-use crate::crowd::{self, Pace, Served};
+use crate::crowd::Served;
 use crate::faults::stored;
 use crate::process::{Launch, Server};
 use crate::report::{Report, print_row};
 use crate::table::millis;
+use crate::storm::{self, Rhythm};
 use crate::wire::{Request, connections_to};
 use crate::world::Account;
 use crate::{Outcome, Settings};
@@ -23,6 +23,8 @@ const FEW: usize = 64;
 const MANY: usize = 3_000;
 const TIMES: f64 = 5.0;
 const DURATION: Duration = Duration::from_secs(10);
+/// How long a client that was refused waits. It is told to wait for a second.
+const PAUSE: Duration = Duration::from_millis(20);
 /// The share of successes that must stay.
 const SHARE: f64 = 0.9;
 const SLOWEST: Duration = Duration::from_millis(250);
@@ -52,11 +54,11 @@ fn measure(settings: &Settings, standin: &Standin) -> Outcome<(Map<String, Value
     let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
     let mut server = launch.start(&folder.path().join("server.log"))?;
     let port = couch.address.port();
-    let few = phase(&server, &account, port, FEW, None);
+    let closed = Rhythm::Closed(PAUSE);
+    let few = phase(&server, &account, port, FEW, closed)?;
     let capacity = per_second(&few.served);
-    let many = phase(&server, &account, port, MANY, None);
-    let interval = Duration::from_secs_f64(MANY as f64 / (TIMES * capacity).max(1.0));
-    let open = phase(&server, &account, port, MANY, Some(interval));
+    let many = phase(&server, &account, port, MANY, closed)?;
+    let open = phase(&server, &account, port, MANY, Rhythm::Open(TIMES * capacity))?;
     let mut faults = Vec::new();
     for (what, phase) in [("with 3,000 clients", &many), ("at five times what can be answered", &open)] {
         let share = per_second(&phase.served) / capacity.max(1.0);
@@ -107,22 +109,22 @@ fn per_second(served: &Served) -> f64 {
     served.successes() as f64 / DURATION.as_secs_f64()
 }
 
-fn phase(server: &Server, account: &Account, port: u16, clients: usize, interval: Option<Duration>) -> Phase {
-    let stop = AtomicBool::new(false);
-    let pace = Pace { request: list, interval };
+fn phase(
+    server: &Server,
+    account: &Account,
+    port: u16,
+    clients: usize,
+    rhythm: Rhythm,
+) -> Outcome<Phase> {
+    let request = Request::new("GET", account.groups("")).token(&account.token);
     thread::scope(|scope| {
-        let served = scope.spawn(|| crowd::run(server.address, account, clients, pace, &stop));
-        let begun = Instant::now();
+        let served = scope.spawn(|| storm::run(server.address, &request, clients, rhythm, DURATION));
         let mut connections = 0;
-        while begun.elapsed() < DURATION {
+        while !served.is_finished() {
             connections = connections.max(connections_to(port));
-            thread::sleep(Duration::from_millis(200));
+            thread::sleep(Duration::from_secs(1));
         }
-        stop.store(true, Ordering::Relaxed);
-        Phase { served: served.join().unwrap_or_default(), connections }
+        let served = served.join().map_err(|_| "the clients ended in a panic")??;
+        Ok(Phase { served, connections })
     })
-}
-
-fn list(account: &Account, _: usize, _: usize) -> Request {
-    Request::new("GET", account.groups("")).token(&account.token)
 }

@@ -43,4 +43,4 @@ pub use login::{Login, LoginError};
 pub use secret::Secret;
 pub use settings::Settings;
 pub use setup::bootstrap;
-pub use verify::Caller;
+pub use verify::{Caller, read_without_key};

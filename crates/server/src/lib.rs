@@ -16,6 +16,8 @@ pub mod cli;
 mod commands;
 mod cost;
 mod failure;
+#[doc(hidden)]
+pub mod fuzz;
 mod grammar;
 mod handlers;
 mod http;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bench::client::{Connection, get};
+use bench::client::{Connection, get, request};
 use bench::id;
 use bench::server::{Account, Served};
 use rusqlite::Connection as Sqlite;
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::ceiling::Ceiling;
 use crate::couch::Couch;
-use crate::load::{Get, Speed, Step, Tools, clients, is_served, request, together};
+use crate::load::{Get, Speed, Step, Tools, clients, is_served, together};
 
 /// The numbers of connections.
 pub const CONNECTIONS: [usize; 3] = [1, 16, 128];
@@ -100,8 +100,8 @@ pub fn all<'a>(
             let url = format!("http://{}/{size}", ceiling.address);
             add(CEILING, None, Load::Get(Get { url, header: token(&subjects[0].read) }));
             if let Some(couch) = couch {
-                let url = format!("http://{}{}", couch.address, direct_path(row, &couch.read));
-                add(DIRECT, None, Load::Get(Get { url, header: couch.authorization.clone() }));
+                let url = format!("http://{}{}", couch.direct.address, direct_path(row, &couch.read));
+                add(DIRECT, None, Load::Get(Get { url, header: couch.direct.authorization.clone() }));
             }
         }
     }
@@ -142,8 +142,8 @@ pub fn all<'a>(
             }
             let user = format!("{}/{}", couch.read.db_path(), couch.read.user_id);
             let asked = [user, direct_path(BY_USER, &couch.read)];
-            let asked = asked.map(|path| request("GET", &path, &couch.authorization, "")).to_vec();
-            add(DIRECT, None, Box::new(move |_| together(couch.address, asked.clone())));
+            let asked = asked.map(|path| request("GET", &path, &couch.direct.authorization, "")).to_vec();
+            add(DIRECT, None, Box::new(move |_| together(couch.direct.address, asked.clone())));
         }
     }
     cells

@@ -1,46 +1,36 @@
 //! A CouchDB that is asked directly, as the limit for a server on it.
 
-use std::net::{SocketAddr, ToSocketAddrs as _};
-
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use bench::client::Connection;
+use bench::client::request;
+use bench::direct::Direct;
 use bench::id;
 use bench::server::Account;
 use plain_http::Answer;
 use serde_json::{Map, Value, json};
 
-use crate::load::{Step, request};
+use crate::load::Step;
 
 /// A CouchDB, and the accounts in it.
 pub struct Couch {
-    pub address: SocketAddr,
-    /// The header line with the credentials.
-    pub authorization: String,
+    pub direct: Direct,
     pub read: Account,
     pub write: Account,
 }
 
 impl Couch {
     pub fn new(url: &str, read: &Account, write: &Account) -> Self {
-        let rest = url.strip_prefix("http://").expect("an http URL").trim_end_matches('/');
-        let (credentials, host) = rest.rsplit_once('@').expect("a URL with credentials");
-        let mut addresses = host.to_socket_addrs().expect("the host has an address");
-        let authorization = format!("Authorization: Basic {}", STANDARD.encode(credentials));
-        let address = addresses.next().expect("an address");
-        Self { address, authorization, read: read.clone(), write: write.clone() }
+        Self { direct: Direct::new(url), read: read.clone(), write: write.clone() }
     }
 
     /// Asks once.
     pub fn get(&self, path: &str) -> Answer {
-        Connection::open(self.address).answer(&request("GET", path, &self.authorization, ""))
+        self.direct.open().answer(&request("GET", path, &self.direct.authorization, ""))
     }
 
     /// The steps of a client that writes what the server writes: new documents, or its own document again.
     pub fn write(&self, is_new: bool, client: usize) -> Step {
-        let (authorization, db) = (self.authorization.clone(), self.write.db_path());
+        let (authorization, db) = (self.direct.authorization.clone(), self.write.db_path());
         let path = format!("{db}/{}", id(client + 1));
-        let mut connection = Connection::open(self.address);
+        let mut connection = self.direct.open();
         let stored = connection.answer(&request("GET", &path, &authorization, ""));
         let mut doc: Map<String, Value> = serde_json::from_slice(&stored.body).expect("a document");
         if is_new {

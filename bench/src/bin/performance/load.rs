@@ -163,11 +163,3 @@ pub fn together(address: SocketAddr, requests: Vec<String>) -> Step {
         served.fold(true, |all, one| all && one)
     })
 }
-
-/// A request with a body, as text.
-pub fn request(method: &str, path: &str, header: &str, body: &str) -> String {
-    format!(
-        "{method} {path} HTTP/1.1\r\nHost: x\r\n{header}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len()
-    )
-}

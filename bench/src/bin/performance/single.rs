@@ -6,14 +6,13 @@ use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use bench::client::{Connection, get};
+use bench::client::{Connection, get, request};
 use bench::id;
 use bench::server::{Account, Served};
 use serde_json::{Value, json};
 
 use crate::cells::Subject;
 use crate::couch::Couch;
-use crate::load::request;
 
 /// Clients change the same group for so long, each a member of its own.
 pub const RACE: Duration = Duration::from_secs(10);

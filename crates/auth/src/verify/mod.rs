@@ -18,6 +18,7 @@ use moka::sync::Cache;
 
 pub use caller::Caller;
 pub(crate) use claims::{Claims, Expiry};
+pub use jwt::read_without_key;
 pub(crate) use jwt::{Jwt, mint, sign_identity};
 
 use self::jwt::is_identity_signature;

@@ -2,7 +2,7 @@
 //! panic, without a dropped connection, and never as a fault of the server's own (500 and up) but 501
 //! for a method that nobody knows.
 //!
-//! The normal run replays the corpus in `fuzz/corpus` and then makes requests from a fixed seed for a
+//! The normal run replays the corpus in `fuzz/requests` and then makes requests from a fixed seed for a
 //! few seconds. `make fuzz` goes on for `FUZZ_SECONDS`, from `FUZZ_SEED` or a new seed each time.
 
 mod bodies;
@@ -37,7 +37,7 @@ fn requests_of_the_corpus_are_answered() {
     let alpha = Account::served();
     alpha.create_all(&["g1", "g2"]);
     let world = world(&alpha);
-    let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../fuzz/corpus"));
+    let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../fuzz/requests"));
     let mut files: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
     assert!(!files.is_empty(), "{} is empty", folder.display());
