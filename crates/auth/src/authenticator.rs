@@ -112,7 +112,9 @@ impl Authenticator {
     /// Remembers that a client showed good credentials from this address. It can log in to their account while
     /// others guess passwords. After a restart, tokens that are still good make their clients known again.
     pub fn remember_address(&self, caller: &Caller, address: Option<IpAddr>) {
-        self.guesses.remember(caller.account_id(), address, Instant::now());
+        if address.is_some_and(|address| caller.is_new_at(address)) {
+            self.guesses.remember(caller.account_id(), address, Instant::now());
+        }
     }
 
     /// Reads an account, even a deleted one. `None` if it does not exist.
@@ -121,6 +123,23 @@ impl Authenticator {
     /// Errors from the store.
     pub async fn load_account(&self, id: &AccountId, deadline: Deadline) -> Result<Option<Arc<Account>>> {
         self.directory.account(id, deadline).await
+    }
+
+    /// As [`Authenticator::load_account`], for a request of this caller. The caller's own account was read when
+    /// the caller was verified.
+    ///
+    /// # Errors
+    /// Errors from the store.
+    pub async fn load_target(
+        &self,
+        id: &AccountId,
+        caller: Option<&Caller>,
+        deadline: Deadline,
+    ) -> Result<Option<Arc<Account>>> {
+        match caller.and_then(Caller::account).filter(|account| account.id() == id) {
+            Some(own) => Ok(Some(Arc::clone(own))),
+            None => self.load_account(id, deadline).await,
+        }
     }
 
     /// Grants access to an account, or says why access is denied. Restrictions are checked first. A request

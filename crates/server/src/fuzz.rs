@@ -3,7 +3,7 @@
 
 use std::str::from_utf8;
 
-use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
+use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use auth::RateLimits;
 use bytes::Bytes;
 use datastore::json;
@@ -15,6 +15,7 @@ use crate::answer::{csv as table, gzip};
 use crate::grammar::query::Query;
 use crate::request::content_type::ContentType;
 use crate::request::envelope::Envelope;
+use crate::request::header_names;
 use crate::request::incoming::Incoming;
 use crate::request::parameters::Parameters;
 use crate::request::route;
@@ -107,16 +108,16 @@ pub fn headers(bytes: &[u8]) {
         }
     }
     let incoming = Incoming { method: Verb::Get, path: "/", query: "", headers: &headers, peer: None };
-    let _ = negotiation::negotiate(incoming.lossy_header("accept").as_deref());
-    let language = language::choose(incoming.header("accept-language"));
+    let _ = negotiation::negotiate(incoming.lossy_header(&header::ACCEPT).as_deref());
+    let language = language::choose(incoming.header(&header::ACCEPT_LANGUAGE));
     assert!(HeaderValue::from_str(&language).is_ok(), "the answer can name the language: {language:?}");
-    gzip::takes_gzip(incoming.header("accept-encoding"));
-    let _ = ContentType::parse(incoming.header("content-type"));
+    gzip::takes_gzip(incoming.header(&header::ACCEPT_ENCODING));
+    let _ = ContentType::parse(incoming.header(&header::CONTENT_TYPE));
     for is_read in [false, true] {
         let _ = preconditions::check(&headers, is_read, Target::Existing(Some("1-a")));
         let _ = preconditions::check(&headers, is_read, Target::New);
     }
-    let lines: Vec<_> = incoming.lossy_header("x-forwarded-for").into_iter().collect();
+    let lines: Vec<_> = incoming.lossy_header(&header_names::X_FORWARDED_FOR).into_iter().collect();
     let client = RateLimits::default().client([127, 0, 0, 1].into(), &lines);
     assert!(client.to_string().len() < 50, "{client}");
 }

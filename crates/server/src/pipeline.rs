@@ -1,6 +1,7 @@
 //! The order in which crossbar checks a request. Each step calls one stage, and the first refusal ends the
 //! request.
 
+use actix_web::http::header;
 use auth::Asked;
 use futures::{FutureExt as _, future};
 
@@ -53,7 +54,7 @@ async fn stages(
         Versioned::Served(place) => place,
     };
     let query = query::parse(incoming.query)?;
-    let content_type = ContentType::parse(incoming.header("content-type"))?;
+    let content_type = ContentType::parse(incoming.header(&header::CONTENT_TYPE))?;
     let envelope = body::read(&content_type, body, &exchange.reservation).await?;
     let (mut parameters, data) = Parameters::read(incoming, query, envelope);
     let credentials = token::find(&mut parameters);
@@ -141,8 +142,8 @@ async fn stages(
     };
 
     // Choose the form of the answer.
-    let negotiated = negotiation::negotiate(incoming.lossy_header("accept").as_deref())?;
-    exchange.language = Some(language::choose(incoming.header("accept-language")));
+    let negotiated = negotiation::negotiate(incoming.lossy_header(&header::ACCEPT).as_deref())?;
+    exchange.language = Some(language::choose(incoming.header(&header::ACCEPT_LANGUAGE)));
     let format = match incoming.method {
         Verb::Get => parameters.accept.unwrap_or(negotiated),
         _ => Format::Json,

@@ -117,7 +117,16 @@ impl Access {
         if caller.is_superduper() {
             return Ok(());
         }
-        let policies = self.directory.policies(caller.account_id(), caller.owner_id(), deadline).await?;
+        let policies = match caller.policies() {
+            Some(policies) => Arc::clone(policies),
+            None => {
+                let policies =
+                    self.directory.policies(caller.account_id(), caller.owner_id(), deadline).await?;
+                let policies = Arc::new(policies);
+                caller.keep_policies(&policies);
+                policies
+            }
+        };
         match restrictions(caller, &policies) {
             Some(restrictions) if !restrictions.allow(caller, target, asked) => Err(Denied::Restricted),
             _ => Ok(()),

@@ -18,7 +18,7 @@ mod unknown_ids;
 
 use std::sync::{Arc, LazyLock, PoisonError, RwLock};
 
-use datastore::{Backend, DbName, Deadline, DocId, Document, Result, ViewQuery, ViewRow};
+use datastore::{Backend, DbName, Deadline, DocId, Document, Epoch, Result, ViewQuery, ViewRow};
 use futures::{TryStreamExt as _, future};
 use kazoo::{AccountId, Config, Kind, Place, SystemDb, is_deleted, term};
 use serde_json::{Map, Value};
@@ -59,6 +59,8 @@ pub(crate) struct Directory {
 /// The rate limits and the configuration that they come from.
 struct Limits {
     read_from: Option<(Arc<Config>, Arc<Config>)>,
+    /// The epoch in which the configuration was read, if the store tells it.
+    epoch: Option<Epoch>,
     limits: Arc<RateLimits>,
 }
 
@@ -87,7 +89,7 @@ impl Directory {
             documents: Memory::new(lifetimes, DOCUMENT_BYTES, weight, epoch_of(Arc::clone(&store))),
             parsed: Parsed::new(),
             system_auth,
-            rate_limits: RwLock::new(Limits { read_from: None, limits }),
+            rate_limits: RwLock::new(Limits { read_from: None, epoch: None, limits }),
             store,
         }
     }
@@ -279,23 +281,37 @@ impl Directory {
 
     /// Reads the rate limits. They are the same for all clients.
     pub(crate) async fn rate_limits(&self, deadline: Deadline) -> Result<Arc<RateLimits>> {
+        if let Some(limits) = self.current_rate_limits() {
+            return Ok(limits);
+        }
+        // Asked before the read, so that a change during it counts.
+        let epoch = self.store.epoch(SystemDb::SystemConfig.name());
         let token_buckets = self.config("token_buckets", deadline);
         let crossbar = self.config("crossbar", deadline);
         let (token_buckets, crossbar) = future::try_join(token_buckets, crossbar).await?;
         let known = self.rate_limits.read().unwrap_or_else(PoisonError::into_inner);
-        if known
-            .read_from
-            .as_ref()
-            .is_some_and(|(buckets, own)| Arc::ptr_eq(buckets, &token_buckets) && Arc::ptr_eq(own, &crossbar))
-        {
-            return Ok(Arc::clone(&known.limits));
-        }
+        let is_same = known.read_from.as_ref().is_some_and(|(buckets, own)| {
+            Arc::ptr_eq(buckets, &token_buckets) && Arc::ptr_eq(own, &crossbar)
+        });
+        let limits = is_same.then(|| Arc::clone(&known.limits));
         drop(known);
-        let proxies = self.settings.reverse_proxies.as_deref();
-        let limits = Arc::new(RateLimits::read(&token_buckets, &crossbar, proxies));
-        let known = Limits { read_from: Some((token_buckets, crossbar)), limits: Arc::clone(&limits) };
+        if let (Some(limits), None) = (&limits, &epoch) {
+            return Ok(Arc::clone(limits));
+        }
+        let limits = limits.unwrap_or_else(|| {
+            let proxies = self.settings.reverse_proxies.as_deref();
+            Arc::new(RateLimits::read(&token_buckets, &crossbar, proxies))
+        });
+        let read_from = Some((token_buckets, crossbar));
+        let known = Limits { read_from, epoch, limits: Arc::clone(&limits) };
         *self.rate_limits.write().unwrap_or_else(PoisonError::into_inner) = known;
         Ok(limits)
+    }
+
+    /// The rate limits, if nothing in their database has changed since they were read.
+    fn current_rate_limits(&self) -> Option<Arc<RateLimits>> {
+        let known = self.rate_limits.read().unwrap_or_else(PoisonError::into_inner);
+        known.epoch.as_ref().is_some_and(Epoch::is_current).then(|| Arc::clone(&known.limits))
     }
 
     /// Reads the rows of a view, without the cache. A missing database has no rows.

@@ -78,7 +78,7 @@ pub(super) async fn verify(
     let mut claims = Map::new();
     claims.insert("iss".to_owned(), json!("kazoo"));
     claims.insert("method".to_owned(), json!(BASIC_AUTH));
-    Ok(Caller::new(account_id, owner_id, account.is_superduper(), Arc::new(Claims(claims))))
+    Ok(Caller::new(account_id, owner_id, Some(account), Arc::new(Claims(claims))))
 }
 
 /// The user with these credentials, if there is exactly one. A row may be older than its document.

@@ -2,14 +2,18 @@
 //! signed the token: its restrictions hold too, and saved documents name it.
 
 use std::fmt;
-use std::sync::Arc;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
-use kazoo::AccountId;
+use kazoo::{AccountId, Time};
 use serde_json::{Map, Value};
 
 use super::claims::Claims;
+use crate::directory::{Account, Policies};
 
-/// A client with valid credentials.
+/// A client with valid credentials, as it was when they were verified. Each request verifies them anew.
 #[derive(Clone)]
 pub struct Caller(Arc<Facts>);
 
@@ -19,23 +23,69 @@ struct Facts {
     is_superduper: bool,
     signer: Option<Caller>,
     claims: Arc<Claims>,
+    /// The account, as it was when the caller was verified.
+    account: Option<Arc<Account>>,
+    /// What decides the caller's restrictions, once it was read.
+    policies: OnceLock<Arc<Policies>>,
+    /// A digest of the last address, and of the minute when the caller was seen there.
+    seen: AtomicU64,
 }
 
 impl Caller {
     pub(crate) fn new(
         account_id: AccountId,
         owner_id: Option<String>,
-        is_superduper: bool,
+        account: Option<Arc<Account>>,
         claims: Arc<Claims>,
     ) -> Self {
-        Self(Arc::new(Facts { account_id, owner_id, is_superduper, signer: None, claims }))
+        Self::of(account_id, owner_id, account, claims, None)
     }
 
     /// This caller, acting as a user of another account.
-    pub(crate) fn acting_as(self, account_id: AccountId, owner_id: String, is_superduper: bool) -> Self {
+    pub(crate) fn acting_as(
+        self,
+        account_id: AccountId,
+        owner_id: String,
+        account: Option<Arc<Account>>,
+    ) -> Self {
         let claims = Arc::clone(&self.0.claims);
-        let (owner_id, signer) = (Some(owner_id), Some(self));
-        Self(Arc::new(Facts { account_id, owner_id, is_superduper, signer, claims }))
+        Self::of(account_id, Some(owner_id), account, claims, Some(self))
+    }
+
+    fn of(
+        account_id: AccountId,
+        owner_id: Option<String>,
+        account: Option<Arc<Account>>,
+        claims: Arc<Claims>,
+        signer: Option<Self>,
+    ) -> Self {
+        let is_superduper = account.as_ref().is_some_and(|account| account.is_superduper());
+        let (policies, seen) = (OnceLock::new(), AtomicU64::new(0));
+        Self(Arc::new(Facts { account_id, owner_id, is_superduper, signer, claims, account, policies, seen }))
+    }
+
+    /// The caller's account, as it was when the caller was verified. `None` if there was none.
+    pub(crate) fn account(&self) -> Option<&Arc<Account>> {
+        self.0.account.as_ref()
+    }
+
+    /// What decides the caller's restrictions, if it was read since the caller was verified.
+    pub(crate) fn policies(&self) -> Option<&Arc<Policies>> {
+        self.0.policies.get()
+    }
+
+    /// Keeps what decides the caller's restrictions, for as long as the caller itself is kept.
+    pub(crate) fn keep_policies(&self, policies: &Arc<Policies>) {
+        // Another request may have been faster. It has read the same.
+        let _ = self.0.policies.set(Arc::clone(policies));
+    }
+
+    /// Notes that the caller is at this address. False if it was noted within this minute.
+    pub(crate) fn is_new_at(&self, address: IpAddr) -> bool {
+        let mut hasher = DefaultHasher::new();
+        (address, Time::now().unix_seconds() / 60).hash(&mut hasher);
+        let seen = hasher.finish();
+        self.0.seen.swap(seen, Ordering::Relaxed) != seen
     }
 
     /// The caller's account. If the caller acts as another user, it is that user's account.

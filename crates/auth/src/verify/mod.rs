@@ -7,7 +7,7 @@ mod jwt;
 mod trial;
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use datastore::{Deadline, DocId, Epoch, hex};
@@ -60,6 +60,8 @@ struct Remembered {
     /// The epochs of the databases that the verdict depends on, if the store tells them. While they last, the
     /// verdict stands.
     epochs: Option<Arc<[Epoch]>>,
+    /// Who shows the token, for as long as the verdict stands.
+    caller: Arc<OnceLock<Caller>>,
 }
 
 /// A verified token, and the key and identity it was verified with. If one of those changes, the token is
@@ -82,6 +84,10 @@ struct Signer {
 }
 
 impl Remembered {
+    fn new(verified: Arc<Verified>, epochs: Option<Arc<[Epoch]>>) -> Self {
+        Self { verified, epochs, caller: Arc::default() }
+    }
+
     /// Whether nothing has changed since the token was verified.
     fn stands(&self) -> bool {
         self.epochs.as_ref().is_some_and(|epochs| epochs.iter().all(Epoch::is_current))
@@ -139,14 +145,29 @@ impl Verifier {
         wanted_account: Option<&str>,
         deadline: Deadline,
     ) -> Result<Caller> {
-        let verified = self.verified(token, deadline).await?;
+        let remembered = self.verified(token, deadline).await?;
+        let verified = &remembered.verified;
         if verified.claims.expiry()?.is_over(Time::now()) {
             return Err(AuthError::Expired);
         }
         if wanted_account.is_some_and(|wanted| wanted != verified.account_id.as_str()) {
             return Err(AuthError::Invalid("X-Auth-Account-ID does not name the token's account"));
         }
-        self.caller(&verified, deadline).await
+        let known = remembered.caller.get().filter(|_| remembered.epochs.is_some());
+        let caller = match known {
+            Some(caller) => caller.clone(),
+            None => {
+                let caller = self.caller(verified, deadline).await?;
+                // One that acts as another user also depends on that user's database.
+                if caller.signer().is_none() {
+                    let _ = remembered.caller.set(caller.clone());
+                }
+                caller
+            }
+        };
+        let own = caller.signer().unwrap_or(&caller);
+        check_trial(own.account().map(|account| &**account))?;
+        Ok(caller)
     }
 
     /// Verifies the token in a stored bearer document.
@@ -180,11 +201,11 @@ impl Verifier {
         self.verified.invalidate(&digest);
     }
 
-    async fn verified(&self, token: &str, deadline: Deadline) -> Result<Arc<Verified>> {
+    async fn verified(&self, token: &str, deadline: Deadline) -> Result<Remembered> {
         let digest = TokenDigest::of(token);
         let known = self.verified.get(&digest).filter(|known| known.verified.length == token.len());
         let verified = match known {
-            Some(known) if known.stands() => known.verified,
+            Some(known) if known.stands() => known,
             known => self.verify(token, digest, known, deadline).await?,
         };
         // Checked last, since the token may have been logged out while it was verified.
@@ -201,24 +222,24 @@ impl Verifier {
         digest: TokenDigest,
         known: Option<Remembered>,
         deadline: Deadline,
-    ) -> Result<Arc<Verified>> {
-        if let Some(Remembered { verified, epochs }) = known {
+    ) -> Result<Remembered> {
+        if let Some(Remembered { verified, epochs, .. }) = known {
             let epochs_now = self.epochs(&verified.account_id);
             if epochs.is_none() && epochs_now.is_none() {
                 // The store does not learn of changes. What is cached decides, for as long as it stays there.
                 if self.still_counts(&verified) {
-                    return Ok(verified);
+                    return Ok(Remembered::new(verified, None));
                 }
             } else if self.counts_again(&verified, digest, deadline).await? {
-                let remembered = Remembered { verified: Arc::clone(&verified), epochs: epochs_now };
-                self.verified.insert(digest, remembered);
-                return Ok(verified);
+                let remembered = Remembered::new(verified, epochs_now);
+                self.verified.insert(digest, remembered.clone());
+                return Ok(remembered);
             }
         }
         let (verified, epochs) = self.verify_anew(token, digest, deadline).await?;
-        let verified = Arc::new(verified);
-        self.verified.insert(digest, Remembered { verified: Arc::clone(&verified), epochs });
-        Ok(verified)
+        let remembered = Remembered::new(Arc::new(verified), epochs);
+        self.verified.insert(digest, remembered.clone());
+        Ok(remembered)
     }
 
     /// The epochs of the databases that a verdict depends on. `None` if the store does not tell one of them. This
@@ -358,8 +379,7 @@ impl Verifier {
         let account = self.directory.account(&verified.account_id, deadline).await?;
         check_trial(account.as_deref())?;
         let owner_id = claims.text("owner_id").map(str::to_owned);
-        let is_superduper = account.is_some_and(|account| account.is_superduper());
-        let signer = Caller::new(verified.account_id.clone(), owner_id, is_superduper, Arc::clone(claims));
+        let signer = Caller::new(verified.account_id.clone(), owner_id, account, Arc::clone(claims));
         let Some((account_id, owner_id)) = claims.masquerade()? else { return Ok(signer) };
         let wanted = AccountId::parse(account_id)
             .map_err(|_| AuthError::Invalid("the claim `as` names no account"))?;
@@ -375,8 +395,7 @@ impl Verifier {
             return Err(AuthError::Invalid("the claim `as` names a user that does not exist"));
         }
         let account = self.directory.account(&wanted, deadline).await?;
-        let is_superduper = account.is_some_and(|account| account.is_superduper());
-        Ok(signer.acting_as(wanted, owner_id.to_owned(), is_superduper))
+        Ok(signer.acting_as(wanted, owner_id.to_owned(), account))
     }
 }
 

@@ -136,13 +136,16 @@ async fn what_is_absent_is_remembered_for_a_moment(place: Arc<Place>) {
 /// New restrictions apply once the cached absence has expired.
 async fn new_restrictions_count_once_the_absence_is_forgotten(place: Arc<Place>) {
     let world = World::with(&place, Settings { remember_absence_for: MOMENT, ..Settings::default() }).await;
-    let caller = world.verify(&token("alpha_admin").signed()).await.unwrap();
-    let get = auth::Asked { endpoint: "groups", params: &[], verb: "GET" };
-    assert_eq!(world.authorise(&caller, "alpha", get).await, "allowed");
+    let token = token("alpha_admin").signed();
+    let asked = async || {
+        let caller = world.verify(&token).await.unwrap();
+        world.authorise(&caller, "alpha", auth::Asked { endpoint: "groups", params: &[], verb: "GET" }).await
+    };
+    assert_eq!(asked().await, "allowed");
     let restrictions = json!({"restrictions": {"_": {"_": {}}}});
     world.put(account_id("alpha").db().as_str(), "token_restrictions", restrictions).await;
     let patience = Instant::now() + Duration::from_secs(20);
-    while world.authorise(&caller, "alpha", get).await != "restricted" {
+    while asked().await != "restricted" {
         assert!(Instant::now() < patience, "the restrictions never counted");
         tokio::task::yield_now().await;
     }

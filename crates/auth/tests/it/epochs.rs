@@ -4,7 +4,7 @@ use std::future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use auth::{Asked, Authenticator, Settings};
+use auth::{Asked, Authenticator, Charged, Settings};
 use cache::Cache;
 use datastore::{Backend, DbName};
 use serde_json::json;
@@ -120,14 +120,69 @@ async fn a_change_of_something_else_changes_no_verdict(place: Arc<Place>) {
     assert_eq!(watched.server.verdict(&token).await, "good");
 }
 
+/// What is known of a caller counts for requests that come later, too.
 async fn new_restrictions_count_at_once(place: Arc<Place>) {
     let watched = Watched::new(&place).await;
-    let caller = watched.server.verify(&token("alpha_admin").signed()).await.unwrap();
-    assert_eq!(watched.server.authorise(&caller, "alpha", GET).await, "allowed");
-    let restrictions = json!({"restrictions": {"_": {"_": {}}}});
-    watched.world.put(account_id("alpha").db().as_str(), "token_restrictions", restrictions).await;
-    let is_restricted = async |server: &World| server.authorise(&caller, "alpha", GET).await == "restricted";
-    watched.wait_until("the restrictions count", is_restricted).await;
+    let token = token("alpha_admin").signed();
+    let asked = async |server: &World| {
+        let caller = server.verify(&token).await.unwrap();
+        server.authorise(&caller, "alpha", GET).await
+    };
+    assert_eq!([asked(&watched.server).await, asked(&watched.server).await], ["allowed"; 2]);
+    let rules = |methods: &str| json!({"restrictions": {(methods): {"_": {}}}});
+    let alpha = account_id("alpha").db();
+    watched.world.put(alpha.as_str(), "token_restrictions", rules("_")).await;
+    watched
+        .wait_until("the account's count", async |server: &World| asked(server).await == "restricted")
+        .await;
+    watched.world.put(alpha.as_str(), "token_restrictions", rules("other")).await;
+    watched.wait_until("they are gone", async |server: &World| asked(server).await == "allowed").await;
+    let system = json!({"default": {"_": {"_": {}}}});
+    watched.world.put("system_config", "crossbar.token_restrictions", system).await;
+    watched
+        .wait_until("the system's count", async |server: &World| asked(server).await == "restricted")
+        .await;
+}
+
+async fn a_change_of_the_callers_account_counts_at_once(place: Arc<Place>) {
+    let watched = Watched::new(&place).await;
+    let token = token("alpha_admin").signed();
+    let alpha = account_id("alpha");
+    let is_superduper = async |server: &World| server.verify(&token).await.unwrap().is_superduper();
+    assert!(!is_superduper(&watched.server).await && !is_superduper(&watched.server).await);
+    watched.world.change(alpha.db().as_str(), alpha.as_str(), json!({"pvt_superduper_admin": true})).await;
+    watched.wait_until("it is a superuser", is_superduper).await;
+    let caller = watched.server.verify(&token).await.unwrap();
+    let target = watched.server.auth.load_target(&alpha, Some(&caller), soon()).await.unwrap().unwrap();
+    assert!(target.is_superduper());
+}
+
+/// Nothing in the store changes when a trial ends.
+async fn a_trial_that_ends_counts_at_once(place: Arc<Place>) {
+    let watched = Watched::new(&place).await;
+    let token = token("alpha_admin").signed();
+    let alpha = account_id("alpha");
+    let end = kazoo::Time::now().gregorian_seconds() + 2;
+    watched.world.change(alpha.db().as_str(), alpha.as_str(), json!({"pvt_trial_expires": end})).await;
+    let has_changed = async |server: &World| {
+        let account = server.auth.load_account(&alpha, soon()).await.unwrap().unwrap();
+        account.expired_at(kazoo::Time::now().plus_seconds(3600)).is_some()
+    };
+    watched.wait_until("the server knows of the trial", has_changed).await;
+    watched
+        .wait_until("it is over", async |server: &World| server.verdict(&token).await == "trial over")
+        .await;
+}
+
+async fn new_limits_count_at_once(place: Arc<Place>) {
+    let watched = Watched::new(&place).await;
+    let charged = Charged { account_id: None, endpoint: "groups", verb: "GET" };
+    let cost = async |server: &World| server.auth.rate_limits(soon()).await.unwrap().cost(charged);
+    assert_eq!([cost(&watched.server).await, cost(&watched.server).await], [1, 1]);
+    for costs in [7, 9] {
+        watched.world.put("system_config", "crossbar", json!({"default": {"token_costs": costs}})).await;
+        watched.wait_until("the costs count", async |server: &World| cost(server).await == costs).await;
+    }
 }
 
 /// A key that nobody knew is found as soon as it is there.
@@ -148,5 +203,8 @@ on_each_store![
     a_logout_elsewhere_counts_at_once,
     a_change_of_something_else_changes_no_verdict,
     new_restrictions_count_at_once,
+    a_change_of_the_callers_account_counts_at_once,
+    a_trial_that_ends_counts_at_once,
+    new_limits_count_at_once,
     a_new_key_is_found_at_once,
 ];

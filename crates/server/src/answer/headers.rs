@@ -4,6 +4,7 @@ use actix_web::http::header::{self, HeaderName, HeaderValue};
 use validation::MAX_ECHO;
 
 use crate::request::exchange::Exchange;
+use crate::request::header_names;
 
 /// The date in the past that crossbar gives every read.
 const EXPIRES: &str = "Fri, 01 Jan 1999 00:00:00 GMT";
@@ -21,8 +22,6 @@ const ALLOW_HEADERS: &str = "content-type, depth, user-agent, x-http-method-over
 const EXPOSE_HEADERS: &str =
     "content-type, x-auth-token, x-request-id, x-kazoo-cluster-id, location, etag, etag";
 
-static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-
 /// The headers of an answer in their order.
 #[derive(Debug, Default)]
 pub(crate) struct Headers(Vec<(HeaderName, HeaderValue)>);
@@ -31,14 +30,14 @@ impl Headers {
     /// The headers of every answer that crossbar itself gives, and those for the audience.
     pub(crate) fn of_all(exchange: &Exchange<'_>, audience: Audience) -> Self {
         let mut headers = Self(Vec::with_capacity(8));
-        headers.push_text(X_REQUEST_ID.clone(), exchange.request_id.clone());
+        headers.push_text(header_names::X_REQUEST_ID.clone(), exchange.request_id.clone());
         headers.push(header::CACHE_CONTROL, if exchange.is_read() { CACHE_READ } else { CACHE_OTHER });
         if let Some(language) = &exchange.language {
             headers.push_text(header::CONTENT_LANGUAGE, language.clone());
             headers.push(header::VARY, "accept-language, accept");
         }
         if audience == Audience::OtherOrigins {
-            let requested = exchange.incoming.header("access-control-request-method");
+            let requested = exchange.incoming.header(&header::ACCESS_CONTROL_REQUEST_METHOD);
             let requested = requested.filter(|method| method.len() <= MAX_ECHO);
             let methods = exchange.methods.header_value(requested);
             headers.push(header::ACCESS_CONTROL_ALLOW_ORIGIN, "*");

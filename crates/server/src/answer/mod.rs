@@ -173,7 +173,7 @@ pub(crate) fn listing_writer(
 /// cowboy, it tells the length of the plain body.
 pub(crate) fn encoding(exchange: &Exchange<'_>) -> Encoding {
     let has_body = exchange.incoming.method != Verb::Head;
-    let is_gzip = has_body && gzip::takes_gzip(exchange.incoming.header("accept-encoding"));
+    let is_gzip = has_body && gzip::takes_gzip(exchange.incoming.header(&header::ACCEPT_ENCODING));
     Encoding { is_pretty: exchange.is_pretty, is_gzip }
 }
 

@@ -10,6 +10,7 @@ use datastore::{Deadline, random_hex};
 use kazoo::{AccountId, Time};
 use serde_json::Value;
 
+use super::header_names;
 use super::incoming::Incoming;
 use super::methods::Methods;
 use super::verb::Verb;
@@ -80,8 +81,9 @@ impl Verified {
 impl<'a> Exchange<'a> {
     /// A request that no stage has looked at yet.
     pub(crate) fn new(app: &'a App, incoming: &'a Incoming<'a>, reservation: Reservation) -> Self {
-        let request_id =
-            incoming.header("x-request-id").filter(|id| !id.is_empty() && id.len() <= MAX_REQUEST_ID);
+        let request_id = incoming
+            .header(&header_names::X_REQUEST_ID)
+            .filter(|id| !id.is_empty() && id.len() <= MAX_REQUEST_ID);
         Self {
             app,
             incoming,
@@ -118,7 +120,7 @@ impl<'a> Exchange<'a> {
 
     /// The lines of the header. A proxy may add its own line after the client's.
     fn forwarded_for(&self) -> Vec<Cow<'_, str>> {
-        let lines = self.incoming.headers.get_all("x-forwarded-for");
+        let lines = self.incoming.headers.get_all(&header_names::X_FORWARDED_FOR);
         lines.map(|line| String::from_utf8_lossy(line.as_bytes())).collect()
     }
 

@@ -7,6 +7,7 @@ pub(crate) mod credentials;
 pub(crate) mod envelope;
 pub(crate) mod exchange;
 pub(crate) mod format;
+pub(crate) mod header_names;
 pub(crate) mod incoming;
 pub(crate) mod methods;
 pub(crate) mod parameters;

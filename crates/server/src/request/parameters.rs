@@ -5,12 +5,14 @@
 
 use std::borrow::Cow;
 
+use actix_web::http::header::HeaderName;
 use groups::Filters;
 use kazoo::term;
 use serde_json::{Map, Value};
 
 use super::envelope::Envelope;
 use super::format::Format;
+use super::header_names;
 use super::incoming::Incoming;
 use super::verb::Verb;
 use crate::catalogue::Refusal;
@@ -20,9 +22,9 @@ use crate::grammar::query::Query;
 #[derive(Clone, Copy, Debug)]
 enum Source {
     /// A header whose value is readable text.
-    Header(&'static str),
+    Header(&'static HeaderName),
     /// A header with any bytes in its value.
-    AnyHeader(&'static str),
+    AnyHeader(&'static HeaderName),
     /// A member of the body's `data`.
     Data,
     /// The query string.
@@ -44,11 +46,13 @@ struct Flag(Parameter, bool);
 // The table. A parameter that is not a flag has no default, except `page_size`, whose default is a setting.
 const VERB: Parameter = Parameter("verb", &[Data, QueryString, Beside]);
 const AUTH_TOKEN: Parameter =
-    Parameter("auth_token", &[AnyHeader("x-auth-token"), Data, QueryString, Beside]);
+    Parameter("auth_token", &[AnyHeader(&header_names::X_AUTH_TOKEN), Data, QueryString, Beside]);
 const AUTHORIZATION: Parameter =
-    Parameter("authorization", &[AnyHeader("authorization"), Data, QueryString, Beside]);
-const PRETTY_PRINT: Flag =
-    Flag(Parameter("pretty_print", &[Header("x-pretty-print"), Data, QueryString, Beside]), false);
+    Parameter("authorization", &[AnyHeader(&header_names::AUTHORIZATION), Data, QueryString, Beside]);
+const PRETTY_PRINT: Flag = Flag(
+    Parameter("pretty_print", &[Header(&header_names::X_PRETTY_PRINT), Data, QueryString, Beside]),
+    false,
+);
 const ACTION: Parameter = Parameter("action", &[Data, QueryString, Beside]);
 const ACCEPT: Parameter = Parameter("accept", &[Data, QueryString, Beside]);
 const PAGINATE: Flag = Flag(Parameter("paginate", &[Data, QueryString, Beside]), true);
@@ -60,7 +64,8 @@ const DESCENDING: Flag = Flag(Parameter("descending", &[QueryString]), false);
 const IS_CHUNKED: Flag = Flag(Parameter("is_chunked", &[QueryString]), false);
 const CHUNK_SIZE: Parameter = Parameter("chunk_size", &[QueryString]);
 const SHOULD_SOFT_DELETE: Flag = Flag(Parameter("should_soft_delete", &[Data, QueryString, Beside]), true);
-const FILE_NAME: Parameter = Parameter("file_name", &[Header("x-file-name"), Data, QueryString, Beside]);
+const FILE_NAME: Parameter =
+    Parameter("file_name", &[Header(&header_names::X_FILE_NAME), Data, QueryString, Beside]);
 /// Used if there is no `file_name`.
 const FILENAME: Parameter = Parameter("filename", &[Data, QueryString, Beside]);
 

@@ -13,6 +13,7 @@ use crate::app::App;
 use crate::catalogue::Refusal;
 use crate::request::credentials::Credentials;
 use crate::request::exchange::{Exchange, Verified};
+use crate::request::header_names;
 use crate::request::incoming::Incoming;
 use crate::request::route::AccountPart;
 
@@ -61,7 +62,7 @@ pub(crate) async fn identify(
 /// Verifies the token in a request's header. The verdict counts once the request's order comes to it; before
 /// that, it only says who pays for the body.
 pub(crate) async fn verify_header(app: &App, incoming: &Incoming<'_>) -> Option<Verified> {
-    let token = incoming.lossy_header("x-auth-token")?.into_owned();
+    let token = incoming.lossy_header(&header_names::X_AUTH_TOKEN)?.into_owned();
     let deadline = Deadline::after(app.settings.store_timeout);
     let verdict = app.auth.verify(&token, wanted_account(incoming).as_deref(), deadline).await;
     Some(Verified { token, verdict })
@@ -69,7 +70,7 @@ pub(crate) async fn verify_header(app: &App, incoming: &Incoming<'_>) -> Option<
 
 /// The account that a header names. A header that is not text names none, but it still counts as given.
 fn wanted_account<'a>(incoming: &Incoming<'a>) -> Option<Cow<'a, str>> {
-    incoming.lossy_header("x-auth-account-id")
+    incoming.lossy_header(&header_names::X_AUTH_ACCOUNT_ID)
 }
 
 /// Loads the account that the path names. Some paths name none.
@@ -87,7 +88,7 @@ pub(crate) async fn load(
         NameError::Length => Refusal::InvalidAccountId(text.clone()),
         NameError::Shape => unknown(),
     })?;
-    let account = exchange.app.auth.load_account(&id, exchange.deadline).await;
+    let account = exchange.app.auth.load_target(&id, exchange.caller.as_ref(), exchange.deadline).await;
     match account.map_err(Refusal::StoreWhileIdentifying)? {
         Some(account) => Ok(Some(account)),
         None => Err(unknown()),
