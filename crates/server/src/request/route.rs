@@ -1,10 +1,13 @@
 //! The path: its version, its parts, and the resource that it names. Refuses a bad escape (bare 400) and
-//! version 1 (410). A path without a version gets a short page of text, or a 404 if it is one that programs
+//! version 1 where the profile does (410). A path without a version gets a short page of text, or a 404 if it is one that programs
 //! ask for health or metrics: those are on the admin listener.
+
+use std::borrow::Cow;
 
 use super::verb::Verb;
 use crate::catalogue::{Bare, Refusal};
-use crate::grammar::percent::{self, Plus};
+use crate::grammar::percent::{self, BadEscape, Plus};
+use crate::profile::{PathDecoding, Paths, VersionOne};
 
 /// The meaning of a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,11 +91,21 @@ impl Resource {
     }
 }
 
+/// A version of the API.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum ApiVersion {
+    /// Version 1: listings come in one piece, and the data of a refusal is a bare text.
+    V1,
+    /// Version 2. Every later one is the same.
+    #[default]
+    V2,
+}
+
 /// The version at the start of a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Versioned {
     /// A version that is served, and the rest of the path.
-    Served(Place),
+    Served(ApiVersion, Place),
     /// Version 1.
     Gone,
     /// The path has no version.
@@ -108,8 +121,8 @@ impl Versioned {
     /// The path with names in place of ids, for the log and for metrics.
     pub(crate) fn template(&self) -> &'static str {
         match self {
-            Self::Served(Place::Route(route)) => route.template(),
-            Self::Served(Place::OwnAccount(rest)) => Route::below_account("", rest.clone()).template(),
+            Self::Served(_, Place::Route(route)) => route.template(),
+            Self::Served(_, Place::OwnAccount(rest)) => Route::below_account("", rest.clone()).template(),
             Self::Gone => "/v1",
             Self::Unversioned => "unversioned",
             Self::OfAdmin => "admin",
@@ -127,12 +140,12 @@ pub(crate) enum Place {
 }
 
 /// Splits a path.
-pub(crate) fn split(path: &str) -> Result<Versioned, Refusal> {
+pub(crate) fn split(path: &str, paths: Paths) -> Result<Versioned, Refusal> {
     let decoded: Result<Vec<_>, _> = path
         .strip_prefix('/')
         .unwrap_or(path)
         .split('/')
-        .map(|part| percent::decode(part.as_bytes(), Plus::Itself))
+        .map(|part| decode(part.as_bytes(), paths.decoding))
         .collect();
     let decoded = decoded.map_err(|_| Refusal::Bare(Bare::BadPath))?;
     let mut parts = decoded.into_iter().map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
@@ -141,13 +154,31 @@ pub(crate) fn split(path: &str) -> Result<Versioned, Refusal> {
     while parts.last().is_some_and(String::is_empty) {
         parts.pop();
     }
+    let served = |version, parts| Versioned::Served(version, Place::of(parts));
     Ok(match version.strip_prefix('v') {
-        Some("1") => Versioned::Gone,
-        Some(number) if is_number(number) => Versioned::Served(Place::of(parts)),
-        _ if version == "hooks" => Versioned::Served(Place::of(parts)),
+        Some("1") if paths.version_one == VersionOne::Gone => Versioned::Gone,
+        Some("1") => served(ApiVersion::V1, parts),
+        Some(number) if is_number(number) => served(ApiVersion::V2, parts),
+        _ if version == "hooks" => served(ApiVersion::V2, parts),
         _ if OF_ADMIN.iter().any(|begin| version.starts_with(begin)) => Versioned::OfAdmin,
         _ => Versioned::Unversioned,
     })
+}
+
+/// Decodes a part of a path.
+fn decode(part: &[u8], decoding: PathDecoding) -> Result<Cow<'_, [u8]>, BadEscape> {
+    let once = percent::decode(part, Plus::Itself)?;
+    if decoding == PathDecoding::Once || !once.contains(&b'%') {
+        return Ok(once);
+    }
+    // The second decoder leaves an escape alone that the part is too short for.
+    let tail = once.len().saturating_sub(2);
+    let short = once.iter().skip(tail).position(|byte| *byte == b'%');
+    let whole = short.map_or(once.len(), |place| tail + place);
+    let (escaped, rest) = once.split_at(whole);
+    let mut twice = percent::decode(escaped, Plus::Itself)?.into_owned();
+    twice.extend_from_slice(rest);
+    Ok(Cow::Owned(twice))
 }
 
 fn is_number(text: &str) -> bool {
@@ -257,11 +288,20 @@ fn account_part(text: &str) -> AccountPart {
 
 #[cfg(test)]
 mod tests {
-    use super::{AccountPart, Place, Resource, Route, Versioned, split};
+    use super::{AccountPart, ApiVersion, Place, Refusal, Resource, Route, Versioned};
+    use crate::profile::Release;
+
+    fn split(path: &str) -> Result<Versioned, Refusal> {
+        super::split(path, Release::Kazoo50.profile().paths)
+    }
+
+    fn split_as_4_3(path: &str) -> Result<Versioned, Refusal> {
+        super::split(path, Release::Kazoo43.profile().paths)
+    }
 
     fn route(path: &str) -> Route {
         match split(path).unwrap() {
-            Versioned::Served(Place::Route(route)) => route,
+            Versioned::Served(ApiVersion::V2, Place::Route(route)) => route,
             other => panic!("{path}: {other:?}"),
         }
     }
@@ -328,8 +368,39 @@ mod tests {
     }
 
     #[test]
+    fn a_part_is_decoded_as_often_as_the_release_does() {
+        for (part, once, twice) in [
+            ("a%2541", Some("a%41"), Some("aA")),
+            ("%252F", Some("%2F"), Some("/")),
+            ("a+%2B", Some("a++"), Some("a++")),
+            ("a%25", Some("a%"), Some("a%")),
+            ("%254", Some("%4"), Some("%4")),
+            ("%2541%254", Some("%41%4"), Some("A%4")),
+            ("%25%25", Some("%%"), Some("%%")),
+            ("%25zz", Some("%zz"), None),
+            ("%254%25", Some("%4%"), None),
+            ("%zz", None, None),
+        ] {
+            let path = format!("/v2/accounts/A/groups/{part}");
+            let expected = |id: Option<&str>| {
+                let group = |id: &str| served("A", None, Resource::Group(id.to_owned()));
+                id.map(|id| Versioned::Served(ApiVersion::V2, Place::Route(group(id))))
+            };
+            assert_eq!(split(&path).ok(), expected(once), "{part}");
+            assert_eq!(split_as_4_3(&path).ok(), expected(twice), "{part}");
+        }
+    }
+
+    #[test]
+    fn version_1_is_gone_or_served() {
+        assert_eq!(split("/v1/accounts/A/groups").unwrap(), Versioned::Gone);
+        let route = Place::Route(served("A", None, Resource::Groups));
+        assert_eq!(split_as_4_3("/v1/accounts/A/groups").unwrap(), Versioned::Served(ApiVersion::V1, route));
+    }
+
+    #[test]
     fn the_tokens_own_account_takes_the_place_of_its_alias() {
-        let Versioned::Served(Place::OwnAccount(rest)) = split("/v2/account/groups").unwrap() else {
+        let Versioned::Served(_, Place::OwnAccount(rest)) = split("/v2/account/groups").unwrap() else {
             panic!()
         };
         assert_eq!(Route::below_account("A", rest), served("A", None, Resource::Groups));

@@ -248,10 +248,11 @@ fn only_the_admin_listener_reports_health() {
     let ready = json_of(&send(server.admin_address, "GET", "/health/ready", &[], b""));
     let tasks = [
         "watching of databases: running, 0 restarts",
+        "watching of the release: running, 0 restarts",
         "purge of logged-out tokens: running, 0 restarts",
         "changes by commands: running, 0 restarts",
     ];
-    assert_eq!(ready, json!({"status": "ready", "writes": true, "tasks": tasks}));
+    assert_eq!(ready, json!({"status": "ready", "writes": true, "tasks": tasks, "profile": "5.0"}));
     assert_eq!(send(server.admin_address, "GET", "/v2/accounts", &[], b"").status, 404);
     run_ok(&["healthcheck", &format!("http://{}", server.admin_address)], b"");
     let address = server.admin_address;
