@@ -169,7 +169,7 @@ impl Scanner<'_> {
                     return Ok(());
                 }
                 b'\\' => {
-                    let escaped = self.rest().get(1).ok_or(BAD)?;
+                    let escaped = *self.rest().get(1).ok_or(BAD)?;
                     self.at += 1;
                     match escaped {
                         b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => self.at += 1,
