@@ -139,11 +139,11 @@ impl Known {
             let text =
                 std::fs::read_to_string(folder().join(file)).map_err(|_| format!("no recording {file}"))?;
             let is_of_5_0 = !file.starts_with("4.3/");
-            let is_compared = |name: &String| {
-                let deviates = self.deviations.contains_key(name);
-                !deviates && !(is_of_5_0 && self.deviations.contains_key(&format!("5.0.{name}")))
+            let deviates = |name: &str| {
+                let in_5_0 = is_of_5_0 && self.deviations.contains_key(&format!("5.0.{name}"));
+                in_5_0 || self.deviations.contains_key(name)
             };
-            let steps = steps_of(&text).filter(is_compared).collect();
+            let steps = steps_of(&text).filter(|name| !deviates(name)).collect();
             self.recordings.insert(file.to_owned(), steps);
         }
         let known = &self.recordings[file];

@@ -112,7 +112,7 @@ impl<'a> Symbols<'a> {
                 (!text_matches(&text, &response.text())).then(|| format!("the body is not {text:?}"))
             }
             json => match serde_json::from_slice(&response.body) {
-                Ok(actual) => difference("body", &json, &actual),
+                Ok(actual) => difference("body", &json, &actual).or_else(|| other_order(&json, &actual)),
                 Err(error) => Some(format!("the body is no JSON: {error}")),
             },
         }
@@ -126,6 +126,15 @@ impl<'a> Symbols<'a> {
             }
         }
     }
+}
+
+/// How the order of an envelope's members differs from the recorded one, if it does.
+fn other_order(expected: &Value, actual: &Value) -> Option<String> {
+    let names = |envelope: &Value| -> Vec<String> {
+        envelope.as_object().into_iter().flatten().map(|(name, _)| name.clone()).collect()
+    };
+    let (expected, actual) = (names(expected), names(actual));
+    (expected != actual).then(|| format!("the members are recorded as {expected:?}, here {actual:?}"))
 }
 
 /// Splits behind the `}}` that closes a symbol, which may hold other symbols.
