@@ -201,7 +201,8 @@ async fn authenticate(exchange: &mut Exchange<'_>, credentials: Option<&Credenti
         rate::charge(exchange)?;
     }
     if is_basic && callers.basic == BasicJudged::AfterTheAccount {
-        account::identify(exchange, credentials).await?;
+        // In a box, because few requests come here, and all have to carry the future.
+        Box::pin(account::identify(exchange, credentials)).await?;
     }
     if exchange.caller.is_none() { Err(Refusal::NotAuthenticated) } else { Ok(()) }
 }

@@ -41,7 +41,9 @@ pub(crate) async fn choose(
         Ok(signs) => Some(signs.finding()),
         Err(error) => {
             let error = crate::chain(&error);
-            log::warn!("the release of Kazoo was not read from the store: {error}");
+            log::warn!(
+                "the release of Kazoo was not read from the store: {error}. If it never can be, name it in the setting profile"
+            );
             None
         }
     };

@@ -15,7 +15,7 @@ fn served() -> Account {
 }
 
 /// The same, with buckets of this size that do not fill while a test runs.
-fn with_buckets(size: u32) -> Account {
+pub(crate) fn with_buckets(size: u32) -> Account {
     let mut account = Account::served();
     let buckets = json!({"crossbar": {"max_bucket_tokens": size, "tokens_fill_time": "day"}});
     let line =

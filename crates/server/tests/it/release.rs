@@ -1,14 +1,13 @@
 //! Which release of Kazoo the server finds in a store, what it does then, and what it does when that changes.
 
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
 
 use couchdb::standin::Standin;
 use serde_json::{Value, json};
 
 use crate::account::json_of;
 use crate::http_client::{Response, send};
-use crate::process::{Server, run, run_ok};
+use crate::process::{Server, run, run_ok, wait_until};
 use crate::seed::Seed;
 use crate::tokens::{Minter, SigningKey};
 
@@ -193,15 +192,6 @@ fn a_newer_release_is_refused_with_the_reason() {
     let error = place.refused();
     assert!(error.contains("music_on_hold.options"), "{error}");
     assert_eq!(error.lines().count(), 1, "{error}");
-}
-
-#[track_caller]
-fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while !holds() {
-        assert!(Instant::now() < deadline, "{what}");
-        std::thread::yield_now();
-    }
 }
 
 /// Kazoo is upgraded while the server runs.

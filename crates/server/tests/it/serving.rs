@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::accounts::{AccountWithUser, OpenStore};
 use crate::http_client::{Response, send, try_send};
-use crate::process::{Server, run, run_ok};
+use crate::process::{Server, run, run_ok, wait_until};
 
 /// A store with an account and an administrator, and how to reach them.
 struct Account {
@@ -49,15 +49,6 @@ impl Account {
 
 fn json_of(response: &Response) -> Value {
     serde_json::from_slice(&response.body).unwrap_or_else(|_| panic!("{response:?}"))
-}
-
-/// Waits until a condition holds, for ten seconds at most.
-fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(10);
-    while !holds() {
-        assert!(Instant::now() < deadline, "{what} in ten seconds");
-        std::thread::yield_now();
-    }
 }
 
 /// A client chooses the id of its request. It cannot write other fields into the log with it.

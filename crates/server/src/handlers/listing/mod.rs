@@ -111,7 +111,7 @@ async fn read(exchange: &Exchange<'_>, call: &Call<'_>, access: &AccountAccess) 
             (query.turned(), Range { is_paged: false, start_key: None, next_start_key: None }, None)
         }
         (ListingOrder::PagesTurned, Some(page_size)) => {
-            let page = turned_page(exchange, scope, query, page_size).await?;
+            let page = Box::pin(turned_page(exchange, scope, query, page_size)).await?;
             let TurnedPage { rows, again, start_key, next_start_key } = page;
             (again, Range { is_paged: true, start_key, next_start_key }, rows)
         }
