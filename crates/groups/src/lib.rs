@@ -15,6 +15,7 @@ mod merge;
 mod reserved;
 mod service;
 pub mod start_key;
+mod turned;
 mod turns;
 
 pub use change::{Base, Change, Deletion, Edit, IfChanged, Removal};
@@ -25,4 +26,5 @@ pub use filter::{FilterValue, Filters};
 pub use listing::{Cursor, ListQuery};
 pub use merge::merge;
 pub use service::{Groups, NewGroup, Saved, Scope};
+pub use turned::{PageToTurn, TurnedPage};
 pub use turns::Turn;

@@ -129,7 +129,7 @@ impl Cursor {
         self.next_start_key.as_deref()
     }
 
-    fn is_wanted(&self, row: &ViewRow) -> Result<bool, GroupsError> {
+    pub(crate) fn is_wanted(&self, row: &ViewRow) -> Result<bool, GroupsError> {
         if self.list.filters.is_empty() {
             return Ok(true);
         }
@@ -138,7 +138,7 @@ impl Cursor {
         Ok(self.list.filters.matches(document)?)
     }
 
-    async fn next_row(&mut self) -> Result<Option<ViewRow>, GroupsError> {
+    pub(crate) async fn next_row(&mut self) -> Result<Option<ViewRow>, GroupsError> {
         loop {
             if let Some(row) = self.rows.next().await.transpose()? {
                 self.batch_rows += 1;

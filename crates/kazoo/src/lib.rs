@@ -7,6 +7,7 @@
 
 mod account_id;
 mod config;
+mod decoder_fault;
 mod kind;
 mod private;
 mod search_name;
@@ -16,6 +17,7 @@ mod time;
 
 pub use account_id::AccountId;
 pub use config::{Config, Place};
+pub use decoder_fault::{DecoderFault, decoder_fault};
 pub use kind::Kind;
 pub use private::{is_deleted, is_private, stamp_created, stamp_modified};
 pub use search_name::search_name;

@@ -15,6 +15,10 @@ pub enum SystemDb {
     SystemAuth,
     /// Configuration documents, read through [`Config`](crate::Config).
     SystemConfig,
+    /// The registry of views, and plans of where databases are.
+    SystemData,
+    /// The schemas of documents.
+    SystemSchemas,
 }
 
 impl SystemDb {
@@ -25,11 +29,15 @@ impl SystemDb {
         static SERVICES: LazyLock<DbName> = LazyLock::new(|| parse("services"));
         static SYSTEM_AUTH: LazyLock<DbName> = LazyLock::new(|| parse("system_auth"));
         static SYSTEM_CONFIG: LazyLock<DbName> = LazyLock::new(|| parse("system_config"));
+        static SYSTEM_DATA: LazyLock<DbName> = LazyLock::new(|| parse("system_data"));
+        static SYSTEM_SCHEMAS: LazyLock<DbName> = LazyLock::new(|| parse("system_schemas"));
         match self {
             Self::Accounts => &ACCOUNTS,
             Self::Services => &SERVICES,
             Self::SystemAuth => &SYSTEM_AUTH,
             Self::SystemConfig => &SYSTEM_CONFIG,
+            Self::SystemData => &SYSTEM_DATA,
+            Self::SystemSchemas => &SYSTEM_SCHEMAS,
         }
     }
 }
@@ -45,8 +53,16 @@ mod tests {
 
     #[test]
     fn every_system_database_has_a_name() {
-        let all = [SystemDb::Accounts, SystemDb::Services, SystemDb::SystemAuth, SystemDb::SystemConfig];
-        let names = all.map(|db| db.name().as_str());
-        assert_eq!(names, ["accounts", "services", "system_auth", "system_config"]);
+        let all = [
+            (SystemDb::Accounts, "accounts"),
+            (SystemDb::Services, "services"),
+            (SystemDb::SystemAuth, "system_auth"),
+            (SystemDb::SystemConfig, "system_config"),
+            (SystemDb::SystemData, "system_data"),
+            (SystemDb::SystemSchemas, "system_schemas"),
+        ];
+        for (db, name) in all {
+            assert_eq!(db.name().as_str(), name);
+        }
     }
 }

@@ -14,13 +14,19 @@ use crate::access_log::{AccessLog, Visit};
 use crate::budget::Budget;
 use crate::lane::Lane;
 use crate::metrics::Metrics;
+use crate::profile::Profile;
 use crate::refusals::Refusals;
+use crate::release::ReleaseWatch;
 use crate::settings::ServeSettings;
 
 /// The state that all requests share.
 pub(crate) struct App {
     /// The settings.
     pub(crate) settings: ServeSettings,
+    /// How the release of Kazoo behaves that this server stands in for.
+    pub(crate) profile: &'static Profile,
+    /// Whether the store is still one of that release.
+    pub(crate) release: Arc<ReleaseWatch>,
     /// The groups in the store.
     pub(crate) groups: Groups,
     /// Checks tokens and permissions.

@@ -9,6 +9,7 @@ use validation::{MAX_ECHO, Violations, shortened};
 
 use crate::budget::NoRoom;
 use crate::lane::LaneFull;
+use crate::request::route::ApiVersion;
 
 /// Why a request is refused.
 #[derive(Debug)]
@@ -57,6 +58,8 @@ pub(crate) enum Refusal {
     StoreWhileIdentifying(StoreError),
     /// The server has no memory or threads left for the request now.
     Busy,
+    /// The store has become one of another release of Kazoo, so nothing may be written to it.
+    OtherRelease,
 }
 
 /// A refusal without a body.
@@ -153,8 +156,20 @@ impl Refusal {
         }
     }
 
-    /// The catalogue's row, or the refusal without a body.
-    pub(crate) fn row(&self) -> Result<Row, Bare> {
+    /// The catalogue's row as a version of the API has it, or the refusal without a body.
+    pub(crate) fn row(&self, api: ApiVersion) -> Result<Row, Bare> {
+        let mut row = self.row_of_v2()?;
+        // Version 1 has the text alone where version 2 has an object around it. The violations of a member that is
+        // called `message` are an object.
+        if api == ApiVersion::V1
+            && let Some(text @ Value::String(_)) = row.data.get_mut("message")
+        {
+            row.data = text.take();
+        }
+        Ok(row)
+    }
+
+    fn row_of_v2(&self) -> Result<Row, Bare> {
         let row = |status, message, data| Ok(Row { status, message, data });
         // crossbar has two styles: a name in `message` and a text in `data`, or a text in `message` and no
         // data. Clients know both.
@@ -221,6 +236,11 @@ impl Refusal {
             }
             Self::StoreWhileIdentifying(_) => row(503, "datastore fatal error", nothing()),
             Self::Busy => named(503, "too_busy", "the server is busy: try again in a second"),
+            Self::OtherRelease => named(
+                503,
+                "release_changed",
+                "Kazoo was upgraded or downgraded, so this server writes nothing until it is restarted",
+            ),
         }
     }
 }
@@ -274,20 +294,38 @@ fn fault_word(error: &StoreError) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use super::{Bare, Refusal, header};
+    use super::{ApiVersion, Bare, Refusal, header};
     use datastore::{Cause, StoreError};
+    use serde_json::{Value, json};
+    use validation::Violations;
+
+    #[test]
+    fn version_1_has_bare_texts_and_the_same_violations() {
+        let data = |refusal: Refusal| refusal.row(ApiVersion::V1).unwrap().data;
+        for (refusal, text) in [
+            (Refusal::InvalidMethod, "method not allowed"),
+            (Refusal::BadIdentifier("g".to_owned()), "bad identifier"),
+            (Refusal::Restricted, "forbidden"),
+            (Refusal::Store(StoreError::Corrupt(Cause::new("x"))), "unknown failure"),
+        ] {
+            assert_eq!(data(refusal), Value::from(text));
+        }
+        let violations = Violations::wrong_type("message", "string", json!(1));
+        assert_eq!(data(Refusal::Validation(violations.clone())), violations.to_value());
+        assert_eq!(data(Refusal::TokenExpired), json!({}));
+    }
 
     #[test]
     fn a_busy_store_says_when_to_come_back() {
         for refusal in [Refusal::Store, Refusal::StoreWhileIdentifying] {
             let refusal = refusal(StoreError::Busy(Cause::new("x")));
             assert_eq!(refusal.headers(), [(header::RETRY_AFTER, "1".to_owned())]);
-            let row = refusal.row().unwrap();
+            let row = refusal.row(ApiVersion::V2).unwrap();
             assert_eq!((row.status, row.message), (503, "datastore_busy"));
         }
         let refusal = Refusal::Store(StoreError::Unavailable(Cause::new("x")));
         assert!(refusal.headers().is_empty());
-        assert_eq!(refusal.row().unwrap().message, "datastore_unreachable");
+        assert_eq!(refusal.row(ApiVersion::V2).unwrap().message, "datastore_unreachable");
     }
 
     #[test]
@@ -298,7 +336,7 @@ mod tests {
             (StoreError::Unavailable(Cause::new("x")), "cannot do this now"),
             (StoreError::CannotWrite(Cause::new("x")), "cannot write now"),
         ] {
-            let row = Refusal::Store(error).row().unwrap();
+            let row = Refusal::Store(error).row(ApiVersion::V2).unwrap();
             assert_eq!((row.status, row.message), (503, "datastore_unreachable"));
             assert!(row.data["message"].as_str().unwrap().contains(words), "{row:?}");
         }

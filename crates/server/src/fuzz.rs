@@ -13,12 +13,13 @@ use serde_json::{Map, Value};
 
 use crate::answer::{csv as table, gzip};
 use crate::grammar::query::Query;
+use crate::profile::{Profile, Release};
 use crate::request::content_type::ContentType;
 use crate::request::envelope::Envelope;
 use crate::request::header_names;
 use crate::request::incoming::Incoming;
 use crate::request::parameters::Parameters;
-use crate::request::route;
+use crate::request::route::{self, ApiVersion};
 use crate::request::target::Target;
 use crate::request::verb::Verb;
 use crate::stage::{body as bodies, language, negotiation, preconditions};
@@ -55,12 +56,15 @@ pub fn form(bytes: &[u8]) {
 
 fn read_body(content_type: &str, body: &[u8]) {
     let Ok(content_type) = ContentType::parse(Some(content_type)) else { return };
-    match block_on(bodies::parse(&content_type, Bytes::copy_from_slice(body))) {
-        Ok(Envelope { data, members }) => {
-            assert_survives(&data);
-            assert_survives(&Value::Object(members));
+    for profile in profiles() {
+        let body = Bytes::copy_from_slice(body);
+        match block_on(bodies::parse(&content_type, body, profile.malformed_json)) {
+            Ok(Envelope { data, members }) => {
+                assert_survives(&data);
+                assert_survives(&Value::Object(members));
+            }
+            Err(refusal) => drop(refusal.row(ApiVersion::V2)),
         }
-        Err(refusal) => drop(refusal.row()),
     }
 }
 
@@ -108,7 +112,10 @@ pub fn headers(bytes: &[u8]) {
         }
     }
     let incoming = Incoming { method: Verb::Get, path: "/", query: "", headers: &headers, peer: None };
-    let _ = negotiation::negotiate(incoming.lossy_header(&header::ACCEPT).as_deref());
+    for profile in profiles() {
+        let accept = incoming.lossy_header(&header::ACCEPT);
+        let _ = negotiation::negotiate(accept.as_deref(), profile.accept_parameters);
+    }
     let language = language::choose(incoming.header(&header::ACCEPT_LANGUAGE));
     assert!(HeaderValue::from_str(&language).is_ok(), "the answer can name the language: {language:?}");
     gzip::takes_gzip(incoming.header(&header::ACCEPT_ENCODING));
@@ -133,10 +140,11 @@ pub fn merge(bytes: &[u8]) {
 
 /// A path.
 pub fn path(bytes: &[u8]) {
-    if let Ok(path) = from_utf8(bytes) {
-        match route::split(path) {
+    let Ok(path) = from_utf8(bytes) else { return };
+    for profile in profiles() {
+        match route::split(path, profile.paths) {
             Ok(versioned) => drop(versioned.template()),
-            Err(refusal) => drop(refusal.row()),
+            Err(refusal) => drop(refusal.row(ApiVersion::V1)),
         }
     }
 }
@@ -167,6 +175,10 @@ pub fn token(bytes: &[u8]) {
     if let Ok(token) = from_utf8(bytes) {
         auth::read_without_key(token);
     }
+}
+
+fn profiles() -> [&'static Profile; 2] {
+    [Release::Kazoo43, Release::Kazoo50].map(Release::profile)
 }
 
 fn first_line(bytes: &[u8]) -> (&[u8], &[u8]) {

@@ -8,6 +8,7 @@ use futures::{FutureExt as _, future};
 use crate::answer::{self, Answer};
 use crate::catalogue::{Bare, Refusal};
 use crate::handlers::{self, Call, Refused};
+use crate::profile::{BasicJudged, Charging};
 use crate::refusals::{self, Line};
 use crate::request::action::Action;
 use crate::request::content_type::ContentType;
@@ -17,7 +18,7 @@ use crate::request::format::Format;
 use crate::request::incoming::Received;
 use crate::request::methods::Methods;
 use crate::request::parameters::Parameters;
-use crate::request::route::{Place, Resource, Route, Versioned};
+use crate::request::route::{ApiVersion, Place, Resource, Route, Versioned};
 use crate::request::verb::Verb;
 use crate::stage::{
     account, body, content_type, cors, language, negotiation, preconditions, query, rate, token, verb,
@@ -51,12 +52,17 @@ async fn stages(
         Versioned::Unversioned => return Ok(answer::unversioned()),
         Versioned::OfAdmin => return Ok(answer::of_admin()),
         Versioned::Gone => return Err(Refusal::Gone.into()),
-        Versioned::Served(place) => place,
+        Versioned::Served(api, place) => {
+            exchange.api = api;
+            place
+        }
     };
+    let profile = exchange.profile();
     let query = query::parse(incoming.query)?;
     let content_type = ContentType::parse(incoming.header(&header::CONTENT_TYPE))?;
-    let envelope = body::read(&content_type, body, &exchange.reservation).await?;
+    let envelope = body::read(&content_type, body, profile.malformed_json, &exchange.reservation).await?;
     let (mut parameters, data) = Parameters::read(incoming, query, envelope);
+    parameters.is_paged &= exchange.api != ApiVersion::V1;
     let credentials = token::find(&mut parameters);
     exchange.presented = credentials.as_ref().and_then(Credentials::echo);
     exchange.is_pretty = parameters.is_pretty;
@@ -67,8 +73,10 @@ async fn stages(
     // ignored.
     let verb = parameters.verb.take().unwrap_or_else(|| incoming.method.clone());
     let is_login = place.is_login() && verb == Verb::Put;
-    if !is_login {
-        if matches!(credentials, Some(Credentials::Basic(_))) {
+    let is_basic = matches!(credentials, Some(Credentials::Basic(_)));
+    let is_judged_first = !is_basic || profile.callers.basic == BasicJudged::AtFirst;
+    if !is_login && is_judged_first {
+        if is_basic {
             exchange.limits = rate::load_limits(exchange).await;
             rate::charge(exchange)?;
         }
@@ -93,9 +101,7 @@ async fn stages(
         Route::Served { account, user_id, resource } => (account, user_id, resource),
         Route::UnknownBelow => return Err(Refusal::UnknownPath.into()),
         Route::UnknownTop => {
-            if exchange.caller.is_none() {
-                return Err(unauthenticated(exchange, credentials.as_ref()).into());
-            }
+            authenticate(exchange, credentials.as_ref()).await?;
             // In crossbar, the module of such a path is called `404`.
             let asked = Asked { endpoint: "404", params: &[], verb: verb.as_str() };
             account::check_restrictions(exchange, asked).await?;
@@ -127,9 +133,8 @@ async fn stages(
         }
         rate::charge_login(exchange)?;
         None
-    } else if exchange.caller.is_none() {
-        return Err(unauthenticated(exchange, credentials.as_ref()).into());
     } else {
+        authenticate(exchange, credentials.as_ref()).await?;
         let param = resource.params();
         let asked = Asked { endpoint: resource.endpoint(), params: param.as_slice(), verb: verb.as_str() };
         if let Action::Token(_) = action {
@@ -142,12 +147,17 @@ async fn stages(
     };
 
     // Choose the form of the answer.
-    let negotiated = negotiation::negotiate(incoming.lossy_header(&header::ACCEPT).as_deref())?;
+    let accept = incoming.lossy_header(&header::ACCEPT);
+    let negotiated = negotiation::negotiate(accept.as_deref(), profile.accept_parameters)?;
     exchange.language = Some(language::choose(incoming.header(&header::ACCEPT_LANGUAGE)));
     let format = match incoming.method {
         Verb::Get => parameters.accept.unwrap_or(negotiated),
         _ => Format::Json,
     };
+
+    if action.writes_groups() && exchange.app.release.forbids_writes() {
+        return Err(Refusal::OtherRelease.into());
+    }
 
     // Prepare the action, check the preconditions, and carry it out.
     let call = Call {
@@ -177,14 +187,25 @@ fn resolve(exchange: &Exchange<'_>, place: Place) -> Result<Route, Refusal> {
     }
 }
 
-/// Refuses a request without good credentials. A bad token or a missing one costs a bucket token. Other bad
-/// credentials were charged earlier or cost nothing.
-fn unauthenticated(exchange: &Exchange<'_>, credentials: Option<&Credentials>) -> Refusal {
-    let is_charged = matches!(credentials, None | Some(Credentials::Token(_) | Credentials::NoToken(_)));
-    match is_charged.then(|| rate::charge(exchange)) {
-        Some(Err(refusal)) => refusal,
-        _ => Refusal::NotAuthenticated,
+/// Charges the request if it has to pay, and refuses it without good credentials.
+async fn authenticate(exchange: &mut Exchange<'_>, credentials: Option<&Credentials>) -> Result<(), Refusal> {
+    let callers = exchange.profile().callers;
+    let is_basic = matches!(credentials, Some(Credentials::Basic(_)));
+    let is_token = matches!(credentials, None | Some(Credentials::Token(_) | Credentials::NoToken(_)));
+    let is_charged = match callers.charging {
+        // A bad token costs a bucket token, and so does a missing one. Other bad credentials were charged
+        // earlier or cost nothing.
+        Charging::Failures => is_token && exchange.caller.is_none(),
+        Charging::EveryRequest => is_token || is_basic,
+    };
+    if is_charged {
+        rate::charge(exchange)?;
     }
+    if is_basic && callers.basic == BasicJudged::AfterTheAccount {
+        // In a box, because few requests come here, and all have to carry the future.
+        Box::pin(account::identify(exchange, credentials)).await?;
+    }
+    if exchange.caller.is_none() { Err(Refusal::NotAuthenticated) } else { Ok(()) }
 }
 
 /// The refusal for a path whose first part is unknown. As in crossbar, a superuser is told less.

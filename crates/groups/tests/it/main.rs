@@ -13,3 +13,4 @@ mod model;
 mod paging;
 mod racing;
 mod support;
+mod turned;

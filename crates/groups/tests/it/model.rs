@@ -130,7 +130,7 @@ impl Asked {
     }
 
     /// The rows of the view, in order. The flag says whether the row passes the filters.
-    fn rows(&self, docs: &Docs) -> Vec<(String, bool)> {
+    pub(crate) fn rows(&self, docs: &Docs) -> Vec<(String, bool)> {
         let is_listed = |doc: &Map<String, Value>| {
             let is_group = doc.get("pvt_type") == Some(&json!("group")) && !doc.contains_key("pvt_deleted");
             is_group && (!self.of_user || doc["endpoints"].get(USER) == Some(&json!({"type": "user"})))

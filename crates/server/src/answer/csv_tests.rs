@@ -5,6 +5,7 @@ use proptest::prelude::{Just, Strategy, any, prop_assert_eq, prop_oneof, proptes
 use serde_json::{Map, Value, json};
 
 use super::{FORMULA_STARTS, Formulas, MAX_COLUMNS, MAX_NAMES, heading};
+use crate::request::route::ApiVersion;
 
 fn render(rows: &[Value]) -> Result<Vec<u8>, super::Refusal> {
     super::render(rows, Formulas::Kept)
@@ -98,7 +99,8 @@ fn the_number_of_columns_is_bounded() {
         |count: usize| -> Value { Value::Object((0..count).map(|n| (format!("c{n}"), json!(n))).collect()) };
     let refused = |rows: &[Value]| match render(rows) {
         Err(refusal) => {
-            refusal.row().expect("a refusal with a body").data["accept"]["maxColumns"]["message"].to_string()
+            let row = refusal.row(ApiVersion::V2).expect("a refusal with a body");
+            row.data["accept"]["maxColumns"]["message"].to_string()
         }
         Ok(csv) => panic!("{} bytes of CSV", csv.len()),
     };

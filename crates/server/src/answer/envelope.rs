@@ -1,5 +1,5 @@
-//! The envelope around an answer's data. One writer serves plain answers and listings in chunks. A [`Form`]
-//! holds the differences between them, above all the order of the members.
+//! The envelope around an answer's data. One writer serves plain answers and listings in chunks, of every
+//! release. A [`Form`] holds the differences between them, above all the order of the members.
 
 use std::borrow::Cow;
 use std::io::{self, Write};
@@ -9,90 +9,7 @@ use jiff::Timestamp;
 use kazoo::Time;
 use serde_json::Value;
 
-/// A member of the envelope other than `data`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Member {
-    NextStartKey,
-    PageSize,
-    StartKey,
-    Version,
-    Timestamp,
-    Node,
-    RequestId,
-    Tokens,
-    AuthToken,
-    Error,
-    Message,
-    Revision,
-    Status,
-}
-
-/// How an envelope is written.
-#[derive(Debug)]
-pub(crate) struct Form {
-    /// The members before the data, in order. A member without a value is left out.
-    before_data: &'static [Member],
-    /// The members after the data.
-    after_data: &'static [Member],
-    /// The text between two members.
-    separator: &'static str,
-    /// Whether numbers are written as strings.
-    numbers_are_texts: bool,
-}
-
-/// The envelope of Kazoo 5.0.
-pub(crate) const PLAIN: Form = Form {
-    before_data: &[
-        Member::NextStartKey,
-        Member::PageSize,
-        Member::StartKey,
-        Member::Version,
-        Member::Timestamp,
-        Member::Node,
-        Member::RequestId,
-        Member::Tokens,
-        Member::AuthToken,
-    ],
-    after_data: &[Member::Error, Member::Message, Member::Revision, Member::Status],
-    separator: ",",
-    numbers_are_texts: false,
-};
-
-/// The envelope of Kazoo 5.0 for a listing in chunks. The data comes first. The other members are written
-/// after the last row has been read.
-pub(crate) const CHUNKED: Form = Form {
-    before_data: &[],
-    after_data: &[
-        Member::NextStartKey,
-        Member::PageSize,
-        Member::StartKey,
-        Member::Status,
-        Member::RequestId,
-        Member::Node,
-        Member::Version,
-        Member::Timestamp,
-        Member::AuthToken,
-    ],
-    separator: ", ",
-    numbers_are_texts: true,
-};
-
-/// The envelope of Kazoo 5.0 for a listing that is sent while it is read. What is known only after the last row
-/// follows the data.
-pub(crate) const STREAMED: Form = Form {
-    before_data: &[
-        Member::StartKey,
-        Member::Version,
-        Member::Timestamp,
-        Member::Node,
-        Member::RequestId,
-        Member::Tokens,
-        Member::AuthToken,
-    ],
-    after_data: &[Member::NextStartKey, Member::PageSize, Member::Revision, Member::Status],
-    separator: ",",
-    numbers_are_texts: false,
-};
+use crate::profile::{Form, Member};
 
 /// The members of an envelope that are about paging.
 #[derive(Clone, Debug, Default)]

@@ -4,7 +4,13 @@ use datastore::JsonText;
 use kazoo::Time;
 use serde_json::Value;
 
-use super::{CHUNKED, Data, Form, PLAIN, Paging, Tokens, Values, timestamp, write, write_head, write_tail};
+use super::{Data, Form, Paging, Tokens, Values, timestamp, write, write_head, write_tail};
+use crate::profile::{Chunks, Release};
+
+/// The form of successes.
+fn plain(release: Release) -> &'static Form {
+    &release.profile().envelope.success
+}
 
 fn values() -> Values<'static> {
     Values {
@@ -39,7 +45,7 @@ fn text(form: &Form, values: &Values<'_>, data: &Data) -> String {
 #[test]
 fn a_plain_envelope_has_the_order_of_kazoo_5_0() {
     assert_eq!(
-        text(&PLAIN, &values(), &Data::Rows(rows(&["{\"a\": 1}", "2"]))),
+        text(plain(Release::Kazoo50), &values(), &Data::Rows(rows(&["{\"a\": 1}", "2"]))),
         "{\"next_start_key\":\"n\",\"page_size\":2,\"start_key\":\"s\",\"version\":\"5\",\
          \"timestamp\":\"1970-01-01T00:00:00Z\",\"node\":\"node\",\"request_id\":\"r\\\"1\",\
          \"tokens\":{\"consumed\":1,\"remaining\":99},\"auth_token\":\"t\",\"data\":[{\"a\": 1},2],\
@@ -48,12 +54,38 @@ fn a_plain_envelope_has_the_order_of_kazoo_5_0() {
 }
 
 #[test]
+fn an_envelope_of_kazoo_4_3_begins_with_the_paging_and_ends_with_the_token() {
+    let values = Values { tokens: None, ..values() };
+    assert_eq!(
+        text(plain(Release::Kazoo43), &values, &Data::Rows(rows(&["1"]))),
+        "{\"next_start_key\":\"n\",\"page_size\":2,\"start_key\":\"s\",\"data\":[1],\"revision\":\"1-a\",\
+         \"timestamp\":\"1970-01-01T00:00:00Z\",\"version\":\"5\",\"node\":\"node\",\"request_id\":\"r\\\"1\",\
+         \"status\":\"success\",\"auth_token\":\"t\"}"
+    );
+    let refused = Values {
+        paging: Paging::default(),
+        error: Some(404),
+        message: Some("no"),
+        revision: None,
+        status: "error",
+        ..values
+    };
+    assert_eq!(
+        text(&Release::Kazoo43.profile().envelope.refusal, &refused, &Data::Value(Value::from("x"))),
+        "{\"data\":\"x\",\"error\":\"404\",\"message\":\"no\",\"status\":\"error\",\
+         \"timestamp\":\"1970-01-01T00:00:00Z\",\"version\":\"5\",\"node\":\"node\",\"request_id\":\"r\\\"1\",\
+         \"auth_token\":\"t\"}"
+    );
+}
+
+#[test]
 fn a_chunked_envelope_begins_with_its_data_and_writes_numbers_as_texts() {
+    let Chunks::OnRequest(chunked) = &Release::Kazoo50.profile().listing.chunks else { panic!() };
     let values = Values { tokens: None, revision: None, ..values() };
     let mut out = Vec::new();
-    write_head(&CHUNKED, &values, &mut out).unwrap();
+    write_head(chunked, &values, &mut out).unwrap();
     out.push(b'1');
-    write_tail(&CHUNKED, &values, &mut out).unwrap();
+    write_tail(chunked, &values, &mut out).unwrap();
     assert_eq!(
         String::from_utf8(out).unwrap(),
         "{\"data\":[1], \"next_start_key\":\"n\", \"page_size\":\"2\", \"start_key\":\"s\", \
@@ -66,14 +98,14 @@ fn a_chunked_envelope_begins_with_its_data_and_writes_numbers_as_texts() {
 fn an_object_can_have_one_more_member() {
     let with = |last| {
         let data = Data::Object { members: "\"id\":\"g\"".to_owned(), last };
-        text(&PLAIN, &values(), &data).contains("\"data\":{\"id\":\"g\",\"x\":1}")
+        text(plain(Release::Kazoo50), &values(), &data).contains("\"data\":{\"id\":\"g\",\"x\":1}")
     };
     assert!(with(Some("\"x\":1")) && !with(None));
 }
 
 #[test]
 fn an_envelope_without_data_has_no_member_data() {
-    assert!(!text(&PLAIN, &values(), &Data::Absent).contains("data"));
+    assert!(!text(plain(Release::Kazoo50), &values(), &Data::Absent).contains("data"));
 }
 
 #[test]

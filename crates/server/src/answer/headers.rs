@@ -3,8 +3,15 @@
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use validation::MAX_ECHO;
 
+use crate::profile::VaryOfCompressed;
 use crate::request::exchange::Exchange;
 use crate::request::header_names;
+
+/// What every negotiated answer depends on.
+const VARY: &str = "accept-language, accept";
+
+/// What a negotiated answer depends on if it says that it may be compressed.
+const VARY_OF_COMPRESSED: &str = "accept-language, accept, accept-encoding";
 
 /// The date in the past that crossbar gives every read.
 const EXPIRES: &str = "Fri, 01 Jan 1999 00:00:00 GMT";
@@ -34,7 +41,7 @@ impl Headers {
         headers.push(header::CACHE_CONTROL, if exchange.is_read() { CACHE_READ } else { CACHE_OTHER });
         if let Some(language) = &exchange.language {
             headers.push_text(header::CONTENT_LANGUAGE, language.clone());
-            headers.push(header::VARY, "accept-language, accept");
+            headers.push(header::VARY, VARY);
         }
         if audience == Audience::OtherOrigins {
             let requested = exchange.incoming.header(&header::ACCESS_CONTROL_REQUEST_METHOD);
@@ -64,6 +71,18 @@ impl Headers {
         self.push(header::EXPIRES, EXPIRES);
         if let Some(etag) = &exchange.etag {
             self.push_text(header::ETAG, format!("\"{etag}\""));
+        }
+    }
+
+    /// Adds the headers of a compressed answer.
+    pub(crate) fn push_of_gzip(&mut self, vary: VaryOfCompressed) {
+        self.push(header::CONTENT_ENCODING, "gzip");
+        if vary == VaryOfCompressed::Unchanged {
+            return;
+        }
+        match self.0.iter_mut().find(|(name, _)| *name == header::VARY) {
+            Some((_, value)) => *value = HeaderValue::from_static(VARY_OF_COMPRESSED),
+            None => self.push(header::VARY, "accept-encoding"),
         }
     }
 
@@ -107,7 +126,26 @@ impl Audience {
 
 #[cfg(test)]
 mod tests {
-    use super::{Headers, header};
+    use super::{Headers, VARY, VaryOfCompressed, header};
+
+    #[test]
+    fn a_compressed_answer_has_one_vary_header() {
+        let vary_of = |mut headers: Headers, vary| {
+            headers.push_of_gzip(vary);
+            let values = headers.into_iter().filter(|(name, _)| *name == header::VARY);
+            values.map(|(_, value)| value.to_str().unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        let negotiated = || {
+            let mut headers = Headers::default();
+            headers.push(header::VARY, VARY);
+            headers
+        };
+        let (unchanged, changed) = (VaryOfCompressed::Unchanged, VaryOfCompressed::AcceptEncoding);
+        assert_eq!(vary_of(negotiated(), unchanged), ["accept-language, accept"]);
+        assert_eq!(vary_of(negotiated(), changed), ["accept-language, accept, accept-encoding"]);
+        assert_eq!(vary_of(Headers::default(), changed), ["accept-encoding"]);
+        assert!(vary_of(Headers::default(), unchanged).is_empty());
+    }
 
     #[test]
     fn a_value_that_no_header_can_hold_is_left_out() {

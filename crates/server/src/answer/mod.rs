@@ -18,12 +18,13 @@ use serde_json::Value;
 use validation::{MAX_ECHO, echo_size};
 
 pub(crate) use self::envelope::{Data, Paging};
-use self::envelope::{PLAIN, Tokens, Values};
+use self::envelope::{Tokens, Values};
 use self::headers::{Audience, Headers};
 use self::pretty::Indenter;
 pub(crate) use self::stream::{Encoding, ListingWriter, Pace};
 use crate::catalogue::{Bare, Refusal, Row};
 use crate::cost;
+use crate::profile::{Chunks, Form, TokenOfRefusal, VersionShown};
 use crate::request::exchange::Exchange;
 use crate::request::verb::Verb;
 
@@ -89,10 +90,11 @@ pub(crate) async fn success(exchange: &Exchange<'_>, success: Success) -> Result
         values.auth_token = Some(Cow::Owned(Value::from(token)));
     }
     values.revision = revision.map(Cow::Owned);
+    let form = &exchange.profile().envelope.success;
     let size = data.size_hint();
     let mut encoding = encoding(exchange);
     let body = if size <= LIGHT {
-        encode(&values, &data, encoding)
+        encode(form, &values, &data, encoding)
     } else {
         let indented = if encoding.is_pretty { pretty::most(size) } else { 0 };
         let room = exchange.reservation.grow_to(cost::of_document(size).saturating_add(indented)).await;
@@ -106,16 +108,16 @@ pub(crate) async fn success(exchange: &Exchange<'_>, success: Success) -> Result
         // A write is in the lane already.
         if exchange.is_read() && encoding != Encoding::default() {
             let values = values.into_owned();
-            exchange.app.lane.run(async move { encode(&values, &data, encoding) }).await?
+            exchange.app.lane.run(async move { encode(form, &values, &data, encoding) }).await?
         } else {
-            encode(&values, &data, encoding)
+            encode(form, &values, &data, encoding)
         }
     };
     let mut headers = Headers::of_content(exchange, "application/json");
     if let Some(location) = location {
         headers.push_text(header::LOCATION, location);
     }
-    Ok(finish(status, headers, body))
+    Ok(finish(exchange, status, headers, body))
 }
 
 /// An answer with CSV, which the client saves as a file with this name.
@@ -147,7 +149,7 @@ pub(crate) fn streamed(
 ) -> Answer {
     let mut headers = Headers::of_content(exchange, "application/json");
     if encoding.is_gzip {
-        headers.push(header::CONTENT_ENCODING, "gzip");
+        headers.push_of_gzip(exchange.profile().vary_of_compressed);
     }
     Answer { status: 200, headers, body: Body::Stream(chunks) }
 }
@@ -160,13 +162,20 @@ pub(crate) fn listing_writer(
     start_key: Option<String>,
     revision: Option<String>,
 ) -> ListingWriter {
+    let profile = exchange.profile();
     let mut values = values(exchange, Paging { start_key, ..Paging::default() });
-    match pace {
-        Pace::InBlocks => values.revision = revision.map(Cow::Owned),
-        // In this form, crossbar repeats the token only if it is text.
-        Pace::RowByRow => values.auth_token = values.auth_token.filter(|token| token.is_string()),
-    }
-    in_memory(ListingWriter::begin(values.into_owned(), pace, encoding))
+    let form = match (pace, &profile.listing.chunks) {
+        (Pace::RowByRow, Chunks::OnRequest(form)) => {
+            // In this form, crossbar repeats the token only if it is text.
+            values.auth_token = values.auth_token.filter(|token| token.is_string());
+            form
+        }
+        _ => {
+            values.revision = revision.map(Cow::Owned);
+            &profile.envelope.streamed
+        }
+    };
+    in_memory(ListingWriter::begin(values.into_owned(), form, encoding))
 }
 
 /// The encoding that the client asks for. The answer to a HEAD has no body, so nothing is compressed. As in
@@ -201,20 +210,34 @@ fn page(status: u16, text: &str) -> Answer {
 
 /// A refusal with the catalogue's text. `page_size` is the number of rows that a look-up has found.
 pub(crate) fn refusal(exchange: &Exchange<'_>, refusal: &Refusal, page_size: Option<u64>) -> Answer {
-    let Row { status, message, data } = match refusal.row() {
+    let Row { status, message, data } = match refusal.row(exchange.api) {
         Err(bare) => return without_body(exchange, refusal, bare),
         Ok(row) => row,
     };
+    let profile = exchange.profile();
     let mut values = values(exchange, Paging { page_size, ..Paging::default() });
     let room = MAX_ECHO.saturating_sub(refusal.echoed_bytes());
     values.auth_token = values.auth_token.filter(|token| echo_size(token, room).is_some());
+    if profile.envelope.token_of_refusal == TokenOfRefusal::AsText {
+        values.auth_token = Some(as_text(values.auth_token));
+    }
     values.error = Some(status);
     values.message = Some(message);
     values.status = "error";
     let mut headers = Headers::of_all(exchange, Audience::OtherOrigins);
     push_own_headers(&mut headers, refusal);
     headers.push(header::CONTENT_TYPE, "application/json");
-    finish(status, headers, encode(&values, &Data::Value(data), encoding(exchange)))
+    let body = encode(&profile.envelope.refusal, &values, &Data::Value(data), encoding(exchange));
+    finish(exchange, status, headers, body)
+}
+
+/// A token as text, as Erlang writes a term: `undefined` is no token.
+fn as_text(token: Option<Cow<'_, Value>>) -> Cow<'_, Value> {
+    match token {
+        Some(token) if token.is_string() => token,
+        Some(token) => Cow::Owned(Value::from(token.to_string())),
+        None => Cow::Owned(Value::from("undefined")),
+    }
 }
 
 fn without_body(exchange: &Exchange<'_>, refusal: &Refusal, bare: Bare) -> Answer {
@@ -239,18 +262,22 @@ fn push_own_headers(headers: &mut Headers, refusal: &Refusal) {
 /// The values of every envelope.
 fn values<'a>(exchange: &'a Exchange<'_>, paging: Paging) -> Values<'a> {
     let app = exchange.app;
-    let tokens = Tokens {
+    let envelope = &exchange.profile().envelope;
+    let tokens = envelope.shows_bucket.then(|| Tokens {
         consumed: exchange.limits.cost(exchange.charged()),
         remaining: app.buckets.level(&exchange.client(), &exchange.limits, Instant::now()),
+    });
+    let is_told = match envelope.version {
+        VersionShown::ToCallers => exchange.caller.is_some(),
+        VersionShown::ToAll => true,
     };
     Values {
         paging,
-        // Only callers with good credentials learn the version.
-        version: exchange.caller.is_some().then_some(Cow::Borrowed(&*app.version)),
+        version: is_told.then_some(Cow::Borrowed(&*app.version)),
         received_at: exchange.received_at,
         node: Cow::Borrowed(&app.node),
         request_id: Cow::Borrowed(&exchange.request_id),
-        tokens: Some(tokens),
+        tokens,
         auth_token: exchange.presented.as_ref().map(Cow::Borrowed),
         error: None,
         message: None,
@@ -261,16 +288,16 @@ fn values<'a>(exchange: &'a Exchange<'_>, paging: Paging) -> Values<'a> {
 
 /// The body of a plain answer, and whether it is compressed. It is indented if the client asks for that, unless
 /// indenting would make it grow too much.
-fn encode(values: &Values<'_>, data: &Data, encoding: Encoding) -> (Vec<u8>, bool) {
+fn encode(form: &Form, values: &Values<'_>, data: &Data, encoding: Encoding) -> (Vec<u8>, bool) {
     let indented_size = match encoding.is_pretty {
-        true => in_memory(pretty::indented_size(|out| envelope::write(&PLAIN, values, data, out))),
+        true => in_memory(pretty::indented_size(|out| envelope::write(form, values, data, out))),
         false => None,
     };
     let size = indented_size.unwrap_or_else(|| ENVELOPE_SIZE.saturating_add(data.size_hint()));
     let mut body = Vec::with_capacity(size);
     in_memory(match indented_size {
-        Some(_) => envelope::write(&PLAIN, values, data, &mut Indenter::new(&mut body)),
-        None => envelope::write(&PLAIN, values, data, &mut body),
+        Some(_) => envelope::write(form, values, data, &mut Indenter::new(&mut body)),
+        None => envelope::write(form, values, data, &mut body),
     });
     match encoding.is_gzip && body.len() > GZIP_ABOVE {
         true => (in_memory(gzip::compress(&body)), true),
@@ -287,9 +314,14 @@ pub(crate) fn in_memory<T>(written: io::Result<T>) -> T {
     written.expect("writing into memory does not fail")
 }
 
-fn finish(status: u16, mut headers: Headers, (body, is_gzip): (Vec<u8>, bool)) -> Answer {
+fn finish(
+    exchange: &Exchange<'_>,
+    status: u16,
+    mut headers: Headers,
+    (body, is_gzip): (Vec<u8>, bool),
+) -> Answer {
     if is_gzip {
-        headers.push(header::CONTENT_ENCODING, "gzip");
+        headers.push_of_gzip(exchange.profile().vary_of_compressed);
     }
     Answer { status, headers, body: Body::Full(body) }
 }

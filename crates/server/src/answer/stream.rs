@@ -7,8 +7,9 @@ use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use super::envelope::{self, CHUNKED, Form, Paging, STREAMED, Values};
+use super::envelope::{self, Paging, Values};
 use super::pretty::{self, Indenter};
+use crate::profile::Form;
 
 /// How a listing is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,11 +49,11 @@ pub(crate) struct Encoding {
 
 impl ListingWriter {
     /// A writer that has written everything before the first row.
-    pub(super) fn begin(values: Values<'static>, pace: Pace, encoding: Encoding) -> io::Result<Self> {
-        let form = match pace {
-            Pace::RowByRow => &CHUNKED,
-            Pace::InBlocks => &STREAMED,
-        };
+    pub(super) fn begin(
+        values: Values<'static>,
+        form: &'static Form,
+        encoding: Encoding,
+    ) -> io::Result<Self> {
         let encoder = match encoding.is_gzip {
             true => Encoder::Gzip(GzEncoder::new(Vec::new(), Compression::fast())),
             false => Encoder::Plain(Vec::new()),
@@ -163,7 +164,8 @@ mod tests {
     use flate2::read::GzDecoder;
     use kazoo::Time;
 
-    use super::{Encoding, ListingWriter, Pace, Paging, Values};
+    use super::{Encoding, ListingWriter, Paging, Values};
+    use crate::profile::Release;
 
     fn values() -> Values<'static> {
         Values {
@@ -182,7 +184,8 @@ mod tests {
     }
 
     fn written(encoding: Encoding, rows: &[&str]) -> Vec<u8> {
-        let mut writer = ListingWriter::begin(values(), Pace::InBlocks, encoding).unwrap();
+        let form = &Release::Kazoo50.profile().envelope.streamed;
+        let mut writer = ListingWriter::begin(values(), form, encoding).unwrap();
         let mut bytes = Vec::new();
         for row in rows {
             writer.begin_row(row).unwrap();

@@ -1,6 +1,6 @@
-//! The readiness check of the admin listener: JSON that says whether the store answers, whether it can write,
-//! what each background task does, and how many change notices wait or were dropped. Reads decide whether the server is ready. Writes do so only if the
-//! question asks for it. A failing task is worth a look, but requests do not need it.
+//! The readiness check of the admin listener: JSON that says whether the store answers and belongs to the release
+//! of Kazoo that the server stands in for, whether it can write, what each background task does, and how many change
+//! notices wait or were dropped. Reads decide whether the server is ready. Writes do so only if the question asks for it. A failing task is worth a look, but requests do not need it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,23 +34,32 @@ pub(super) async fn ready(
         log::warn!("not ready: {}", crate::chain(error));
     }
     let must_write = request.query_string().split('&').any(|parameter| parameter == "writes=true");
-    let (status, mut body) = readiness(&is_set_up, verdict, must_write, &supervisor.health());
-    if let (Some(notices), Value::Object(members)) = (&**notices, &mut body) {
-        members.insert("notices".to_owned(), notice_counts(notices.counts()));
+    let mismatch = app.release.mismatch();
+    let (status, mut body) =
+        readiness(&is_set_up, mismatch.as_deref(), verdict, must_write, &supervisor.health());
+    if let Value::Object(members) = &mut body {
+        members.insert("profile".to_owned(), Value::from(app.profile.release.name()));
+        if let Some(notices) = &**notices {
+            members.insert("notices".to_owned(), notice_counts(notices.counts()));
+        }
     }
     HttpResponse::build(status).content_type("application/json").body(format!("{body}\n"))
 }
 
 fn readiness(
     is_set_up: &Result<bool, StoreError>,
+    mismatch: Option<&str>,
     verdict: Verdict,
     must_write: bool,
     tasks: &[Health],
 ) -> (StatusCode, Value) {
-    let (mut is_ready, store) = match is_set_up {
-        Ok(true) => (true, "ready"),
-        Ok(false) => (false, "the store is not set up"),
-        Err(_) => (false, "the store does not answer"),
+    let (mut is_ready, store) = match (is_set_up, mismatch) {
+        (Ok(true), None) => (true, "ready".to_owned()),
+        (Ok(true), Some(reason)) => {
+            (false, format!("the store is one of another release of Kazoo: {reason}"))
+        }
+        (Ok(false), _) => (false, "the store is not set up".to_owned()),
+        (Err(_), _) => (false, "the store does not answer".to_owned()),
     };
     let tasks: Vec<_> = tasks.iter().map(ToString::to_string).collect();
     let body = match verdict {
@@ -88,7 +97,7 @@ mod tests {
         must_write: bool,
         expected: (u16, Value),
     ) {
-        let (status, body) = readiness(is_set_up, verdict, must_write, &[]);
+        let (status, body) = readiness(is_set_up, None, verdict, must_write, &[]);
         assert_eq!((status.as_u16(), body), expected);
     }
 
@@ -96,12 +105,19 @@ mod tests {
     fn a_failing_task_is_named_and_the_server_stays_ready() {
         let state = State::BackingOff { since: Instant::now() };
         let task = Health { name: "purge", state, last_error: Some("no".to_owned()), restarts: 3 };
-        let (status, body) = readiness(&Ok(true), Verdict::Yes, true, &[task]);
+        let (status, body) = readiness(&Ok(true), None, Verdict::Yes, true, &[task]);
         let tasks = ["purge: failing for 0 seconds, 3 restarts"];
         assert_eq!(
             (status.as_u16(), body),
             (200, json!({"status": "ready", "writes": true, "tasks": tasks}))
         );
+    }
+
+    #[test]
+    fn another_release_makes_the_server_unready() {
+        let (status, body) = readiness(&Ok(true), Some("it is Kazoo 4.3 now"), Verdict::Yes, false, &[]);
+        let text = "the store is one of another release of Kazoo: it is Kazoo 4.3 now";
+        assert_eq!((status.as_u16(), &body["status"]), (503, &json!(text)));
     }
 
     #[test]

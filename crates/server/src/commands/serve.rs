@@ -31,6 +31,7 @@ use crate::http;
 use crate::lane::Lane;
 use crate::metrics::{Metrics, StoreFigures};
 use crate::refusals::Refusals;
+use crate::release::{self, Choice, ReleaseWatch};
 use crate::settings::{ServeSettings, StoreLocation};
 use crate::stack::{self, Opening};
 use crate::supervisor::{StopSignal, Supervisor};
@@ -155,12 +156,14 @@ async fn serve(prepared: Prepared, opened: Opened, background: &Handle) -> Resul
     let Opened { store, watcher, uncached, writes, notices, name, file, is_own } = opened;
     let for_commands = Arc::clone(&store);
     let greeting = if is_demo { Some(demo::prepare(&store, is_own).await?) } else { None };
-    let shared = Data::new(app(settings.clone(), (store, uncached), is_own, (lane, metrics)));
+    let choice = release::choose(settings.profile, &*uncached, Deadline::after(health::PATIENCE)).await?;
+    let for_release = Arc::clone(&uncached);
+    let shared = Data::new(app(settings.clone(), choice, (store, uncached), is_own, (lane, metrics)));
     check_set_up(&shared).await?;
     warn_of_unknown_sections(&shared).await;
     log::info!(store = name.as_str(); "opened the store");
     let supervisor = Data::new(Supervisor::new(background.clone()));
-    let auth = Arc::clone(&shared.auth);
+    let (auth, release) = (Arc::clone(&shared.auth), Arc::clone(&shared.release));
 
     let api_shared = shared.clone();
     let [api_address, admin_address] = [&api, &admin].map(Listener::address);
@@ -188,6 +191,9 @@ async fn serve(prepared: Prepared, opened: Opened, background: &Handle) -> Resul
         let watcher = Arc::new(Mutex::new(watcher));
         supervisor.start("watching of databases", move |stop| watch(Arc::clone(&watcher), stop));
     }
+    supervisor.start("watching of the release", move |stop| {
+        Arc::clone(&release).run(Arc::clone(&for_release), stop)
+    });
     supervisor.start("purge of logged-out tokens", move |stop| purge_logged_out(Arc::clone(&auth), stop));
     if let Some(file) = file {
         supervisor.start("changes by commands", move |stop| {
@@ -230,6 +236,7 @@ fn place(settings: &ServeSettings) -> Place {
 
 fn app(
     settings: ServeSettings,
+    choice: Choice,
     (store, uncached): (Arc<dyn Backend>, Arc<dyn Backend>),
     is_own: bool,
     (lane, metrics): (Lane, Arc<Metrics>),
@@ -241,8 +248,11 @@ fn app(
         may_create_views: is_own,
         ..auth::Settings::default()
     };
+    let profile = choice.release.profile();
     App {
-        version: settings.api_version.clone(),
+        version: settings.api_version.clone().unwrap_or_else(|| profile.version.to_owned()),
+        profile,
+        release: Arc::new(ReleaseWatch::new(choice)),
         node: node_digest(&settings.node_name),
         groups: Groups::new(Arc::<dyn Backend>::clone(&store)),
         auth: Arc::new(Authenticator::new(store, auth_settings)),

@@ -10,6 +10,7 @@ use validation::Schema;
 
 use super::operations::{Work, body, check, merge, query, read};
 use crate::answer::gzip;
+use crate::profile::Release;
 use crate::request::route;
 use crate::stage::{language, negotiation};
 
@@ -17,11 +18,18 @@ use crate::stage::{language, negotiation};
 type Hot = (&'static str, fn() -> Work);
 
 pub(super) const HOT: &[Hot] = &[
-    ("read a path", || Box::new(|| drop(black_box(route::split(&format!("/v2/accounts/{ID}/groups/{ID}")))))),
+    ("read a path", || {
+        Box::new(|| {
+            let path = format!("/v2/accounts/{ID}/groups/{ID}");
+            drop(black_box(route::split(&path, Release::Kazoo50.profile().paths)))
+        })
+    }),
     ("read a query", || query("page_size=20&start_key=g20AAAACZzM&filter_name=Sales")),
     ("negotiate a type", || {
         Box::new(|| {
-            drop(black_box(negotiation::negotiate(Some("application/json, text/plain;q=0.9, */*;q=0.1"))))
+            let accept = Some("application/json, text/plain;q=0.9, */*;q=0.1");
+            let parameters = Release::Kazoo50.profile().accept_parameters;
+            drop(black_box(negotiation::negotiate(accept, parameters)))
         })
     }),
     ("choose a language", || Box::new(|| drop(black_box(language::choose(Some("de-DE,de;q=0.9,en;q=0.8")))))),

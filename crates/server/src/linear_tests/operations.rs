@@ -16,12 +16,13 @@ use validation::{Schema, Violations};
 use crate::answer::{csv, gzip, pretty};
 use crate::catalogue::Refusal;
 use crate::grammar::query::Query;
+use crate::profile::{Profile, Release};
 use crate::request::content_type::ContentType;
 use crate::request::credentials::Credentials;
 use crate::request::envelope::Envelope;
 use crate::request::incoming::Incoming;
 use crate::request::parameters::Parameters;
-use crate::request::route;
+use crate::request::route::{self, ApiVersion};
 use crate::request::target::Target;
 use crate::request::verb::Verb;
 use crate::stage::{body, language, negotiation, preconditions};
@@ -126,11 +127,11 @@ pub(super) const OPERATIONS: &[Operation] = &[
     ("read the query", 300, |n| query(&join_with('&', n, |i| format!("n{i}=%41+{i}")))),
     ("Accept of many ranges", 100, |n| {
         let accept = join(n, |i| format!("text/x{i};a=b;q=0.{}", i % 1000));
-        Box::new(move || drop(black_box(negotiation::negotiate(Some(&accept)))))
+        Box::new(move || drop(black_box(negotiation::negotiate(Some(&accept), profile().accept_parameters))))
     }),
     ("Accept of many equal ranges and parameters", 100, |n| {
         let accept = join(n, |_| format!("text/x{}", ";a=\"b,\"".repeat(4)));
-        Box::new(move || drop(black_box(negotiation::negotiate(Some(&accept)))))
+        Box::new(move || drop(black_box(negotiation::negotiate(Some(&accept), profile().accept_parameters))))
     }),
     ("Accept-Language of many tags", 200, |n| {
         let tags = join(n, |i| format!("de-x{i};q=0.{}", i % 1000));
@@ -159,7 +160,17 @@ pub(super) const OPERATIONS: &[Operation] = &[
     }),
     ("a path of many parts", 300, |n| {
         let path = format!("/v2{}", "/%41b".repeat(n));
-        Box::new(move || drop(black_box(route::split(&path))))
+        Box::new(move || drop(black_box(route::split(&path, profile().paths))))
+    }),
+    ("a path of parts that are escaped twice", 300, |n| {
+        let path = format!("/v2{}", "/%2541b".repeat(n));
+        Box::new(move || drop(black_box(route::split(&path, profile().paths))))
+    }),
+    ("the fault in a malformed body", 1_000, |n| {
+        body(
+            "application/json",
+            format!("{{\"data\":{}", list(n, |i| format!("[{{\"k\\u00e9{i}\":-1.5e+3}}]"))),
+        )
     }),
     ("a start key", 5_000, |n| {
         let key = start_key::encode(&"k".repeat(n));
@@ -177,13 +188,18 @@ pub(super) const OPERATIONS: &[Operation] = &[
     }),
     ("refuse a long value", 2_000, |n| {
         let refusal = Refusal::Validation(Violations::wrong_type("", "object", value!(vec!["a"; n])));
-        Box::new(move || drop(black_box(refusal.row())))
+        Box::new(move || drop(black_box(refusal.row(ApiVersion::V2))))
     }),
     ("repeat a token that is no text", 2_000, |n| {
         let credentials = Credentials::NoToken(value!(vec!["a"; n]));
         Box::new(move || drop(black_box(credentials.echo())))
     }),
 ];
+
+/// The profile that reads requests with the most work.
+fn profile() -> &'static Profile {
+    Release::Kazoo43.profile()
+}
 
 fn square(n: usize) -> Work {
     Box::new(move || {
@@ -276,8 +292,8 @@ pub(super) fn body(content_type: &str, body: String) -> Work {
     let content_type = ContentType::parse(Some(content_type)).unwrap();
     let body = Bytes::from(body);
     Box::new(move || {
-        let envelope = block_on(body::parse(&content_type, body));
-        drop(black_box(envelope.map_err(|refusal| refusal.row())));
+        let envelope = block_on(body::parse(&content_type, body, profile().malformed_json));
+        drop(black_box(envelope.map_err(|refusal| refusal.row(ApiVersion::V2))));
     })
 }
 

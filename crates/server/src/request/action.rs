@@ -52,6 +52,14 @@ pub(crate) enum TokenAction<'a> {
 }
 
 impl<'a> Action<'a> {
+    /// Whether it writes to an account's groups.
+    pub(crate) fn writes_groups(&self) -> bool {
+        match self {
+            Self::Group(action) => !matches!(action, GroupAction::Read(_)),
+            Self::List | Self::Login(_) | Self::Token(_) => false,
+        }
+    }
+
     /// The action; `None` if the resource does not have the verb.
     pub(crate) fn of(resource: &'a Resource, verb: &Verb) -> Option<Self> {
         Some(match (resource, verb) {

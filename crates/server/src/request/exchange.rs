@@ -13,9 +13,11 @@ use serde_json::Value;
 use super::header_names;
 use super::incoming::Incoming;
 use super::methods::Methods;
+use super::route::ApiVersion;
 use super::verb::Verb;
 use crate::app::App;
 use crate::budget::Reservation;
+use crate::profile::Profile;
 
 /// The longest request id that a client may choose, in bytes.
 const MAX_REQUEST_ID: usize = 255;
@@ -26,6 +28,8 @@ pub(crate) struct Exchange<'a> {
     pub(crate) app: &'a App,
     /// The request as it arrived.
     pub(crate) incoming: &'a Incoming<'a>,
+    /// The version of the API that the path names.
+    pub(crate) api: ApiVersion,
     /// The request's id: the client's or a new one.
     pub(crate) request_id: String,
     /// The time when the request arrived.
@@ -87,6 +91,7 @@ impl<'a> Exchange<'a> {
         Self {
             app,
             incoming,
+            api: ApiVersion::default(),
             request_id: request_id.map_or_else(random_hex, str::to_owned),
             received_at: Time::now(),
             deadline: Deadline::after(app.settings.store_timeout),
@@ -105,6 +110,11 @@ impl<'a> Exchange<'a> {
             is_pretty: false,
             etag: None,
         }
+    }
+
+    /// How the release of Kazoo behaves that this server stands in for.
+    pub(crate) fn profile(&self) -> &'static Profile {
+        self.app.profile
     }
 
     /// The client whose failures are counted.

@@ -1,10 +1,13 @@
 //! The path: its version, its parts, and the resource that it names. Refuses a bad escape (bare 400) and
-//! version 1 (410). A path without a version gets a short page of text, or a 404 if it is one that programs
+//! version 1 where the profile does (410). A path without a version gets a short page of text, or a 404 if it is one that programs
 //! ask for health or metrics: those are on the admin listener.
+
+use std::borrow::Cow;
 
 use super::verb::Verb;
 use crate::catalogue::{Bare, Refusal};
-use crate::grammar::percent::{self, Plus};
+use crate::grammar::percent::{self, BadEscape, Plus};
+use crate::profile::{PathDecoding, Paths, VersionOne};
 
 /// The meaning of a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,11 +91,21 @@ impl Resource {
     }
 }
 
+/// A version of the API.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum ApiVersion {
+    /// Version 1: listings come in one piece, and the data of a refusal is a bare text.
+    V1,
+    /// Version 2. Every later one is the same.
+    #[default]
+    V2,
+}
+
 /// The version at the start of a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Versioned {
     /// A version that is served, and the rest of the path.
-    Served(Place),
+    Served(ApiVersion, Place),
     /// Version 1.
     Gone,
     /// The path has no version.
@@ -108,8 +121,8 @@ impl Versioned {
     /// The path with names in place of ids, for the log and for metrics.
     pub(crate) fn template(&self) -> &'static str {
         match self {
-            Self::Served(Place::Route(route)) => route.template(),
-            Self::Served(Place::OwnAccount(rest)) => Route::below_account("", rest.clone()).template(),
+            Self::Served(_, Place::Route(route)) => route.template(),
+            Self::Served(_, Place::OwnAccount(rest)) => Route::below_account("", rest.clone()).template(),
             Self::Gone => "/v1",
             Self::Unversioned => "unversioned",
             Self::OfAdmin => "admin",
@@ -127,12 +140,12 @@ pub(crate) enum Place {
 }
 
 /// Splits a path.
-pub(crate) fn split(path: &str) -> Result<Versioned, Refusal> {
+pub(crate) fn split(path: &str, paths: Paths) -> Result<Versioned, Refusal> {
     let decoded: Result<Vec<_>, _> = path
         .strip_prefix('/')
         .unwrap_or(path)
         .split('/')
-        .map(|part| percent::decode(part.as_bytes(), Plus::Itself))
+        .map(|part| decode(part.as_bytes(), paths.decoding))
         .collect();
     let decoded = decoded.map_err(|_| Refusal::Bare(Bare::BadPath))?;
     let mut parts = decoded.into_iter().map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
@@ -141,13 +154,31 @@ pub(crate) fn split(path: &str) -> Result<Versioned, Refusal> {
     while parts.last().is_some_and(String::is_empty) {
         parts.pop();
     }
+    let served = |version, parts| Versioned::Served(version, Place::of(parts));
     Ok(match version.strip_prefix('v') {
-        Some("1") => Versioned::Gone,
-        Some(number) if is_number(number) => Versioned::Served(Place::of(parts)),
-        _ if version == "hooks" => Versioned::Served(Place::of(parts)),
+        Some("1") if paths.version_one == VersionOne::Gone => Versioned::Gone,
+        Some("1") => served(ApiVersion::V1, parts),
+        Some(number) if is_number(number) => served(ApiVersion::V2, parts),
+        _ if version == "hooks" => served(ApiVersion::V2, parts),
         _ if OF_ADMIN.iter().any(|begin| version.starts_with(begin)) => Versioned::OfAdmin,
         _ => Versioned::Unversioned,
     })
+}
+
+/// Decodes a part of a path.
+fn decode(part: &[u8], decoding: PathDecoding) -> Result<Cow<'_, [u8]>, BadEscape> {
+    let once = percent::decode(part, Plus::Itself)?;
+    if decoding == PathDecoding::Once || !once.contains(&b'%') {
+        return Ok(once);
+    }
+    // The second decoder leaves an escape alone that the part is too short for.
+    let tail = once.len().saturating_sub(2);
+    let short = once.iter().skip(tail).position(|byte| *byte == b'%');
+    let whole = short.map_or(once.len(), |place| tail + place);
+    let (escaped, rest) = once.split_at(whole);
+    let mut twice = percent::decode(escaped, Plus::Itself)?.into_owned();
+    twice.extend_from_slice(rest);
+    Ok(Cow::Owned(twice))
 }
 
 fn is_number(text: &str) -> bool {
@@ -256,111 +287,5 @@ fn account_part(text: &str) -> AccountPart {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{AccountPart, Place, Resource, Route, Versioned, split};
-
-    fn route(path: &str) -> Route {
-        match split(path).unwrap() {
-            Versioned::Served(Place::Route(route)) => route,
-            other => panic!("{path}: {other:?}"),
-        }
-    }
-
-    fn served(account: &str, user_id: Option<&str>, resource: Resource) -> Route {
-        let account = AccountPart::Id(account.to_owned());
-        Route::Served { account, user_id: user_id.map(str::to_owned), resource }
-    }
-
-    #[test]
-    fn paths_name_resources() {
-        assert_eq!(route("/v2/accounts/A/groups"), served("A", None, Resource::Groups));
-        assert_eq!(route("/v3/accounts/A/groups///"), served("A", None, Resource::Groups));
-        assert_eq!(route("/hooks/accounts/A/groups"), served("A", None, Resource::Groups));
-        assert_eq!(
-            route("/v2/accounts/%41/groups/a%2Fb+c"),
-            served("A", None, Resource::Group("a/b+c".to_owned()))
-        );
-        assert_eq!(route("/v2/accounts/A/users/U/groups"), served("A", Some("U"), Resource::Groups));
-        assert_eq!(
-            route("/v2/accounts/A/users/U/groups/G"),
-            served("A", Some("U"), Resource::Group("G".to_owned()))
-        );
-        assert_eq!(
-            route("/v2/accounts//groups"),
-            Route::Served { account: AccountPart::Empty, user_id: None, resource: Resource::Groups }
-        );
-        let of_token = Resource::UserAuthToken("x".to_owned());
-        assert_eq!(route("/v2/user_auth/x"), super::without_account(of_token));
-        for path in ["/v2/users/U/groups", "/v2/accounts/users/U/groups"] {
-            let user_id = Some("U".to_owned());
-            let expected =
-                Route::Served { account: AccountPart::Absent, user_id, resource: Resource::Groups };
-            assert_eq!(route(path), expected, "{path}");
-        }
-        for path in ["/v2/groups", "/v2/accounts/groups"] {
-            let expected =
-                Route::Served { account: AccountPart::Absent, user_id: None, resource: Resource::Groups };
-            assert_eq!(route(path), expected, "{path}");
-        }
-    }
-
-    #[test]
-    fn other_paths_are_unknown() {
-        for path in [
-            "/v2/accounts",
-            "/v2/accounts/A",
-            "/v2/accounts/A/nosuch",
-            "/v2/accounts/A/Groups",
-            "/v2/accounts/A/groups/x/y",
-            "/v2/accounts/A/groups//G",
-            "/v2/accounts/A/users/groups",
-            "/v2/accounts/A/devices/D/groups",
-            "/v2/user_auth/recovery",
-            "/v2/user_auth/x/y",
-            "/v2/api_auth/x",
-            "/v2/token_auth/x",
-        ] {
-            assert_eq!(route(path), Route::UnknownBelow, "{path}");
-        }
-        for path in ["/v2", "/v2/", "/v2/nosuch", "/v2//accounts/A/groups"] {
-            assert_eq!(route(path), Route::UnknownTop, "{path}");
-        }
-    }
-
-    #[test]
-    fn the_tokens_own_account_takes_the_place_of_its_alias() {
-        let Versioned::Served(Place::OwnAccount(rest)) = split("/v2/account/groups").unwrap() else {
-            panic!()
-        };
-        assert_eq!(Route::below_account("A", rest), served("A", None, Resource::Groups));
-    }
-
-    #[test]
-    fn a_template_has_no_ids() {
-        for (path, template) in [
-            ("/v2/accounts/A/groups", "/v2/accounts/{account_id}/groups"),
-            ("/v3/account/groups/G", "/v2/accounts/{account_id}/groups/{group_id}"),
-            ("/v2/accounts/A/users/U/groups", "/v2/accounts/{account_id}/users/{user_id}/groups"),
-            ("/v2/groups/G", "/v2/groups/{group_id}"),
-            ("/v2/user_auth/secret", "/v2/user_auth/{token}"),
-            ("/v2/nosuch/A", "unknown"),
-            ("/v1/x", "/v1"),
-            ("/", "unversioned"),
-            ("/health", "admin"),
-        ] {
-            assert_eq!(split(path).unwrap().template(), template, "{path}");
-        }
-    }
-
-    #[test]
-    fn versions_are_checked_first() {
-        for path in ["/", "", "//v2/accounts", "/accounts/A/groups", "/v2x/a", "/V2/a", "/v/a", "/v-1/a"] {
-            assert_eq!(split(path).unwrap(), Versioned::Unversioned, "{path}");
-        }
-        for path in ["/health", "/health/ready", "/healthz", "/ready", "/livez", "/metrics", "/metric%73"] {
-            assert_eq!(split(path).unwrap(), Versioned::OfAdmin, "{path}");
-        }
-        assert_eq!(split("/v1/accounts").unwrap(), Versioned::Gone);
-        assert!(split("/v2/accounts/%zz").is_err());
-    }
-}
+#[path = "route_tests.rs"]
+mod tests;

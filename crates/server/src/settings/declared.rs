@@ -15,6 +15,7 @@ use super::setting::Setting;
 use super::value::OnOff;
 use crate::failure::Failure;
 use crate::logging::LogFormat;
+use crate::release::ProfileSetting;
 
 settings! {
     /// The settings of `serve`, complete and checked.
@@ -52,8 +53,10 @@ settings! {
         csv_safe: bool = "csv_safe" "BOOL", Value("false");
         /// The name of this node. Envelopes show a digest of it.
         node_name: String = "node_name" "NAME", Found("crossbar_groups@ and the host's name", node_name);
+        /// The release of Kazoo whose crossbar this server stands in for. With auto, the store's databases show it.
+        profile: ProfileSetting = "profile" "RELEASE", Value("auto");
         /// The version that envelopes show.
-        api_version: String = "api_version" "TEXT", Value("5.0.0");
+        api_version: Option<String> = "api_version" "TEXT", Nothing("5.0.0 or 4.3.0, as the profile");
         /// The Kazoo node whose section of a system_config document is read first.
         kazoo_node: Option<String> = "kazoo_node" "NAME", Nothing("no section of a node");
         /// The Kazoo zone whose section of a system_config document is read second.

@@ -13,6 +13,8 @@ use notices::BrokerUrl;
 use super::location::StoreLocation;
 use super::setting::{Shape, numbers};
 use crate::logging::LogFormat;
+use crate::profile::Release;
+use crate::release::ProfileSetting;
 
 /// A type that a setting can have.
 pub(crate) trait Value: Sized {
@@ -197,6 +199,19 @@ impl Value for LogFormat {
             "text" => Ok(Self::Text),
             "json" => Ok(Self::Json),
             "kazoo" => Ok(Self::Kazoo),
+            _ => Err(no_choice(Self::SHAPE, text)),
+        }
+    }
+}
+
+impl Value for ProfileSetting {
+    const SHAPE: Shape = Shape::Choice(&["auto", "5.0", "4.3"]);
+
+    fn parse(text: &str, _: (u64, u64)) -> Result<Self, String> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "5.0" => Ok(Self::Named(Release::Kazoo50)),
+            "4.3" => Ok(Self::Named(Release::Kazoo43)),
             _ => Err(no_choice(Self::SHAPE, text)),
         }
     }

@@ -11,6 +11,7 @@ use kazoo::AccountId;
 
 use crate::app::App;
 use crate::catalogue::Refusal;
+use crate::profile::{Bearer, ExpiredToken};
 use crate::request::credentials::Credentials;
 use crate::request::exchange::{Exchange, Verified};
 use crate::request::header_names;
@@ -23,6 +24,7 @@ pub(crate) async fn identify(
     exchange: &mut Exchange<'_>,
     credentials: Option<&Credentials>,
 ) -> Result<(), Refusal> {
+    let callers = exchange.profile().callers;
     let auth = &exchange.app.auth;
     let wanted_account = wanted_account(exchange.incoming);
     let wanted_account = wanted_account.as_deref();
@@ -34,6 +36,7 @@ pub(crate) async fn identify(
             Some(verified) if verified.token == *token => verified.verdict,
             _ => auth.verify(token, wanted_account, deadline).await,
         },
+        Some(Credentials::Bearer(_)) if callers.bearer == Bearer::Unknown => return Ok(()),
         Some(Credentials::Bearer(id)) => auth.verify_bearer(id, wanted_account, deadline).await,
         Some(Credentials::Basic(encoded)) => {
             auth.verify_basic(encoded, exchange.client().address, deadline).await
@@ -45,14 +48,18 @@ pub(crate) async fn identify(
             exchange.app.auth.remember_address(&caller, exchange.client().address);
             exchange.caller = Some(caller);
         }
-        Err(AuthError::Expired) => return Err(Refusal::TokenExpired),
+        Err(AuthError::Expired) if callers.expired_token == ExpiredToken::AtOnce => {
+            return Err(Refusal::TokenExpired);
+        }
         Err(AuthError::TrialExpired { at }) => return Err(Refusal::AccountExpired { cause: at }),
         Err(AuthError::Barred(barred)) => return Err(barred.into()),
         Err(AuthError::Store(error)) => return Err(Refusal::StoreWhileIdentifying(error)),
         Err(error) => {
-            if let AuthError::Invalid(what) = error {
-                exchange.fault = Some(what);
-            }
+            exchange.fault = match error {
+                AuthError::Invalid(what) => Some(what),
+                AuthError::Expired => Some("the token has expired"),
+                _ => None,
+            };
             log::debug!(request_id = exchange.request_id.as_str(); "credentials refused: {error}");
         }
     }

@@ -1,6 +1,8 @@
 //! The body: an envelope with `data`, in every encoding that crossbar accepts. Refuses a body that is too
 //! large, malformed, not an envelope, or without usable `data` (400).
 
+use std::borrow::Cow;
+
 use base64::Engine as _;
 use bytes::Bytes;
 use datastore::json::{self, JsonError};
@@ -13,6 +15,7 @@ use crate::catalogue::Refusal;
 use crate::cost;
 use crate::grammar::percent::BadEscape;
 use crate::grammar::query;
+use crate::profile::MalformedJson;
 use crate::request::content_type::ContentType;
 use crate::request::envelope::Envelope;
 use crate::request::incoming::Received;
@@ -27,6 +30,7 @@ const MAX_PARTS: usize = 1_000;
 pub(crate) async fn read(
     content_type: &ContentType,
     body: Received,
+    malformed: MalformedJson,
     reservation: &Reservation,
 ) -> Result<Envelope, Refusal> {
     let body = match body {
@@ -37,15 +41,19 @@ pub(crate) async fn read(
     if !body.is_empty() {
         reservation.grow_to(cost::of_body(&body, content_type)).await?;
     }
-    parse(content_type, body).await
+    parse(content_type, body, malformed).await
 }
 
 /// Reads the envelope in a body.
-pub(crate) async fn parse(content_type: &ContentType, body: Bytes) -> Result<Envelope, Refusal> {
+pub(crate) async fn parse(
+    content_type: &ContentType,
+    body: Bytes,
+    malformed: MalformedJson,
+) -> Result<Envelope, Refusal> {
     match content_type {
-        ContentType::Json => json_envelope(&body),
-        ContentType::Form => form_envelope(&body),
-        ContentType::Multipart { boundary } => multipart_envelope(body, boundary).await,
+        ContentType::Json => json_envelope(&body, malformed),
+        ContentType::Form => form_envelope(&body, malformed),
+        ContentType::Multipart { boundary } => multipart_envelope(body, boundary, malformed).await,
         ContentType::Base64 => match base64::engine::general_purpose::STANDARD.decode(&body) {
             Ok(_) => Ok(Envelope::empty()),
             Err(_) => Err(Refusal::Validation(Violations::one(
@@ -88,20 +96,28 @@ fn too_large(max_bytes: u64) -> Refusal {
     ))
 }
 
-fn json_envelope(body: &[u8]) -> Result<Envelope, Refusal> {
+fn json_envelope(body: &[u8], malformed: MalformedJson) -> Result<Envelope, Refusal> {
     if body.is_empty() {
         return Ok(Envelope::empty());
     }
     match json::parse(body) {
         Ok(Value::Object(object)) => envelope_of(object),
         Ok(_) | Err(JsonError::NotAnObject) => Err(invalid_json("All JSON must be valid")),
-        // crossbar's decoder has one message for every fault.
-        Err(JsonError::Syntax(_)) => Err(invalid_json("decoder_exit around 0")),
+        Err(JsonError::Syntax(_)) => Err(invalid_json(&words_of_fault(body, malformed))),
         Err(JsonError::DuplicateKey(key)) => {
             Err(invalid_json(&JsonError::DuplicateKey(shortened(key)).to_string()))
         }
         Err(own @ (JsonError::TooDeep | JsonError::TooMany)) => Err(invalid_json(&own.to_string())),
     }
+}
+
+/// What crossbar says of malformed JSON. Where its decoder does not name a fault, it has one message for all.
+fn words_of_fault(body: &[u8], malformed: MalformedJson) -> Cow<'static, str> {
+    let fault = match malformed {
+        MalformedJson::OneMessage => None,
+        MalformedJson::ReasonAndPlace => kazoo::decoder_fault(body),
+    };
+    fault.map_or(Cow::Borrowed("decoder_exit around 0"), |fault| Cow::Owned(fault.to_string()))
 }
 
 fn invalid_json(message: &str) -> Refusal {
@@ -114,14 +130,14 @@ fn invalid_json(message: &str) -> Refusal {
 
 /// A real form is always refused. But curl labels JSON as a form unless it is given a content type, so a
 /// single key without a value is read as JSON, and so is a body that is not a form.
-fn form_envelope(body: &[u8]) -> Result<Envelope, Refusal> {
+fn form_envelope(body: &[u8], malformed: MalformedJson) -> Result<Envelope, Refusal> {
     let is_single_key = !body.is_empty() && !body.iter().any(|byte| matches!(byte, b'&' | b'='));
     if is_single_key {
-        return json_envelope(body);
+        return json_envelope(body, malformed);
     }
     match fault_of_form(body) {
         Ok(fault) => Err(Refusal::Validation(fault)),
-        Err(BadEscape) => json_envelope(body),
+        Err(BadEscape) => json_envelope(body, malformed),
     }
 }
 
@@ -151,7 +167,11 @@ fn fault_of_form(body: &[u8]) -> Result<Violations, BadEscape> {
 }
 
 /// The envelope is the last part that is JSON.
-async fn multipart_envelope(body: Bytes, boundary: &str) -> Result<Envelope, Refusal> {
+async fn multipart_envelope(
+    body: Bytes,
+    boundary: &str,
+    malformed: MalformedJson,
+) -> Result<Envelope, Refusal> {
     let unreadable = |error: multer::Error| Refusal::malformed("body", &error.to_string(), None);
     let whole = futures::stream::once(async move { Ok::<_, std::convert::Infallible>(body) });
     let mut parts = multer::Multipart::new(whole, boundary);
@@ -167,8 +187,8 @@ async fn multipart_envelope(body: Bytes, boundary: &str) -> Result<Envelope, Ref
             part.headers().get("content-type").and_then(|value| value.to_str().ok()).map(str::to_owned);
         let content = part.bytes().await.map_err(unreadable)?;
         envelope = match ContentType::parse(header.as_deref())? {
-            ContentType::Json => json_envelope(&content)?,
-            ContentType::Form => form_envelope(&content)?,
+            ContentType::Json => json_envelope(&content, malformed)?,
+            ContentType::Form => form_envelope(&content, malformed)?,
             _ => envelope,
         };
     }

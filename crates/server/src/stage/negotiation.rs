@@ -5,6 +5,7 @@ use crate::catalogue::{Bare, Refusal};
 use crate::grammar::media_type::MediaType;
 use crate::grammar::quality::{parse_quality, sort_as_cowboy};
 use crate::grammar::token::split_outside_quotes;
+use crate::profile::AcceptParameters;
 use crate::request::format::Format;
 
 /// The media types that are served, in crossbar's order.
@@ -17,7 +18,7 @@ const PROVIDED: [(&str, &str, Format); 5] = [
 ];
 
 /// Chooses the form of the answer.
-pub(crate) fn negotiate(accept: Option<&str>) -> Result<Format, Refusal> {
+pub(crate) fn negotiate(accept: Option<&str>, parameters: AcceptParameters) -> Result<Format, Refusal> {
     let Some(accept) = accept else { return Ok(Format::Json) };
     let ranges = parse(accept).ok_or(Refusal::Bare(Bare::BadAccept))?;
     let sorted =
@@ -25,8 +26,12 @@ pub(crate) fn negotiate(accept: Option<&str>) -> Result<Format, Refusal> {
             ranges,
             |a, b| if a.quality == b.quality { precedes(a, b) } else { a.quality > b.quality },
         );
-    let found =
-        sorted.iter().find_map(|range| PROVIDED.iter().find(|(kind, sub, _)| range.matches(kind, sub)));
+    // What is served has no parameters.
+    let counts = |range: &&Range| parameters == AcceptParameters::Ignored || range.parameters == 0;
+    let found = sorted
+        .iter()
+        .filter(counts)
+        .find_map(|range| PROVIDED.iter().find(|(kind, sub, _)| range.matches(kind, sub)));
     found.map(|(_, _, format)| *format).ok_or(Refusal::Bare(Bare::NotAcceptable))
 }
 
@@ -76,7 +81,26 @@ fn precedes(a: &Range, b: &Range) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Bare, Format, Refusal, negotiate};
+    use super::{AcceptParameters, Bare, Format, Refusal};
+
+    fn negotiate(accept: Option<&str>) -> Result<Format, Refusal> {
+        super::negotiate(accept, AcceptParameters::Ignored)
+    }
+
+    #[test]
+    fn parameters_may_count_and_a_quality_is_none() {
+        let compared = |accept: &str| super::negotiate(Some(accept), AcceptParameters::Compared);
+        for (accept, expected) in [
+            ("application/json, text/javascript, */*; q=0.01", Some(Format::Json)),
+            ("text/csv;q=0.9, application/json;q=0.5", Some(Format::Csv)),
+            ("application/json;charset=utf-8", None),
+            ("*/*;a=b", None),
+            ("application/json;charset=utf-8, text/csv", Some(Format::Csv)),
+            ("application/json;q=0.5;charset=utf-8", Some(Format::Json)),
+        ] {
+            assert_eq!(compared(accept).ok(), expected, "{accept}");
+        }
+    }
 
     #[test]
     fn the_best_match_wins() {

@@ -50,6 +50,16 @@ pub(crate) fn run_ok(arguments: &[&str], input: &[u8]) -> String {
     String::from_utf8(output.stdout).expect("text")
 }
 
+/// Waits until a condition holds.
+#[track_caller]
+pub(crate) fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !holds() {
+        assert!(Instant::now() < deadline, "{what}, within a minute");
+        std::thread::yield_now();
+    }
+}
+
 /// A running server.
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::accounts::{AccountWithUser, OpenStore};
 use crate::http_client::{Response, send, try_send};
-use crate::process::{Server, run, run_ok};
+use crate::process::{Server, run, run_ok, wait_until};
 
 /// A store with an account and an administrator, and how to reach them.
 struct Account {
@@ -49,15 +49,6 @@ impl Account {
 
 fn json_of(response: &Response) -> Value {
     serde_json::from_slice(&response.body).unwrap_or_else(|_| panic!("{response:?}"))
-}
-
-/// Waits until a condition holds, for ten seconds at most.
-fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(10);
-    while !holds() {
-        assert!(Instant::now() < deadline, "{what} in ten seconds");
-        std::thread::yield_now();
-    }
 }
 
 /// A client chooses the id of its request. It cannot write other fields into the log with it.
@@ -248,10 +239,11 @@ fn only_the_admin_listener_reports_health() {
     let ready = json_of(&send(server.admin_address, "GET", "/health/ready", &[], b""));
     let tasks = [
         "watching of databases: running, 0 restarts",
+        "watching of the release: running, 0 restarts",
         "purge of logged-out tokens: running, 0 restarts",
         "changes by commands: running, 0 restarts",
     ];
-    assert_eq!(ready, json!({"status": "ready", "writes": true, "tasks": tasks}));
+    assert_eq!(ready, json!({"status": "ready", "writes": true, "tasks": tasks, "profile": "5.0"}));
     assert_eq!(send(server.admin_address, "GET", "/v2/accounts", &[], b"").status, 404);
     run_ok(&["healthcheck", &format!("http://{}", server.admin_address)], b"");
     let address = server.admin_address;

@@ -5,7 +5,7 @@ mod sender;
 
 use std::pin::pin;
 
-use ::groups::{Cursor, GroupsError, ListQuery, start_key};
+use ::groups::{Cursor, GroupsError, ListQuery, Scope, TurnedPage, start_key};
 use auth::AccountAccess;
 use datastore::{JsonText, random_hex};
 use futures::future::{self, Either};
@@ -16,11 +16,15 @@ use super::groups::{self, scope};
 use crate::answer::{self, Answer, Data, Encoding, Pace, Paging, Success, csv};
 use crate::catalogue::Refusal;
 use crate::cost;
+use crate::profile::{BadPageSize, Chunks, ListingOrder};
 use crate::request::exchange::Exchange;
 use crate::request::format::Format;
 
 /// A listing with more rows than fit in this many bytes is sent while it is read.
 const BUFFERED: usize = 256 * 1024;
+
+/// A page of at most so many groups is found on the event loop, unless there are filters.
+const LIGHT_PAGE: u64 = 1_000;
 
 /// A listing. Either all rows are read, or only the first ones.
 pub(crate) struct Prepared {
@@ -28,14 +32,17 @@ pub(crate) struct Prepared {
     rows: Vec<JsonText>,
     range: Range,
     end: End,
+    pace: Pace,
     /// crossbar's tag covers the request's id, so no two listings have the same tag.
     etag: Option<String>,
 }
 
-/// The range that the client asked for.
+/// The range of the listing, as the envelope shows it.
 struct Range {
     is_paged: bool,
     start_key: Option<String>,
+    /// The first group of the next page, if it is known before the rows are read.
+    next_start_key: Option<String>,
 }
 
 /// The rest of the listing after the rows that were read.
@@ -52,7 +59,7 @@ impl Range {
     /// The envelope's members about paging. A listing that does not come in pages has none.
     fn paging(&self, rows: u64, next_start_key: Option<&str>) -> Paging {
         Paging {
-            next_start_key: next_start_key.map(start_key::encode),
+            next_start_key: next_start_key.or(self.next_start_key.as_deref()).map(start_key::encode),
             page_size: self.is_paged.then_some(rows),
             start_key: self.start_key.as_deref().filter(|_| self.is_paged).map(start_key::encode),
         }
@@ -88,36 +95,79 @@ pub(super) async fn prepare(
 }
 
 async fn read(exchange: &Exchange<'_>, call: &Call<'_>, access: &AccountAccess) -> Result<Prepared, Refusal> {
+    let profile = exchange.profile();
     let query = list_query(exchange, call)?;
-    let range = Range { is_paged: query.page_size.is_some(), start_key: query.start_key.clone() };
-    let patience = exchange.app.settings.store_timeout;
-    let is_filtered = !query.filters.is_empty();
+    let pace = match profile.listing.chunks {
+        Chunks::OnRequest(_) if call.parameters.is_chunked && call.format == Format::Json => Pace::RowByRow,
+        _ => Pace::InBlocks,
+    };
     let scope = scope(exchange, access);
-    let cursor = exchange.app.groups.list(&scope, query.clone(), patience).await?;
-    let is_chunked = call.parameters.is_chunked && call.format == Format::Json;
-    let (rows, end) = if call.format == Format::Csv {
-        exchange.reservation.grow_to(cost::STREAM).await?;
-        exchange
-            .app
-            .lane
-            .run(csv_rows::gather(cursor, query, csv::Formulas::of(&exchange.app.settings)))
-            .await??
-    } else {
-        let gathering = gather(cursor, if is_chunked { 0 } else { BUFFERED });
-        if is_filtered {
-            exchange.reservation.grow_to(cost::STREAM).await?;
-            exchange.app.lane.run(gathering).await??
-        } else {
-            gathering.await?
+    let (query, range, first) = match (profile.listing.order, query.page_size) {
+        (ListingOrder::OfTheClient, page_size) => {
+            let start_key = query.start_key.clone();
+            (query, Range { is_paged: page_size.is_some(), start_key, next_start_key: None }, None)
         }
+        (ListingOrder::PagesTurned, None) => {
+            (query.turned(), Range { is_paged: false, start_key: None, next_start_key: None }, None)
+        }
+        (ListingOrder::PagesTurned, Some(page_size)) => {
+            let page = Box::pin(turned_page(exchange, scope, query, page_size)).await?;
+            let TurnedPage { rows, again, start_key, next_start_key } = page;
+            (again, Range { is_paged: true, start_key, next_start_key }, rows)
+        }
+    };
+    let (rows, end) = match first {
+        Some(rows) => (rows, End::Known(None)),
+        None => gather_all(exchange, call.format, pace, &scope, query).await?,
     };
     let size = rows.iter().map(|row| row.get().len()).sum();
     if size > answer::LIGHT {
         exchange.reservation.grow_to(cost::STREAM.saturating_add(cost::of_document(size))).await?;
     }
     let is_empty = rows.is_empty() && matches!(end, End::Known(_));
-    let etag = (!is_empty && !is_chunked).then(random_hex);
-    Ok(Prepared { access: access.clone(), rows, range, end, etag })
+    let etag = (!is_empty && pace == Pace::InBlocks).then(random_hex);
+    Ok(Prepared { access: access.clone(), rows, range, end, pace, etag })
+}
+
+/// Reads the rows of a page that is shown in another order than it is taken in.
+async fn turned_page(
+    exchange: &Exchange<'_>,
+    scope: Scope<'_>,
+    query: ListQuery,
+    page_size: u64,
+) -> Result<TurnedPage, Refusal> {
+    let patience = exchange.app.settings.store_timeout;
+    let is_light = query.filters.is_empty() && page_size <= LIGHT_PAGE;
+    let page = exchange.app.groups.turn_page(&scope, query, page_size, patience).await?.read(BUFFERED);
+    if is_light {
+        return Ok(page.await?);
+    }
+    exchange.reservation.grow_to(cost::STREAM).await?;
+    Ok(exchange.app.lane.run(page).await??)
+}
+
+/// Reads the rows of a listing, or the first ones if there are many.
+async fn gather_all(
+    exchange: &Exchange<'_>,
+    format: Format,
+    pace: Pace,
+    scope: &Scope<'_>,
+    query: ListQuery,
+) -> Result<(Vec<JsonText>, End), Refusal> {
+    let patience = exchange.app.settings.store_timeout;
+    let is_filtered = !query.filters.is_empty();
+    let cursor = exchange.app.groups.list(scope, query.clone(), patience).await?;
+    if format == Format::Csv {
+        exchange.reservation.grow_to(cost::STREAM).await?;
+        let formulas = csv::Formulas::of(&exchange.app.settings);
+        return exchange.app.lane.run(csv_rows::gather(cursor, query, formulas)).await?;
+    }
+    let gathering = gather(cursor, if pace == Pace::RowByRow { 0 } else { BUFFERED });
+    if is_filtered {
+        exchange.reservation.grow_to(cost::STREAM).await?;
+        return Ok(exchange.app.lane.run(gathering).await??);
+    }
+    Ok(gathering.await?)
 }
 
 /// Reads rows until there are no more, or until they have more than `most` bytes.
@@ -139,7 +189,7 @@ pub(super) async fn carry_out(
     call: &Call<'_>,
     listing: Prepared,
 ) -> Result<Answer, Refusal> {
-    let Prepared { access, rows, range, end, etag } = listing;
+    let Prepared { access, rows, range, end, pace, etag } = listing;
     let revision = match exchange.is_read() {
         true => etag,
         // A listing through POST has no entity tag. crossbar writes this word in its place.
@@ -148,7 +198,7 @@ pub(super) async fn carry_out(
     let next_start_key = match end {
         End::Known(_) if call.format == Format::Csv => return as_csv(exchange, call, rows).await,
         End::Known(next_start_key) => next_start_key,
-        End::Unread(cursor) => return Ok(streamed(exchange, call, rows, *cursor, range, revision)),
+        End::Unread(cursor) => return Ok(streamed(exchange, pace, rows, *cursor, range, revision)),
         End::ReadAgain(columns, query) => return read_again(exchange, call, &access, columns, query).await,
     };
     let paging = range.paging(count(&rows), next_start_key.as_deref());
@@ -158,16 +208,16 @@ pub(super) async fn carry_out(
 /// A listing that is sent while it is read.
 fn streamed(
     exchange: &Exchange<'_>,
-    call: &Call<'_>,
+    pace: Pace,
     first: Vec<JsonText>,
     rest: Cursor,
     range: Range,
     revision: Option<String>,
 ) -> Answer {
-    let (pace, encoding) = match call.parameters.is_chunked {
+    let encoding = match pace {
         // crossbar neither indents nor compresses this form.
-        true => (Pace::RowByRow, Encoding::default()),
-        false => (Pace::InBlocks, answer::encoding(exchange)),
+        Pace::RowByRow => Encoding::default(),
+        Pace::InBlocks => answer::encoding(exchange),
     };
     let start_key = range.paging(0, None).start_key;
     let writer = answer::listing_writer(exchange, pace, encoding, start_key, revision);
@@ -199,8 +249,15 @@ fn count(rows: &[JsonText]) -> u64 {
 
 fn list_query(exchange: &Exchange<'_>, call: &Call<'_>) -> Result<ListQuery, Refusal> {
     let parameters = call.parameters;
-    let page_size = parameters.page_size(exchange.app.settings.page_size)?;
-    parameters.check_chunk_size()?;
+    let listing = &exchange.profile().listing;
+    let default_size = exchange.app.settings.page_size;
+    let page_size = match parameters.page_size(default_size) {
+        Err(_) if listing.bad_page_size == BadPageSize::Default => Some(default_size),
+        page_size => page_size?,
+    };
+    if let Chunks::OnRequest(_) = listing.chunks {
+        parameters.check_chunk_size()?;
+    }
     Ok(ListQuery {
         user_id: call.user_id.map(str::to_owned),
         ascending: parameters.is_ascending,

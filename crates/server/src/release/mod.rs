@@ -1,0 +1,92 @@
+//! Which release of Kazoo a store belongs to. `signs` judges what was seen, `read` looks at the databases, and
+//! `watch` looks again while the server runs. The operator may name the release; then nothing is refused.
+
+mod read;
+mod signs;
+mod watch;
+
+use datastore::{Backend, Deadline};
+
+use self::read::read;
+use self::signs::Finding;
+pub(crate) use self::watch::ReleaseWatch;
+use crate::failure::Failure;
+use crate::profile::Release;
+
+/// The setting `profile`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ProfileSetting {
+    /// The signs in the databases decide.
+    Auto,
+    /// The operator has decided.
+    Named(Release),
+}
+
+/// The release that the server stands in for.
+#[derive(Debug)]
+pub(crate) struct Choice {
+    pub(crate) release: Release,
+    setting: ProfileSetting,
+    /// What the databases showed. `None` if they did not answer.
+    found: Option<Finding>,
+}
+
+/// Chooses the release that the server stands in for, and says why in the log.
+pub(crate) async fn choose(
+    setting: ProfileSetting,
+    store: &dyn Backend,
+    deadline: Deadline,
+) -> Result<Choice, Failure> {
+    let found = match read(store, deadline).await {
+        Ok(signs) => Some(signs.finding()),
+        Err(error) => {
+            let error = crate::chain(&error);
+            log::warn!(
+                "the release of Kazoo was not read from the store: {error}. If it never can be, name it in the setting profile"
+            );
+            None
+        }
+    };
+    let release = match (setting, found.as_ref().map(Finding::release)) {
+        (ProfileSetting::Auto, Some(Err(reason))) => {
+            return Err(Failure::setup(format!(
+                "this server must not stand in for the Kazoo of this store: {reason}. If that is wrong, name the \
+                 release in the setting profile (--profile 5.0 or 4.3)"
+            )));
+        }
+        (ProfileSetting::Auto, Some(Ok(release))) => release,
+        (ProfileSetting::Auto, None) => Release::Kazoo50,
+        (ProfileSetting::Named(release), found) => {
+            warn_of_other_release(release, found.as_ref());
+            release
+        }
+    };
+    let why = match setting {
+        ProfileSetting::Auto => {
+            found.as_ref().map_or("the store does not answer".to_owned(), Finding::to_string)
+        }
+        ProfileSetting::Named(_) => "the setting names it".to_owned(),
+    };
+    log::info!(profile = release.name(), why = why.as_str(); "chose the profile");
+    if matches!(setting, ProfileSetting::Auto) && matches!(found, Some(Finding::Unclear { .. })) {
+        log::warn!(
+            "nothing in the store tells Kazoo 4.3 from 5.0, so this server behaves as 5.0: if it is a 4.3, set \
+             profile (--profile 4.3)"
+        );
+    }
+    Ok(Choice { release, setting, found })
+}
+
+/// Warns if the databases show another release than the operator names.
+fn warn_of_other_release(named: Release, found: Option<&Result<Release, String>>) {
+    match found {
+        Some(Err(reason)) => {
+            log::warn!(profile = named.name(), reason = reason.as_str(); "the setting profile overrides a refusal");
+        }
+        Some(Ok(found)) if *found != named => log::warn!(
+            profile = named.name(), found = found.name();
+            "the setting profile names another release than the store shows"
+        ),
+        _ => {}
+    }
+}

@@ -1,0 +1,117 @@
+//! Looks for the signs of a release of Kazoo in its databases. It writes nothing.
+
+use datastore::{Backend, DbName, Deadline, DocId, Result, StoreError, ViewQuery};
+use futures::{StreamExt as _, future};
+use kazoo::{AccountId, SystemDb};
+use serde_json::{Map, Value, json};
+
+use super::signs::{Place, Signs};
+
+/// The view that 4.3 and 5.0 list groups with.
+const GROUPS_VIEW: View = View { design: "groups", name: "crossbar_listing" };
+
+/// The view that newer releases list groups with.
+const NEWER_VIEW: View = View { design: "crossbar_listings", name: "by_type_id" };
+
+/// Among so many documents of `accounts`, one is an account.
+const ACCOUNTS_TRIED: u64 = 20;
+
+/// A view of the accounts' databases.
+#[derive(Clone, Copy)]
+struct View {
+    design: &'static str,
+    name: &'static str,
+}
+
+/// Looks for the signs.
+pub(super) async fn read(store: &dyn Backend, deadline: Deadline) -> Result<Signs> {
+    let registered = async |view| is_registered(store, view, deadline).await;
+    let config = document(store, SystemDb::SystemConfig, "kapps_maintenance", deadline);
+    let schema = document(store, SystemDb::SystemSchemas, "groups", deadline);
+    let databases = future::try_join(
+        store.db_exists(SystemDb::SystemData.name(), deadline),
+        store.db_exists(SystemDb::SystemSchemas.name(), deadline),
+    );
+    let (groups_view, newer_view, config, schema, (has_registry, has_schemas)) =
+        future::try_join5(registered(GROUPS_VIEW), registered(NEWER_VIEW), config, schema, databases).await?;
+    let (groups_view, newer_view) = match groups_view.zip(newer_view) {
+        Some((groups, newer)) => (groups.then_some(Place::Registry), newer.then_some(Place::Registry)),
+        None => in_an_account(store, deadline).await?,
+    };
+    let options = "/properties/music_on_hold/properties/options";
+    Ok(Signs {
+        has_kazoo_databases: has_registry || has_schemas || config.is_some(),
+        groups_view,
+        newer_view,
+        migrated_to: config.map(|config| versions(&config)).unwrap_or_default(),
+        has_newer_schema: schema.is_some_and(|schema| Value::Object(schema).pointer(options).is_some()),
+    })
+}
+
+/// The version of each section of `system_config/kapps_maintenance`.
+fn versions(config: &Map<String, Value>) -> Vec<String> {
+    let sections = config.values().filter_map(|section| section.get("migrate_current_version")?.as_str());
+    sections.map(str::to_owned).collect()
+}
+
+/// A document of Kazoo's own databases, if it is there.
+async fn document(
+    store: &dyn Backend,
+    db: SystemDb,
+    id: &str,
+    deadline: Deadline,
+) -> Result<Option<Map<String, Value>>> {
+    let id = DocId::from_store(id.to_owned());
+    match store.fetch(db.name(), &id, deadline).await {
+        Ok(document) => document.to_object().map(Some),
+        Err(error) if error.is_not_found() => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether Kazoo has registered a view for the accounts' databases. `None` if it has no registry.
+async fn is_registered(store: &dyn Backend, view: View, deadline: Deadline) -> Result<Option<bool>> {
+    let key = json!(["account", format!("{}/{}", view.design, view.name)]);
+    let query = ViewQuery { key: Some(key), limit: Some(1), ..ViewQuery::of("views", "registered") };
+    match store.query(SystemDb::SystemData.name(), query, deadline).await {
+        Ok(mut rows) => Ok(Some(rows.next().await.transpose()?.is_some())),
+        Err(StoreError::ViewMissing(_) | StoreError::DatabaseMissing(_)) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Where an account's database has the two views.
+async fn in_an_account(store: &dyn Backend, deadline: Deadline) -> Result<(Option<Place>, Option<Place>)> {
+    let Some(db) = account_db(store, deadline).await? else { return Ok((None, None)) };
+    let has = async |view: View| has_view(store, &db, view, deadline).await;
+    let (groups, newer) = future::try_join(has(GROUPS_VIEW), has(NEWER_VIEW)).await?;
+    Ok((groups.then_some(Place::Account), newer.then_some(Place::Account)))
+}
+
+/// The database of any account.
+async fn account_db(store: &dyn Backend, deadline: Deadline) -> Result<Option<DbName>> {
+    let query = ViewQuery { limit: Some(ACCOUNTS_TRIED), ..ViewQuery::all_docs() };
+    let mut rows = match store.query(SystemDb::Accounts.name(), query, deadline).await {
+        Ok(rows) => rows,
+        Err(StoreError::DatabaseMissing(_)) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    while let Some(row) = rows.next().await.transpose()? {
+        if let Ok(id) = AccountId::parse(row.id.as_str()) {
+            return Ok(Some(id.db()));
+        }
+    }
+    Ok(None)
+}
+
+async fn has_view(store: &dyn Backend, db: &DbName, view: View, deadline: Deadline) -> Result<bool> {
+    let id = DocId::from_store(format!("_design/{}", view.design));
+    match store.fetch(db, &id, deadline).await {
+        Ok(document) => {
+            let design = document.to_object()?;
+            Ok(design.get("views").and_then(|views| views.get(view.name)).is_some())
+        }
+        Err(error) if error.is_not_found() => Ok(false),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,187 @@
+//! What the databases of a cluster show of its release of Kazoo, and what that means. It reads nothing.
+
+use std::fmt;
+
+use crate::profile::Release;
+
+/// The first release that this server cannot stand in for.
+const FIRST_NEWER: Version = Version { major: 5, minor: 1 };
+
+/// What was seen in the databases.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Signs {
+    /// Whether there are databases that only Kazoo makes.
+    pub(super) has_kazoo_databases: bool,
+    /// Where the view of groups is that 4.3 and 5.0 have.
+    pub(super) groups_view: Option<Place>,
+    /// Where the view of all kinds of documents is that newer releases list groups with.
+    pub(super) newer_view: Option<Place>,
+    /// What the sections of `system_config/kapps_maintenance` call the version that the databases were migrated to.
+    pub(super) migrated_to: Vec<String>,
+    /// Whether the schema of groups has a member that newer releases added.
+    pub(super) has_newer_schema: bool,
+}
+
+/// Where a view was seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// In Kazoo's registry of views.
+    Registry,
+    /// In the database of an account.
+    Account,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Registry => "the registry of views has",
+            Self::Account => "an account's database has",
+        })
+    }
+}
+
+/// A version of Kazoo.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Version {
+    major: u32,
+    minor: u32,
+}
+
+impl Version {
+    /// Reads a version: two numbers with a point between them, and anything behind.
+    fn parse(text: &str) -> Option<Self> {
+        let (major, rest) = text.trim_start_matches('v').split_once('.')?;
+        let minor = rest.split(|c: char| !c.is_ascii_digit()).next()?;
+        Some(Self { major: major.parse().ok()?, minor: minor.parse().ok()? })
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.major, self.minor)
+    }
+}
+
+/// What the signs mean.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Finding {
+    /// No Kazoo uses the store.
+    NoKazoo,
+    /// It is the store of this release.
+    Known {
+        /// The release.
+        release: Release,
+        /// The sign that says so.
+        because: String,
+    },
+    /// It is the store of a Kazoo, but of which release is not to be seen.
+    Unclear {
+        /// What was seen.
+        seen: String,
+    },
+    /// It is the store of a release that this server cannot stand in for.
+    Newer {
+        /// The signs that say so.
+        because: String,
+    },
+    /// Some signs are of one release, and others of another.
+    Contradiction {
+        /// What they say.
+        between: String,
+    },
+}
+
+impl Finding {
+    /// The release to stand in for, or why this server must not stand in for the one that was found.
+    pub(crate) fn release(&self) -> Result<Release, String> {
+        match self {
+            Self::NoKazoo | Self::Unclear { .. } => Ok(Release::Kazoo50),
+            Self::Known { release, .. } => Ok(*release),
+            Self::Newer { .. } | Self::Contradiction { .. } => Err(self.to_string()),
+        }
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoKazoo => f.write_str("the store has no database that only Kazoo makes"),
+            Self::Known { release, because } => write!(f, "it is Kazoo {}: {because}", release.name()),
+            Self::Unclear { seen } => write!(f, "it is a Kazoo, but nothing tells 4.3 from 5.0: {seen}"),
+            Self::Newer { because } => write!(
+                f,
+                "it is newer than 5.0 ({because}), and its tokens have scopes that this server does not check"
+            ),
+            Self::Contradiction { between } => {
+                write!(f, "the signs of its release contradict each other: {between}")
+            }
+        }
+    }
+}
+
+impl Signs {
+    /// What the signs mean.
+    pub(crate) fn finding(&self) -> Finding {
+        let version = self.version();
+        let newer = self.newer();
+        match version {
+            Some(version) if version >= FIRST_NEWER => {
+                let migrated = migrated_to(version);
+                if newer.is_empty() && self.groups_view == Some(Place::Registry) {
+                    let between = format!("{migrated}, but the views are those of 4.3 and 5.0");
+                    return Finding::Contradiction { between };
+                }
+                Finding::Newer { because: join(&newer, Some(migrated)) }
+            }
+            Some(version) if !newer.is_empty() => Finding::Contradiction {
+                between: format!("{}, but {}", migrated_to(version), join(&newer, None)),
+            },
+            None if !newer.is_empty() => Finding::Newer { because: join(&newer, None) },
+            Some(version) => {
+                let release = if version.major >= 5 { Release::Kazoo50 } else { Release::Kazoo43 };
+                Finding::Known { release, because: migrated_to(version) }
+            }
+            None if self.has_kazoo_databases || self.groups_view == Some(Place::Registry) => {
+                Finding::Unclear { seen: self.seen() }
+            }
+            None => Finding::NoKazoo,
+        }
+    }
+
+    /// The newest version that the databases were migrated to. Kazoo writes each node's into a section of its own,
+    /// and `3.22` where nobody has ever migrated anything.
+    fn version(&self) -> Option<Version> {
+        let versions = self.migrated_to.iter().filter_map(|text| Version::parse(text));
+        versions.filter(|version| version.major >= 4).max()
+    }
+
+    /// The signs of a newer release.
+    fn newer(&self) -> Vec<String> {
+        let view = self.newer_view.map(|place| format!("{place} crossbar_listings/by_type_id"));
+        let schema =
+            self.has_newer_schema.then(|| "the schema of groups has music_on_hold.options".to_owned());
+        view.into_iter().chain(schema).collect()
+    }
+
+    /// What was seen, for the log.
+    fn seen(&self) -> String {
+        let view = self.groups_view.map(|place| format!("{place} groups/crossbar_listing"));
+        let view = view.unwrap_or_else(|| "Kazoo's databases are there".to_owned());
+        match self.migrated_to.as_slice() {
+            [] => format!("{view}, and no migration is recorded"),
+            versions => format!("{view}, and the migrations stand at {}", versions.join(" and ")),
+        }
+    }
+}
+
+fn migrated_to(version: Version) -> String {
+    format!("system_config/kapps_maintenance says that the databases were migrated to {version}")
+}
+
+fn join(signs: &[String], last: Option<String>) -> String {
+    signs.iter().cloned().chain(last).collect::<Vec<_>>().join(", and ")
+}
+
+#[cfg(test)]
+#[path = "signs_tests.rs"]
+mod tests;
