@@ -19,6 +19,7 @@ mod failure;
 mod grammar;
 mod handlers;
 mod http;
+mod kazoo_config;
 mod lane;
 #[cfg(test)]
 mod linear_tests;
