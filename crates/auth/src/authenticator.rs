@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use datastore::{Backend, Deadline, Result};
+use datastore::{Backend, DbName, Deadline, DocId, Result};
 use kazoo::AccountId;
 use serde_json::{Map, Value};
 
@@ -66,6 +66,17 @@ impl Authenticator {
     /// Errors from the store.
     pub async fn config_sections(&self, deadline: Deadline) -> Result<BTreeSet<String>> {
         load_sections(self.directory.store(), deadline).await
+    }
+
+    /// Drops a document from the cache: somebody else has changed it. The next request that needs it reads it.
+    pub fn forget(&self, db: &DbName, id: &DocId) {
+        self.directory.forget(db, id);
+    }
+
+    /// Drops all documents of a database from the cache: somebody else has created or deleted the database, or
+    /// changed it as a whole.
+    pub fn forget_database(&self, db: &DbName) {
+        self.directory.forget_database(db);
     }
 
     /// Verifies a token. `wanted_account` is the header `X-Auth-Account-ID`. If it is present, it must name

@@ -181,16 +181,16 @@ impl Hot {
         }
     }
 
-    /// The feed tells a change.
-    pub(crate) fn note_change(&self, id: DocId, rev: &Rev) {
+    /// The feed, or somebody else, tells a change. `rev` is the new revision, if it is known.
+    pub(crate) fn note_change(&self, id: DocId, rev: Option<&Rev>) {
         let mut under_way = self.lock();
         if let Some(writing) = under_way.writes.get_mut(&id) {
-            writing.is_unsure |= writing.told.as_ref().is_some_and(|told| told != rev);
-            writing.told = Some(rev.clone());
+            writing.is_unsure |= rev.is_none() || writing.told.as_ref().is_some_and(|told| Some(told) != rev);
+            writing.told = rev.cloned();
         }
         let key = Key::Document(id);
         let is_known = match self.memory.get(self.session, &key) {
-            Some(Entry::Document(document)) => document.rev() == rev,
+            Some(Entry::Document(document)) => Some(document.rev()) == rev,
             _ => false,
         };
         self.overtake(&mut under_way, key, is_known);

@@ -18,12 +18,15 @@
 //!   The answer of a read that was overtaken by a change goes to those who waited for it, and to nobody else.
 //! - While an own write runs, its document and the pages of its database are read from the store.
 //! - No request waits for a feed. A feed is opened in the background, after a database was read.
+//! - Somebody else may tell of changes too, through [`Hints`]. A hint makes the cache forget sooner. It never makes
+//!   a feed count as alive.
 //!
 //! Memory has one bound for all databases. Reads of the same thing at the same time share one call.
 
 #![forbid(unsafe_code)]
 
 mod flight;
+mod hints;
 mod hot;
 mod layer;
 mod memory;
@@ -33,6 +36,7 @@ mod shared;
 mod watcher;
 mod written;
 
+pub use hints::Hints;
 pub use layer::Cache;
 pub use settings::Settings;
 pub use shared::Figures;

@@ -12,6 +12,7 @@ use futures::stream::{self, BoxStream, SelectAll, StreamExt as _};
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
 
+use crate::hints::Hints;
 use crate::hot::{Hot, millis};
 use crate::shared::{Figures, Shared};
 
@@ -70,6 +71,12 @@ impl Watcher {
     pub fn figures(&self) -> impl Fn() -> Figures + Clone + Send + Sync + 'static {
         let shared = Arc::clone(&self.shared);
         move || shared.figures()
+    }
+
+    /// A way to tell the cache of changes beside the feeds.
+    #[must_use]
+    pub fn hints(&self) -> Hints {
+        Hints::new(Arc::clone(&self.shared))
     }
 
     /// Watches until `stopped` is ready. Then the cache remembers nothing any more.
@@ -143,7 +150,7 @@ impl Watcher {
                 }
                 hot.note_alive(time);
             }
-            Told::Sign(Ok(Sign::Changed { id, rev })) => hot.note_change(id, &rev),
+            Told::Sign(Ok(Sign::Changed { id, rev })) => hot.note_change(id, Some(&rev)),
             Told::Sign(Err(error)) => self.lost(hot, &error.to_string()),
             Told::End => self.lost(hot, "it ended"),
         }

@@ -1,5 +1,6 @@
-//! The client. It owns the connections, sends requests, and sends a failed read again. It does not know what
-//! a request asks for or what the answer means; the files above it do.
+//! The client. It owns the connections, sends requests, and sends a failed read again. If a node of a cluster is
+//! gone, it goes to the next one. It does not know what a request asks for or what the answer means; the files
+//! above it do.
 
 use std::fmt;
 use std::future::Future;
@@ -8,13 +9,15 @@ use std::time::Duration;
 
 use datastore::Deadline;
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue};
-use reqwest::{redirect, retry};
+use reqwest::{StatusCode, redirect, retry};
 use thread_local::ThreadLocal;
 use tokio::time::sleep;
 
 use crate::error::{Call, Error};
+use crate::nodes::{Node, Nodes, Tried};
 use crate::reply::{Body, LargeTurns, Reply, TimeLimit};
 use crate::request::Request;
+use crate::server_url::ServerUrl;
 use crate::settings::Settings;
 
 /// How many unused connections each thread keeps. A thread that waits for a connection opens a new one, even
@@ -29,11 +32,23 @@ pub struct Client {
 
 struct Inner {
     settings: Settings,
+    nodes: Nodes,
     /// For first attempts. Each thread keeps its connections and uses them again.
     pooled: ThreadLocal<reqwest::Client>,
     /// For further attempts and for feeds. Every request opens a connection.
     fresh: reqwest::Client,
     turns: LargeTurns,
+}
+
+/// How a node is doing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeFigures {
+    /// Its address, without credentials.
+    pub address: String,
+    /// Whether it is used. A node that is alone always is.
+    pub is_well: bool,
+    /// How many writes it has answered with 202: fewer nodes than usual had them at that moment.
+    pub accepted: u64,
 }
 
 impl fmt::Debug for Client {
@@ -61,7 +76,8 @@ impl Client {
     pub fn new(settings: Settings) -> Result<Self, Error> {
         let fresh = builder(&settings).pool_max_idle_per_host(0).build().map_err(setup_failure)?;
         let (pooled, turns) = (ThreadLocal::new(), LargeTurns::default());
-        Ok(Self { inner: Arc::new(Inner { settings, pooled, fresh, turns }) })
+        let nodes = Nodes::new(&settings.url, &settings.further_urls);
+        Ok(Self { inner: Arc::new(Inner { settings, nodes, pooled, fresh, turns }) })
     }
 
     /// This thread's connections.
@@ -80,8 +96,29 @@ impl Client {
         &self.inner.settings
     }
 
+    pub(crate) fn nodes(&self) -> &Nodes {
+        &self.inner.nodes
+    }
+
+    /// The client that opens a connection for each request.
+    pub(crate) fn fresh(&self) -> &reqwest::Client {
+        &self.inner.fresh
+    }
+
+    /// How each node is doing, in the order of the settings.
+    #[must_use]
+    pub fn node_figures(&self) -> Vec<NodeFigures> {
+        let figures = |node: &Node| NodeFigures {
+            address: node.url.to_string(),
+            is_well: !node.is_down(),
+            accepted: node.accepted(),
+        };
+        self.nodes().iter().map(figures).collect()
+    }
+
     /// Sends a request and reads the answer with `read`. If the request is a read and another attempt may
-    /// help, it does both again.
+    /// help, it does both again. A request that a node has certainly not got goes to the next node, also if it is a
+    /// write.
     pub(crate) async fn send<T, F>(
         &self,
         request: &Request,
@@ -93,12 +130,20 @@ impl Client {
     {
         let mut failures = 0;
         let mut http = self.pooled()?;
+        let mut tried = Tried::default();
+        self.look_after_nodes();
         loop {
-            let attempt = async { read(self.attempt(http, request, deadline).await?).await };
+            let (number, node) = self.choose(&mut tried);
+            let attempt = async { read(self.attempt(http, node, request, deadline).await?).await };
             let error = match attempt.await {
                 Ok(done) => return Ok(done),
                 Err(error) => error,
             };
+            tried.add(number);
+            if error.was_not_sent() && self.nodes().choose(&tried).is_some() && !deadline.is_over() {
+                node.note_down(&error);
+                continue;
+            }
             failures += 1;
             let may_repeat = request.is_read() && failures <= self.settings().read_retries;
             let pause = self.settings().read_backoff.delay(failures);
@@ -126,41 +171,74 @@ impl Client {
         self.send(request, deadline, |reply| reply.whole(deadline, max_bytes)).await
     }
 
-    async fn attempt(
+    /// The node for the next attempt. When all were tried, the first one may be tried again.
+    fn choose(&self, tried: &mut Tried) -> (usize, &Node) {
+        self.nodes().choose(tried).unwrap_or_else(|| {
+            tried.clear();
+            self.nodes().preferred()
+        })
+    }
+
+    pub(crate) async fn attempt(
         &self,
         http: &reqwest::Client,
+        node: &Node,
         request: &Request,
         deadline: Deadline,
     ) -> Result<Reply, Error> {
-        let (call, message) = request.build(&self.settings().url);
+        let (call, message) = request.build(&node.url);
         let remaining = deadline.remaining();
         if remaining.is_zero() {
             return Err(Error::DeadlineExceeded(call));
         }
         let own = self.settings().request_timeout;
         let limit = if remaining <= own { TimeLimit::Deadline(deadline) } else { TimeLimit::Silence(own) };
-        let response = limit.apply(&call, self.execute(http, message, &call)).await?;
+        let answered = self.unless_gone(node, &call, self.execute(http, node, message, &call));
+        let response = limit.apply(&call, answered).await?;
+        if response.status() == StatusCode::ACCEPTED {
+            node.note_accepted();
+        }
         self.reply(call, response).accepted(request.target(), Some(deadline)).await
     }
 
-    /// Sends a request once, on a connection of its own. `silence` is the only limit to the wait.
+    /// Sends a request that waits for news, on a connection of its own. `silence` is the only limit to the wait.
     pub(crate) async fn open(&self, request: &Request, silence: Duration) -> Result<Reply, Error> {
-        let (call, message) = request.build(&self.settings().url);
-        let answered = self.execute(&self.inner.fresh, message, &call);
-        let response = TimeLimit::Silence(silence).apply(&call, answered).await?;
-        self.reply(call, response).accepted(request.target(), None).await
+        let mut tried = Tried::default();
+        self.look_after_nodes();
+        loop {
+            let (number, node) = self.choose(&mut tried);
+            let (call, message) = request.build(&node.url);
+            let answered =
+                self.unless_gone(node, &call, self.execute(&self.inner.fresh, node, message, &call));
+            let response = match TimeLimit::Silence(silence).apply(&call, answered).await {
+                Ok(response) => response,
+                Err(error) => {
+                    tried.add(number);
+                    if error.was_not_sent() && self.nodes().choose(&tried).is_some() {
+                        node.note_down(&error);
+                        continue;
+                    }
+                    return Err(error);
+                }
+            };
+            return self.reply(call, response).accepted(request.target(), None).await;
+        }
     }
 
     fn reply(&self, call: Call, response: reqwest::Response) -> Reply {
         Reply::new(call, response, self.inner.turns.clone())
     }
 
-    async fn execute(
+    pub(crate) async fn execute(
         &self,
         http: &reqwest::Client,
-        message: reqwest::Request,
+        node: &Node,
+        mut message: reqwest::Request,
         call: &Call,
     ) -> Result<reqwest::Response, Error> {
+        if let Some(authorization) = &node.authorization {
+            message.headers_mut().insert(AUTHORIZATION, authorization.clone());
+        }
         http.execute(message).await.map_err(|error| Error::transport(call.clone(), error))
     }
 }
@@ -168,14 +246,12 @@ impl Client {
 fn builder(settings: &Settings) -> reqwest::ClientBuilder {
     let mut headers = HeaderMap::new();
     headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-    if let Some(authorization) = settings.url.authorization() {
-        headers.insert(AUTHORIZATION, authorization);
-    }
     // No redirects: CouchDB sends none, and no other address may get the credentials. No proxy from the
     // environment: that one is for the web, not for a database nearby.
     let builder = reqwest::Client::builder();
     // Plain HTTP needs no certificates. Reading them takes time, and a bare container has none.
-    let builder = if settings.url.is_https() { builder } else { builder.tls_certs_only([]) };
+    let needs_certificates = settings.url.is_https() || settings.further_urls.iter().any(ServerUrl::is_https);
+    let builder = if needs_certificates { builder } else { builder.tls_certs_only([]) };
     builder
         .default_headers(headers)
         .connect_timeout(settings.connect_timeout)

@@ -220,10 +220,18 @@ impl Error {
         matches!(self, Self::Transport { .. }) || matches!(self.status(), Some(502..=504))
     }
 
+    /// Whether the server has certainly not got the request, since there was no connection.
+    pub(crate) fn was_not_sent(&self) -> bool {
+        match self {
+            Self::Transport { source, .. } => source.as_ref().is_some_and(reqwest::Error::is_connect),
+            _ => false,
+        }
+    }
+
     /// Whether a write may have been done although it failed. A connection that was never opened carried nothing.
     pub(crate) fn leaves_the_outcome_open(&self) -> bool {
         match self {
-            Self::Transport { source, .. } => !source.as_ref().is_some_and(reqwest::Error::is_connect),
+            Self::Transport { .. } => !self.was_not_sent(),
             Self::DeadlineExceeded(_) | Self::Unreadable { .. } | Self::AnswerTooLarge { .. } => true,
             Self::Unavailable(refusal) => refusal.status.is_none_or(|status| status != 429),
             _ => false,

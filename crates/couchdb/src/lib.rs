@@ -24,6 +24,8 @@
 //!   is sent once.
 //! - An [`Error`] names the request (method and address) and the answer (status, `error`, `reason`), or says
 //!   why no answer came. The address in it has no credentials and no query.
+//! - Where [`Settings::further_urls`] names further nodes of a cluster, a node that is gone is left out until it
+//!   answers again. A request that it has certainly not got goes to the next node, and so does every read.
 //! - Only [`Client::create_db`] creates a database.
 
 #![forbid(unsafe_code)]
@@ -36,7 +38,9 @@ mod documents;
 mod error;
 mod leaves;
 mod local;
+mod nodes;
 mod outcome;
+mod probe;
 mod reply;
 mod request;
 mod rows;
@@ -48,8 +52,9 @@ pub mod standin;
 mod store;
 mod views;
 
-pub use client::Client;
+pub use client::{Client, NodeFigures};
 pub use datastore::Backoff;
 pub use error::{Call, Error, Refusal};
+pub use probe::Version;
 pub use server_url::{ServerUrl, UrlError};
 pub use settings::Settings;

@@ -21,6 +21,8 @@ use crate::server_url::ServerUrl;
 pub struct Settings {
     /// The server.
     pub url: ServerUrl,
+    /// Other nodes of the same cluster. A node is used while none before it is well. Default none.
+    pub further_urls: Vec<ServerUrl>,
     /// The longest time to open a connection. Default 3 s.
     pub connect_timeout: Duration,
     /// The longest time until the answer to one attempt begins. A shorter deadline of the caller wins. After
@@ -57,6 +59,7 @@ impl Settings {
     pub fn new(url: ServerUrl) -> Self {
         Self {
             url,
+            further_urls: Vec::new(),
             connect_timeout: Duration::from_secs(3),
             request_timeout: Duration::from_secs(30),
             batch_timeout: Duration::from_secs(5),

@@ -6,16 +6,20 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use futures::future::{BoxFuture, try_join_all};
-use futures::{FutureExt as _, StreamExt as _};
-use lapin::options::{BasicPublishOptions, ConfirmSelectOptions, ExchangeDeclareOptions};
+use futures::stream::{self, StreamExt as _};
+use lapin::options::{
+    BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions, ConfirmSelectOptions,
+    ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions,
+};
 use lapin::protocol::{AMQPErrorKind, AMQPSoftError};
-use lapin::types::{FieldTable, ShortString};
+use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::uri::AMQPUri;
 use lapin::{BasicProperties, Channel, Confirmation, ConnectionProperties, ErrorKind, Event, ExchangeKind};
 use tokio::time::{Instant, timeout};
 
-use crate::broker::{BrokerError, Brokers, Connection, Outcome};
+use crate::broker::{BrokerError, Brokers, Connection, Outcome, Payloads};
 use crate::notice::Message;
 
 /// Kazoo's exchange for changes of documents.
@@ -23,6 +27,10 @@ const EXCHANGE: &str = "configuration";
 
 /// How long it may take to connect, to find the exchange, and to open a channel.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How many notices of others may wait for this process: at the broker, and in its own memory.
+const MAX_UNHEARD: i32 = 100_000;
+const PREFETCH: u16 = 500;
 
 /// How long a broker may take to confirm a notice. The time in which it says that it is overloaded does not
 /// count.
@@ -108,14 +116,75 @@ impl Brokers for Amqp {
 
     fn connect(&self, number: usize) -> BoxFuture<'_, Result<Box<dyn Connection>, BrokerError>> {
         Box::pin(async move {
-            let url =
-                self.urls.get(number).ok_or_else(|| BrokerError("there is no such broker".to_owned()))?;
-            let failed = |error: &dyn fmt::Display| BrokerError(error.to_string());
-            let opened = timeout(CONNECT_PATIENCE, open(url.0.clone(), &self.node)).await;
-            let open = opened.map_err(|_| failed(&"it does not answer"))?.map_err(|error| failed(&error))?;
-            let connection: Box<dyn Connection> = Box::new(open);
+            let connection: Box<dyn Connection> = Box::new(self.opened(number, open).await?);
             Ok(connection)
         })
+    }
+
+    fn listen(&self, number: usize) -> BoxFuture<'_, Result<Payloads, BrokerError>> {
+        Box::pin(async move {
+            let queue = self.opened(number, OpenQueue::open).await?;
+            Ok(stream::unfold(queue, OpenQueue::next).boxed())
+        })
+    }
+}
+
+impl Amqp {
+    /// Opens something on a new connection to a broker, in a bounded time.
+    async fn opened<T, F>(
+        &self,
+        number: usize,
+        open: impl FnOnce(lapin::Connection) -> F,
+    ) -> Result<T, BrokerError>
+    where
+        F: Future<Output = lapin::Result<T>>,
+    {
+        let BrokerUrl(uri) = self.urls.get(number).ok_or("there is no such broker")?;
+        let properties = ConnectionProperties::default().with_connection_name(self.node.as_str().into());
+        let opened = async { open(lapin::Connection::connect_uri(uri.clone(), properties).await?).await };
+        match timeout(CONNECT_PATIENCE, opened).await {
+            Ok(opened) => opened.map_err(|error| BrokerError(error.to_string())),
+            Err(_) => Err("it does not answer".into()),
+        }
+    }
+}
+
+/// A queue of this connection's own, which gets everything that is published.
+struct OpenQueue {
+    consumer: lapin::Consumer,
+    /// The queue ends with the connection.
+    _connection: lapin::Connection,
+}
+
+impl OpenQueue {
+    async fn open(connection: lapin::Connection) -> lapin::Result<Self> {
+        let channel = channel_with_exchange(&connection).await?;
+        // If this process is held up for long, the broker drops the oldest and does not fill its memory.
+        let mut limits = FieldTable::default();
+        limits.insert("x-max-length".into(), AMQPValue::LongInt(MAX_UNHEARD));
+        let options =
+            QueueDeclareOptions { exclusive: true, auto_delete: true, ..QueueDeclareOptions::default() };
+        let queue = channel.queue_declare("".into(), options, limits).await?;
+        let name = queue.name().clone();
+        let (every_key, no_table) = ("#".into(), FieldTable::default);
+        channel
+            .queue_bind(name.clone(), EXCHANGE.into(), every_key, QueueBindOptions::default(), no_table())
+            .await?;
+        channel.basic_qos(PREFETCH, BasicQosOptions::default()).await?;
+        let consumer =
+            channel.basic_consume(name, "".into(), BasicConsumeOptions::default(), no_table()).await?;
+        Ok(Self { consumer, _connection: connection })
+    }
+
+    async fn next(mut self) -> Option<(Result<Vec<u8>, BrokerError>, Self)> {
+        let next = match self.consumer.next().await? {
+            Ok(delivery) => {
+                let acknowledged = delivery.ack(BasicAckOptions::default()).await;
+                acknowledged.map(|_| delivery.data)
+            }
+            Err(error) => Err(error),
+        };
+        Some((next.map_err(|error| BrokerError(error.to_string())), self))
     }
 }
 
@@ -125,9 +194,7 @@ struct OpenConnection {
     channel: Channel,
 }
 
-async fn open(uri: AMQPUri, node: &str) -> lapin::Result<OpenConnection> {
-    let properties = ConnectionProperties::default().with_connection_name(node.into());
-    let connection = lapin::Connection::connect_uri(uri, properties).await?;
+async fn open(connection: lapin::Connection) -> lapin::Result<OpenConnection> {
     let channel = channel_with_exchange(&connection).await?;
     channel.confirm_select(ConfirmSelectOptions::default()).await?;
     Ok(OpenConnection { connection: Arc::new(connection), channel })

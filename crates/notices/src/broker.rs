@@ -2,6 +2,7 @@
 //! tests.
 
 use futures::future::BoxFuture;
+use futures::stream::BoxStream;
 
 use crate::notice::Message;
 
@@ -15,7 +16,14 @@ pub trait Brokers: Send + Sync {
 
     /// Connects to one of them, by its number.
     fn connect(&self, number: usize) -> BoxFuture<'_, Result<Box<dyn Connection>, BrokerError>>;
+
+    /// Listens to everything that is published from now on, on a connection of its own. The stream has the payloads.
+    /// It ends when the connection does.
+    fn listen(&self, number: usize) -> BoxFuture<'_, Result<Payloads, BrokerError>>;
 }
+
+/// The payloads of messages, as they come.
+pub type Payloads = BoxStream<'static, Result<Vec<u8>, BrokerError>>;
 
 /// A connection to a broker.
 pub trait Connection: Send + Sync {
@@ -42,3 +50,9 @@ pub enum Outcome {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct BrokerError(pub String);
+
+impl From<&str> for BrokerError {
+    fn from(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}

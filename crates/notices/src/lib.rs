@@ -1,4 +1,4 @@
-//! Kazoo's change notices. Kazoo's nodes keep copies of documents and drop a copy when a message broker tells
+//! Kazoo's change notices, told and heard. Kazoo's nodes keep copies of documents and drop a copy when a message broker tells
 //! them that the document has changed. [`Notices::layer`] is a layer of a store that sees every write, and
 //! [`Notices::run`] tells the broker of those that the store has acknowledged.
 //!
@@ -20,19 +20,24 @@
 //! the server is killed, its marks stay: its next start finishes the work, or else another server that sees
 //! the entry unchanged for a minute. `marks` and `recovery` have the details.
 //!
+//! It listens, too: [`Notices::listen`] hands over what others have changed, so that copies of it can be dropped.
+//!
 //! The crate knows Kazoo's documents and a broker. It does not know HTTP.
 
 #![forbid(unsafe_code)]
 
 mod amqp;
 mod broker;
+mod heard;
 mod keeper;
 mod layer;
 mod left_behind;
+mod listener;
 mod marks;
 mod notice;
 mod queue;
 mod recovery;
+mod rounds;
 mod sender;
 mod teller;
 mod waiting;
@@ -45,11 +50,13 @@ use futures::FutureExt as _;
 use kazoo::Place;
 
 pub use amqp::{Amqp, BrokerUrl};
-pub use broker::{BrokerError, Brokers, Connection, Outcome};
+pub use broker::{BrokerError, Brokers, Connection, Outcome, Payloads};
+pub use heard::Heard;
 pub use notice::Message;
 pub use queue::Counts;
 
 use layer::ToldWrites;
+use listener::Listener;
 use marks::Marks;
 use queue::Queue;
 use teller::Teller;
@@ -70,6 +77,7 @@ pub struct Settings {
 pub struct Notices {
     store: Arc<dyn Backend>,
     teller: Arc<Teller>,
+    listener: Listener,
 }
 
 impl Notices {
@@ -79,7 +87,7 @@ impl Notices {
         let Settings { node, place, queue_bytes } = settings;
         let marks = Marks::new(Arc::clone(&store), node);
         let teller = Arc::new(Teller::new(marks, Queue::new(queue_bytes), place));
-        Self { store, teller }
+        Self { store, teller, listener: Listener::default() }
     }
 
     /// The store. Writes through it are told.
@@ -91,7 +99,25 @@ impl Notices {
     /// Numbers about notices since the start.
     #[must_use]
     pub fn counts(&self) -> Counts {
-        self.teller.queue.counts()
+        Counts {
+            is_listening: self.listener.is_listening(),
+            heard: self.listener.heard(),
+            ..self.teller.queue.counts()
+        }
+    }
+
+    /// Hears the notices of others until `stop` ends: of Kazoo's nodes, and of other servers of this program. `hear`
+    /// must not wait. While no broker answers, notices are missed.
+    pub async fn listen(
+        &self,
+        brokers: &dyn Brokers,
+        hear: &(dyn Fn(&Heard) + Send + Sync),
+        stop: impl Future<Output = ()> + Send,
+    ) {
+        tokio::select! {
+            () = stop => {}
+            () = self.listener.run(brokers, &self.teller.marks.node, hear) => {}
+        }
     }
 
     /// Sends notices and keeps the marks, until `stop` ends and a moment longer: what waits then may leave within

@@ -26,6 +26,10 @@ pub struct Counts {
     pub dropped: u64,
     /// How many times the broker sent a notice back because no queue takes it.
     pub returned: u64,
+    /// Whether the notices of others are heard.
+    pub is_listening: bool,
+    /// How many notices of others were heard.
+    pub heard: u64,
 }
 
 /// The waiting notices.
@@ -132,6 +136,7 @@ impl Queue {
             sent: self.sent.load(Ordering::Relaxed),
             dropped: waiting.dropped(),
             returned: self.returned.load(Ordering::Relaxed),
+            ..Counts::default()
         }
     }
 

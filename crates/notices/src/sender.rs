@@ -5,26 +5,17 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use datastore::Backoff;
 use futures::FutureExt as _;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::timeout;
 
 use crate::broker::{BrokerError, Brokers, Connection, Outcome};
 use crate::notice::{MAX_ROUTING_KEY, Message};
 use crate::queue::{Queue, Sending};
+use crate::rounds::{self, Ended};
 use crate::waiting::Sent;
 
 /// How many notices are sent together. Those of one document follow each other.
 const BATCH: usize = 256;
-
-/// The pauses between two rounds of all brokers.
-const BACKOFF: Backoff = Backoff { first: Duration::from_millis(200), cap: Duration::from_secs(10) };
-
-/// A connection that lived for this long counts as a success.
-const RECOVERED_AFTER: Duration = Duration::from_secs(10);
-
-/// How often the log repeats that no broker answers.
-const LOG_PAUSE: Duration = Duration::from_secs(60);
 
 /// How long the waiting notices may take to leave when the server stops.
 const LAST_PATIENCE: Duration = Duration::from_millis(600);
@@ -58,34 +49,20 @@ pub(crate) async fn run(
 }
 
 async fn send_for_ever(queue: &Arc<Queue>, brokers: &dyn Brokers, node: &str) {
-    let mut failures: u32 = 0;
-    let mut told_at: Option<Instant> = None;
-    loop {
-        for number in 0..brokers.count() {
-            let (began, name) = (Instant::now(), brokers.name(number));
-            let error = match brokers.connect(number).await {
-                Ok(connection) => {
-                    log::info!(broker = name.as_str(); "connected to a broker for change notices");
-                    queue.set_connected(true);
-                    told_at = None;
-                    let error = send_over(queue, &*connection, node).await;
-                    queue.set_connected(false);
-                    if began.elapsed() >= RECOVERED_AFTER {
-                        failures = 0;
-                    }
-                    error
-                }
-                Err(error) => error,
-            };
-            if told_at.is_none_or(|at| at.elapsed() >= LOG_PAUSE) {
-                let waiting = queue.counts().waiting;
-                log::warn!(broker = name.as_str(), waiting; "a broker for change notices failed: {error}");
-                told_at = Some(Instant::now());
-            }
-        }
-        failures = failures.saturating_add(1);
-        sleep(BACKOFF.delay(failures)).await;
-    }
+    let attempt = |number| connect_and_send(queue, brokers, number, node).boxed();
+    rounds::run(brokers, "for change notices", &attempt).await;
+}
+
+async fn connect_and_send(queue: &Arc<Queue>, brokers: &dyn Brokers, number: usize, node: &str) -> Ended {
+    let connection = match brokers.connect(number).await {
+        Ok(connection) => connection,
+        Err(error) => return Ended::Unconnected(error),
+    };
+    log::info!(broker = brokers.name(number).as_str(); "connected to a broker for change notices");
+    queue.set_connected(true);
+    let error = send_over(queue, &*connection, node).await;
+    queue.set_connected(false);
+    Ended::Broken(error)
 }
 
 /// Sends over one connection until it breaks. Notices that were under way then are sent again.

@@ -5,25 +5,35 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::failure::Failure;
+use crate::kazoo_config;
 use crate::settings::{
     self, AdminSettings, CacheSettings, Given, LogSettings, ServeSettings, Setting, SettingsFile, Source,
     StoreSettings,
 };
 
-/// The settings file.
+/// The settings file, and Kazoo's configuration.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct ConfigFile {
     /// A file with settings in TOML.
     #[arg(long, value_name = "FILE", env = "CROSSBAR_GROUPS_CONFIG")]
     config: Option<PathBuf>,
+    /// Kazoo's configuration (config.ini or config.yaml). The store, the brokers, the zone and the node are taken from
+    /// it, unless they are given otherwise.
+    #[arg(long, value_name = "FILE", env = "CROSSBAR_GROUPS_KAZOO_CONFIG")]
+    kazoo_config: Option<PathBuf>,
 }
 
 impl ConfigFile {
     fn read(&self) -> Result<SettingsFile, Failure> {
-        match self.config.as_deref() {
-            Some(path) => SettingsFile::read(path, &settings::all()),
-            None => Ok(SettingsFile::default()),
+        let mut file = match self.config.as_deref() {
+            Some(path) => SettingsFile::read(path, &settings::all())?,
+            None => SettingsFile::default(),
+        };
+        if let Some(path) = &self.kazoo_config {
+            let taken = kazoo_config::read(path)?.into_iter().map(|taken| (taken.key, taken.text));
+            file.fill(taken.collect(), &Source::Kazoo(path.display().to_string()));
         }
+        Ok(file)
     }
 }
 
@@ -257,6 +267,14 @@ impl Serve {
     /// The settings of the log.
     pub(crate) fn log(&self) -> Result<LogSettings, Failure> {
         self.log.settings(&self.store.file.read()?)
+    }
+
+    /// The path of Kazoo's configuration, where Kazoo finds it unless it was given.
+    pub(crate) fn find_kazoo_config(&mut self) -> Result<PathBuf, Failure> {
+        let given = &mut self.store.file.kazoo_config;
+        let path = given.take().map_or_else(kazoo_config::find, Ok)?;
+        *given = Some(path.clone());
+        Ok(path)
     }
 
     /// Every setting.

@@ -21,6 +21,7 @@ pub mod fuzz;
 mod grammar;
 mod handlers;
 mod http;
+mod kazoo_config;
 mod lane;
 #[cfg(test)]
 mod linear_tests;

@@ -37,6 +37,8 @@ pub(crate) struct Stack {
     pub(crate) writes: Arc<Writes>,
     /// The change notices, if anybody is told of changes.
     pub(crate) notices: Option<Arc<Notices>>,
+    /// The client of a CouchDB, for what only a CouchDB can tell.
+    pub(crate) couchdb: Option<Client>,
 }
 
 /// Opens the store. `figures` are those of its calls, if somebody looks at them. Its writes are told if there are
@@ -47,7 +49,7 @@ pub(crate) fn build(
     figures: Option<StoreFigures>,
     notices: Option<notices::Settings>,
 ) -> Result<Stack, Failure> {
-    let (mut backend, embedded) = backend(settings, opening)?;
+    let Opened { mut backend, embedded, couchdb } = backend(settings, opening)?;
     if let Some(figures) = figures {
         backend = Arc::new(Measured::new(backend, figures));
     }
@@ -60,7 +62,7 @@ pub(crate) fn build(
     let gate = Admission::new(told, limits(&settings.calls));
     let store: Arc<dyn Backend> =
         if is_quick { Arc::new(gate.with_uncounted_fetch()) } else { Arc::new(gate) };
-    Ok(Stack { store, writes, notices })
+    Ok(Stack { store, writes, notices, couchdb })
 }
 
 /// Puts a cache before a store, unless it is turned off. The cache remembers nothing until its watcher runs.
@@ -85,11 +87,14 @@ fn limits(settings: &CallSettings) -> Limits {
     Limits { calls: settings.calls, queue: settings.queue, queue_wait: settings.queue_wait }
 }
 
-/// The backend, and a handle to it if it is an embedded store.
-fn backend(
-    settings: &StoreSettings,
-    opening: Opening,
-) -> Result<(Arc<dyn Backend>, Option<Embedded>), Failure> {
+/// A backend, and a handle to it by its own type.
+struct Opened {
+    backend: Arc<dyn Backend>,
+    embedded: Option<Embedded>,
+    couchdb: Option<Client>,
+}
+
+fn backend(settings: &StoreSettings, opening: Opening) -> Result<Opened, Failure> {
     match &settings.location {
         StoreLocation::File(path) => {
             let embedded = embedded_settings(&settings.embedded);
@@ -105,12 +110,14 @@ fn backend(
                 }
             };
             let store = store.map_err(|error| Failure::setup(crate::chain(&error)))?;
-            Ok((Arc::new(store.clone()), Some(store)))
+            Ok(Opened { backend: Arc::new(store.clone()), embedded: Some(store), couchdb: None })
         }
-        StoreLocation::CouchDb(url) => {
-            let settings = couchdb_settings(couchdb::Settings::new(url.clone()), &settings.couchdb);
+        StoreLocation::CouchDb(url, further) => {
+            let base =
+                couchdb::Settings { further_urls: further.clone(), ..couchdb::Settings::new(url.clone()) };
+            let settings = couchdb_settings(base, &settings.couchdb);
             let store = Client::new(settings).map_err(|error| Failure::setup(crate::chain(&error)))?;
-            Ok((Arc::new(store), None))
+            Ok(Opened { backend: Arc::new(store.clone()), embedded: None, couchdb: Some(store) })
         }
     }
 }

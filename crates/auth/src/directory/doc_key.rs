@@ -7,6 +7,10 @@ use kazoo::{AccountId, SystemDb};
 
 use crate::encoding::sha256;
 
+/// The cluster's databases that authentication reads.
+const SYSTEM_DBS: [SystemDb; 4] =
+    [SystemDb::Accounts, SystemDb::Services, SystemDb::SystemAuth, SystemDb::SystemConfig];
+
 /// A database that authentication reads.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Db {
@@ -26,6 +30,14 @@ impl Db {
             Self::System(db) => db.name().clone(),
             Self::Own => own_db().clone(),
         }
+    }
+
+    /// The database of this name, if authentication reads it.
+    pub(crate) fn named(name: &DbName) -> Option<Self> {
+        let system = SYSTEM_DBS.into_iter().find(|db| db.name() == name).map(Self::System);
+        system
+            .or_else(|| AccountId::of_db(name).map(Self::Account))
+            .or_else(|| (name == own_db()).then_some(Self::Own))
     }
 }
 
@@ -59,8 +71,7 @@ impl DocKey {
 /// The databases beside the accounts' own that authentication reads. Some of them may not exist.
 #[must_use]
 pub fn databases() -> Vec<DbName> {
-    let systems = [SystemDb::Accounts, SystemDb::Services, SystemDb::SystemAuth, SystemDb::SystemConfig];
-    systems.into_iter().map(SystemDb::name).chain([own_db()]).cloned().collect()
+    SYSTEM_DBS.into_iter().map(SystemDb::name).chain([own_db()]).cloned().collect()
 }
 
 /// The database that belongs to this program.

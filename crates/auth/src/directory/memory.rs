@@ -2,8 +2,10 @@
 //! changes. Elsewhere a value stays for a while. An absence stays only for a moment: a new key or account is
 //! found soon, and many requests for a missing one still cost few reads.
 
-use std::hash::Hash;
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher as _, Hash};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use datastore::{Cause, Epoch, Result, StoreError};
@@ -55,6 +57,40 @@ impl<K, V> Expiry<K, Known<V>> for Lifetimes {
     }
 }
 
+/// How many counters there are of what was forgotten. Keys share them, so a load may count as overtaken although
+/// another key was forgotten. Then its value is not cached, once.
+const STRIPES: usize = 256;
+
+/// Counts what is forgotten, so that a load that was overtaken is not cached.
+struct Forgotten {
+    hasher: RandomState,
+    all: AtomicU64,
+    stripes: Box<[AtomicU64]>,
+}
+
+impl Forgotten {
+    fn new() -> Self {
+        let stripes = (0..STRIPES).map(|_| AtomicU64::new(0)).collect();
+        Self { hasher: RandomState::new(), all: AtomicU64::new(0), stripes }
+    }
+
+    fn stripe(&self, key: &impl Hash) -> &AtomicU64 {
+        let number = usize::try_from(self.hasher.hash_one(key)).unwrap_or_default() % STRIPES;
+        self.stripes.get(number).unwrap_or(&self.all)
+    }
+
+    fn note(&self, key: &impl Hash) {
+        self.all.fetch_add(1, Ordering::AcqRel);
+        self.stripe(key).fetch_add(1, Ordering::AcqRel);
+    }
+
+    fn note_all(&self) {
+        for counter in std::iter::once(&self.all).chain(&self.stripes) {
+            counter.fetch_add(1, Ordering::AcqRel);
+        }
+    }
+}
+
 /// The current epoch of the database that a key's value is read from.
 pub(crate) type EpochOf<K> = Box<dyn Fn(&K) -> Option<Epoch> + Send + Sync>;
 
@@ -62,6 +98,7 @@ pub(crate) type EpochOf<K> = Box<dyn Fn(&K) -> Option<Epoch> + Send + Sync>;
 pub(crate) struct Memory<K, V> {
     known: Cache<K, Known<V>>,
     epoch_of: EpochOf<K>,
+    forgotten: Forgotten,
     /// A task holds the lock of a key while it loads the value. Other tasks that want the value wait.
     loading: Cache<K, Arc<Mutex<Option<Failure>>>>,
 }
@@ -89,7 +126,7 @@ where
         let known = Cache::builder().max_capacity(capacity).weigher(weigh).expire_after(lifetimes).build();
         let loading =
             Cache::builder().max_capacity(MAX_LOADING).time_to_idle(Duration::from_secs(60)).build();
-        Self { known, epoch_of, loading }
+        Self { known, epoch_of, forgotten: Forgotten::new(), loading }
     }
 
     /// The cached value. `Some(None)` if the absence is cached, `None` if nothing is.
@@ -125,9 +162,15 @@ where
         }
         // Asked before the read, so that a change during it counts.
         let epoch = (self.epoch_of)(&key);
+        let forgotten = || self.forgotten.stripe(&key).load(Ordering::Acquire);
+        let before = forgotten();
         match load.await {
             Ok(value) => {
-                self.known.insert(key, Known { value: value.clone(), epoch });
+                self.known.insert(key.clone(), Known { value: value.clone(), epoch });
+                // Looked at after the insertion, so that whoever forgets the key meanwhile finds the value.
+                if forgotten() != before {
+                    self.known.invalidate(&key);
+                }
                 Ok(value)
             }
             Err(error) => {
@@ -138,19 +181,43 @@ where
         }
     }
 
-    /// Caches a value that was loaded in another way. Where the store learns of changes, it is not cached,
-    /// since nobody knows what happened since it was loaded.
-    pub(crate) fn remember(&self, key: K, value: V) {
+    /// The moment before a value is loaded in another way, for [`Memory::remember`].
+    pub(crate) fn moment(&self) -> Moment {
+        Moment(self.forgotten.all.load(Ordering::Acquire))
+    }
+
+    /// Caches a value that was loaded in another way after `since`, unless something was forgotten meanwhile.
+    /// Where the store learns of changes, it is not cached, since nobody knows what happened since it was loaded.
+    pub(crate) fn remember(&self, key: K, value: V, since: Moment) {
         if (self.epoch_of)(&key).is_none() {
-            self.known.insert(key, Known { value: Some(value), epoch: None });
+            self.known.insert(key.clone(), Known { value: Some(value), epoch: None });
+            if self.moment() != since {
+                self.known.invalidate(&key);
+            }
         }
     }
 
-    /// Drops a value from the cache. The next task that wants the value loads it.
+    /// Drops a value from the cache. The next task that wants the value loads it. What is being loaded now is not
+    /// cached.
     pub(crate) fn forget(&self, key: &K) {
+        self.forgotten.note(key);
         self.known.invalidate(key);
     }
+
+    /// Drops the values of many keys, as [`Memory::forget`] does.
+    pub(crate) fn forget_where(&self, is_meant: impl Fn(&K) -> bool) {
+        self.forgotten.note_all();
+        for (key, _) in &self.known {
+            if is_meant(&key) {
+                self.known.invalidate(&*key);
+            }
+        }
+    }
 }
+
+/// A moment in the life of a [`Memory`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Moment(u64);
 
 #[cfg(test)]
 mod tests {
@@ -184,5 +251,50 @@ mod tests {
         assert_eq!(loads.get(), 1);
         // The next task tries again.
         assert_eq!(block_on(memory.recall_or(1, async { Ok(Some(7)) })).unwrap(), Some(7));
+    }
+
+    fn lasting() -> Memory<u8, u8> {
+        let lifetimes = Lifetimes { present: Duration::from_secs(60), absent: Duration::from_secs(60) };
+        Memory::new(lifetimes, 10, |_, _| 1, Box::new(|_| None))
+    }
+
+    /// The value may be older than the change that was told.
+    fn check_overtaken(forget: impl Fn(&Memory<u8, u8>)) {
+        let memory = lasting();
+        let load = async {
+            forget(&memory);
+            Ok(Some(7))
+        };
+        assert_eq!(block_on(memory.recall_or(1, load)).unwrap(), Some(7));
+        assert_eq!(memory.recall(&1), None);
+        assert_eq!(block_on(memory.recall_or(1, async { Ok(Some(8)) })).unwrap(), Some(8));
+        assert_eq!(memory.recall(&1), Some(Some(8)));
+        forget(&memory);
+        assert_eq!(memory.recall(&1), None);
+
+        let since = memory.moment();
+        forget(&memory);
+        memory.remember(1, 9, since);
+        assert_eq!(memory.recall(&1), None);
+        memory.remember(1, 9, memory.moment());
+        assert_eq!(memory.recall(&1), Some(Some(9)));
+    }
+
+    #[test]
+    fn what_is_forgotten_while_it_is_loaded_is_not_cached() {
+        check_overtaken(|memory| memory.forget(&1));
+        check_overtaken(|memory| memory.forget_where(|key| *key == 1));
+    }
+
+    #[test]
+    fn other_keys_stay_cached() {
+        let memory = lasting();
+        for key in [1, 2] {
+            memory.remember(key, 7, memory.moment());
+        }
+        memory.forget_where(|key| *key == 1);
+        assert_eq!((memory.recall(&1), memory.recall(&2)), (None, Some(Some(7))));
+        memory.forget(&1);
+        assert_eq!(memory.recall(&2), Some(Some(7)));
     }
 }

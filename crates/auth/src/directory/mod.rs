@@ -34,7 +34,7 @@ pub(crate) use sections::load_sections;
 pub(crate) use system_auth::load_signing_key;
 
 use self::doc_key::{Db, DocKey};
-use self::memory::{EpochOf, Lifetimes, Memory};
+use self::memory::{EpochOf, Lifetimes, Memory, Moment};
 use self::parsed::Parsed;
 use self::system_auth::SystemAuth;
 use crate::limits::RateLimits;
@@ -156,9 +156,33 @@ impl Directory {
         self.read_identity(&key, &self.documents.recall(&key)??).ok()?
     }
 
-    /// Caches a user that was read through a view.
-    pub(crate) fn remember_user(&self, account_id: &AccountId, document: Document) {
-        self.documents.remember(DocKey::of_account(account_id, document.id().as_str()), document);
+    /// The moment before a user is read through a view, for [`Directory::remember_user`].
+    pub(crate) fn moment(&self) -> Moment {
+        self.documents.moment()
+    }
+
+    /// Caches a user that was read through a view after `since`.
+    pub(crate) fn remember_user(&self, account_id: &AccountId, document: Document, since: Moment) {
+        self.documents.remember(DocKey::of_account(account_id, document.id().as_str()), document, since);
+    }
+
+    /// Drops a document from the cache: somebody has changed it.
+    pub(crate) fn forget(&self, db: &DbName, id: &DocId) {
+        let Some(db) = Db::named(db) else { return };
+        if db == Db::System(SystemDb::SystemAuth) {
+            self.documents.forget(&DocKey::of_secret(SystemDb::SystemAuth, id.as_str()));
+            self.system_auth.forget(id);
+        }
+        self.documents.forget(&DocKey::new(db, id.as_str()));
+    }
+
+    /// Drops all documents of a database from the cache: it was created or deleted, or changed as a whole.
+    pub(crate) fn forget_database(&self, db: &DbName) {
+        let Some(db) = Db::named(db) else { return };
+        if db == Db::System(SystemDb::SystemAuth) {
+            self.system_auth.forget_all();
+        }
+        self.documents.forget_where(|key| key.db == db);
     }
 
     fn read_identity(&self, key: &DocKey, document: &Document) -> Result<Option<Arc<Identity>>> {

@@ -64,6 +64,18 @@ impl SystemAuth {
         self.keys.recall(&DocKey::of_system(SystemDb::SystemAuth, kid))?
     }
 
+    /// Drops the key of a document from the cache.
+    pub(super) fn forget(&self, id: &DocId) {
+        // The list of ids is a few seconds old at most, and it is dear to read.
+        self.keys.forget(&DocKey::of_system(SystemDb::SystemAuth, id.as_str()));
+    }
+
+    /// Drops everything from the cache.
+    pub(super) fn forget_all(&self) {
+        self.keys.forget_where(|_| true);
+        self.ids.forget(&());
+    }
+
     /// Reads the private key with this id. It is never cached.
     pub(crate) async fn signing_key(&self, kid: &str, deadline: Deadline) -> Result<Option<SigningKey>> {
         load_signing_key(&*self.store, kid, deadline).await

@@ -53,7 +53,7 @@ pub(super) async fn verify(
         include_docs: true,
         ..ViewQuery::of("users", view)
     };
-    let db = account_id.db();
+    let (db, since) = (account_id.db(), directory.moment());
     let rows = directory.rows(&db, query, deadline);
     let config = load_login_config(directory, &account_id, Some(&account), deadline);
     let (rows, config) = future::join(rows, config).await;
@@ -74,7 +74,7 @@ pub(super) async fn verify(
     config.check(BASIC_AUTH, &account_id, master.as_deref())?;
     guesses.remember(&account_id, address, Instant::now());
     let owner_id = Some(user.id().as_str().to_owned());
-    directory.remember_user(&account_id, user.clone());
+    directory.remember_user(&account_id, user.clone(), since);
     let mut claims = Map::new();
     claims.insert("iss".to_owned(), json!("kazoo"));
     claims.insert("method".to_owned(), json!(BASIC_AUTH));

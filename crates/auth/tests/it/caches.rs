@@ -8,7 +8,8 @@ use serde_json::json;
 
 use crate::place::{Place, on_each_store};
 use crate::support::{
-    KID, World, account_id, id, identity_sig, key_document, other_pem, pem, secret_of, token,
+    KID, SYSTEM_SECRET, World, account_id, db, doc_id, id, identity_sig, key_document, other_pem, pem,
+    secret_of, token,
 };
 
 const MOMENT: Duration = Duration::from_millis(20);
@@ -90,6 +91,42 @@ async fn what_is_there_is_remembered(place: Arc<Place>) {
     assert_eq!(world.forgotten().verdict(&good).await, "invalid");
 }
 
+/// Whoever hears of a change says so, and the next request reads what is stored.
+async fn what_is_told_to_have_changed_is_read_again(place: Arc<Place>) {
+    let forever = Duration::from_secs(3600);
+    let settings = Settings { remember_for: forever, remember_absence_for: forever, ..Settings::default() };
+    let world = World::with(&place, settings).await;
+    let good = token("alpha_admin").signed();
+    let (alpha, user) = (account_id("alpha").db(), doc_id(&id("alpha_admin")));
+    let secret = |secret: &str| json!({"pvt_signature_secret": secret});
+    assert_eq!(world.verdict(&good).await, "good", "nothing");
+    world.change(alpha.as_str(), user.as_str(), secret("x")).await;
+    assert_eq!(world.verdict(&good).await, "good", "the user, not told");
+    world.auth.forget(&db("unknown"), &user);
+    world.auth.forget(&account_id("beta").db(), &user);
+    assert_eq!(world.verdict(&good).await, "good", "another document");
+    world.auth.forget(&alpha, &user);
+    assert_eq!(world.verdict(&good).await, "invalid", "the user");
+    world.change(alpha.as_str(), user.as_str(), secret(&secret_of("alpha_admin"))).await;
+    world.auth.forget_database(&alpha);
+    assert_eq!(world.verdict(&good).await, "good", "the account's database");
+
+    let config = |secret: &str| json!({"default": {"system_key": KID, "secret_for_user_signature": secret}});
+    world.put("system_config", "auth", config("another")).await;
+    world.auth.forget(&db("system_config"), &doc_id("auth"));
+    assert_eq!(world.verdict(&good).await, "invalid", "the configuration");
+    world.put("system_config", "auth", config(SYSTEM_SECRET)).await;
+    world.auth.forget_database(&db("system_config"));
+    assert_eq!(world.verdict(&good).await, "good", "the database of configuration");
+
+    world.put("system_auth", KID, key_document(other_pem())).await;
+    world.auth.forget(&db("system_auth"), &doc_id(KID));
+    assert_eq!(world.verdict(&good).await, "invalid", "the key");
+    world.put("system_auth", KID, key_document(pem())).await;
+    world.auth.forget_database(&db("system_auth"));
+    assert_eq!(world.verdict(&good).await, "good", "the database of keys");
+}
+
 /// A cached token is verified again as soon as the cache holds a new secret of its identity.
 async fn a_newer_secret_refuses_a_remembered_token(place: Arc<Place>) {
     let world = World::new(&place).await;
@@ -158,6 +195,7 @@ on_each_store![
     an_unreadable_key_is_no_verdict_on_a_token,
     a_deleted_user_is_refused_once_the_memory_ends,
     what_is_there_is_remembered,
+    what_is_told_to_have_changed_is_read_again,
     a_newer_secret_refuses_a_remembered_token,
     what_is_absent_is_forgotten_sooner,
     what_is_absent_is_remembered_for_a_moment,

@@ -61,6 +61,10 @@ pub(crate) fn db(name: &str) -> DbName {
     DbName::parse(name).unwrap()
 }
 
+pub(crate) fn doc_id(id: &str) -> DocId {
+    DocId::parse(id).unwrap()
+}
+
 pub(crate) fn object(value: Value) -> Map<String, Value> {
     match value {
         Value::Object(object) => object,

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use cache::{Cache, Figures, Settings};
+use cache::{Cache, Figures, Hints, Settings};
 use datastore::{
     Attachments, Cause, Change, Changes, ChangesQuery, Created, Databases, DbName, Deadline, DocId, Document,
     Draft, JsonText, LocalDocument, LocalDocuments, Result, Rev, RowStream, Sign, Store, StoreError,
@@ -252,6 +252,7 @@ pub(crate) struct World {
     pub(crate) store: Arc<Scripted>,
     pub(crate) cache: Arc<Cache>,
     pub(crate) figures: Box<dyn Fn() -> Figures>,
+    pub(crate) hints: Hints,
     watcher: JoinHandle<()>,
 }
 
@@ -259,9 +260,9 @@ impl World {
     pub(crate) fn with(settings: Settings) -> Self {
         let store = Arc::new(Scripted::default());
         let (cache, mut watcher) = Cache::new(Arc::<Scripted>::clone(&store), settings);
-        let figures = Box::new(watcher.figures());
+        let (figures, hints) = (Box::new(watcher.figures()), watcher.hints());
         let watcher = tokio::spawn(async move { watcher.run(future::pending()).await });
-        Self { store, cache: Arc::new(cache), figures, watcher }
+        Self { store, cache: Arc::new(cache), figures, hints, watcher }
     }
 
     pub(crate) fn new() -> Self {

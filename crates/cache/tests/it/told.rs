@@ -74,6 +74,56 @@ async fn a_change_that_is_told_is_seen() {
     assert_eq!(rows(&world, &db, "n").await, ["2"]);
 }
 
+/// A hint comes before the feed tells the same, or instead of it.
+#[tokio::test(start_paused = true)]
+async fn a_hint_is_as_good_as_the_feed() {
+    for rev in [Some(revision(2)), None] {
+        let (world, db, id) = warm().await;
+        assert_eq!(rows(&world, &db, "n").await, ["1"]);
+        let epoch = world.cache.epoch(&db).unwrap();
+        world.store.put(&db, &id, 2);
+        world.hints.document(&db, &id, rev.as_ref());
+        assert!(!epoch.is_current());
+        assert_eq!(world.read(&db, &id).await, (2, Asked::Store));
+        assert_eq!(rows(&world, &db, "n").await, ["2"]);
+        // A hint that comes late forgets nothing that is true.
+        world.hints.document(&db, &id, Some(&revision(2)));
+        assert_eq!(world.read(&db, &id).await, (2, Asked::Memory));
+        world.hints.document(&crate::scripted::db("other"), &id, None);
+        assert_eq!(world.read(&db, &id).await, (2, Asked::Memory));
+    }
+}
+
+/// The document may have another content than the one that was written.
+#[tokio::test(start_paused = true)]
+async fn a_hint_during_an_own_write_makes_the_store_be_asked() {
+    for rev in [Some(revision(3)), None] {
+        let (world, db, id) = warm().await;
+        let turnstile = world.store.hold();
+        let (cache, of, what) = (Arc::clone(&world.cache), db.clone(), id.clone());
+        let write = tokio::spawn(async move { cache.save(&of, draft(&what, 2), soon()).await.unwrap() });
+        world.hear().await;
+        world.hints.document(&db, &id, rev.as_ref());
+        turnstile.add_permits(100);
+        assert_eq!(write.await.unwrap(), revision(2));
+        world.store.put(&db, &id, 3);
+        assert_eq!(world.read(&db, &id).await, (3, Asked::Store));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hint_about_a_database_forgets_all_of_it() {
+    let (world, db, id) = warm().await;
+    world.store.put(&db, &id, 2);
+    world.hints.database(&db);
+    assert!(world.cache.epoch(&db).is_none());
+    assert_eq!(world.read(&db, &id).await, (2, Asked::Store));
+    advance(Duration::from_millis(1_100)).await;
+    world.hear().await;
+    world.watch(&db, &id).await;
+    assert_eq!(world.store.opened(), 2);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_change_that_is_known_already_forgets_no_document() {
     let (world, db, id) = warm().await;

@@ -5,6 +5,7 @@
 
 mod attempts;
 mod client;
+mod cluster;
 mod faults;
 mod feeds;
 mod large;

@@ -9,6 +9,7 @@
 )]
 
 mod broker;
+mod heard;
 mod killed;
 mod marks;
 mod recorded;

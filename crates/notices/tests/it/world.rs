@@ -5,10 +5,13 @@ use std::time::{Duration, Instant};
 
 use datastore::{Backend, DbName, Deadline, DocId, Draft, LocalDocument, Rev};
 use embedded::{Embedded, Settings as StoreSettings};
-use futures::FutureExt as _;
+use futures::channel::mpsc::{UnboundedSender, unbounded};
 use futures::future::BoxFuture;
+use futures::{FutureExt as _, StreamExt as _};
 use kazoo::{AccountId, Place};
-use notices::{BrokerError, Brokers, Connection, Counts, Message, Notices, Outcome, Settings};
+use notices::{
+    BrokerError, Brokers, Connection, Counts, Heard, Message, Notices, Outcome, Payloads, Settings,
+};
 use serde_json::{Map, Value, json};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
@@ -54,10 +57,15 @@ impl World {
         let notices = Arc::new(Notices::new(store, settings));
         let (stop, stopped) = oneshot::channel::<()>();
         let (running, broker) = (Arc::clone(&notices), self.broker.clone());
+        let heard: Arc<Mutex<Vec<Heard>>> = Arc::default();
+        let here = Arc::clone(&heard);
         let task = tokio::spawn(async move {
-            running.run(&broker, async move { drop(stopped.await) }).await;
+            let hear = move |heard: &Heard| here.lock().unwrap().push(heard.clone());
+            let stopped = stopped.map(drop).shared();
+            let listen = running.listen(&broker, &hear, stopped.clone());
+            futures::join!(running.run(&broker, stopped), listen);
         });
-        Server { store: notices.layer(), notices, stop: Some(stop), task }
+        Server { store: notices.layer(), notices, heard, stop: Some(stop), task }
     }
 
     /// The local documents of a database.
@@ -70,6 +78,7 @@ impl World {
 pub(crate) struct Server {
     pub(crate) store: Arc<dyn Backend>,
     notices: Arc<Notices>,
+    heard: Arc<Mutex<Vec<Heard>>>,
     stop: Option<oneshot::Sender<()>>,
     task: JoinHandle<()>,
 }
@@ -77,6 +86,11 @@ pub(crate) struct Server {
 impl Server {
     pub(crate) fn counts(&self) -> Counts {
         self.notices.counts()
+    }
+
+    /// What it has heard of others.
+    pub(crate) fn heard(&self) -> Vec<Heard> {
+        self.heard.lock().unwrap().clone()
     }
 
     /// Ends as after SIGKILL: nothing more is written or sent.
@@ -121,11 +135,13 @@ pub(crate) enum Mode {
 pub(crate) struct Broker {
     mode: watch::Sender<Mode>,
     got: Arc<Mutex<Vec<Message>>>,
+    /// The queues of those who listen.
+    queues: Arc<Mutex<Vec<UnboundedSender<Vec<u8>>>>>,
 }
 
 impl Default for Broker {
     fn default() -> Self {
-        Self { mode: watch::Sender::new(Mode::Up), got: Arc::default() }
+        Self { mode: watch::Sender::new(Mode::Up), got: Arc::default(), queues: Arc::default() }
     }
 }
 
@@ -141,6 +157,11 @@ impl Broker {
 
     pub(crate) fn forget(&self) {
         self.got.lock().unwrap().clear();
+    }
+
+    /// Somebody publishes a notice.
+    pub(crate) fn publish(&self, payload: &[u8]) {
+        self.queues.lock().unwrap().retain(|queue| queue.unbounded_send(payload.to_vec()).is_ok());
     }
 
     /// Waits until the broker has so many messages, and answers them.
@@ -175,6 +196,16 @@ impl Brokers for Broker {
         let outcome = if is_down { Err(BrokerError("down".to_owned())) } else { Ok(connection) };
         futures::future::ready(outcome).boxed()
     }
+
+    fn listen(&self, _: usize) -> BoxFuture<'_, Result<Payloads, BrokerError>> {
+        if *self.mode.borrow() == Mode::Down {
+            return futures::future::ready(Err("down".into())).boxed();
+        }
+        let (sender, queue) = unbounded();
+        self.queues.lock().unwrap().push(sender);
+        let payloads: Payloads = queue.map(Ok).take_until(self.broken()).boxed();
+        futures::future::ready(Ok(payloads)).boxed()
+    }
 }
 
 impl Connection for Broker {
@@ -184,6 +215,9 @@ impl Connection for Broker {
             let mode = *self.mode.borrow();
             match mode {
                 Mode::Up => {
+                    for message in &messages {
+                        self.publish(message.payload.as_bytes());
+                    }
                     self.got.lock().unwrap().extend(messages);
                     Ok(vec![Outcome::Delivered; count])
                 }

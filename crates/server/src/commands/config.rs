@@ -59,7 +59,11 @@ fn in_toml(setting: &Setting, value: &str) -> String {
                 value.split(setting.shape.separator()).filter(|item| !item.is_empty()).map(text).collect();
             format!("[{}]", items.join(", "))
         }
-        Shape::Text | Shape::Secret | Shape::Choice(_) => text(value),
+        Shape::SecretLines if value.contains(setting.shape.separator()) => {
+            let items: Vec<_> = value.split(setting.shape.separator()).map(text).collect();
+            format!("[{}]", items.join(", "))
+        }
+        Shape::Text | Shape::SecretLines | Shape::Choice(_) => text(value),
     }
 }
 
@@ -77,6 +81,6 @@ fn sample(setting: &Setting) -> String {
         Shape::Switch => "false".to_owned(),
         Shape::List => "[\"127.0.0.1\"]".to_owned(),
         Shape::Secrets => "[\"amqp://user:password@127.0.0.1:5672/vhost\"]".to_owned(),
-        Shape::Text | Shape::Secret | Shape::Choice(_) => "\"name\"".to_owned(),
+        Shape::Text | Shape::SecretLines | Shape::Choice(_) => "\"name\"".to_owned(),
     }
 }

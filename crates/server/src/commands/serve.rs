@@ -10,6 +10,7 @@ use actix_web::dev::ServerHandle;
 use actix_web::web::{self, Data};
 use auth::{Authenticator, Buckets};
 use cache::Watcher;
+use couchdb::Client;
 use datastore::{Backend, Deadline, StoreError};
 use edge::{Capacity, Listener, OpenFiles, Service};
 use futures::future;
@@ -21,7 +22,10 @@ use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 use validation::Schema;
 
-use super::{BACKGROUND_THREADS, admin, demo, exposure, health, lacking, listening, remote, runtime};
+use super::hearing::{self, Memories};
+use super::{
+    BACKGROUND_THREADS, admin, cluster, demo, exposure, health, lacking, listening, remote, runtime,
+};
 use crate::access_log::AccessLog;
 use crate::app::{App, node_digest};
 use crate::arguments::{AllSettings, Serve};
@@ -96,12 +100,13 @@ pub(crate) fn run(arguments: &Serve) -> Result<(), Failure> {
     }
     let file = match location {
         StoreLocation::File(path) => Some(path.clone()),
-        StoreLocation::CouchDb(_) => None,
+        StoreLocation::CouchDb(..) => None,
     };
     let (store, watcher) = stack::cached(Arc::clone(&stack.store), &cache);
     if let Some(watcher) = &watcher {
         admin::register_cache(&metrics, watcher);
     }
+    cluster::register(&metrics, stack.couchdb.clone());
     let (name, is_own) = (location.to_string(), location.is_own());
     let opened = Opened {
         store,
@@ -109,6 +114,7 @@ pub(crate) fn run(arguments: &Serve) -> Result<(), Failure> {
         uncached: stack.store,
         writes: stack.writes,
         notices: stack.notices,
+        couchdb: stack.couchdb,
         name,
         file,
         is_own,
@@ -133,6 +139,7 @@ struct Opened {
     writes: Arc<Writes>,
     /// The change notices, if anybody is told of changes.
     notices: Option<Arc<Notices>>,
+    couchdb: Option<Client>,
     /// Its location, without credentials.
     name: String,
     /// The file of an embedded store.
@@ -153,7 +160,10 @@ struct Prepared {
 
 async fn serve(prepared: Prepared, opened: Opened, background: &Handle) -> Result<(), Failure> {
     let Prepared { settings, is_demo, listeners: [api, admin], lane, metrics } = prepared;
-    let Opened { store, watcher, uncached, writes, notices, name, file, is_own } = opened;
+    let Opened { store, watcher, uncached, writes, notices, couchdb, name, file, is_own } = opened;
+    if let Some(couchdb) = &couchdb {
+        cluster::check_versions(couchdb).await?;
+    }
     let for_commands = Arc::clone(&store);
     let greeting = if is_demo { Some(demo::prepare(&store, is_own).await?) } else { None };
     let choice = release::choose(settings.profile, &*uncached, Deadline::after(health::PATIENCE)).await?;
@@ -187,6 +197,7 @@ async fn serve(prepared: Prepared, opened: Opened, background: &Handle) -> Resul
     let admin = admin.map_err(|error| listening::refusal(listening::ADMIN, admin_address, &error))?;
 
     stop_on_signal([api.handle(), admin.handle()])?;
+    let memories = Memories { auth: Arc::clone(&auth), cache: watcher.as_ref().map(Watcher::hints) };
     if let Some(watcher) = watcher {
         let watcher = Arc::new(Mutex::new(watcher));
         supervisor.start("watching of databases", move |stop| watch(Arc::clone(&watcher), stop));
@@ -202,6 +213,10 @@ async fn serve(prepared: Prepared, opened: Opened, background: &Handle) -> Resul
     }
     if let Some(notices) = notices {
         let brokers = Arc::new(Amqp::new(settings.amqp.clone(), settings.node_name.clone()));
+        let (here, these) = (Arc::clone(&notices), Arc::clone(&brokers));
+        supervisor.start("notices of others", move |stop| {
+            hearing::listen(Arc::clone(&here), Arc::clone(&these), memories.clone(), stop)
+        });
         supervisor.start("change notices", move |stop| {
             tell_changes(Arc::clone(&notices), Arc::clone(&brokers), stop)
         });

@@ -100,7 +100,8 @@ settings! {
 settings! {
     /// The location of the store.
     pub(crate) struct PlaceSettings in "Store" {
-        /// The store: sqlite:PATH for a file, or http(s)://USER:PASSWORD@HOST:5984 for a CouchDB.
+        /// The store: sqlite:PATH for a file, or http(s)://USER:PASSWORD@HOST:5984 for a CouchDB. Repeat it for further
+        /// nodes of the same cluster, or separate them by white space. A node is used while none before it is well.
         location: StoreLocation = "store" "URL", Value("sqlite:data/crossbar-groups.db");
     }
 }

@@ -1,18 +1,18 @@
-//! The settings file: TOML, one key a setting. It remembers the line of each key, for errors.
+//! The settings file: TOML, one key a setting. It remembers where each value came from, for errors. Other files may
+//! fill in what it leaves out.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use toml::Spanned;
 
-use super::setting::{Setting, Shape};
+use super::setting::{Setting, Shape, Source};
 use super::unknown;
 use crate::failure::Failure;
 
 /// A settings file that has been read. The default is an empty one.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SettingsFile {
-    path: String,
     entries: BTreeMap<&'static str, Entry>,
 }
 
@@ -21,8 +21,7 @@ pub(crate) struct SettingsFile {
 pub(super) struct Entry {
     /// The text that a flag would have.
     pub(super) text: String,
-    /// The line, counted from 1.
-    pub(super) line: usize,
+    pub(super) source: Source,
 }
 
 impl SettingsFile {
@@ -57,27 +56,33 @@ impl SettingsFile {
             let text_of = text_of(setting, value.get_ref()).ok_or_else(|| {
                 refused(start, &format!("the setting {} must be {}", setting.key, setting.words()))
             })?;
-            entries.insert(setting.key, Entry { text: text_of, line: line_of(text, start) });
+            let source = Source::File(path.clone(), line_of(text, start));
+            entries.insert(setting.key, Entry { text: text_of, source });
         }
-        Ok(Self { path, entries })
+        Ok(Self { entries })
+    }
+
+    /// Adds values that count where neither a flag nor the file gives one.
+    pub(crate) fn fill(&mut self, values: Vec<(&'static str, String)>, source: &Source) {
+        for (key, text) in values {
+            self.entries.entry(key).or_insert_with(|| Entry { text, source: source.clone() });
+        }
     }
 
     pub(super) fn find(&self, setting: &Setting) -> Option<&Entry> {
         self.entries.get(setting.key)
-    }
-
-    pub(super) fn path(&self) -> &str {
-        &self.path
     }
 }
 
 /// The value as a flag would give it, if it is of the setting's type.
 fn text_of(setting: &Setting, value: &toml::Value) -> Option<String> {
     match (setting.shape, value) {
-        (Shape::Text | Shape::Secret | Shape::Choice(_), toml::Value::String(text)) => Some(text.clone()),
+        (Shape::Text | Shape::SecretLines | Shape::Choice(_), toml::Value::String(text)) => {
+            Some(text.clone())
+        }
         (Shape::Number, toml::Value::Integer(number)) => Some(number.to_string()),
         (Shape::Switch, toml::Value::Boolean(switch)) => Some(switch.to_string()),
-        (Shape::List | Shape::Secrets, toml::Value::Array(items)) => {
+        (Shape::List | Shape::Secrets | Shape::SecretLines, toml::Value::Array(items)) => {
             let items: Option<Vec<_>> = items.iter().map(toml::Value::as_str).collect();
             Some(items?.join(setting.shape.separator()))
         }

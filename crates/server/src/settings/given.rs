@@ -7,8 +7,8 @@ use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 
 use super::file::SettingsFile;
-use super::group::{Group, Layers, Source};
-use super::setting::{Default, Setting, Shape};
+use super::group::{Group, Layers};
+use super::setting::{Default, Setting, Shape, Source};
 use crate::failure::Failure;
 
 /// The settings of a group that flags or the environment give.
@@ -82,10 +82,10 @@ fn argument(setting: &Setting) -> Arg {
         .hide_env_values(setting.shape.is_secret());
     let argument = match setting.shape {
         Shape::Switch => argument.num_args(0..=1).default_missing_value("true"),
-        Shape::List | Shape::Secrets => argument.action(ArgAction::Append),
+        Shape::List | Shape::Secrets | Shape::SecretLines => argument.action(ArgAction::Append),
         // A negative number is out of range. It is not a flag.
         Shape::Number => argument.allow_negative_numbers(true),
-        Shape::Text | Shape::Secret | Shape::Choice(_) => argument,
+        Shape::Text | Shape::Choice(_) => argument,
     };
     match setting.default {
         Default::Value(value) => argument.help(help).default_value(value),

@@ -2,10 +2,9 @@
 //! value is looked for. It knows the file, but neither the command line nor which settings there are.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use super::file::SettingsFile;
-use super::setting::{Default, Setting};
+use super::setting::{Default, Setting, Source};
 use super::value::Value;
 use crate::failure::Failure;
 
@@ -16,16 +15,6 @@ pub(crate) trait Group: Sized {
 
     /// Finds and checks each value.
     fn read(layers: &Layers<'_>) -> Result<Self, Failure>;
-}
-
-/// Where a value came from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Source {
-    Flag,
-    Environment,
-    /// The settings file, by its path, and the line in it.
-    File(String, usize),
-    Default,
 }
 
 /// The places where values are looked for.
@@ -40,7 +29,7 @@ impl Layers<'_> {
         let (text, source) = self.find(setting);
         let refused = |what: &str| match &source {
             Source::Flag | Source::Default => Failure::setup(format!("the setting {} {what}", setting.key)),
-            Source::Environment | Source::File(..) => {
+            Source::Environment | Source::File(..) | Source::Kazoo(_) => {
                 Failure::setup(format!("the setting {} ({source}) {what}", setting.key))
             }
         };
@@ -73,7 +62,7 @@ impl Layers<'_> {
             return (Some(text.clone()), source.clone());
         }
         if let Some(entry) = self.file.find(setting) {
-            return (Some(entry.text.clone()), Source::File(self.file.path().to_owned(), entry.line));
+            return (Some(entry.text.clone()), entry.source.clone());
         }
         let text = match setting.default {
             Default::Value(value) => Some(value.to_owned()),
@@ -81,17 +70,6 @@ impl Layers<'_> {
             Default::Nothing(_) => None,
         };
         (text, Source::Default)
-    }
-}
-
-impl fmt::Display for Source {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Flag => f.write_str("from the flag"),
-            Self::Environment => f.write_str("from the environment"),
-            Self::File(path, line) => write!(f, "from {path}, line {line}"),
-            Self::Default => f.write_str("the default"),
-        }
     }
 }
 

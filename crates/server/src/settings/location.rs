@@ -1,4 +1,4 @@
-//! The value of the setting `store`: a file or a CouchDB.
+//! The value of the setting `store`: a file, or the nodes of a CouchDB.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -10,33 +10,74 @@ use couchdb::ServerUrl;
 pub(crate) enum StoreLocation {
     /// A file on this machine.
     File(PathBuf),
-    /// A CouchDB.
-    CouchDb(ServerUrl),
+    /// A CouchDB, and further nodes of its cluster.
+    CouchDb(ServerUrl, Vec<ServerUrl>),
 }
 
 impl StoreLocation {
-    /// Reads `sqlite:PATH` or a CouchDB's URL. The text may hold a password, so errors never repeat it.
+    /// Reads `sqlite:PATH`, or the URLs of a CouchDB's nodes with white space between them. The text may hold a
+    /// password, so errors never repeat it.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
-        match text.strip_prefix("sqlite:") {
-            Some(path) => check_path(path).map(|()| Self::File(PathBuf::from(path))),
-            None => ServerUrl::parse(text).map(Self::CouchDb).map_err(|error| {
-                format!(
-                    "is neither sqlite:PATH nor http(s)://USER:PASSWORD@HOST:PORT: {}",
-                    crate::chain(&error)
-                )
-            }),
+        let mut parts = text.split_whitespace();
+        let is_address =
+            |part: &str| ["http://", "https://", "sqlite:"].iter().any(|scheme| part.starts_with(scheme));
+        if text.split_whitespace().any(|part| part.starts_with("sqlite:"))
+            && text.split_whitespace().skip(1).any(is_address)
+        {
+            return Err(
+                "names a file beside another address: a store is one file, or the nodes of one CouchDB \
+                        cluster"
+                    .to_owned(),
+            );
         }
+        if let Some(path) = text.strip_prefix("sqlite:") {
+            return check_path(path).map(|()| Self::File(PathBuf::from(path)));
+        }
+        let first = read_url(parts.next().unwrap_or_default())?;
+        let further = parts.map(read_url).collect::<Result<Vec<_>, _>>()?;
+        let mut addresses: Vec<_> = further.iter().chain([&first]).map(ToString::to_string).collect();
+        addresses.sort();
+        if addresses.windows(2).any(|pair| matches!(pair, [one, other] if one == other)) {
+            return Err("names an address twice: each node of a cluster has its own".to_owned());
+        }
+        Ok(Self::CouchDb(first, further))
     }
 
     /// Whether the location contains a password.
     pub(super) fn holds_password(&self) -> bool {
-        matches!(self, Self::CouchDb(url) if url.has_password())
+        self.urls().any(ServerUrl::has_password)
+    }
+
+    /// The location as other people may see it.
+    pub(super) fn shown(&self) -> String {
+        let shown = |url: &ServerUrl| match url.has_password() {
+            true => url.to_string().replacen("://", "://***@", 1),
+            false => url.to_string(),
+        };
+        match self {
+            Self::File(_) => self.to_string(),
+            Self::CouchDb(..) => self.urls().map(shown).collect::<Vec<_>>().join("\n"),
+        }
+    }
+
+    fn urls(&self) -> impl Iterator<Item = &ServerUrl> {
+        let (first, further): (_, &[ServerUrl]) = match self {
+            Self::File(_) => (None, &[]),
+            Self::CouchDb(first, further) => (Some(first), further),
+        };
+        first.into_iter().chain(further)
     }
 
     /// Whether only this program can have set up the store, so that it may create every view.
     pub(crate) fn is_own(&self) -> bool {
         matches!(self, Self::File(_))
     }
+}
+
+fn read_url(text: &str) -> Result<ServerUrl, String> {
+    ServerUrl::parse(text).map_err(|error| {
+        format!("is neither sqlite:PATH nor http(s)://USER:PASSWORD@HOST:PORT: {}", crate::chain(&error))
+    })
 }
 
 /// Refuses what other programs take for a location of SQLite, but what is no path.
@@ -86,7 +127,10 @@ impl fmt::Display for StoreLocation {
         match self {
             Self::File(path) => write!(f, "sqlite:{}", path.display()),
             // A ServerUrl shows no credentials.
-            Self::CouchDb(url) => write!(f, "{url}"),
+            Self::CouchDb(first, further) => {
+                write!(f, "{first}")?;
+                further.iter().try_for_each(|url| write!(f, " {url}"))
+            }
         }
     }
 }
@@ -94,6 +138,33 @@ impl fmt::Display for StoreLocation {
 #[cfg(test)]
 mod tests {
     use super::StoreLocation;
+
+    #[test]
+    fn a_couchdb_may_have_several_nodes() {
+        let one = "http://u:p,1@a:5984";
+        let several = format!("{one}\n https://u:p@b\thttp://c:15984/");
+        for (text, shown, has_password) in [
+            (one, "http://***@a:5984", true),
+            (several.as_str(), "http://***@a:5984\nhttps://***@b\nhttp://c:15984", true),
+            ("http://a http://b", "http://a\nhttp://b", false),
+        ] {
+            let location = StoreLocation::parse(text).unwrap();
+            assert_eq!((location.shown().as_str(), location.holds_password()), (shown, has_password));
+            let plain = shown.replace("***@", "").replace('\n', " ");
+            assert_eq!(location.to_string(), plain);
+        }
+        for (text, words) in [
+            ("http://a:1 http://u:secret@a:1", "twice"),
+            ("sqlite:a.db http://u:secret@b", "beside another"),
+            ("http://u:secret@b sqlite:a.db", "beside another"),
+            ("sqlite:a.db\nsqlite:b.db", "beside another"),
+            ("http://a u:secret@b", "neither"),
+            ("", "neither"),
+        ] {
+            let error = StoreLocation::parse(text).unwrap_err();
+            assert!(error.contains(words) && !error.contains("secret"), "{text}: {error}");
+        }
+    }
 
     #[test]
     fn only_paths_are_taken_for_files() {

@@ -1,5 +1,5 @@
 //! Settings, each declared once, in `declared`. A value comes from the flag, else from the environment,
-//! else from the settings file, else it is the default. A bad value is refused with the setting's name.
+//! else from the settings file, else from Kazoo's configuration, else it is the default. A bad value is refused with the setting's name.
 //!
 //! Each file imports only files that stand before it in this row: `setting`, `unknown`, `location`, `value`,
 //! `file`, `group`, `given`; and `declared`, which imports all but `unknown`, `file` and `given`.
@@ -19,9 +19,8 @@ pub(crate) use declared::{
 };
 pub(crate) use file::SettingsFile;
 pub(crate) use given::Given;
-pub(crate) use group::Source;
 pub(crate) use location::StoreLocation;
-pub(crate) use setting::{Default, Setting, Shape};
+pub(crate) use setting::{Default, Setting, Shape, Source};
 pub(crate) use unknown::warnings;
 pub(crate) use value::OnOff;
 

@@ -1,6 +1,8 @@
 //! A setting before it has a value: its names, its default and how it is written. This file knows no
 //! other file of the settings.
 
+use std::fmt;
+
 /// How the environment variable of every setting begins.
 pub(super) const VARIABLE_PREFIX: &str = "CROSSBAR_GROUPS_";
 
@@ -28,12 +30,16 @@ pub(crate) struct Setting {
 impl Shape {
     /// Whether `--help` and the log must not show the value.
     pub(crate) fn is_secret(self) -> bool {
-        matches!(self, Self::Secret | Self::Secrets)
+        matches!(self, Self::Secrets | Self::SecretLines)
     }
 
     /// What stands between the texts of a list.
     pub(crate) fn separator(self) -> &'static str {
-        if self == Self::Secrets { " " } else { "," }
+        match self {
+            Self::Secrets => " ",
+            Self::SecretLines => "\n",
+            _ => ",",
+        }
     }
 }
 
@@ -65,13 +71,35 @@ pub(crate) enum Default {
     Nothing(&'static str),
 }
 
+/// Where a value came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    Flag,
+    Environment,
+    /// The settings file, by its path, and the line in it.
+    File(String, usize),
+    /// Kazoo's configuration, by its path.
+    Kazoo(String),
+    Default,
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Flag => f.write_str("from the flag"),
+            Self::Environment => f.write_str("from the environment"),
+            Self::File(path, line) => write!(f, "from {path}, line {line}"),
+            Self::Kazoo(path) => write!(f, "from Kazoo's {path}"),
+            Self::Default => f.write_str("the default"),
+        }
+    }
+}
+
 /// How the value of a setting is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shape {
     /// Text.
     Text,
-    /// Text that `--help` and the log must not show.
-    Secret,
     /// One of these words.
     Choice(&'static [&'static str]),
     /// A whole number.
@@ -83,16 +111,20 @@ pub(crate) enum Shape {
     /// A list of texts that `--help` and the log must not show. White space separates them, because passwords
     /// may hold commas.
     Secrets,
+    /// One text or several that `--help` and the log must not show. Flags and the items of a list are joined by line
+    /// ends.
+    SecretLines,
 }
 
 impl Shape {
     /// The words for the values that are accepted. `range` counts for numbers.
     pub(super) fn words(self, range: (u64, u64)) -> String {
         match self {
-            Self::Text | Self::Secret => "a text in quotes".to_owned(),
+            Self::Text => "a text in quotes".to_owned(),
             Self::Choice(words) => words.join(" or "),
             Self::Number => numbers(range),
             Self::Switch => "true or false".to_owned(),
+            Self::SecretLines => "a text in quotes, or a list of texts".to_owned(),
             Self::List | Self::Secrets => "a list of texts, like [\"one\", \"two\"]".to_owned(),
         }
     }

@@ -232,7 +232,7 @@ fn no_choice(shape: Shape, text: &str) -> String {
 }
 
 impl Value for StoreLocation {
-    const SHAPE: Shape = Shape::Secret;
+    const SHAPE: Shape = Shape::SecretLines;
 
     fn parse(text: &str, _: (u64, u64)) -> Result<Self, String> {
         Self::parse(text)
@@ -244,8 +244,7 @@ impl Value for StoreLocation {
 
     fn shown(text: &str) -> String {
         match Self::parse(text) {
-            Ok(location) if location.holds_password() => location.to_string().replacen("://", "://***@", 1),
-            Ok(location) => location.to_string(),
+            Ok(location) => location.shown(),
             Err(_) => "***".to_owned(),
         }
     }

@@ -1,5 +1,6 @@
 //! Change notices through a real RabbitMQ. `make acceptance` runs these tests.
 
+mod listening;
 mod load;
 mod rabbit;
 

@@ -1,0 +1,58 @@
+//! Uses one broker after another, in rounds with pauses between them. It does not know what for.
+
+use std::time::Duration;
+
+use datastore::Backoff;
+use futures::future::BoxFuture;
+use tokio::time::{Instant, sleep};
+
+use crate::broker::{BrokerError, Brokers};
+
+/// The pauses between two rounds of all brokers.
+const BACKOFF: Backoff = Backoff { first: Duration::from_millis(200), cap: Duration::from_secs(10) };
+
+/// A connection that lived for this long counts as a success.
+const RECOVERED_AFTER: Duration = Duration::from_secs(10);
+
+/// How often the log repeats that no broker answers.
+const LOG_PAUSE: Duration = Duration::from_secs(60);
+
+/// How the use of a broker ended.
+pub(crate) enum Ended {
+    /// There was no connection.
+    Unconnected(BrokerError),
+    /// The connection broke.
+    Broken(BrokerError),
+}
+
+/// Uses brokers for ever. `attempt` connects to the one of this number, and ends with the connection. `purpose`
+/// completes the sentence "a broker … failed" in the log.
+pub(crate) async fn run<'a>(
+    brokers: &dyn Brokers,
+    purpose: &str,
+    attempt: &(dyn Fn(usize) -> BoxFuture<'a, Ended> + Send + Sync),
+) {
+    let mut failures: u32 = 0;
+    let mut told_at: Option<Instant> = None;
+    loop {
+        for number in 0..brokers.count() {
+            let began = Instant::now();
+            let error = match attempt(number).await {
+                Ended::Broken(error) => {
+                    told_at = None;
+                    if began.elapsed() >= RECOVERED_AFTER {
+                        failures = 0;
+                    }
+                    error
+                }
+                Ended::Unconnected(error) => error,
+            };
+            if told_at.is_none_or(|at| at.elapsed() >= LOG_PAUSE) {
+                log::warn!(broker = brokers.name(number).as_str(); "a broker {purpose} failed: {error}");
+                told_at = Some(Instant::now());
+            }
+        }
+        failures = failures.saturating_add(1);
+        sleep(BACKOFF.delay(failures)).await;
+    }
+}

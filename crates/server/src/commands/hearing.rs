@@ -1,0 +1,50 @@
+//! Hears from a broker what others have changed, and drops it from every memory of this server. The stores' own
+//! feeds tell the same: this is the second path, and the only one where no feed lives.
+
+use std::sync::Arc;
+
+use auth::Authenticator;
+use cache::Hints;
+use notices::{Amqp, Heard, Notices};
+
+use crate::supervisor::StopSignal;
+
+/// The memories of this server.
+#[derive(Clone)]
+pub(super) struct Memories {
+    pub(super) auth: Arc<Authenticator>,
+    /// The cache's, if there is one.
+    pub(super) cache: Option<Hints>,
+}
+
+impl Memories {
+    /// Drops what was changed. The cache goes first: authentication reads through it.
+    fn forget(&self, heard: &Heard) {
+        match heard {
+            Heard::Document { db, id, rev } => {
+                if let Some(cache) = &self.cache {
+                    cache.document(db, id, rev.as_ref());
+                }
+                self.auth.forget(db, id);
+            }
+            Heard::Database(db) => {
+                if let Some(cache) = &self.cache {
+                    cache.database(db);
+                }
+                self.auth.forget_database(db);
+            }
+        }
+    }
+}
+
+/// Listens until the server stops.
+pub(super) async fn listen(
+    notices: Arc<Notices>,
+    brokers: Arc<Amqp>,
+    memories: Memories,
+    mut stop: StopSignal,
+) -> Result<(), String> {
+    let forget = |heard: &Heard| memories.forget(heard);
+    notices.listen(&*brokers, &forget, async move { stop.stopped().await }).await;
+    Ok(())
+}

@@ -1,0 +1,195 @@
+//! Kazoo's own configuration: where it is found, and the settings of this server that follow from it, by Kazoo's own
+//! rules. It holds passwords, so no error repeats a value.
+
+mod ini;
+mod yaml;
+
+use std::path::{Path, PathBuf};
+
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+
+use self::ini::Section;
+use crate::failure::Failure;
+
+/// The variable that names Kazoo's configuration, and the one that names the zone.
+const FILE_VARIABLE: &str = "KAZOO_CONFIG";
+const ZONE_VARIABLE: &str = "KAZOO_ZONE";
+
+/// Where Kazoo looks if the variable is not set. Those that end in `yaml` are of newer forks.
+const PLACES: [&str; 4] = [
+    "/etc/kazoo/config.ini",
+    "/etc/kazoo/core/config.ini",
+    "/usr/local/etc/kazoo/config.yaml",
+    "/etc/kazoo/config.yaml",
+];
+
+/// Kazoo's values where its configuration says nothing.
+const BROKER: &str = "amqp://guest:guest@localhost:5672";
+const ZONE: &str = "local";
+
+/// The port of the haproxy that Kazoo runs before CouchDB. It ends idle connections after 3 seconds, and silent ones
+/// after 10.
+const PROXY_PORT: u16 = 15_984;
+
+/// A setting of this server, taken from Kazoo's configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Taken {
+    pub(crate) key: &'static str,
+    /// The text that a flag would have.
+    pub(crate) text: String,
+}
+
+/// What Kazoo's rules look at beside the file.
+#[derive(Clone, Debug, Default)]
+struct Host {
+    /// The name of this machine.
+    name: String,
+    /// The zone in the environment.
+    zone: Option<String>,
+}
+
+/// What the rules find.
+#[derive(Debug, PartialEq, Eq)]
+struct Rules {
+    zone: String,
+    brokers: Vec<String>,
+    database: Database,
+    /// The host of Kazoo's applications, if it is named.
+    apps_host: Option<String>,
+}
+
+/// Kazoo's CouchDB.
+#[derive(Debug, PartialEq, Eq)]
+struct Database {
+    address: String,
+    port: u16,
+    user: String,
+    password: String,
+}
+
+/// Kazoo's configuration, where Kazoo finds it.
+pub(crate) fn find() -> Result<PathBuf, Failure> {
+    if let Some(path) = std::env::var_os(FILE_VARIABLE).filter(|path| !path.is_empty()) {
+        return Ok(path.into());
+    }
+    let found = PLACES.iter().map(PathBuf::from).find(|path| path.is_file());
+    found.ok_or_else(|| {
+        Failure::setup(format!(
+            "Kazoo's configuration was not found: {FILE_VARIABLE} is not set, and there is none of {}. Name it with \
+             --kazoo-config",
+            PLACES.join(", ")
+        ))
+    })
+}
+
+/// Reads a configuration, and answers the settings that follow.
+pub(crate) fn read(path: &Path) -> Result<Vec<Taken>, Failure> {
+    let refused = |what: String| Failure::setup(format!("Kazoo's configuration {}: {what}", path.display()));
+    let text =
+        std::fs::read_to_string(path).map_err(|error| refused(format!("it cannot be read: {error}")))?;
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let zone = std::env::var(ZONE_VARIABLE).ok().filter(|zone| !zone.is_empty());
+    let host = Host { name: name.trim().to_owned(), zone };
+    let is_yaml = path.extension().is_some_and(|end| end == "yaml" || end == "yml");
+    let rules = if is_yaml { yaml::read(&text, &host) } else { read_ini(&text, &host) };
+    Ok(rules.map_err(refused)?.settings(&host))
+}
+
+fn read_ini(text: &str, host: &Host) -> Result<Rules, String> {
+    let sections = ini::read(text)?;
+    let named = |name: &str| sections.iter().filter(|section| section.name == name).collect::<Vec<_>>();
+    let apps = named("kazoo_apps");
+    let of_apps = |zone: &str, key: &str| {
+        local(&apps, host, zone).into_iter().find_map(|section| section.get(key)).map(str::to_owned)
+    };
+    // The zone is not known yet, so sections of zones do not count here.
+    let zone = host.zone.clone().or_else(|| of_apps("", "zone")).unwrap_or_else(|| ZONE.to_owned());
+
+    let zones = Some(named("zone")).filter(|zones| !zones.is_empty()).unwrap_or_else(|| named("amqp"));
+    let is_ours = |section: &&&Section| section.get("name").or(section.get("zone")) == Some(zone.as_str());
+    let brokers = zones.iter().filter(is_ours).flat_map(|section| section.all(&["uri", "amqp_uri"]));
+    let mut brokers: Vec<_> = brokers.map(str::to_owned).collect();
+    if brokers.is_empty() {
+        let amqp = named("amqp");
+        let general =
+            local(&amqp, host, &zone).into_iter().flat_map(|section| section.all(&["uri", "amqp_uri"]));
+        brokers = general.map(str::to_owned).collect();
+    }
+
+    let data = named("data");
+    let data = local(&data, host, &zone).into_iter().find_map(|section| section.get("config"));
+    let name = data.unwrap_or("bigcouch");
+    let databases = named(name);
+    let database = local(&databases, host, &zone);
+    let database =
+        Database::of(|key| database.iter().find_map(|section| section.get(key)).map(str::to_owned))?;
+    Ok(Rules { brokers, database, apps_host: of_apps(&zone, "host"), zone })
+}
+
+/// The sections that count on this machine: one with its name as the `host`; else those of its zone; else those that
+/// name neither.
+fn local<'a>(sections: &[&'a Section], host: &Host, zone: &str) -> Vec<&'a Section> {
+    let own = sections.iter().find(|section| section.get("host").is_some_and(|name| host.has_name(name)));
+    if let Some(own) = own {
+        return vec![own];
+    }
+    let without_host = || sections.iter().copied().filter(|section| section.get("host").is_none());
+    let of_zone: Vec<_> = without_host().filter(|section| section.get("zone") == Some(zone)).collect();
+    if !of_zone.is_empty() {
+        return of_zone;
+    }
+    without_host().filter(|section| zone.is_empty() || section.get("zone").is_none()).collect()
+}
+
+impl Host {
+    /// Whether this is the machine's name, with or without its domain.
+    fn has_name(&self, name: &str) -> bool {
+        let first = |name: &str| name.split('.').next().unwrap_or_default().to_owned();
+        name == self.name || (!self.name.contains('.') && !self.name.is_empty() && first(name) == self.name)
+    }
+}
+
+impl Database {
+    fn of(get: impl Fn(&str) -> Option<String>) -> Result<Self, String> {
+        let port = get("port").unwrap_or_else(|| "5984".to_owned());
+        Ok(Self {
+            address: get("ip").unwrap_or_else(|| "localhost".to_owned()),
+            port: port.parse().map_err(|_| "the port of the CouchDB is no number".to_owned())?,
+            user: get("username").unwrap_or_default(),
+            password: get("password").unwrap_or_default(),
+        })
+    }
+
+    fn url(&self) -> String {
+        let encoded = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+        let login = match (self.user.as_str(), self.password.as_str()) {
+            ("", "") => String::new(),
+            (user, password) => format!("{}:{}@", encoded(user), encoded(password)),
+        };
+        let is_v6 = self.address.contains(':') && !self.address.starts_with('[');
+        let address = if is_v6 { format!("[{}]", self.address) } else { self.address.clone() };
+        format!("http://{login}{address}:{}", self.port)
+    }
+}
+
+impl Rules {
+    fn settings(self, host: &Host) -> Vec<Taken> {
+        let brokers = if self.brokers.is_empty() { vec![BROKER.to_owned()] } else { self.brokers };
+        let apps_host = self.apps_host.unwrap_or_else(|| host.name.clone());
+        let mut taken = vec![
+            Taken { key: "store", text: self.database.url() },
+            Taken { key: "amqp", text: brokers.join(" ") },
+            Taken { key: "kazoo_zone", text: self.zone },
+            Taken { key: "kazoo_node", text: format!("kazoo_apps@{apps_host}") },
+        ];
+        if self.database.port == PROXY_PORT {
+            for (key, text) in [("couchdb_pool_idle_ms", "2000"), ("couchdb_feed_heartbeat_ms", "4000")] {
+                taken.push(Taken { key, text: text.to_owned() });
+            }
+        }
+        taken
+    }
+}
+
+#[cfg(test)]
+mod tests;
