@@ -5,17 +5,20 @@
 #   make test    run all tests; installs what they need below target/ and node_modules
 #   make acceptance
 #                run what takes longer or needs more installs, 15 minutes at most: requests that schemathesis
-#                makes from docs/openapi.yaml, change notices through a RabbitMQ, and random requests from a new seed to the release build, for
-#                ACCEPTANCE_FUZZ_SECONDS (120)
+#                makes from docs/openapi.yaml, change notices through a RabbitMQ, and random requests from a
+#                new seed to the release build, for ACCEPTANCE_FUZZ_SECONDS (120)
 #   make lint    check the formatting, run clippy with warnings as errors, find unused dependencies
 #   make fmt     format the code
-#   make fuzz-coverage  fuzz all that reads what clients send, guided by coverage, FUZZ_SECONDS for each target
 #   make fuzz    send random requests from a new seed to the release build, for FUZZ_SECONDS (600)
-#   make bench   measure five things: the authentication of a warm request; how fast the server is, against
+#   make fuzz-coverage
+#                fuzz all that reads what clients send, guided by coverage, for FUZZ_SECONDS each; it needs
+#                a nightly toolchain of Rust
+#   make bench   measure seven things: the authentication of a warm request; how fast the server is, against
 #                limits that are measured in the same run (docs/performance.md; BENCH has its options);
 #                listings of 100,000 groups against listings of 100 (time of a page, memory of a whole
-#                listing); clients with valid tokens during a flood of garbage tokens; what is served when
-#                more is asked for than the store can give
+#                listing); one request as accounts grow to GROWTH (10,000); how soon another program's
+#                writes show; clients with valid tokens during a flood of garbage tokens; what is served
+#                when more is asked for than the store can give
 #   make reliability
 #                judge the release build from outside, 40 minutes at most: hostile inputs, a limit on memory,
 #                faults between it and CouchDB, kills, damaged files, a long run. A run that was stopped goes
@@ -132,6 +135,8 @@ bench: release wrk
 	$(CARGO) bench --locked -p auth --bench warm
 	$(call bench,performance) $(BENCH)
 	$(call bench,listing)
+	$(call bench,growth) $(GROWTH)
+	$(call bench,fresh)
 	$(call bench,flood)
 	$(call bench,overload)
 

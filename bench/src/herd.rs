@@ -27,7 +27,11 @@ impl Herd {
             .map(|mut line| line["doc"].take())
             .filter(|doc| doc["_id"].as_str().is_some_and(|id| id.starts_with("_design/")))
             .map(without_rev);
-        Self { designs: designs.collect(), owner: Account::fill(binary, store, "herd", 0), accounts: Vec::new() }
+        Self {
+            designs: designs.collect(),
+            owner: Account::fill(binary, store, "herd", 0),
+            accounts: Vec::new(),
+        }
     }
 
     /// Adds accounts until there are so many. Each has a user and so many groups.
@@ -40,7 +44,11 @@ impl Herd {
         for number in self.accounts.len()..accounts {
             let account = Account {
                 // It is random enough to be in a shard of its own, and no other run has it.
-                id: format!("{:08x}{:08x}{number:016x}", (number as u32).wrapping_mul(0x9e37_79b1), std::process::id()),
+                id: format!(
+                    "{:08x}{:08x}{number:016x}",
+                    (number as u32).wrapping_mul(0x9e37_79b1),
+                    std::process::id()
+                ),
                 user_id: self.owner.user_id.clone(),
                 token: self.owner.token.clone(),
             };

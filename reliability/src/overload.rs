@@ -11,8 +11,8 @@ use crate::crowd::Served;
 use crate::faults::stored;
 use crate::process::{Launch, Server};
 use crate::report::{Report, print_row};
-use crate::table::millis;
 use crate::storm::{self, Rhythm};
+use crate::table::millis;
 use crate::wire::{Request, connections_to};
 use crate::world::Account;
 use crate::{Outcome, Settings};
@@ -109,13 +109,7 @@ fn per_second(served: &Served) -> f64 {
     served.successes() as f64 / DURATION.as_secs_f64()
 }
 
-fn phase(
-    server: &Server,
-    account: &Account,
-    port: u16,
-    clients: usize,
-    rhythm: Rhythm,
-) -> Outcome<Phase> {
+fn phase(server: &Server, account: &Account, port: u16, clients: usize, rhythm: Rhythm) -> Outcome<Phase> {
     let request = Request::new("GET", account.groups("")).token(&account.token);
     thread::scope(|scope| {
         let served = scope.spawn(|| storm::run(server.address, &request, clients, rhythm, DURATION));

@@ -82,8 +82,9 @@ fn main() -> ExitCode {
     };
     let before = served.processor_seconds();
     thread::scope(|scope| {
-        (0..READERS).for_each(|reader| drop(scope.spawn(|| read(&run, reader))));
-        (0..WRITERS).for_each(|writer| drop(scope.spawn(|| write(&run, writer))));
+        let run = &run;
+        (0..READERS).for_each(|reader| drop(scope.spawn(move || read(run, reader))));
+        (0..WRITERS).for_each(|writer| drop(scope.spawn(move || write(run, writer))));
         thread::sleep(Duration::from_secs(seconds));
         run.is_over.store(true, Ordering::Relaxed);
     });
@@ -205,10 +206,7 @@ fn tell(run: Run<'_>, seconds: u64) -> bool {
     let all = [
         report(stale == 0, &format!("stale reads: {stale}")),
         report(went_back == 0, &format!("reads that went back in time: {went_back}")),
-        report(
-            lag <= MOST_LAG,
-            &format!("a write shows after {:.1?}, p99.9 {lag:.1?}", at(&lags, 0.5)),
-        ),
+        report(lag <= MOST_LAG, &format!("a write shows after {:.1?}, p99.9 {lag:.1?}", at(&lags, 0.5))),
         report(read <= MOST_READ, &format!("a read takes {:.1?}, p99 {read:.1?}", at(&reads, 0.5))),
     ];
     all.into_iter().all(|is_good| is_good)
