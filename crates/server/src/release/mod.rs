@@ -7,8 +7,7 @@ mod watch;
 
 use datastore::{Backend, Deadline};
 
-use self::read::read;
-use self::signs::Finding;
+pub(crate) use self::signs::Finding;
 pub(crate) use self::watch::ReleaseWatch;
 use crate::failure::Failure;
 use crate::profile::Release;
@@ -31,14 +30,19 @@ pub(crate) struct Choice {
     found: Option<Finding>,
 }
 
+/// What the databases of a store show of its release. It writes nothing.
+pub(crate) async fn find(store: &dyn Backend, deadline: Deadline) -> datastore::Result<Finding> {
+    Ok(read::signs(store, deadline).await?.finding())
+}
+
 /// Chooses the release that the server stands in for, and says why in the log.
 pub(crate) async fn choose(
     setting: ProfileSetting,
     store: &dyn Backend,
     deadline: Deadline,
 ) -> Result<Choice, Failure> {
-    let found = match read(store, deadline).await {
-        Ok(signs) => Some(signs.finding()),
+    let found = match find(store, deadline).await {
+        Ok(finding) => Some(finding),
         Err(error) => {
             let error = crate::chain(&error);
             log::warn!(

@@ -24,7 +24,7 @@ struct View {
 }
 
 /// Looks for the signs.
-pub(super) async fn read(store: &dyn Backend, deadline: Deadline) -> Result<Signs> {
+pub(super) async fn signs(store: &dyn Backend, deadline: Deadline) -> Result<Signs> {
     let registered = async |view| is_registered(store, view, deadline).await;
     let config = document(store, SystemDb::SystemConfig, "kapps_maintenance", deadline);
     let schema = document(store, SystemDb::SystemSchemas, "groups", deadline);

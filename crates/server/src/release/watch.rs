@@ -7,9 +7,7 @@ use std::time::Duration;
 
 use datastore::{Backend, Deadline};
 
-use super::read::read;
-use super::signs::Finding;
-use super::{Choice, ProfileSetting};
+use super::{Choice, Finding, ProfileSetting, find};
 use crate::profile::Release;
 use crate::supervisor::StopSignal;
 
@@ -74,8 +72,8 @@ impl ReleaseWatch {
             if !stop.pause(if is_known { INTERVAL } else { INTERVAL_UNTIL_KNOWN }).await {
                 return Ok(());
             }
-            match read(&*store, Deadline::after(PATIENCE)).await {
-                Ok(signs) => self.note(signs.finding()),
+            match find(&*store, Deadline::after(PATIENCE)).await {
+                Ok(finding) => self.note(finding),
                 // The store's failures are told by those who need it.
                 Err(error) => log::debug!("the release of Kazoo was not read: {}", crate::chain(&error)),
             }
