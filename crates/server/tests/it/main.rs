@@ -33,6 +33,7 @@ mod old_designs;
 mod operating;
 mod partial_stores;
 mod process;
+mod proxy;
 mod rates;
 mod readiness;
 mod result_matrix;
