@@ -212,7 +212,8 @@ impl Groups {
 /// Kazoo books the services in `service.plans` of any document, and asks for the charges. This server does not.
 fn booked_services(public: &Map<String, Value>) -> Option<Violations> {
     let plans = public.get("service")?.get("plans")?.as_object().filter(|plans| !plans.is_empty())?;
-    let message = "Services are booked by Kazoo alone: leave service.plans out, or save the group through crossbar";
+    let message =
+        "Services are booked by Kazoo alone: leave service.plans out, or save the group through crossbar";
     let value = Value::Object(plans.clone());
     Some(Violations::one("service.plans", "forbidden", [("message", json!(message)), ("value", value)]))
 }

@@ -103,7 +103,10 @@ mod tests {
     fn the_addresses_are_those_of_the_set_up() {
         let (listen, admin) = ("0.0.0.0:9010".parse().unwrap(), "10.0.0.1:9001".parse().unwrap());
         let proxy_text = proxy(listen, admin);
-        assert!(proxy_text.contains("server groups1 127.0.0.1:9010 check addr 10.0.0.1 port 9001"), "{proxy_text}");
+        assert!(
+            proxy_text.contains("server groups1 127.0.0.1:9010 check addr 10.0.0.1 port 9001"),
+            "{proxy_text}"
+        );
         let unit_text = unit(listen, admin, "/etc/kazoo/config.yaml");
         for line in [
             "ExecStart=/usr/local/bin/crossbar-groups serve --kazoo-config %d/config.yaml",

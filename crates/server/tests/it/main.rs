@@ -13,6 +13,7 @@
 mod access;
 mod account;
 mod accounts;
+mod beside;
 mod bounds;
 mod broker;
 mod commands;

@@ -31,7 +31,10 @@ fn crossbar() -> SocketAddr {
                 }
                 let body = format!("crossbar {forwarded}");
                 let length = body.len();
-                let _ = write!(stream, "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}");
+                let _ = write!(
+                    stream,
+                    "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}"
+                );
             });
         }
     });
@@ -68,11 +71,15 @@ impl Proxy {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
         let here = folder.path().display().to_string();
-        std::fs::write(&path, text.replace("/run/", &format!("{here}/")).replace("/var/log/nginx/", &format!("{here}/")))
-            .unwrap();
+        std::fs::write(
+            &path,
+            text.replace("/run/", &format!("{here}/")).replace("/var/log/nginx/", &format!("{here}/")),
+        )
+        .unwrap();
         let mut command = Command::new(program);
         command.args(arguments).arg(&path).stdin(Stdio::null()).current_dir(folder.path());
-        let child = command.spawn().unwrap_or_else(|error| panic!("{program}: {error}; run `make acceptance`"));
+        let child =
+            command.spawn().unwrap_or_else(|error| panic!("{program}: {error}; run `make acceptance`"));
         let proxy = Self { address, child, _folder: folder };
         let deadline = Instant::now() + Duration::from_secs(30);
         while TcpStream::connect(address).is_err() {

@@ -34,7 +34,9 @@ impl Household {
         let is_group = Kind::Group.is_kind_of(members);
         if is_group {
             let endpoints = members.get("endpoints").and_then(Value::as_object).into_iter().flatten();
-            let word = |endpoint: &Value| endpoint.get("type").and_then(Value::as_str).unwrap_or_default().to_owned();
+            let word = |endpoint: &Value| {
+                endpoint.get("type").and_then(Value::as_str).unwrap_or_default().to_owned()
+            };
             let members = endpoints.map(|(id, endpoint)| (id.clone(), word(endpoint))).collect();
             self.groups.push(Group { id: id.clone(), members });
         }
@@ -149,7 +151,9 @@ mod tests {
         let mut household = Household::default();
         for pair in names.windows(2) {
             let inner = [(pair[1].clone(), "group".to_owned())];
-            household.groups.push(super::Group { id: DocId::parse(&pair[0]).unwrap(), members: inner.to_vec() });
+            household
+                .groups
+                .push(super::Group { id: DocId::parse(&pair[0]).unwrap(), members: inner.to_vec() });
         }
         assert!(household.cycles().is_empty());
     }

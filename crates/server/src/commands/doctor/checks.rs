@@ -33,9 +33,7 @@ pub(super) enum Look {
     /// What was collected of an account.
     Account(fn(&Household) -> Vec<Finding>),
     /// An account, with further questions to the store.
-    AccountInStore(
-        for<'a> fn(&'a Examined, &'a AccountId, &'a Household) -> BoxFuture<'a, Vec<Finding>>,
-    ),
+    AccountInStore(for<'a> fn(&'a Examined, &'a AccountId, &'a Household) -> BoxFuture<'a, Vec<Finding>>),
 }
 
 const fn check(name: &'static str, look: Look) -> Check {
@@ -88,7 +86,11 @@ async fn reachable(examined: &Examined) -> Vec<Finding> {
             }
             _ => "see that the store runs, and that the setting store leads to it",
         };
-        findings.push(Finding::new(None, format!("the databases were not listed: {}", crate::chain(&error)), todo));
+        findings.push(Finding::new(
+            None,
+            format!("the databases were not listed: {}", crate::chain(&error)),
+            todo,
+        ));
     }
     findings
 }
@@ -103,7 +105,9 @@ async fn set_up(examined: &Examined) -> Vec<Finding> {
             };
             lines.into_iter().map(finding).collect()
         }
-        Err(error) => vec![Finding::of_store(format!("the configuration was not read: {}", crate::chain(&error)))],
+        Err(error) => {
+            vec![Finding::of_store(format!("the configuration was not read: {}", crate::chain(&error)))]
+        }
     }
 }
 
@@ -138,7 +142,8 @@ fn schema(examined: &Examined, document: &Document, members: &Map<String, Value>
     let Err(violations) = examined.schema.check(&mut public) else { return Vec::new() };
     let fields = serde_json::to_string(&violations.to_value()).unwrap_or_default();
     let what = format!("it does not validate: {fields}");
-    let todo = "its next change is refused until these members are mended: PATCH them to values that are allowed";
+    let todo =
+        "its next change is refused until these members are mended: PATCH them to values that are allowed";
     vec![Finding::new(Some(document.id().as_str()), what, todo)]
 }
 
@@ -172,19 +177,29 @@ fn hidden(_: &Examined, document: &Document, members: &Map<String, Value>) -> Ve
     if nulls.is_empty() {
         return Vec::new();
     }
-    let what = format!("Kazoo's views may leave it out, because these members are null: {}", nulls.join(", "));
-    vec![Finding::new(Some(document.id().as_str()), what, "replace them by POST, with objects or without these members")]
+    let what =
+        format!("Kazoo's views may leave it out, because these members are null: {}", nulls.join(", "));
+    vec![Finding::new(
+        Some(document.id().as_str()),
+        what,
+        "replace them by POST, with objects or without these members",
+    )]
 }
 
 /// Times must not lie in the future.
 fn clock(_: &Examined, document: &Document, members: &Map<String, Value>) -> Vec<Finding> {
     let latest = Time::now().gregorian_seconds().saturating_add(CLOCK_PATIENCE);
-    let times = ["pvt_created", "pvt_modified"].iter().filter_map(|name| term::to_integer(members.get(*name)?));
+    let times =
+        ["pvt_created", "pvt_modified"].iter().filter_map(|name| term::to_integer(members.get(*name)?));
     if times.max().is_none_or(|time| time <= i128::from(latest)) {
         return Vec::new();
     }
     let what = "it was written in the future, by the clock of this machine";
-    vec![Finding::new(Some(document.id().as_str()), what, "compare the clocks of all machines that write to the store")]
+    vec![Finding::new(
+        Some(document.id().as_str()),
+        what,
+        "compare the clocks of all machines that write to the store",
+    )]
 }
 
 /// Members must exist and have a kind that Kazoo knows.

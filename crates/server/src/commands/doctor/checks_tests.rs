@@ -12,7 +12,8 @@ use super::{CHECKS, Look};
 
 fn examined() -> (tempfile::TempDir, Examined) {
     let folder = tempfile::tempdir().unwrap();
-    let store = embedded::Embedded::open(&folder.path().join("store.db"), embedded::Settings::default()).unwrap();
+    let store =
+        embedded::Embedded::open(&folder.path().join("store.db"), embedded::Settings::default()).unwrap();
     let examined = Examined {
         store: Arc::new(store),
         couchdb: None,
@@ -44,7 +45,10 @@ fn check_group(group: Value, expected: &[&str]) {
 
 #[test]
 fn groups_that_are_wrong_are_found() {
-    check_group(json!({"name": "A", "endpoints": {}, "pvt_type": "group", "pvt_created": 63_000_000_000_u64}), &[]);
+    check_group(
+        json!({"name": "A", "endpoints": {}, "pvt_type": "group", "pvt_created": 63_000_000_000_u64}),
+        &[],
+    );
     check_group(json!({"name": "", "endpoints": {}}), &["schema"]);
     check_group(json!({"name": "A", "endpoints": {}, "x": "y".repeat(6_000)}), &["size"]);
     check_group(json!({"name": "A", "endpoints": {"u": null}}), &["hidden"]);
@@ -56,7 +60,8 @@ fn groups_that_are_wrong_are_found() {
 #[test]
 fn members_that_are_wrong_are_found() {
     let mut household = Household::default();
-    let mut add = |id: &str, members: Value| household.note(&DocId::parse(id).unwrap(), members.as_object().unwrap());
+    let mut add =
+        |id: &str, members: Value| household.note(&DocId::parse(id).unwrap(), members.as_object().unwrap());
     assert!(!add("u", json!({"pvt_type": "user"})));
     assert!(!add("gone", json!({"pvt_type": "user", "pvt_deleted": true})));
     assert!(!add("d", json!({"pvt_type": "device"})));

@@ -75,7 +75,11 @@ async fn examine(examined: &Examined, report: &mut Report) -> Result<(), Failure
     Ok(())
 }
 
-async fn examine_account(examined: &Examined, account: &AccountId, report: &mut Report) -> Result<(), Failure> {
+async fn examine_account(
+    examined: &Examined,
+    account: &AccountId,
+    report: &mut Report,
+) -> Result<(), Failure> {
     let mut household = Household::default();
     if let Err(error) = read(examined, &account.db(), &mut household, report, account).await {
         let finding = Finding::of_store(format!("its documents were not read: {error}"));
@@ -113,7 +117,9 @@ async fn read(
             for check in CHECKS {
                 if let Look::Group(look) = check.look {
                     let findings = look(examined, &document, &members);
-                    report.note(check.name, Some(account), findings).map_err(|failure| failure.to_string())?;
+                    report
+                        .note(check.name, Some(account), findings)
+                        .map_err(|failure| failure.to_string())?;
                 }
             }
         }

@@ -67,8 +67,7 @@ impl Report {
             let account = account.map(AccountId::as_str);
             let line = if self.is_json {
                 let comma = if self.findings > 1 { "," } else { "" };
-                let finding =
-                    json!({"check": check, "account": account, "document": document, "what": what, "todo": todo});
+                let finding = json!({"check": check, "account": account, "document": document, "what": what, "todo": todo});
                 format!("{comma}{finding}")
             } else {
                 let (account, document) = (account.unwrap_or("-"), document.as_deref().unwrap_or("-"));
