@@ -1,16 +1,12 @@
-//! `attach`: the set-up beside a live Kazoo. It finds Kazoo's configuration, shows what it takes from it, asks the
-//! store and the brokers, and prints the proxy's rules and systemd's unit with the addresses of this set-up. It writes
-//! nothing.
+//! `attach`: the set-up beside a live Kazoo. It finds Kazoo's configuration, shows what it takes from it, prints
+//! the proxy's rules and systemd's unit with the addresses of this set-up, and lets the doctor look. It writes nothing.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use notices::{Amqp, Brokers as _};
-
-use super::{BACKGROUND_THREADS, cluster, deadline, listening, runtime, say};
+use super::{doctor, listening, say};
 use crate::arguments::Serve;
 use crate::failure::Failure;
 use crate::settings::Source;
-use crate::stack::{self, Opening};
 
 /// The port for the API where none is given: crossbar itself has the default one.
 const PORT: u16 = 8010;
@@ -21,6 +17,7 @@ const UNIT: &str = include_str!("../../../../docker/kazoo/crossbar-groups.servic
 
 pub(crate) fn run(mut arguments: Serve) -> Result<(), Failure> {
     let path = arguments.find_kazoo_config()?.display().to_string();
+    let all = arguments.settings()?;
     say(&format!("# Taken from Kazoo's {path}, unless it was given otherwise:"))?;
     let mut listen_is_given = false;
     for shown in arguments.show()? {
@@ -30,44 +27,16 @@ pub(crate) fn run(mut arguments: Serve) -> Result<(), Failure> {
             say(&format!("#   {} = {value} ({})", shown.setting.key, shown.source))?;
         }
     }
-    let all = arguments.settings()?;
     let port = if listen_is_given { all.serve.listen.port() } else { PORT };
     let listen = SocketAddr::new(all.serve.listen.ip(), port);
     listening::check_addresses(listen, all.admin.admin_listen)?;
-
-    let stack = stack::build(&all.store, Opening::Read, None, None)?;
-    let brokers = Amqp::new(all.serve.amqp, all.serve.node_name);
-    let mut troubles = Vec::new();
-    runtime("background", BACKGROUND_THREADS)?.block_on(async {
-        if let Some(couchdb) = &stack.couchdb {
-            cluster::check_versions(couchdb).await?;
-        }
-        match stack.store.list_dbs(deadline()).await {
-            Ok(databases) => say(&format!("# The store answers and has {} databases.", databases.len()))?,
-            Err(error) => troubles.push(format!("the store cannot be used: {}", crate::chain(&error))),
-        }
-        for number in 0..brokers.count() {
-            let name = brokers.name(number);
-            match brokers.has_exchange(number).await {
-                Ok(true) => say(&format!("# {name} answers and has the exchange for change notices."))?,
-                Ok(false) => say(&format!(
-                    "# {name} answers and has no exchange for change notices yet; the server declares it."
-                ))?,
-                Err(error) => troubles.push(format!("{name} cannot be used: {error}")),
-            }
-        }
-        Ok::<_, Failure>(())
-    })?;
 
     say("\n# ---- haproxy: /etc/haproxy/haproxy.cfg ----\n")?;
     say(&proxy(listen, all.admin.admin_listen))?;
     say("# ---- systemd: /etc/systemd/system/crossbar-groups.service ----\n")?;
     say(&unit(listen, all.admin.admin_listen, &path))?;
-    say("# Next: run `crossbar-groups doctor` with the same --kazoo-config, and read docs/kazoo.md.")?;
-    match troubles.is_empty() {
-        true => Ok(()),
-        false => Err(Failure::run(format!("not everything answers: {}", troubles.join("; ")))),
-    }
+    say("# ---- What doctor finds. docs/kazoo.md has the next steps ----\n")?;
+    doctor::print_table(all.serve, &all.store)
 }
 
 /// The address by which a neighbour on this machine reaches a listener.

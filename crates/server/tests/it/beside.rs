@@ -12,9 +12,23 @@ fn text(output: &Output) -> (String, String) {
     (text(&output.stdout), text(&output.stderr))
 }
 
-const KAZOO: &str = "[zone]\nname = \"east\"\namqp_uri = \"amqp://u:very-secret@127.0.0.1:1\"\n\n[bigcouch]\nip = \
-                     \"127.0.0.1\"\nport = 1\nusername = \"kazoo\"\npassword = \"very-secret\"\n\n[kazoo_apps]\nzone = \
-                     \"east\"\nhost = \"apps1.example.com\"\n";
+const KAZOO: &str = r#"
+[zone]
+name = "east"
+amqp_uri = "amqp://u:very-secret@127.0.0.1:1"
+[zone]
+name = "west"
+amqp_uri = "amqp://u:very-secret@127.0.0.1:2"
+
+[bigcouch]
+ip = "127.0.0.1"
+port = 1
+username = "kazoo"
+password = "very-secret"
+
+[kazoo_apps]
+zone = "east"
+"#;
 
 /// Nothing answers in this test. What would be set up is shown all the same.
 #[test]
@@ -26,21 +40,27 @@ fn attach_shows_what_it_takes_and_prints_the_rules_and_the_unit() {
     let (shown, failure) = text(&output);
     assert_eq!(output.status.code(), Some(1), "{shown}{failure}");
     let path = file.display();
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
     for line in [
         format!("store = http://***@127.0.0.1:1 (from Kazoo's {path})"),
         format!("amqp = *** (from Kazoo's {path})"),
         format!("kazoo_zone = east (from Kazoo's {path})"),
-        format!("kazoo_node = kazoo_apps@apps1.example.com (from Kazoo's {path})"),
+        format!("kazoo_node = kazoo_apps@{} (from Kazoo's {path})", host.trim()),
         "server groups1 127.0.0.1:8010 check port 8001".to_owned(),
         "use_backend crossbar_groups if is_groups".to_owned(),
         format!("LoadCredential=config.ini:{path}"),
     ] {
         assert!(shown.contains(&line), "{line}\n{shown}");
     }
-    assert!(
-        failure.contains("the store cannot be used") && failure.contains("amqp://127.0.0.1:1"),
-        "{failure}"
-    );
+    for check in ["reachable", "set-up", "notices"] {
+        assert!(
+            shown.lines().any(|line| line.starts_with(check)),
+            "{check}
+{shown}"
+        );
+    }
+    assert!(shown.contains("amqp://127.0.0.1:1 ") && !shown.contains("127.0.0.1:2"), "{shown}");
+    assert!(failure.contains("things are wrong"), "{failure}");
     assert!(!shown.contains("very-secret") && !failure.contains("very-secret"), "{shown}{failure}");
 
     // A flag wins.

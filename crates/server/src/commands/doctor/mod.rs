@@ -19,6 +19,7 @@ use self::report::{Finding, Report};
 use super::{BACKGROUND_THREADS, deadline, runtime, warn};
 use crate::arguments::Doctor;
 use crate::failure::Failure;
+use crate::settings::{ServeSettings, StoreSettings};
 use crate::stack::{self, Opening};
 
 /// How often the progress is told.
@@ -36,7 +37,16 @@ pub(super) struct Examined {
 
 pub(crate) fn run(arguments: &Doctor) -> Result<(), Failure> {
     let (serve, store) = arguments.settings()?;
-    let stack = stack::build(&store, Opening::Read, None, None)?;
+    examine_all(serve, &store, Report::begin(arguments.json)?)
+}
+
+/// Examines the store and the brokers of these settings, and prints a table.
+pub(super) fn print_table(serve: ServeSettings, store: &StoreSettings) -> Result<(), Failure> {
+    examine_all(serve, store, Report::begin(false)?)
+}
+
+fn examine_all(serve: ServeSettings, store: &StoreSettings, mut report: Report) -> Result<(), Failure> {
+    let stack = stack::build(store, Opening::Read, None, None)?;
     let examined = Examined {
         store: stack.store,
         couchdb: stack.couchdb,
@@ -44,7 +54,6 @@ pub(crate) fn run(arguments: &Doctor) -> Result<(), Failure> {
         schema: Schema::groups(),
         max_body_bytes: serve.max_body_bytes,
     };
-    let mut report = Report::begin(arguments.json)?;
     runtime("background", BACKGROUND_THREADS)?.block_on(examine(&examined, &mut report))?;
     report.end()
 }
