@@ -5,8 +5,8 @@
 #   make test    run all tests; installs what they need below target/ and node_modules
 #   make acceptance
 #                run what takes longer or needs more installs, 15 minutes at most: requests that schemathesis
-#                makes from docs/openapi.yaml, change notices through a RabbitMQ, and random requests from a
-#                new seed to the release build, for ACCEPTANCE_FUZZ_SECONDS (120)
+#                makes from docs/openapi.yaml, change notices through a RabbitMQ, proxies, and random requests
+#                from a new seed to the release build, for ACCEPTANCE_FUZZ_SECONDS (120)
 #   make lint    check the formatting, run clippy with warnings as errors, find unused dependencies
 #   make fmt     format the code
 #   make fuzz    send random requests from a new seed to the release build, for FUZZ_SECONDS (600)
@@ -90,13 +90,19 @@ client-tools:
 rabbitmq:
 	@[ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] || { $(call install,rabbitmq-server); }
 
+# The documented files for proxies are tested with these.
+.PHONY: proxies
+proxies:
+	@missing=$$(command -v haproxy >/dev/null || echo haproxy; command -v nginx >/dev/null || echo nginx-light); \
+	[ -z "$$missing" ] || { $(call install,$$missing); }
+
 # Tests that need RabbitMQ, haproxy, Chromium or packages, and long runs for reliability, belong here and
 # not in `test`, which a newcomer runs first and which must stay quick. What they need is installed here.
 # A failing run of the requests prints its seed.
-acceptance: client-tools rabbitmq
+acceptance: client-tools rabbitmq proxies
 	$(CARGO) build --locked --bin crossbar-groups
 	clients/run schemathesis
-	$(CARGO) test --workspace --locked --test it -- --ignored --test-threads=1 broker::
+	$(CARGO) test --workspace --locked --test it -- --ignored --test-threads=1 broker:: proxy::
 	$(MAKE) fuzz FUZZ_SECONDS=$(ACCEPTANCE_FUZZ_SECONDS)
 
 lint:

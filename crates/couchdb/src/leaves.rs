@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::client::Client;
 use crate::error::{Error, Target};
 use crate::outcome::{Wanted, Write};
+use crate::reply::Body;
 use crate::request::{Path, Request};
 
 /// Tells one deletion from all others; it is a member of the tombstone. Without it, two clients that delete the
@@ -66,6 +67,30 @@ struct Living {
 }
 
 impl Client {
+    /// How many leaves a document has beside the one that is shown, and that are not deleted.
+    ///
+    /// ```no_run
+    /// # async fn example(
+    /// #     client: couchdb::Client, db: datastore::DbName, id: datastore::DocId, by: datastore::Deadline,
+    /// # ) -> Result<(), couchdb::Error> {
+    /// println!("{} conflicts", client.other_leaves(&db, &id, by).await?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// `Missing` or `Deleted` if there is no document.
+    pub async fn other_leaves(&self, db: &DbName, id: &DocId, deadline: Deadline) -> Result<usize, Error> {
+        let leaves: Living = self.living_leaves(db, id, deadline).await?.json()?;
+        Ok(leaves.others.len())
+    }
+
+    async fn living_leaves(&self, db: &DbName, id: &DocId, deadline: Deadline) -> Result<Body, Error> {
+        let request =
+            Request::read(Method::GET, Path::doc(db, id)?, Target::Document).with_query("conflicts", true);
+        self.send_whole(&request, deadline).await
+    }
+
     /// Deletes a document with all its leaves, and returns the revision of the tombstone of `base`. For every
     /// reader of the document, its views and its changes, this is one deletion.
     ///
@@ -89,9 +114,7 @@ impl Client {
         base: &Rev,
         deadline: Deadline,
     ) -> Result<Rev, Error> {
-        let request =
-            Request::read(Method::GET, Path::doc(db, id)?, Target::Document).with_query("conflicts", true);
-        let body = match self.send_whole(&request, deadline).await {
+        let body = match self.living_leaves(db, id, deadline).await {
             Ok(body) => body,
             // The deletion itself says what is wrong.
             Err(error) if error.is_not_found() => return self.delete(db, id, base, deadline).await,

@@ -195,12 +195,27 @@ impl Groups {
         match data {
             Value::Object(members) => {
                 let mut public = document::public_members(members);
-                self.schema.check(&mut public)?;
-                Ok(public)
+                let checked = self.schema.check(&mut public);
+                match booked_services(&public) {
+                    None => checked.map(|()| public),
+                    Some(mut violations) => {
+                        violations.extend(checked.err().unwrap_or_default());
+                        Err(violations)
+                    }
+                }
             }
             other => Err(Violations::wrong_type("", "object", other)),
         }
     }
+}
+
+/// Kazoo books the services in `service.plans` of any document, and asks for the charges. This server does not.
+fn booked_services(public: &Map<String, Value>) -> Option<Violations> {
+    let plans = public.get("service")?.get("plans")?.as_object().filter(|plans| !plans.is_empty())?;
+    let message =
+        "Services are booked by Kazoo alone: leave service.plans out, or save the group through crossbar";
+    let value = Value::Object(plans.clone());
+    Some(Violations::one("service.plans", "forbidden", [("message", json!(message)), ("value", value)]))
 }
 
 pub(crate) fn not_found(id: &str) -> GroupsError {

@@ -130,6 +130,22 @@ impl Brokers for Amqp {
 }
 
 impl Amqp {
+    /// Whether a broker has Kazoo's exchange. Nothing is declared.
+    ///
+    /// # Errors
+    /// Why the broker cannot be asked.
+    pub async fn has_exchange(&self, number: usize) -> Result<bool, BrokerError> {
+        let asked = self.opened(number, async |connection| {
+            let channel = connection.create_channel().await?;
+            match declare(&channel, true).await {
+                Ok(()) => Ok(true),
+                Err(error) if is_missing(&error) => Ok(false),
+                Err(error) => Err(error),
+            }
+        });
+        asked.await
+    }
+
     /// Opens something on a new connection to a broker, in a bounded time.
     async fn opened<T, F>(
         &self,

@@ -219,6 +219,26 @@ impl Healthcheck {
     }
 }
 
+/// `doctor`.
+#[derive(Args, Debug)]
+pub(crate) struct Doctor {
+    #[command(flatten)]
+    store: StoreArguments,
+    #[command(flatten)]
+    given: Given<ServeSettings>,
+    /// Print JSON and not a table.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+impl Doctor {
+    /// The settings of the server and of its store.
+    pub(crate) fn settings(&self) -> Result<(ServeSettings, StoreSettings), Failure> {
+        let file = self.store.file.read()?;
+        Ok((self.given.settings(&file)?, self.store.given.settings(&file)?))
+    }
+}
+
 /// `serve`, and the commands that show and check its settings.
 #[derive(Args, Debug)]
 pub(crate) struct Serve {

@@ -9,8 +9,8 @@ use clap::builder::{OsStr, Resettable};
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::arguments::{
-    AccountCreate, AccountList, AccountShow, Backup, Export, Healthcheck, Import, Serve, Token, UserCreate,
-    UserList, UserPasswd, ViewsPush,
+    AccountCreate, AccountList, AccountShow, Backup, Doctor, Export, Healthcheck, Import, Serve, Token,
+    UserCreate, UserList, UserPasswd, ViewsPush,
 };
 use crate::failure::Failure;
 use crate::{commands, logging, settings, usage};
@@ -48,6 +48,10 @@ enum Command {
     /// Show and check the settings of `serve`.
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Look for everything that is wrong in a store; exit code 1 means that something is.
+    Doctor(Doctor),
+    /// Set up beside a live Kazoo: find its configuration, and print what to install.
+    Attach(Serve),
     /// Ask a running server whether it is ready; exit code 0 means yes.
     Healthcheck(Healthcheck),
 }
@@ -168,6 +172,8 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Config(ConfigCommand::Show(arguments)) => commands::config::show(&arguments),
         Command::Config(ConfigCommand::Check(arguments)) => commands::config::check(&arguments),
         Command::Config(ConfigCommand::Example) => commands::config::example(),
+        Command::Doctor(arguments) => commands::doctor::run(&arguments),
+        Command::Attach(arguments) => commands::attach::run(arguments),
         Command::Healthcheck(arguments) => commands::healthcheck::run(&arguments),
     }
 }

@@ -124,6 +124,25 @@ async fn a_group_that_the_listings_cannot_take_is_refused() {
     assert_eq!(place.page(&access, list).await.0, ["g"]);
 }
 
+/// Kazoo would book the services and ask for the charges.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_that_books_services_is_refused() {
+    let place = Place::new().await;
+    let access = place.account().await;
+    let plans = json!({"plan": {"account_id": "a"}});
+    let refused = place.create(&access, json!({"id": "g", "service": {"plans": plans.clone()}})).await;
+    let Err(GroupsError::Invalid(violations)) = refused else { panic!("{refused:?}") };
+    let told = violations.to_value();
+    assert!(told["service.plans"]["forbidden"]["message"].is_string(), "{told}");
+    assert!(told["name"]["required"].is_object(), "every violation is told: {told}");
+    for allowed in [json!({}), json!({"plans": {}}), json!({"plans": "x"}), json!("x")] {
+        place.create(&access, json!({"name": "n", "service": allowed})).await.unwrap();
+    }
+    place.create(&access, json!({"id": "g", "name": "n"})).await.unwrap();
+    let refused = place.patch(&access, json!({"service": {"plans": plans}})).await;
+    assert!(matches!(refused, Err(GroupsError::Invalid(_))), "{refused:?}");
+}
+
 /// If the store refuses a group as too large, the group's largest member is to blame.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_group_that_is_too_large_for_the_store_is_refused() {

@@ -30,7 +30,7 @@ pub(super) async fn check_versions(couchdb: &Client) -> Result<(), Failure> {
 }
 
 /// The name of a server that is too old.
-fn too_old(version: &Version) -> Option<String> {
+pub(super) fn too_old(version: &Version) -> Option<String> {
     if let Some(bigcouch) = &version.bigcouch {
         return Some(format!("BigCouch {bigcouch}"));
     }

@@ -3,11 +3,13 @@
 pub(crate) mod accounts;
 mod admin;
 pub(crate) mod apply;
+pub(crate) mod attach;
 pub(crate) mod backup;
 mod change;
 mod cluster;
 pub(crate) mod config;
 mod demo;
+pub(crate) mod doctor;
 mod exposure;
 mod find;
 mod health;

@@ -238,7 +238,7 @@ fn the_documentation_lists_every_setting() {
         })
         .collect();
     declared.sort();
-    assert_eq!(declared.len(), settings.len() + 2, "every setting, --config and --demo");
+    assert_eq!(declared.len(), settings.len() + 3, "every setting, --config, --kazoo-config and --demo");
     let documented = documented();
     let missing: Vec<_> = declared.iter().filter(|row| !documented.contains(row)).cloned().collect();
     let gone: Vec<_> = documented.iter().filter(|row| !declared.contains(row)).cloned().collect();

@@ -13,6 +13,7 @@
 mod access;
 mod account;
 mod accounts;
+mod beside;
 mod bounds;
 mod broker;
 mod commands;
@@ -34,6 +35,7 @@ mod old_designs;
 mod operating;
 mod partial_stores;
 mod process;
+mod proxy;
 mod rates;
 mod readiness;
 mod release;

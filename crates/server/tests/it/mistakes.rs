@@ -76,6 +76,10 @@ const MISTAKES: &[Mistake] = &[
     mistake("serve --strict-tokens yes", &["strict_tokens", "true or false"]),
     mistake("serve --kazoo-zone=", &["the setting kazoo_zone is empty"]),
     mistake("serve --config missing.toml", &["missing.toml", "No such file"]),
+    mistake("serve --kazoo-config missing.ini", &["Kazoo's configuration missing.ini", "No such file"]),
+    mistake("attach --kazoo-config unknown.toml", &["unknown.toml", "line 1"]),
+    mistake("doctor --store sqlite:typo.db", &["no such store"]),
+    mistake("serve --store http://127.0.0.1:1 --store sqlite:a.db", &["beside another address"]),
     mistake("serve --config unknown.toml", &["unknown.toml, line 2", "\"worker\"", "did you mean workers?"]),
     mistake("export --config unknown.toml", &["unknown.toml, line 2"]),
     mistake(

@@ -1,0 +1,137 @@
+//! `doctor`: looks at everything that the server needs, and at every group, and says what is wrong and what to do. It
+//! only reads, and asks no view, so no index is built for it. One account at a time is in memory.
+
+mod account;
+mod checks;
+mod report;
+
+use std::time::{Duration, Instant};
+
+use datastore::{Backend, DbName, ViewQuery};
+use futures::StreamExt as _;
+use kazoo::AccountId;
+use notices::Amqp;
+use validation::Schema;
+
+use self::account::Household;
+use self::checks::{CHECKS, Look};
+use self::report::{Finding, Report};
+use super::{BACKGROUND_THREADS, deadline, runtime, warn};
+use crate::arguments::Doctor;
+use crate::failure::Failure;
+use crate::settings::{ServeSettings, StoreSettings};
+use crate::stack::{self, Opening};
+
+/// How often the progress is told.
+const PROGRESS: Duration = Duration::from_secs(5);
+
+/// What the checks look at.
+pub(super) struct Examined {
+    pub(super) store: std::sync::Arc<dyn Backend>,
+    pub(super) couchdb: Option<couchdb::Client>,
+    pub(super) brokers: Amqp,
+    pub(super) schema: Schema,
+    /// The largest body of a request that the server takes.
+    pub(super) max_body_bytes: u64,
+}
+
+pub(crate) fn run(arguments: &Doctor) -> Result<(), Failure> {
+    let (serve, store) = arguments.settings()?;
+    examine_all(serve, &store, Report::begin(arguments.json)?)
+}
+
+/// Examines the store and the brokers of these settings, and prints a table.
+pub(super) fn print_table(serve: ServeSettings, store: &StoreSettings) -> Result<(), Failure> {
+    examine_all(serve, store, Report::begin(false)?)
+}
+
+fn examine_all(serve: ServeSettings, store: &StoreSettings, mut report: Report) -> Result<(), Failure> {
+    let stack = stack::build(store, Opening::Read, None, None)?;
+    let examined = Examined {
+        store: stack.store,
+        couchdb: stack.couchdb,
+        brokers: Amqp::new(serve.amqp, serve.node_name),
+        schema: Schema::groups(),
+        max_body_bytes: serve.max_body_bytes,
+    };
+    runtime("background", BACKGROUND_THREADS)?.block_on(examine(&examined, &mut report))?;
+    report.end()
+}
+
+async fn examine(examined: &Examined, report: &mut Report) -> Result<(), Failure> {
+    for check in CHECKS {
+        if let Look::Store(look) = check.look {
+            report.note(check.name, None, look(examined).await)?;
+        }
+    }
+    let databases = match examined.store.list_dbs(deadline()).await {
+        Ok(databases) => databases,
+        // The check of the store has told it.
+        Err(_) => return Ok(()),
+    };
+    let accounts: Vec<_> =
+        databases.iter().filter_map(|db| AccountId::of_db(db).filter(|id| id.db() == *db)).collect();
+    let (began, mut told) = (Instant::now(), Instant::now());
+    for (number, account) in accounts.iter().enumerate() {
+        if told.elapsed() >= PROGRESS {
+            told = Instant::now();
+            let (all, seconds) = (accounts.len(), began.elapsed().as_secs());
+            warn(&format!("{number} of {all} accounts examined in {seconds} s, {} findings", report.count()));
+        }
+        examine_account(examined, account, report).await?;
+        report.count_account();
+    }
+    Ok(())
+}
+
+async fn examine_account(
+    examined: &Examined,
+    account: &AccountId,
+    report: &mut Report,
+) -> Result<(), Failure> {
+    let mut household = Household::default();
+    if let Err(error) = read(examined, &account.db(), &mut household, report, account).await {
+        let finding = Finding::of_store(format!("its documents were not read: {error}"));
+        return report.note("documents", Some(account), vec![finding]);
+    }
+    for check in CHECKS {
+        let findings = match check.look {
+            Look::Account(look) => look(&household),
+            Look::AccountInStore(look) => look(examined, account, &household).await,
+            Look::Store(_) | Look::Group(_) => continue,
+        };
+        report.note(check.name, Some(account), findings)?;
+    }
+    Ok(())
+}
+
+/// Reads an account's documents, examines each group, and keeps what the checks of the account need.
+async fn read(
+    examined: &Examined,
+    db: &DbName,
+    household: &mut Household,
+    report: &mut Report,
+    account: &AccountId,
+) -> Result<(), Box<dyn std::error::Error>> {
+    let query = ViewQuery { include_docs: true, ..ViewQuery::all_docs() };
+    let mut rows = examined.store.query(db, query, deadline()).await?;
+    while let Some(row) = rows.next().await {
+        let Some(document) = row?.doc else { continue };
+        if document.id().design_name().is_some() {
+            continue;
+        }
+        let members = document.to_object()?;
+        if household.note(document.id(), &members) {
+            report.count_group();
+            for check in CHECKS {
+                if let Look::Group(look) = check.look {
+                    let findings = look(examined, &document, &members);
+                    report
+                        .note(check.name, Some(account), findings)
+                        .map_err(|failure| failure.to_string())?;
+                }
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,97 @@
+//! What the doctor found, told as it is found: as a table, or as JSON.
+
+use kazoo::AccountId;
+use serde_json::json;
+
+use super::super::say;
+use crate::failure::Failure;
+
+/// Something that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Finding {
+    /// The document, if it is about one.
+    pub(super) document: Option<String>,
+    pub(super) what: String,
+    /// What to do about it.
+    pub(super) todo: String,
+}
+
+impl Finding {
+    pub(super) fn new(document: Option<&str>, what: impl Into<String>, todo: &str) -> Self {
+        Self { document: document.map(str::to_owned), what: what.into(), todo: todo.to_owned() }
+    }
+
+    /// The store did not answer a question.
+    pub(super) fn of_store(what: String) -> Self {
+        Self::new(None, what, "see that the store answers, and run doctor again")
+    }
+}
+
+/// The findings so far. Only their number is kept.
+pub(super) struct Report {
+    is_json: bool,
+    findings: u64,
+    accounts: u64,
+    groups: u64,
+}
+
+impl Report {
+    pub(super) fn begin(is_json: bool) -> Result<Self, Failure> {
+        if is_json {
+            say("{\"findings\":[")?;
+        }
+        Ok(Self { is_json, findings: 0, accounts: 0, groups: 0 })
+    }
+
+    pub(super) fn count(&self) -> u64 {
+        self.findings
+    }
+
+    pub(super) fn count_account(&mut self) {
+        self.accounts += 1;
+    }
+
+    pub(super) fn count_group(&mut self) {
+        self.groups += 1;
+    }
+
+    /// Tells what a check has found.
+    pub(super) fn note(
+        &mut self,
+        check: &str,
+        account: Option<&AccountId>,
+        findings: Vec<Finding>,
+    ) -> Result<(), Failure> {
+        for Finding { document, what, todo } in findings {
+            self.findings += 1;
+            let account = account.map(AccountId::as_str);
+            let line = if self.is_json {
+                let comma = if self.findings > 1 { "," } else { "" };
+                let finding = json!({"check": check, "account": account, "document": document, "what": what, "todo": todo});
+                format!("{comma}{finding}")
+            } else {
+                let (account, document) = (account.unwrap_or("-"), document.as_deref().unwrap_or("-"));
+                format!("{check:12}  {account:32}  {document:32}  {what}. To do: {todo}")
+            };
+            say(&line)?;
+        }
+        Ok(())
+    }
+
+    /// Tells the numbers. Findings are a failure.
+    pub(super) fn end(self) -> Result<(), Failure> {
+        let Self { is_json, findings, accounts, groups } = self;
+        if is_json {
+            let names: Vec<_> = super::CHECKS.iter().map(|check| check.name).collect();
+            let checks = json!(names);
+            say(&format!("],\"accounts\":{accounts},\"groups\":{groups},\"checks\":{checks}}}"))?;
+        } else {
+            say(&format!("{accounts} accounts with {groups} groups were examined"))?;
+        }
+        match findings {
+            0 => Ok(()),
+            1 => Err(Failure::run("1 thing is wrong")),
+            _ => Err(Failure::run(format!("{findings} things are wrong"))),
+        }
+    }
+}

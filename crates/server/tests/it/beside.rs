@@ -1,0 +1,128 @@
+//! The commands for a set-up beside Kazoo: `attach`, `doctor`, and settings from Kazoo's configuration.
+
+use std::process::Output;
+
+use serde_json::{Value, json};
+
+use crate::account::Account;
+use crate::process::{binary, run};
+
+fn text(output: &Output) -> (String, String) {
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    (text(&output.stdout), text(&output.stderr))
+}
+
+const KAZOO: &str = r#"
+[zone]
+name = "east"
+amqp_uri = "amqp://u:very-secret@127.0.0.1:1"
+[zone]
+name = "west"
+amqp_uri = "amqp://u:very-secret@127.0.0.1:2"
+
+[bigcouch]
+ip = "127.0.0.1"
+port = 1
+username = "kazoo"
+password = "very-secret"
+
+[kazoo_apps]
+zone = "east"
+"#;
+
+/// Nothing answers in this test. What would be set up is shown all the same.
+#[test]
+fn attach_shows_what_it_takes_and_prints_the_rules_and_the_unit() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("config.ini");
+    std::fs::write(&file, KAZOO).unwrap();
+    let output = binary().arg("attach").env("KAZOO_CONFIG", &file).output().unwrap();
+    let (shown, failure) = text(&output);
+    assert_eq!(output.status.code(), Some(1), "{shown}{failure}");
+    let path = file.display();
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+    for line in [
+        format!("store = http://***@127.0.0.1:1 (from Kazoo's {path})"),
+        format!("amqp = *** (from Kazoo's {path})"),
+        format!("kazoo_zone = east (from Kazoo's {path})"),
+        format!("kazoo_node = kazoo_apps@{} (from Kazoo's {path})", host.trim()),
+        "server groups1 127.0.0.1:8010 check port 8001".to_owned(),
+        "use_backend crossbar_groups if is_groups".to_owned(),
+        format!("LoadCredential=config.ini:{path}"),
+    ] {
+        assert!(shown.contains(&line), "{line}\n{shown}");
+    }
+    for check in ["reachable", "set-up", "notices"] {
+        assert!(
+            shown.lines().any(|line| line.starts_with(check)),
+            "{check}
+{shown}"
+        );
+    }
+    assert!(shown.contains("amqp://127.0.0.1:1 ") && !shown.contains("127.0.0.1:2"), "{shown}");
+    assert!(failure.contains("things are wrong"), "{failure}");
+    assert!(!shown.contains("very-secret") && !failure.contains("very-secret"), "{shown}{failure}");
+
+    // A flag wins.
+    let arguments = ["config", "show", "--kazoo-zone", "west", "--kazoo-config", file.to_str().unwrap()];
+    let (shown, failure) = text(&run(&arguments, b""));
+    assert!(shown.contains("kazoo_zone = \"west\"") && shown.contains("from the flag"), "{shown}{failure}");
+    assert!(shown.contains("store = \"http://***@127.0.0.1:1\""), "{shown}{failure}");
+}
+
+#[test]
+fn attach_says_where_it_has_looked() {
+    let output = binary().arg("attach").env("KAZOO_CONFIG", "/nowhere/config.ini").output().unwrap();
+    let (_, failure) = text(&output);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(failure.contains("/nowhere/config.ini") && failure.contains("cannot be read"), "{failure}");
+}
+
+fn doctor(account: &Account, more: &[&str]) -> (Option<i32>, String, String) {
+    let output = run(&[&["doctor", "--store", &account.store()], more].concat(), b"");
+    let (shown, failure) = text(&output);
+    (output.status.code(), shown, failure)
+}
+
+/// It reads beside the running server.
+#[test]
+fn doctor_finds_what_is_wrong_and_says_what_to_do() {
+    let account = Account::served();
+    let (code, shown, failure) = doctor(&account, &[]);
+    assert_eq!((code, failure.as_str()), (Some(0), ""), "{shown}");
+    assert_eq!(shown, "1 accounts with 0 groups were examined\n");
+
+    let members = json!({"nobody": {"type": "user"}, "inner": {"type": "group"}});
+    for (id, endpoints) in [("outer", members), ("inner", json!({"outer": {"type": "group"}}))] {
+        let answer = account.ask("PUT", "/groups", &json!({"id": id, "name": id, "endpoints": endpoints}));
+        assert_eq!(answer.status, 201, "{answer:?}");
+    }
+    let (code, shown, failure) = doctor(&account, &[]);
+    assert_eq!((code, failure.as_str()), (Some(1), "crossbar-groups: 2 things are wrong\n"), "{shown}");
+    for words in ["the member nobody is a user that does not exist", "contains itself", "To do: "] {
+        assert!(shown.contains(words), "{words}\n{shown}");
+    }
+    let (code, shown, _) = doctor(&account, &["--json"]);
+    let found: Value = serde_json::from_str(&shown).unwrap();
+    assert_eq!((code, &found["accounts"], &found["groups"]), (Some(1), &json!(1), &json!(2)));
+    let mut checks: Vec<_> =
+        found["findings"].as_array().unwrap().iter().map(|finding| &finding["check"]).collect();
+    checks.sort_by_key(ToString::to_string);
+    assert_eq!(checks, ["cycles", "members"]);
+    for finding in found["findings"].as_array().unwrap() {
+        assert_eq!(finding["account"], account.id.as_str());
+        assert!(finding["todo"].as_str().is_some_and(|todo| !todo.is_empty()), "{finding}");
+    }
+}
+
+#[test]
+fn doctor_says_that_a_store_does_not_answer() {
+    let output =
+        run(&["doctor", "--store", "http://u:very-secret@127.0.0.1:1", "--amqp", "amqp://127.0.0.1:1"], b"");
+    let (shown, failure) = text(&output);
+    assert_eq!(output.status.code(), Some(1), "{shown}{failure}");
+    for check in ["reachable", "set-up", "notices"] {
+        assert!(shown.lines().any(|line| line.starts_with(check)), "{check}\n{shown}");
+    }
+    assert!(!shown.contains("very-secret") && !failure.contains("very-secret"), "{shown}{failure}");
+}
