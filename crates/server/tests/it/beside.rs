@@ -52,7 +52,7 @@ fn attach_shows_what_it_takes_and_prints_the_rules_and_the_unit() {
     ] {
         assert!(shown.contains(&line), "{line}\n{shown}");
     }
-    for check in ["reachable", "set-up", "notices"] {
+    for check in ["reachable", "set-up", "release", "notices"] {
         assert!(
             shown.lines().any(|line| line.starts_with(check)),
             "{check}
@@ -90,7 +90,8 @@ fn doctor_finds_what_is_wrong_and_says_what_to_do() {
     let account = Account::served();
     let (code, shown, failure) = doctor(&account, &[]);
     assert_eq!((code, failure.as_str()), (Some(0), ""), "{shown}");
-    assert_eq!(shown, "1 accounts with 0 groups were examined\n");
+    let release = "the release of Kazoo: the store has no database that only Kazoo makes";
+    assert_eq!(shown, format!("{release}\n1 accounts with 0 groups were examined\n"));
 
     let members = json!({"nobody": {"type": "user"}, "inner": {"type": "group"}});
     for (id, endpoints) in [("outer", members), ("inner", json!({"outer": {"type": "group"}}))] {
@@ -121,7 +122,7 @@ fn doctor_says_that_a_store_does_not_answer() {
         run(&["doctor", "--store", "http://u:very-secret@127.0.0.1:1", "--amqp", "amqp://127.0.0.1:1"], b"");
     let (shown, failure) = text(&output);
     assert_eq!(output.status.code(), Some(1), "{shown}{failure}");
-    for check in ["reachable", "set-up", "notices"] {
+    for check in ["reachable", "set-up", "release", "notices"] {
         assert!(shown.lines().any(|line| line.starts_with(check)), "{check}\n{shown}");
     }
     assert!(!shown.contains("very-secret") && !failure.contains("very-secret"), "{shown}{failure}");

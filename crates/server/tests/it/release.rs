@@ -133,6 +133,12 @@ fn the_release_is_found_in_an_embedded_store() {
 /// Starts the server on stores of each release.
 pub(crate) fn check(store: &str) {
     let place = Place::new(store);
+    let doctor = |words: &str| {
+        let output = run(&["doctor", "--store", store], b"");
+        let shown = String::from_utf8(output.stdout).unwrap();
+        assert!(shown.lines().any(|line| line.contains(words)), "{words}: {shown}");
+        shown.lines().any(|line| line.starts_with("release "))
+    };
     let found = |arguments: &[&str], words: &[&str], is_4_3: bool| {
         let (server, line) = place.served(arguments);
         assert!(words.iter().all(|words| line.contains(words)), "{line}");
@@ -153,12 +159,16 @@ pub(crate) fn check(store: &str) {
         "{log}"
     );
 
+    assert!(doctor("set profile to 4.3 or 5.0"));
+
     place.import(&[migrated(&["4.2", "4.3.142"])]);
+    assert!(!doctor("the release of Kazoo: it is Kazoo 4.3"));
     found(&[], &["profile=4.3", "migrated to 4.3"], true);
     let log = found(&["--profile", "5.0"], &["profile=5.0", "the setting names it"], false);
     assert!(log.contains("names another release than the store shows"), "{log}");
 
     place.import(&[registered("crossbar_listings", "by_type_id")]);
+    assert!(doctor("do not run this server beside it"));
     let error = place.refused();
     assert!(
         error.contains("contradict each other")

@@ -11,6 +11,7 @@ use super::super::{cluster, deadline, lacking};
 use super::Examined;
 use super::account::{Household, MEMBER_KINDS};
 use super::report::Finding;
+use crate::release;
 
 /// How many documents are asked for at once.
 const AT_ONCE: usize = 8;
@@ -44,6 +45,7 @@ const fn check(name: &'static str, look: Look) -> Check {
 pub(super) const CHECKS: &[Check] = &[
     check("reachable", Look::Store(|examined| reachable(examined).boxed())),
     check("set-up", Look::Store(|examined| set_up(examined).boxed())),
+    check("release", Look::Store(|examined| release_of(examined).boxed())),
     check("notices", Look::Store(|examined| exchange(examined).boxed())),
     check("schema", Look::Group(schema)),
     check("size", Look::Group(size)),
@@ -109,6 +111,26 @@ async fn set_up(examined: &Examined) -> Vec<Finding> {
             vec![Finding::of_store(format!("the configuration was not read: {}", crate::chain(&error)))]
         }
     }
+}
+
+/// The store belongs to a release of Kazoo that this server can stand in for, and it shows which.
+async fn release_of(examined: &Examined) -> Vec<Finding> {
+    let found = match release::find(&*examined.store, deadline()).await {
+        Ok(found) => found,
+        Err(error) => {
+            return vec![Finding::of_store(format!("the release was not read: {}", crate::chain(&error)))];
+        }
+    };
+    let todo = match found.release() {
+        Err(_) => {
+            "do not run this server beside it; if the signs are wrong, name the release in the setting profile"
+        }
+        Ok(_) if matches!(found, release::Finding::Unclear { .. }) => {
+            "set profile to 4.3 or 5.0; without it the server behaves as 5.0"
+        }
+        Ok(_) => return Vec::new(),
+    };
+    vec![Finding::new(None, found.to_string(), todo)]
 }
 
 /// The brokers have Kazoo's exchange.

@@ -19,6 +19,7 @@ use self::report::{Finding, Report};
 use super::{BACKGROUND_THREADS, deadline, runtime, warn};
 use crate::arguments::Doctor;
 use crate::failure::Failure;
+use crate::release;
 use crate::settings::{ServeSettings, StoreSettings};
 use crate::stack::{self, Opening};
 
@@ -63,6 +64,10 @@ async fn examine(examined: &Examined, report: &mut Report) -> Result<(), Failure
         if let Look::Store(look) = check.look {
             report.note(check.name, None, look(examined).await)?;
         }
+    }
+    // The check of the release tells an error.
+    if let Ok(found) = release::find(&*examined.store, deadline()).await {
+        report.set_release(found.to_string());
     }
     let databases = match examined.store.list_dbs(deadline()).await {
         Ok(databases) => databases,

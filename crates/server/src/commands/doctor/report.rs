@@ -33,6 +33,8 @@ pub(super) struct Report {
     findings: u64,
     accounts: u64,
     groups: u64,
+    /// Which release of Kazoo the store belongs to, in words.
+    release: Option<String>,
 }
 
 impl Report {
@@ -40,11 +42,16 @@ impl Report {
         if is_json {
             say("{\"findings\":[")?;
         }
-        Ok(Self { is_json, findings: 0, accounts: 0, groups: 0 })
+        Ok(Self { is_json, findings: 0, accounts: 0, groups: 0, release: None })
     }
 
     pub(super) fn count(&self) -> u64 {
         self.findings
+    }
+
+    /// Which release of Kazoo the store belongs to.
+    pub(super) fn set_release(&mut self, words: String) {
+        self.release = Some(words);
     }
 
     pub(super) fn count_account(&mut self) {
@@ -80,12 +87,17 @@ impl Report {
 
     /// Tells the numbers. Findings are a failure.
     pub(super) fn end(self) -> Result<(), Failure> {
-        let Self { is_json, findings, accounts, groups } = self;
+        let Self { is_json, findings, accounts, groups, release } = self;
         if is_json {
             let names: Vec<_> = super::CHECKS.iter().map(|check| check.name).collect();
-            let checks = json!(names);
-            say(&format!("],\"accounts\":{accounts},\"groups\":{groups},\"checks\":{checks}}}"))?;
+            let (checks, release) = (json!(names), json!(release));
+            say(&format!(
+                "],\"accounts\":{accounts},\"groups\":{groups},\"release\":{release},\"checks\":{checks}}}"
+            ))?;
         } else {
+            if let Some(release) = release {
+                say(&format!("the release of Kazoo: {release}"))?;
+            }
             say(&format!("{accounts} accounts with {groups} groups were examined"))?;
         }
         match findings {
