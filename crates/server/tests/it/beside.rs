@@ -53,11 +53,7 @@ fn attach_shows_what_it_takes_and_prints_the_rules_and_the_unit() {
         assert!(shown.contains(&line), "{line}\n{shown}");
     }
     for check in ["reachable", "set-up", "release", "notices"] {
-        assert!(
-            shown.lines().any(|line| line.starts_with(check)),
-            "{check}
-{shown}"
-        );
+        assert!(shown.lines().any(|line| line.starts_with(check)), "{check}\n{shown}");
     }
     assert!(shown.contains("amqp://127.0.0.1:1 ") && !shown.contains("127.0.0.1:2"), "{shown}");
     assert!(failure.contains("things are wrong"), "{failure}");

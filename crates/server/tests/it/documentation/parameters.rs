@@ -52,18 +52,22 @@ fn served_in_query() -> BTreeSet<String> {
 
 /// The headers of the table, and the others that the source reads.
 fn served_in_headers() -> BTreeSet<String> {
-    let header = Regex::new(r#"Header\("([a-z-]+)"\)"#).unwrap();
+    let header = Regex::new(r"Header\(&header_names::([A-Z_]+)\)").unwrap();
     let mut names = BTreeSet::new();
     for (_, sources) in rows() {
         assert_eq!(header.is_match(&sources), sources.contains("Header("), "the header in {sources} is read");
-        names.extend(header.captures_iter(&sources).map(|found| found[1].to_owned()));
+        names.extend(header.captures_iter(&sources).map(|found| found[1].to_lowercase().replace('_', "-")));
     }
     assert!(names.remove(AUTHORIZATION), "the table has {AUTHORIZATION}");
     for (name, file) in OTHER_HEADERS {
         // The unit tests at the end of a file serve nothing.
         let source = page(file);
         let code = source.split("#[cfg(test)]").next().unwrap();
-        assert!(code.contains(&format!("\"{name}\"")), "{file} does not read {name}");
+        let constant = name.to_uppercase().replace('-', "_");
+        let is_read = code.contains(&format!("&header_names::{constant}"))
+            || code.contains(&format!("header::{constant}"))
+            || code.contains(&format!("\"{name}\""));
+        assert!(is_read, "{file} does not read {name}");
         assert!(names.insert(name.to_owned()), "{name} is in the table");
     }
     names
