@@ -23,9 +23,7 @@ use crate::settings::ServeSettings;
 pub(crate) struct App {
     /// The settings.
     pub(crate) settings: ServeSettings,
-    /// How the release of Kazoo behaves that this server stands in for.
-    pub(crate) profile: &'static Profile,
-    /// Whether the store is still one of that release.
+    /// The release of Kazoo that this server stands in for, and whether the store is still one of it.
     pub(crate) release: Arc<ReleaseWatch>,
     /// The groups in the store.
     pub(crate) groups: Groups,
@@ -49,13 +47,21 @@ pub(crate) struct App {
     pub(crate) user_auth_schema: Schema,
     /// The schema of a login with an account's API key.
     pub(crate) api_auth_schema: Schema,
-    /// The envelope's `version`.
-    pub(crate) version: String,
     /// The envelope's `node`.
     pub(crate) node: String,
 }
 
 impl App {
+    /// How the release of Kazoo behaves that this server stands in for.
+    pub(crate) fn profile(&self) -> &'static Profile {
+        self.release.profile()
+    }
+
+    /// The envelope's `version`.
+    pub(crate) fn version(&self) -> &str {
+        self.settings.api_version.as_deref().unwrap_or(self.profile().version)
+    }
+
     /// Counts and logs a request that has ended.
     pub(crate) fn note(&self, visit: &Visit<'_>) {
         self.metrics.count(visit);

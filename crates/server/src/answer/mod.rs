@@ -86,7 +86,7 @@ pub(crate) async fn success(exchange: &Exchange<'_>, success: Success) -> Result
     let Success { status, data, revision, location, paging, new_token } = success;
     let mut values = values(exchange, paging);
     if let Some(token) = new_token {
-        values.version = Some(Cow::Borrowed(&exchange.app.version));
+        values.version = Some(Cow::Borrowed(exchange.app.version()));
         values.auth_token = Some(Cow::Owned(Value::from(token)));
     }
     values.revision = revision.map(Cow::Owned);
@@ -273,7 +273,7 @@ fn values<'a>(exchange: &'a Exchange<'_>, paging: Paging) -> Values<'a> {
     };
     Values {
         paging,
-        version: is_told.then_some(Cow::Borrowed(&*app.version)),
+        version: is_told.then_some(Cow::Borrowed(app.version())),
         received_at: exchange.received_at,
         node: Cow::Borrowed(&app.node),
         request_id: Cow::Borrowed(&exchange.request_id),

@@ -38,7 +38,7 @@ pub(super) async fn ready(
     let (status, mut body) =
         readiness(&is_set_up, mismatch.as_deref(), verdict, must_write, &supervisor.health());
     if let Value::Object(members) = &mut body {
-        members.insert("profile".to_owned(), Value::from(app.profile.release.name()));
+        members.insert("profile".to_owned(), Value::from(app.profile().release.name()));
         if let Some(notices) = &**notices {
             members.insert("notices".to_owned(), notice_counts(notices.counts()));
         }

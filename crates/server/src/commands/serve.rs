@@ -263,10 +263,7 @@ fn app(
         may_create_views: is_own,
         ..auth::Settings::default()
     };
-    let profile = choice.release.profile();
     App {
-        version: settings.api_version.clone().unwrap_or_else(|| profile.version.to_owned()),
-        profile,
         release: Arc::new(ReleaseWatch::new(choice)),
         node: node_digest(&settings.node_name),
         groups: Groups::new(Arc::<dyn Backend>::clone(&store)),

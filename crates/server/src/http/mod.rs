@@ -55,7 +55,7 @@ pub(crate) async fn serve(request: HttpRequest, payload: Payload, app: Data<App>
     let in_flight = app.metrics.arrive();
     let long_query = request.extensions().get::<LongQuery>().cloned();
     let incoming = Incoming::of(&request, long_query.as_ref().map(|query| &*query.0));
-    let path = route::split(incoming.path, app.profile.paths);
+    let path = route::split(incoming.path, app.profile().paths);
     let route = path.as_ref().map_or("unreadable", Versioned::template);
     let has_body = body::is_announced(incoming.headers);
     // Whoever shows a good token in a header may send more than a stranger.

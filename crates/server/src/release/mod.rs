@@ -60,8 +60,10 @@ pub(crate) async fn choose(
         }
         (ProfileSetting::Auto, Some(Ok(release))) => release,
         (ProfileSetting::Auto, None) => Release::Kazoo50,
-        (ProfileSetting::Named(release), found) => {
-            warn_of_other_release(release, found.as_ref());
+        (ProfileSetting::Named(release), _) => {
+            if let Some(found) = &found {
+                warn_of_other_release(release, found);
+            }
             release
         }
     };
@@ -82,12 +84,12 @@ pub(crate) async fn choose(
 }
 
 /// Warns if the databases show another release than the operator names.
-fn warn_of_other_release(named: Release, found: Option<&Result<Release, String>>) {
-    match found {
-        Some(Err(reason)) => {
+fn warn_of_other_release(named: Release, found: &Finding) {
+    match (found, found.release()) {
+        (_, Err(reason)) => {
             log::warn!(profile = named.name(), reason = reason.as_str(); "the setting profile overrides a refusal");
         }
-        Some(Ok(found)) if *found != named => log::warn!(
+        (Finding::Known { .. }, Ok(found)) if found != named => log::warn!(
             profile = named.name(), found = found.name();
             "the setting profile names another release than the store shows"
         ),

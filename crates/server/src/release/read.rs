@@ -35,8 +35,11 @@ pub(super) async fn signs(store: &dyn Backend, deadline: Deadline) -> Result<Sig
     let (groups_view, newer_view, config, schema, (has_registry, has_schemas)) =
         future::try_join5(registered(GROUPS_VIEW), registered(NEWER_VIEW), config, schema, databases).await?;
     let (groups_view, newer_view) = match groups_view.zip(newer_view) {
-        Some((groups, newer)) => (groups.then_some(Place::Registry), newer.then_some(Place::Registry)),
-        None => in_an_account(store, deadline).await?,
+        Some((groups, newer)) if groups || newer => {
+            (groups.then_some(Place::Registry), newer.then_some(Place::Registry))
+        }
+        // There is no registry, or it knows neither.
+        _ => in_an_account(store, deadline).await?,
     };
     let options = "/properties/music_on_hold/properties/options";
     Ok(Signs {
@@ -50,8 +53,13 @@ pub(super) async fn signs(store: &dyn Backend, deadline: Deadline) -> Result<Sig
 
 /// The version of each section of `system_config/kapps_maintenance`.
 fn versions(config: &Map<String, Value>) -> Vec<String> {
-    let sections = config.values().filter_map(|section| section.get("migrate_current_version")?.as_str());
-    sections.map(str::to_owned).collect()
+    let versions = config.values().filter_map(|section| section.get("migrate_current_version"));
+    let versions = versions.filter_map(|version| match version {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    });
+    versions.collect()
 }
 
 /// A document of Kazoo's own databases, if it is there.

@@ -2,13 +2,13 @@
 //! stands in for, the server is unready and writes nothing, until it is restarted or the old release is back.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use datastore::{Backend, Deadline};
 
 use super::{Choice, Finding, ProfileSetting, find};
-use crate::profile::Release;
+use crate::profile::{Profile, Release};
 use crate::supervisor::StopSignal;
 
 /// How often the databases are looked at.
@@ -20,9 +20,10 @@ const INTERVAL_UNTIL_KNOWN: Duration = Duration::from_secs(1);
 /// How long the store may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Whether the store is still one of the release that the server stands in for.
+/// The release that the server stands in for, and whether the store is still one of it.
 pub(crate) struct ReleaseWatch {
-    serves: Release,
+    /// Chosen once: at the start, or when the store answers for the first time.
+    serves: OnceLock<Release>,
     setting: ProfileSetting,
     /// Whether it is safe to write. Each request that writes reads it.
     may_write: AtomicBool,
@@ -43,12 +44,25 @@ impl ReleaseWatch {
         let Choice { release, setting, found } = choice;
         let is_unknown = setting == ProfileSetting::Auto && found.is_none();
         let mismatch = is_unknown.then(|| "the release of Kazoo is not known yet".to_owned());
+        let serves = OnceLock::new();
+        if !is_unknown {
+            let _ = serves.set(release);
+        }
         Self {
-            serves: release,
+            serves,
             setting,
             may_write: AtomicBool::new(mismatch.is_none()),
             last: Mutex::new(Last { finding: found, mismatch }),
         }
+    }
+
+    /// How the release behaves that the server stands in for. Until the store shows which it is, that is 5.0.
+    pub(crate) fn profile(&self) -> &'static Profile {
+        self.release().profile()
+    }
+
+    fn release(&self) -> Release {
+        self.serves.get().copied().unwrap_or(Release::Kazoo50)
     }
 
     /// Whether nothing may be written now.
@@ -88,25 +102,25 @@ impl ReleaseWatch {
         }
         let found = finding.to_string();
         let mismatch = match finding.release() {
-            Ok(release) if release == self.serves => None,
+            Ok(release) if *self.serves.get_or_init(|| release) == release => None,
             Ok(release) => Some(format!(
                 "it is Kazoo {} now, and this server stands in for {}",
                 release.name(),
-                self.serves.name()
+                self.release().name()
             )),
             Err(reason) => Some(reason),
         };
         match (self.setting, &mismatch) {
             (ProfileSetting::Named(_), Some(reason)) => log::warn!(
-                profile = self.serves.name(), found = found.as_str();
+                profile = self.release().name(), found = found.as_str();
                 "the release of Kazoo has changed, and the setting profile names another one: {reason}"
             ),
             (ProfileSetting::Auto, Some(reason)) => log::error!(
-                profile = self.serves.name(), found = found.as_str();
+                profile = self.release().name(), found = found.as_str();
                 "the release of Kazoo has changed: {reason}. Nothing is written until this server is restarted"
             ),
             (_, None) => {
-                log::info!(profile = self.serves.name(), found = found.as_str(); "read the release of Kazoo")
+                log::info!(profile = self.release().name(), found = found.as_str(); "read the release of Kazoo")
             }
         }
         last.finding = Some(finding);
@@ -146,6 +160,22 @@ mod tests {
         assert!(watch.mismatch().unwrap().contains("not known yet"));
         watch.note(known(Release::Kazoo43));
         assert!(!watch.forbids_writes());
+    }
+
+    /// The store may answer only after the server has started.
+    #[test]
+    fn the_first_answer_of_the_store_chooses_the_release() {
+        for release in [Release::Kazoo43, Release::Kazoo50] {
+            let watch = watch(ProfileSetting::Auto, None);
+            watch.note(Finding::Newer { because: "y".to_owned() });
+            assert!(watch.forbids_writes());
+            watch.note(known(release));
+            assert!(!watch.forbids_writes() && watch.mismatch().is_none());
+            assert_eq!(watch.profile().release, release);
+            watch.note(Finding::Newer { because: "y".to_owned() });
+            assert!(watch.forbids_writes());
+            assert_eq!(watch.profile().release, release);
+        }
     }
 
     #[test]

@@ -26,6 +26,8 @@ const MAX_REQUEST_ID: usize = 255;
 pub(crate) struct Exchange<'a> {
     /// The state that all requests share.
     pub(crate) app: &'a App,
+    /// How the release of Kazoo behaves that this server stands in for.
+    profile: &'static Profile,
     /// The request as it arrived.
     pub(crate) incoming: &'a Incoming<'a>,
     /// The version of the API that the path names.
@@ -90,6 +92,7 @@ impl<'a> Exchange<'a> {
             .filter(|id| !id.is_empty() && id.len() <= MAX_REQUEST_ID);
         Self {
             app,
+            profile: app.profile(),
             incoming,
             api: ApiVersion::default(),
             request_id: request_id.map_or_else(random_hex, str::to_owned),
@@ -114,7 +117,7 @@ impl<'a> Exchange<'a> {
 
     /// How the release of Kazoo behaves that this server stands in for.
     pub(crate) fn profile(&self) -> &'static Profile {
-        self.app.profile
+        self.profile
     }
 
     /// The client whose failures are counted.

@@ -139,37 +139,34 @@ pub(crate) enum Place {
     OwnAccount(Vec<String>),
 }
 
-/// Splits a path.
+/// Splits a path. Every part is decoded once, and what stands behind the version as often as the release does.
 pub(crate) fn split(path: &str, paths: Paths) -> Result<Versioned, Refusal> {
-    let decoded: Result<Vec<_>, _> = path
-        .strip_prefix('/')
-        .unwrap_or(path)
-        .split('/')
-        .map(|part| decode(part.as_bytes(), paths.decoding))
-        .collect();
-    let decoded = decoded.map_err(|_| Refusal::Bare(Bare::BadPath))?;
-    let mut parts = decoded.into_iter().map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    let bad = |BadEscape| Refusal::Bare(Bare::BadPath);
+    let parts = path.strip_prefix('/').unwrap_or(path).split('/');
+    let parts: Result<Vec<_>, _> = parts.map(|part| percent::decode(part.as_bytes(), Plus::Itself)).collect();
+    let mut parts = parts.map_err(bad)?.into_iter();
     let version = parts.next().unwrap_or_default();
-    let mut parts: Vec<_> = parts.collect();
+    let version = String::from_utf8_lossy(&version);
+    let version = match version.strip_prefix('v') {
+        Some("1") if paths.version_one == VersionOne::Gone => return Ok(Versioned::Gone),
+        Some("1") => ApiVersion::V1,
+        Some(number) if is_number(number) => ApiVersion::V2,
+        _ if version == "hooks" => ApiVersion::V2,
+        _ if OF_ADMIN.iter().any(|begin| version.starts_with(begin)) => return Ok(Versioned::OfAdmin),
+        _ => return Ok(Versioned::Unversioned),
+    };
+    let decoded: Result<Vec<_>, _> = parts.map(|part| decode_again(part, paths.decoding)).collect();
+    let mut parts = decoded.map_err(bad)?;
     while parts.last().is_some_and(String::is_empty) {
         parts.pop();
     }
-    let served = |version, parts| Versioned::Served(version, Place::of(parts));
-    Ok(match version.strip_prefix('v') {
-        Some("1") if paths.version_one == VersionOne::Gone => Versioned::Gone,
-        Some("1") => served(ApiVersion::V1, parts),
-        Some(number) if is_number(number) => served(ApiVersion::V2, parts),
-        _ if version == "hooks" => served(ApiVersion::V2, parts),
-        _ if OF_ADMIN.iter().any(|begin| version.starts_with(begin)) => Versioned::OfAdmin,
-        _ => Versioned::Unversioned,
-    })
+    Ok(Versioned::Served(version, Place::of(parts)))
 }
 
-/// Decodes a part of a path.
-fn decode(part: &[u8], decoding: PathDecoding) -> Result<Cow<'_, [u8]>, BadEscape> {
-    let once = percent::decode(part, Plus::Itself)?;
+/// Decodes a part of a path once more, if the release does.
+fn decode_again(once: Cow<'_, [u8]>, decoding: PathDecoding) -> Result<String, BadEscape> {
     if decoding == PathDecoding::Once || !once.contains(&b'%') {
-        return Ok(once);
+        return Ok(String::from_utf8_lossy(&once).into_owned());
     }
     // The second decoder leaves an escape alone that the part is too short for.
     let tail = once.len().saturating_sub(2);
@@ -178,7 +175,7 @@ fn decode(part: &[u8], decoding: PathDecoding) -> Result<Cow<'_, [u8]>, BadEscap
     let (escaped, rest) = once.split_at(whole);
     let mut twice = percent::decode(escaped, Plus::Itself)?.into_owned();
     twice.extend_from_slice(rest);
-    Ok(Cow::Owned(twice))
+    Ok(String::from_utf8_lossy(&twice).into_owned())
 }
 
 fn is_number(text: &str) -> bool {

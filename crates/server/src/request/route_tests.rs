@@ -145,3 +145,15 @@ fn versions_are_checked_first() {
     assert_eq!(split("/v1/accounts").unwrap(), Versioned::Gone);
     assert!(split("/v2/accounts/%zz").is_err());
 }
+
+/// The version is looked for before a release decodes its own parts once more.
+#[test]
+fn the_version_is_decoded_once() {
+    for path in ["/v%2532/accounts/A/groups", "/v%2531/accounts/A/groups", "/accounts/a%25zz"] {
+        assert_eq!(split_as_4_3(path).unwrap(), Versioned::Unversioned, "{path}");
+    }
+    let encoded = split_as_4_3("/%76%32/accounts/A/%2567roups").unwrap();
+    assert_eq!(encoded, split("/v2/accounts/A/groups").unwrap());
+    assert!(split_as_4_3("/v2/a%25zz").is_err());
+    assert!(split_as_4_3("/a%zz").is_err());
+}

@@ -169,6 +169,9 @@ pub(crate) fn check(store: &str) {
 
     place.import(&[registered("crossbar_listings", "by_type_id")]);
     assert!(doctor("do not run this server beside it"));
+    let named = run(&["doctor", "--store", store, "--profile", "4.3"], b"");
+    let named = String::from_utf8(named.stdout).unwrap();
+    assert!(named.contains("the setting profile names 4.3; ") && !named.contains("\nrelease "), "{named}");
     let error = place.refused();
     assert!(
         error.contains("contradict each other")
@@ -198,6 +201,10 @@ fn a_newer_release_is_refused_with_the_reason() {
     let error = place.refused();
     assert!(error.contains("newer than 5.0") && error.contains("an account's database has"), "{error}");
     assert!(error.contains("scopes"), "{error}");
+    // So it is if there is a registry that knows neither view.
+    place.import(&registry()[..1]);
+    let error = place.refused();
+    assert!(error.contains("newer than 5.0") && error.contains("an account's database has"), "{error}");
     place.import(&[json!({"db": "system_schemas", "doc": doc})]);
     let error = place.refused();
     assert!(error.contains("music_on_hold.options"), "{error}");

@@ -9,12 +9,14 @@ use validation::Schema;
 use super::super::Examined;
 use super::super::account::Household;
 use super::{CHECKS, Look};
+use crate::release::ProfileSetting;
 
 fn examined() -> (tempfile::TempDir, Examined) {
     let folder = tempfile::tempdir().unwrap();
     let store =
         embedded::Embedded::open(&folder.path().join("store.db"), embedded::Settings::default()).unwrap();
     let examined = Examined {
+        profile: ProfileSetting::Auto,
         store: Arc::new(store),
         couchdb: None,
         brokers: Amqp::new(Vec::new(), "n".to_owned()),

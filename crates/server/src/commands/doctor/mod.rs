@@ -19,7 +19,7 @@ use self::report::{Finding, Report};
 use super::{BACKGROUND_THREADS, deadline, runtime, warn};
 use crate::arguments::Doctor;
 use crate::failure::Failure;
-use crate::release;
+use crate::release::{self, ProfileSetting};
 use crate::settings::{ServeSettings, StoreSettings};
 use crate::stack::{self, Opening};
 
@@ -32,6 +32,8 @@ pub(super) struct Examined {
     pub(super) couchdb: Option<couchdb::Client>,
     pub(super) brokers: Amqp,
     pub(super) schema: Schema,
+    /// The release that the server stands in for, if the operator names one.
+    pub(super) profile: ProfileSetting,
     /// The largest body of a request that the server takes.
     pub(super) max_body_bytes: u64,
 }
@@ -53,6 +55,7 @@ fn examine_all(serve: ServeSettings, store: &StoreSettings, mut report: Report) 
         couchdb: stack.couchdb,
         brokers: Amqp::new(serve.amqp, serve.node_name),
         schema: Schema::groups(),
+        profile: serve.profile,
         max_body_bytes: serve.max_body_bytes,
     };
     runtime("background", BACKGROUND_THREADS)?.block_on(examine(&examined, &mut report))?;
@@ -67,7 +70,10 @@ async fn examine(examined: &Examined, report: &mut Report) -> Result<(), Failure
     }
     // The check of the release tells an error.
     if let Ok(found) = release::find(&*examined.store, deadline()).await {
-        report.set_release(found.to_string());
+        report.set_release(match examined.profile {
+            ProfileSetting::Auto => found.to_string(),
+            ProfileSetting::Named(named) => format!("the setting profile names {}; {found}", named.name()),
+        });
     }
     let databases = match examined.store.list_dbs(deadline()).await {
         Ok(databases) => databases,
