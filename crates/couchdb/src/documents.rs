@@ -7,11 +7,11 @@ use serde_json::{Map, Value};
 
 use crate::client::Client;
 use crate::error::{Call, Error, Target};
-use crate::leaves::DeletionId;
 use crate::outcome::{Wanted, Write};
 use crate::request::{Path, Request};
 use crate::rows::{Row, RowReader, Wait, parsed};
 use crate::splitter::Shape;
+use crate::tombstone::DeletionId;
 
 impl Client {
     /// Reads the newest revision of a document.

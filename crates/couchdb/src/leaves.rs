@@ -1,10 +1,9 @@
 //! Documents with several leaves: after a replication, a document can have a revision beside the one that is
 //! shown. To delete only the one that is shown makes the other one appear.
 
-use datastore::{DbName, Deadline, DocId, Rev, random_hex};
+use datastore::{DbName, Deadline, DocId, Rev};
 use reqwest::Method;
-use serde::de::Error as _;
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::client::Client;
@@ -12,50 +11,7 @@ use crate::error::{Error, Target};
 use crate::outcome::{Wanted, Write};
 use crate::reply::Body;
 use crate::request::{Path, Request};
-
-/// Tells one deletion from all others; it is a member of the tombstone. Without it, two clients that delete the
-/// same revision would write the same tombstone, and each would take the other's deletion for its own.
-#[derive(Debug)]
-pub(crate) struct DeletionId(String);
-
-impl DeletionId {
-    pub(crate) fn random() -> Self {
-        Self(random_hex())
-    }
-
-    /// The tombstone of a document, on top of a revision.
-    pub(crate) fn tombstone(&self, id: &DocId, base: &Rev) -> Value {
-        json!({"_id": id.as_str(), "_rev": base.as_str(), "_deleted": true, "deletion_id": self.0})
-    }
-}
-
-/// A leaf of a document.
-#[derive(Debug, Deserialize)]
-pub(crate) struct Leaf {
-    #[serde(rename = "_rev", deserialize_with = "read_rev")]
-    pub(crate) rev: Rev,
-    #[serde(rename = "_deleted", default)]
-    pub(crate) is_deleted: bool,
-    #[serde(default)]
-    deletion_id: Value,
-}
-
-impl Leaf {
-    /// Whether it is a tombstone of this deletion.
-    pub(crate) fn is_of(&self, deletion: &DeletionId) -> bool {
-        self.is_deleted && self.deletion_id.as_str() == Some(deletion.0.as_str())
-    }
-}
-
-fn read_rev<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Rev, D::Error> {
-    Rev::parse(&String::deserialize(deserializer)?).map_err(D::Error::custom)
-}
-
-/// A row of the answer that lists the leaves.
-#[derive(Deserialize)]
-struct LeafRow {
-    ok: Option<Leaf>,
-}
+use crate::tombstone::DeletionId;
 
 /// The leaves of a document that are not deleted.
 #[derive(Deserialize)]
@@ -136,18 +92,5 @@ impl Client {
             .with_body(json!({ "docs": tombstones }));
         let wanted = Wanted::AllDeleted(base, &deletion);
         self.write(Write { db, id, request: &request, wanted }, deadline).await
-    }
-
-    /// All leaves of a document, deleted ones too. None if there never was the document.
-    pub(crate) async fn leaves(
-        &self,
-        db: &DbName,
-        id: &DocId,
-        deadline: Deadline,
-    ) -> Result<Vec<Leaf>, Error> {
-        let request =
-            Request::read(Method::GET, Path::doc(db, id)?, Target::Document).with_query("open_revs", "all");
-        let rows: Vec<LeafRow> = self.send_whole(&request, deadline).await?.json()?;
-        Ok(rows.into_iter().filter_map(|row| row.ok).collect())
     }
 }

@@ -50,6 +50,7 @@ mod splitter;
 #[cfg(feature = "standin")]
 pub mod standin;
 mod store;
+mod tombstone;
 mod views;
 
 pub use client::{Client, NodeFigures};

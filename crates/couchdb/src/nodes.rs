@@ -35,7 +35,7 @@ pub(crate) struct Node {
     health: Mutex<Health>,
 }
 
-/// What the questions to a node have shown.
+/// Whether a node answers requests.
 #[derive(Default)]
 struct Health {
     /// How many in a row it has not answered.

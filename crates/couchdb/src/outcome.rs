@@ -9,8 +9,8 @@ use tokio::time::sleep;
 
 use crate::client::Client;
 use crate::error::Error;
-use crate::leaves::DeletionId;
 use crate::request::Request;
+use crate::tombstone::DeletionId;
 
 /// A write may take this part of the time that is left, in fifths. The rest is for reading back.
 const FIFTHS_FOR_THE_WRITE: u32 = 4;
@@ -64,11 +64,8 @@ impl Client {
         for read in 1..=READS {
             let found = match write.wanted {
                 Wanted::Saved(base) => self.read_back_saved(write, base, deadline).await,
-                Wanted::Deleted(base, deletion) => {
-                    self.read_back_deleted(write, base, deletion, Leaves::OneGone, deadline).await
-                }
-                Wanted::AllDeleted(base, deletion) => {
-                    self.read_back_deleted(write, base, deletion, Leaves::AllGone, deadline).await
+                Wanted::Deleted(base, deletion) | Wanted::AllDeleted(base, deletion) => {
+                    self.read_back_deleted(write, base, deletion, deadline).await
                 }
             };
             match found {
@@ -108,28 +105,20 @@ impl Client {
 
     async fn read_back_deleted(
         &self,
-        Write { db, id, .. }: Write<'_>,
+        Write { db, id, wanted, .. }: Write<'_>,
         base: &Rev,
         deletion: &DeletionId,
-        wanted: Leaves,
         deadline: Deadline,
     ) -> Result<Found, Error> {
         let leaves = self.leaves(db, id, deadline).await?;
-        let is_all_gone = leaves.iter().all(|leaf| leaf.is_deleted);
+        let is_enough = matches!(wanted, Wanted::Deleted(..)) || leaves.iter().all(|leaf| leaf.is_deleted);
         Ok(match leaves.iter().find(|leaf| leaf.is_of(deletion)) {
-            Some(tombstone) if is_all_gone || wanted == Leaves::OneGone => Found::Done(tombstone.rev.clone()),
+            Some(tombstone) if is_enough => Found::Done(tombstone.rev.clone()),
             Some(_) => Found::NotYet,
             None if leaves.iter().any(|leaf| leaf.rev == *base) => Found::NotYet,
             None => Found::Other,
         })
     }
-}
-
-/// Which leaves of a document a deletion ends.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Leaves {
-    OneGone,
-    AllGone,
 }
 
 /// The result of reading the document back.

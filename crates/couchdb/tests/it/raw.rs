@@ -83,7 +83,7 @@ pub(crate) struct Raw {
     seen: Arc<Mutex<Seen>>,
 }
 
-/// What the server has got.
+/// The requests that the server has received.
 #[derive(Default)]
 struct Seen {
     /// The heads of the requests, in lower case.
