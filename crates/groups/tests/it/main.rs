@@ -9,6 +9,7 @@
 )]
 
 mod changing;
+mod listings;
 mod model;
 mod paging;
 mod racing;

@@ -6,19 +6,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use auth::AccountAccess;
 use groups::{Deletion, GroupsError, ListQuery};
 use proptest::collection::vec;
-use proptest::prelude::{ProptestConfig, any};
-use proptest::test_runner::TestRunner;
+use proptest::prelude::any;
 use serde_json::json;
 
-use crate::model::{Asked, Docs, USER, asked, docs, id};
+use crate::listings;
+use crate::model::{Asked, USER, id};
 use crate::support::{Place, object, runtime};
 
 /// More pages than any listing in these tests has.
 const MOST_PAGES: usize = 500;
-
-fn runner(cases: u32) -> TestRunner {
-    TestRunner::new(ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() })
-}
 
 /// All pages of a listing. Each page is requested with the start key from the one before.
 async fn pages(place: &Place, access: &AccountAccess, asked: &Asked) -> Vec<(Vec<String>, Option<String>)> {
@@ -37,38 +33,19 @@ async fn pages(place: &Place, access: &AccountAccess, asked: &Asked) -> Vec<(Vec
 
 #[test]
 fn pages_are_those_of_the_model() {
-    let runtime = runtime();
-    let place = runtime.block_on(Place::new());
-    let property = |(docs, asked): (Docs, Vec<Asked>)| {
-        runtime.block_on(async {
-            let access = place.account().await;
-            place.write(&access, &docs).await;
-            for asked in asked {
-                assert_eq!(pages(&place, &access, &asked).await, asked.pages(&docs), "{asked:?}");
-            }
-        });
-        Ok(())
-    };
-    runner(48).run(&(docs(40), vec(asked(), 1..16)), property).unwrap();
+    listings::check(48, 16, async |place, access, docs, asked| {
+        assert_eq!(pages(place, access, &asked).await, asked.pages(docs), "{asked:?}");
+    });
 }
 
 #[test]
 fn a_listing_without_pages_is_the_pages_joined() {
-    let runtime = runtime();
-    let place = runtime.block_on(Place::new());
-    let property = |(docs, mut asked): (Docs, Asked)| {
-        runtime.block_on(async {
-            let access = place.account().await;
-            place.write(&access, &docs).await;
-            asked.end = None;
-            let joined: Vec<_> =
-                pages(&place, &access, &asked).await.into_iter().flat_map(|page| page.0).collect();
-            let whole = ListQuery { page_size: None, ..asked.query() };
-            assert_eq!(place.page(&access, whole).await, (joined, None), "{asked:?}");
-        });
-        Ok(())
-    };
-    runner(32).run(&(docs(40), asked()), property).unwrap();
+    listings::check(32, 2, async |place, access, _, mut asked| {
+        asked.end = None;
+        let joined: Vec<_> = pages(place, access, &asked).await.into_iter().flat_map(|page| page.0).collect();
+        let whole = ListQuery { page_size: None, ..asked.query() };
+        assert_eq!(place.page(access, whole).await, (joined, None), "{asked:?}");
+    });
 }
 
 /// Few groups match the filter, so the cursor must read several batches for one page.
@@ -128,7 +105,7 @@ fn groups_that_are_there_all_along_appear_once_whatever_comes_and_goes() {
         };
     let kept = proptest::collection::btree_set(id(), 0..12);
     let steps = vec(vec((id(), any::<bool>()), 0..4), 0..12);
-    runner(32).run(&(kept, steps, 1_u64..5, any::<bool>(), any::<bool>()), property).unwrap();
+    listings::runner(32).run(&(kept, steps, 1_u64..5, any::<bool>(), any::<bool>()), property).unwrap();
 }
 
 fn group(id: &str) -> serde_json::Value {

@@ -3,13 +3,11 @@
 
 use auth::AccountAccess;
 use groups::{ListQuery, TurnedPage};
-use proptest::collection::vec;
-use proptest::prelude::ProptestConfig;
-use proptest::test_runner::TestRunner;
 use serde_json::Value;
 
-use crate::model::{Asked, Docs, asked, docs};
-use crate::support::{PATIENCE, Place, runtime, scope};
+use crate::listings;
+use crate::model::{Asked, Docs};
+use crate::support::{PATIENCE, Place, scope};
 
 /// What a page shows.
 #[derive(Debug, PartialEq)]
@@ -54,45 +52,25 @@ async fn page(place: &Place, access: &AccountAccess, asked: &Asked, most_bytes: 
 
 #[test]
 fn turned_pages_are_those_of_the_model() {
-    let runtime = runtime();
-    let place = runtime.block_on(Place::new());
-    let property = |(docs, asked): (Docs, Vec<Asked>)| {
-        runtime.block_on(async {
-            let access = place.account().await;
-            place.write(&access, &docs).await;
-            for asked in asked {
-                let expected = model(&asked, &docs);
-                let TurnedPage { rows, again, start_key, next_start_key } =
-                    page(&place, &access, &asked, usize::MAX).await;
-                let shown = Shown { ids: ids(rows.as_ref().unwrap()), start_key, next_start_key };
-                assert_eq!(shown, expected, "{asked:?}");
-                // A page that is too large for memory is read again.
-                if !shown.ids.is_empty() {
-                    assert_eq!(place.page(&access, again).await, (shown.ids, None), "again: {asked:?}");
-                    assert!(page(&place, &access, &asked, 0).await.rows.is_none());
-                }
-            }
-        });
-        Ok(())
-    };
-    let config = ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() };
-    TestRunner::new(config).run(&(docs(40), vec(asked(), 1..16)), property).unwrap();
+    listings::check(48, 16, async |place, access, docs, asked| {
+        let expected = model(&asked, docs);
+        let TurnedPage { rows, again, start_key, next_start_key } =
+            page(place, access, &asked, usize::MAX).await;
+        let shown = Shown { ids: ids(rows.as_ref().unwrap()), start_key, next_start_key };
+        assert_eq!(shown, expected, "{asked:?}");
+        // A page that is too large for memory is read again.
+        if !shown.ids.is_empty() {
+            assert_eq!(place.page(access, again).await, (shown.ids, None), "again: {asked:?}");
+            assert!(page(place, access, &asked, 0).await.rows.is_none());
+        }
+    });
 }
 
 #[test]
 fn a_turned_listing_without_pages_is_the_turned_pages_joined() {
-    let runtime = runtime();
-    let place = runtime.block_on(Place::new());
-    let property = |(docs, asked): (Docs, Asked)| {
-        runtime.block_on(async {
-            let access = place.account().await;
-            place.write(&access, &docs).await;
-            let whole = ListQuery { page_size: None, end_key: None, ..asked.query() }.turned();
-            let everything = Asked { page_size: 1_000_000, ..asked.clone() };
-            assert_eq!(place.page(&access, whole).await, (model(&everything, &docs).ids, None), "{asked:?}");
-        });
-        Ok(())
-    };
-    let config = ProptestConfig { cases: 32, failure_persistence: None, ..ProptestConfig::default() };
-    TestRunner::new(config).run(&(docs(40), asked()), property).unwrap();
+    listings::check(32, 2, async |place, access, docs, asked| {
+        let whole = ListQuery { page_size: None, end_key: None, ..asked.query() }.turned();
+        let everything = Asked { page_size: 1_000_000, ..asked.clone() };
+        assert_eq!(place.page(access, whole).await, (model(&everything, docs).ids, None), "{asked:?}");
+    });
 }
