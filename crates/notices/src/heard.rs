@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 /// The largest notice that is read, in bytes. Kazoo's have less than a thousand.
 const MAX_BYTES: usize = 65_536;
 
-/// What somebody else has changed.
+/// A change that another program has made, as its notice tells it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Heard {
     /// A document was created, changed or deleted.

@@ -187,7 +187,7 @@ where
     }
 
     /// Caches a value that was loaded in another way after `since`, unless something was forgotten meanwhile.
-    /// Where the store learns of changes, it is not cached, since nobody knows what happened since it was loaded.
+    /// If the store learns of changes, the value is not cached: it may have changed since it was loaded.
     pub(crate) fn remember(&self, key: K, value: V, since: Moment) {
         if (self.epoch_of)(&key).is_none() {
             self.known.insert(key.clone(), Known { value: Some(value), epoch: None });

@@ -154,19 +154,16 @@ impl Verifier {
             return Err(AuthError::Invalid("X-Auth-Account-ID does not name the token's account"));
         }
         let known = remembered.caller.get().filter(|_| remembered.epochs.is_some());
-        let caller = match known {
-            Some(caller) => caller.clone(),
-            None => {
-                let caller = self.caller(verified, deadline).await?;
-                // One that acts as another user also depends on that user's database.
-                if caller.signer().is_none() {
-                    let _ = remembered.caller.set(caller.clone());
-                }
-                caller
-            }
-        };
-        let own = caller.signer().unwrap_or(&caller);
-        check_trial(own.account().map(|account| &**account))?;
+        if let Some(caller) = known {
+            // A trial ends without a change in the store.
+            check_trial(caller.account().map(|account| &**account))?;
+            return Ok(caller.clone());
+        }
+        let caller = self.caller(verified, deadline).await?;
+        // One that acts as another user also depends on that user's database.
+        if caller.signer().is_none() {
+            let _ = remembered.caller.set(caller.clone());
+        }
         Ok(caller)
     }
 

@@ -120,7 +120,7 @@ async fn a_change_of_something_else_changes_no_verdict(place: Arc<Place>) {
     assert_eq!(watched.server.verdict(&token).await, "good");
 }
 
-/// What is known of a caller counts for requests that come later, too.
+/// Later requests use what an earlier one has read about the caller. New rules end that.
 async fn new_restrictions_count_at_once(place: Arc<Place>) {
     let watched = Watched::new(&place).await;
     let token = token("alpha_admin").signed();

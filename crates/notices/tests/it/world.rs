@@ -88,7 +88,7 @@ impl Server {
         self.notices.counts()
     }
 
-    /// What it has heard of others.
+    /// The notices of other programs that it has received.
     pub(crate) fn heard(&self) -> Vec<Heard> {
         self.heard.lock().unwrap().clone()
     }
