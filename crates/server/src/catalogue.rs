@@ -9,7 +9,7 @@ use validation::{MAX_ECHO, Violations, shortened};
 
 use crate::budget::NoRoom;
 use crate::lane::LaneFull;
-use crate::request::route::ApiVersion;
+use crate::request::api_version::ApiVersion;
 
 /// Why a request is refused.
 #[derive(Debug)]

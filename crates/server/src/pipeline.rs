@@ -11,6 +11,7 @@ use crate::handlers::{self, Call, Refused};
 use crate::profile::{BasicJudged, Charging};
 use crate::refusals::{self, Line};
 use crate::request::action::Action;
+use crate::request::api_version::ApiVersion;
 use crate::request::content_type::ContentType;
 use crate::request::credentials::Credentials;
 use crate::request::exchange::Exchange;
@@ -18,7 +19,7 @@ use crate::request::format::Format;
 use crate::request::incoming::Received;
 use crate::request::methods::Methods;
 use crate::request::parameters::Parameters;
-use crate::request::route::{ApiVersion, Place, Resource, Route, Versioned};
+use crate::request::route::{Place, Resource, Route, Versioned};
 use crate::request::verb::Verb;
 use crate::stage::{
     account, body, content_type, cors, language, negotiation, preconditions, query, rate, token, verb,

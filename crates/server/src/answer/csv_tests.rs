@@ -5,7 +5,7 @@ use proptest::prelude::{Just, Strategy, any, prop_assert_eq, prop_oneof, proptes
 use serde_json::{Map, Value, json};
 
 use super::{FORMULA_STARTS, Formulas, MAX_COLUMNS, MAX_NAMES, heading};
-use crate::request::route::ApiVersion;
+use crate::request::api_version::ApiVersion;
 
 fn render(rows: &[Value]) -> Result<Vec<u8>, super::Refusal> {
     super::render(rows, Formulas::Kept)

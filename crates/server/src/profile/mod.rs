@@ -99,15 +99,15 @@ pub(crate) struct Envelope {
     pub(crate) refusal: Form,
     /// The form of listings that are sent while they are read.
     pub(crate) streamed: Form,
-    /// Who is told the version.
+    /// Whose answers show the version.
     pub(crate) version: VersionShown,
     /// Whether the client's bucket is shown.
     pub(crate) shows_bucket: bool,
-    /// What a refusal repeats if the request has no token.
+    /// How refusals show the token of the request.
     pub(crate) token_of_refusal: TokenOfRefusal,
 }
 
-/// Who is told the version.
+/// Whose answers show the version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum VersionShown {
     /// Callers with good credentials.

@@ -67,13 +67,18 @@ pub(crate) async fn choose(
             release
         }
     };
-    let why = match setting {
-        ProfileSetting::Auto => {
-            found.as_ref().map_or("the store does not answer".to_owned(), Finding::to_string)
-        }
-        ProfileSetting::Named(_) => "the setting names it".to_owned(),
+    let why = match (setting, &found) {
+        (ProfileSetting::Auto, Some(found)) => Some(found.to_string()),
+        (ProfileSetting::Auto, None) => None,
+        (ProfileSetting::Named(_), _) => Some("the setting names it".to_owned()),
     };
-    log::info!(profile = release.name(), why = why.as_str(); "chose the profile");
+    match why {
+        Some(why) => log::info!(profile = release.name(), why = why.as_str(); "chose the profile"),
+        None => log::warn!(
+            profile = release.name();
+            "nothing is written, and answers have the form of this profile, until the store shows its release"
+        ),
+    }
     if matches!(setting, ProfileSetting::Auto) && matches!(found, Some(Finding::Unclear { .. })) {
         log::warn!(
             "nothing in the store tells Kazoo 4.3 from 5.0, so this server behaves as 5.0: if it is a 4.3, set \

@@ -10,10 +10,10 @@ use datastore::{Deadline, random_hex};
 use kazoo::{AccountId, Time};
 use serde_json::Value;
 
+use super::api_version::ApiVersion;
 use super::header_names;
 use super::incoming::Incoming;
 use super::methods::Methods;
-use super::route::ApiVersion;
 use super::verb::Verb;
 use crate::app::App;
 use crate::budget::Reservation;

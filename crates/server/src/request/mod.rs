@@ -2,6 +2,7 @@
 //! exchange that collects what the stages learn. Nothing here reads the store.
 
 pub(crate) mod action;
+pub(crate) mod api_version;
 pub(crate) mod content_type;
 pub(crate) mod credentials;
 pub(crate) mod envelope;

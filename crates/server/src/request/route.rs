@@ -4,6 +4,7 @@
 
 use std::borrow::Cow;
 
+use super::api_version::ApiVersion;
 use super::verb::Verb;
 use crate::catalogue::{Bare, Refusal};
 use crate::grammar::percent::{self, BadEscape, Plus};
@@ -89,16 +90,6 @@ impl Resource {
             Self::Groups | Self::UserAuth | Self::ApiAuth | Self::TokenAuth => None,
         }
     }
-}
-
-/// A version of the API.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum ApiVersion {
-    /// Version 1: listings come in one piece, and the data of a refusal is a bare text.
-    V1,
-    /// Version 2. Every later one is the same.
-    #[default]
-    V2,
 }
 
 /// The version at the start of a path.

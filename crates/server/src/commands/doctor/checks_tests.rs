@@ -9,13 +9,14 @@ use validation::Schema;
 use super::super::Examined;
 use super::super::account::Household;
 use super::{CHECKS, Look};
-use crate::release::ProfileSetting;
+use crate::release::{Finding, ProfileSetting};
 
 fn examined() -> (tempfile::TempDir, Examined) {
     let folder = tempfile::tempdir().unwrap();
     let store =
         embedded::Embedded::open(&folder.path().join("store.db"), embedded::Settings::default()).unwrap();
     let examined = Examined {
+        release: Ok(Finding::NoKazoo),
         profile: ProfileSetting::Auto,
         store: Arc::new(store),
         couchdb: None,

@@ -32,6 +32,8 @@ pub(super) struct Examined {
     pub(super) couchdb: Option<couchdb::Client>,
     pub(super) brokers: Amqp,
     pub(super) schema: Schema,
+    /// Which release of Kazoo the store belongs to.
+    pub(super) release: datastore::Result<release::Finding>,
     /// The release that the server stands in for, if the operator names one.
     pub(super) profile: ProfileSetting,
     /// The largest body of a request that the server takes.
@@ -50,7 +52,9 @@ pub(super) fn print_table(serve: ServeSettings, store: &StoreSettings) -> Result
 
 fn examine_all(serve: ServeSettings, store: &StoreSettings, mut report: Report) -> Result<(), Failure> {
     let stack = stack::build(store, Opening::Read, None, None)?;
+    let runtime = runtime("background", BACKGROUND_THREADS)?;
     let examined = Examined {
+        release: runtime.block_on(release::find(&*stack.store, deadline())),
         store: stack.store,
         couchdb: stack.couchdb,
         brokers: Amqp::new(serve.amqp, serve.node_name),
@@ -58,7 +62,7 @@ fn examine_all(serve: ServeSettings, store: &StoreSettings, mut report: Report) 
         profile: serve.profile,
         max_body_bytes: serve.max_body_bytes,
     };
-    runtime("background", BACKGROUND_THREADS)?.block_on(examine(&examined, &mut report))?;
+    runtime.block_on(examine(&examined, &mut report))?;
     report.end()
 }
 
@@ -69,7 +73,7 @@ async fn examine(examined: &Examined, report: &mut Report) -> Result<(), Failure
         }
     }
     // The check of the release tells an error.
-    if let Ok(found) = release::find(&*examined.store, deadline()).await {
+    if let Ok(found) = &examined.release {
         report.set_release(match examined.profile {
             ProfileSetting::Auto => found.to_string(),
             ProfileSetting::Named(named) => format!("the setting profile names {}; {found}", named.name()),

@@ -1,4 +1,4 @@
-//! What the doctor found, told as it is found: as a table, or as JSON.
+//! Prints each finding as soon as it is made, as a line of a table or as JSON.
 
 use kazoo::AccountId;
 use serde_json::json;
