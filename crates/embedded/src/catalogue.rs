@@ -7,6 +7,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 use datastore::{Cause, DbName, StoreError};
 use tokio::sync::watch;
 
+use crate::recent::Recent;
+
 /// The source of a map function. Views with the same source share one `MapSource`.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct MapSource {
@@ -45,22 +47,25 @@ pub(crate) struct Progress {
 }
 
 /// A database with its views. When the views change, a new `Db` replaces this one and takes over its
-/// `progress`.
+/// `progress` and `recent`.
 #[derive(Debug)]
 pub(crate) struct Db {
     pub(crate) id: i64,
     pub(crate) name: DbName,
     pub(crate) views: Vec<Arc<View>>,
     pub(crate) progress: Arc<watch::Sender<Progress>>,
+    pub(crate) recent: Arc<Recent>,
 }
 
 impl Db {
     pub(crate) fn new(id: i64, name: DbName, seq: i64, views: Vec<Arc<View>>) -> Self {
-        Self { id, name, views, progress: Arc::new(watch::Sender::new(Progress { seq, gone: false })) }
+        let progress = Arc::new(watch::Sender::new(Progress { seq, gone: false }));
+        Self { id, name, views, progress, recent: Arc::new(Recent::new(seq)) }
     }
 
     pub(crate) fn with_views(&self, views: Vec<Arc<View>>) -> Self {
-        Self { id: self.id, name: self.name.clone(), views, progress: Arc::clone(&self.progress) }
+        let (progress, recent) = (Arc::clone(&self.progress), Arc::clone(&self.recent));
+        Self { id: self.id, name: self.name.clone(), views, progress, recent }
     }
 
     pub(crate) fn is_gone(&self) -> bool {

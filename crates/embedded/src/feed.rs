@@ -13,6 +13,7 @@ use crate::catalogue::{Db, Progress, database_missing};
 use crate::embedded::Inner;
 use crate::error::{SqliteResult, closed, invalid};
 use crate::read::stored_rev;
+use crate::recent::Committed;
 use crate::workers::{Claim, Size};
 
 /// The most changes that one read returns.
@@ -120,6 +121,11 @@ impl ChangesFeed {
     async fn read_page(&mut self, head: i64) -> Result<(), StoreError> {
         let Some(at) = &mut self.at else { return Ok(()) };
         let (db, seq, include_docs) = (at.db.id, at.seq, self.query.include_docs);
+        if !include_docs && let Some(recent) = at.db.recent.between(seq, head) {
+            at.seq = head;
+            self.page = recent.into_iter().map(|change| told(change, db)).collect();
+            return Ok(());
+        }
         let most_bytes = self.inner.settings.page_bytes;
         let mut pause = Duration::from_millis(50);
         let page = loop {
@@ -160,6 +166,10 @@ fn start(text: &str, db: &Db, head: i64) -> Result<i64, StoreError> {
 /// The sequence as clients see it: the number, and the database that it belongs to.
 pub(crate) fn seq_text(seq: i64, db: i64) -> String {
     format!("{seq}-{db}")
+}
+
+fn told(Committed { seq, id, rev, deleted }: Committed, db: i64) -> Change {
+    Change { seq: seq_text(seq, db), id, rev, deleted, doc: None }
 }
 
 /// Reads a page of changes after `from`, up to and including `head`.

@@ -39,6 +39,7 @@ mod open_error;
 mod put;
 mod query;
 mod read;
+mod recent;
 mod rows;
 mod sandbox;
 mod save;

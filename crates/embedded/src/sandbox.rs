@@ -29,7 +29,8 @@ pub(crate) struct Limits {
 /// Why a map function produced no rows.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum MapFailure {
-    /// The function threw, or the source is not a function. The runtime can be used again.
+    /// The function threw, or the source is not a function. A stack that is full throws too, on any machine alike.
+    /// The runtime can be used again.
     Threw(String),
     /// The function reached a limit. The runtime must be dropped.
     Limit(String),
@@ -204,9 +205,7 @@ impl Sandbox {
         }
         outcome.map_err(|(bare, message)| match message {
             _ if bare => MapFailure::Limit("it ran out of memory".to_owned()),
-            short if ["out of memory", "call stack", "stack overflow"].iter().any(|m| short.contains(m)) => {
-                MapFailure::Limit(short)
-            }
+            short if short.contains("out of memory") => MapFailure::Limit(short),
             message => MapFailure::Threw(message),
         })
     }

@@ -111,16 +111,24 @@ fn time_is_limited() {
 }
 
 #[test]
-fn memory_stack_and_output_are_limited() {
+fn memory_and_output_are_limited() {
     let time = Duration::from_secs(60);
     for (source, words) in [
         ("function (doc) { var a = []; while (true) { a.push({a: a.length}); } }", "memory"),
         ("function (doc) { var a = []; while (true) { a.push('x'.repeat(99999)); } }", "memory"),
-        ("function (doc) { var f = function () { return f() + 1; }; f(); }", "stack"),
         ("function (doc) { while (true) { emit('xxxxxxxxxxxxxxxx', null); } }", "emitted"),
     ] {
         check_limit(source, time, words);
     }
+}
+
+#[test]
+fn a_full_stack_is_an_exception() {
+    let source = "function (doc) { var f = function () { return f() + 1; }; if (doc.bad) { f(); } emit(1); }";
+    let mut sandbox = Sandbox::compile(source, &limits(), later()).unwrap();
+    let thrown = sandbox.map(r#"{"bad":true}"#, 1, later());
+    assert!(matches!(&thrown, Err(MapFailure::Threw(why)) if why.contains("stack")), "{thrown:?}");
+    assert_eq!(sandbox.map("{}", 1, later()).unwrap().len(), 1);
 }
 
 #[test]

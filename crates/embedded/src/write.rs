@@ -9,6 +9,7 @@ use crate::catalogue::{Db, Phase, database_missing};
 use crate::draft::{self, AttachmentChanges, NewRevision, conflict};
 use crate::error::SqliteResult;
 use crate::put::{self, Leftover};
+use crate::recent::Committed;
 use crate::rows::Rows;
 use crate::staging::StagedRows;
 use crate::writer::Transaction;
@@ -131,7 +132,9 @@ pub(crate) fn save(
             let leftover = rows.put(connection, *view, doc.id.as_str(), was_live)?;
             transaction.leave(leftover);
         }
-        Ok(SaveOutcome::Saved(doc.rev.clone()))
+        let (id, rev) = (doc.id.clone(), doc.rev.clone());
+        transaction.note(db, Committed { seq, id, rev: rev.clone(), deleted: false });
+        Ok(SaveOutcome::Saved(rev))
     })
 }
 
@@ -161,6 +164,7 @@ pub(crate) fn delete(
             let leftover = put::put(transaction.connection, view.id, id.as_str(), &Rows::default(), true)?;
             transaction.leave(leftover);
         }
+        transaction.note(db, Committed { seq, id: id.clone(), rev: rev.clone(), deleted: true });
         Ok(rev)
     })
 }

@@ -18,6 +18,7 @@ use crate::fair::FairQueue;
 use crate::file::StoreFile;
 use crate::in_use::InUse;
 use crate::put::Leftover;
+use crate::recent::Committed;
 use crate::settings::Settings;
 
 /// A function to call after the commit has returned.
@@ -149,6 +150,7 @@ pub(crate) struct Transaction<'a> {
     pub(crate) connection: &'a Connection,
     pub(crate) catalogue: &'a Arc<Catalogue>,
     seqs: HashMap<i64, (Arc<Db>, i64)>,
+    changes: Vec<(i64, Committed)>,
     writes: u64,
     leftover: Leftover,
     publish: Vec<AfterCommit>,
@@ -161,6 +163,11 @@ impl Transaction<'_> {
         entry.1 = entry.1.saturating_add(1);
         self.writes = self.writes.saturating_add(1);
         entry.1
+    }
+
+    /// Notes a change of the database, for the feeds.
+    pub(crate) fn note(&mut self, db: &Db, change: Committed) {
+        self.changes.push((db.id, change));
     }
 
     /// Remembers what a write has left behind. After the commit, the housekeeper is told of garbage.
@@ -185,8 +192,10 @@ impl Transaction<'_> {
             connection.prepare_cached(sql).and_then(|mut s| s.execute([])).during("a savepoint").map(|_| ())
         };
         step(self.connection, "SAVEPOINT write")?;
+        let noted = self.changes.len();
         let outcome = work(self);
         if outcome.is_err() {
+            self.changes.truncate(noted);
             step(self.connection, "ROLLBACK TO write")?;
         }
         step(self.connection, "RELEASE write")?;
@@ -345,6 +354,7 @@ impl WriterThread {
             connection,
             catalogue: &self.catalogue,
             seqs: HashMap::new(),
+            changes: Vec::new(),
             writes: 0,
             leftover: Leftover::Nothing,
             publish: Vec::new(),
@@ -355,7 +365,7 @@ impl WriterThread {
                 return Err(StoreError::Unavailable(Cause::new("SQLite has rolled the transaction back")));
             }
         }
-        let Transaction { seqs, writes, leftover, publish, .. } = transaction;
+        let Transaction { seqs, changes, writes, leftover, publish, .. } = transaction;
         let committed =
             connection.prepare_cached("COMMIT").and_then(|mut s| s.execute([])).during("a commit");
         if let Err(error) = committed {
@@ -366,7 +376,13 @@ impl WriterThread {
         }
         self.counters.commits.fetch_add(1, Ordering::Relaxed);
         self.counters.writes.fetch_add(writes, Ordering::Relaxed);
+        let mut changes_of: HashMap<i64, Vec<Committed>> = HashMap::new();
+        for (db, change) in changes {
+            changes_of.entry(db).or_default().push(change);
+        }
         for (db, seq) in seqs.into_values() {
+            let changes = changes_of.remove(&db.id).unwrap_or_default();
+            db.recent.add(changes, seq, db.progress.receiver_count() > 0);
             db.progress.send_modify(|progress| progress.seq = seq);
         }
         for publish in publish {

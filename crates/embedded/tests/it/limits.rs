@@ -56,9 +56,16 @@ async fn a_map_that_runs_out_of_memory_is_stopped() {
     check_survives("var a = []; while (true) { a.push('x'.repeat(99999)); }").await;
 }
 
+/// As in CouchDB, a full stack is an exception, and the map goes on with the next document.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_map_that_recurses_forever_is_stopped() {
-    check_survives("var f = function () { return f() + 1; }; f();").await;
+async fn a_map_that_recurses_forever_has_no_rows() {
+    let fixture = TestStore::new().await;
+    let map = "function (doc) { var f = function () { return f() + 1; }; if (doc.bad) { f(); } emit(doc._id, null); }";
+    fixture.design("d", &[("v", map)]).await;
+    for (id, body) in [("a", json!({})), ("b", json!({"bad": true})), ("c", json!({}))] {
+        fixture.save(id, None, body).await.unwrap();
+    }
+    assert_eq!(fixture.rows("d", "v").await, ["a \"a\" null", "c \"c\" null"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
