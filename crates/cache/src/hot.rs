@@ -40,12 +40,30 @@ pub(crate) struct Hot {
     memory: Arc<Memory>,
     /// When the feed stops counting as alive. Zero before its first sign, and after its end.
     alive_until: AtomicU64,
+    /// A feed with rare signs of life counts as alive only while these do.
+    sentinels: Option<Arc<Sentinels>>,
     has_ended: AtomicBool,
     epoch: AtomicU64,
     last_used: AtomicU64,
     /// How many own writes run. While one does, no page is served from memory.
     writes: AtomicUsize,
     under_way: Mutex<UnderWay>,
+}
+
+/// The feeds that show signs of life often, taken together: while one of them does, the store is there.
+#[derive(Debug, Default)]
+pub(crate) struct Sentinels {
+    alive_until: AtomicU64,
+}
+
+impl Sentinels {
+    pub(crate) fn are_alive_until(&self, time: u64) {
+        self.alive_until.store(time, Ordering::Release);
+    }
+
+    pub(crate) fn are_alive(&self, now: u64) -> bool {
+        now < self.alive_until.load(Ordering::Acquire)
+    }
 }
 
 /// The reads and writes of a database that run now.
@@ -76,13 +94,20 @@ struct Writing {
 }
 
 impl Hot {
-    pub(crate) fn new(session: u64, db: DbName, clock: Clock, memory: Arc<Memory>) -> Self {
+    pub(crate) fn new(
+        session: u64,
+        db: DbName,
+        clock: Clock,
+        memory: Arc<Memory>,
+        sentinels: Option<Arc<Sentinels>>,
+    ) -> Self {
         Self {
             session,
             db,
             clock,
             memory,
             alive_until: AtomicU64::new(0),
+            sentinels,
             has_ended: AtomicBool::new(false),
             epoch: AtomicU64::new(0),
             last_used: AtomicU64::new(clock.now()),
@@ -98,7 +123,17 @@ impl Hot {
 
     /// Whether the feed has shown a sign of life and has not ended.
     pub(crate) fn has_begun(&self) -> bool {
-        self.alive_until.load(Ordering::Acquire) > 0
+        self.alive_until() > 0
+    }
+
+    /// When the feed itself stops counting as alive.
+    pub(crate) fn alive_until(&self) -> u64 {
+        self.alive_until.load(Ordering::Acquire)
+    }
+
+    /// Whether the feed counts as alive only while the sentinels do.
+    pub(crate) fn needs_sentinels(&self) -> bool {
+        self.sentinels.is_some()
     }
 
     pub(crate) fn has_ended(&self) -> bool {
@@ -119,7 +154,7 @@ impl Hot {
     }
 
     fn is_alive_at(&self, now: u64) -> bool {
-        now < self.alive_until.load(Ordering::Acquire)
+        now < self.alive_until() && self.sentinels.as_ref().is_none_or(|sentinels| sentinels.are_alive(now))
     }
 
     /// The entry of a key, if there is one and it is still true. The database counts as used.

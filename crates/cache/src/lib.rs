@@ -7,8 +7,8 @@
 //!   begins later shows it.
 //! - **A write of another program is seen as soon as the feed tells it**, a few milliseconds after it.
 //! - **While the feed is not known to be alive, every read goes to the store.** A feed counts as alive until its
-//!   next sign of life is late. A connection that dies without a sign is noticed after one and a half
-//!   heartbeats; until then another program's write may be missed.
+//!   next sign of life is late. A store that dies without a sign is noticed after one and a half heartbeats, and
+//!   the connection of a single feed after three times as long; until then another program's write may be missed.
 //!
 //! How it keeps that:
 //!

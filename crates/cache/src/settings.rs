@@ -11,7 +11,8 @@ pub struct Settings {
     pub bytes: u64,
     /// How many databases it watches at most.
     pub feeds: usize,
-    /// How often a feed shows a sign of life.
+    /// How often the feeds of the databases in `always` show a sign of life. While they do, the other feeds show
+    /// one in three.
     pub heartbeat: Duration,
     /// Databases that are always watched, if they exist.
     pub always: Vec<DbName>,

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arc_swap::ArcSwap;
 use datastore::DbName;
 
-use crate::hot::{Clock, Hot};
+use crate::hot::{Clock, Hot, Sentinels};
 use crate::memory::Memory;
 use crate::settings::Settings;
 
@@ -35,6 +35,8 @@ pub(crate) struct Shared {
     pub(crate) memory: Arc<Memory>,
     /// The watched databases. Only the watcher changes them.
     pub(crate) hot: ArcSwap<HashMap<DbName, Arc<Hot>>>,
+    /// The feeds of the databases that are always watched.
+    pub(crate) sentinels: Arc<Sentinels>,
     hits: AtomicU64,
     misses: AtomicU64,
 }
@@ -46,6 +48,7 @@ impl Shared {
             settings,
             clock: Clock::start(),
             hot: ArcSwap::default(),
+            sentinels: Arc::default(),
             hits: AtomicU64::new(0),
             misses: AtomicU64::new(0),
         }

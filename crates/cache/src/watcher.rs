@@ -25,6 +25,11 @@ const IN_USE: Duration = Duration::from_secs(10);
 /// The pause after a feed failed: about a second at first, a minute at most.
 const BACKOFF: Backoff = Backoff { first: Duration::from_secs(1), cap: Duration::from_secs(60) };
 
+/// CouchDB looks at every shard of a database for each sign of life. So the databases that are always watched show
+/// them often, and the others show one in so many. It is less than the 10 seconds after which the haproxy beside
+/// Kazoo ends a silent connection, if the heartbeat is the usual one.
+const RARER: u32 = 3;
+
 /// How often the watcher looks after what is over.
 const ROUND: Duration = Duration::from_secs(1);
 
@@ -38,6 +43,8 @@ pub struct Watcher {
     failed: HashMap<DbName, Failed>,
     over: HashSet<u64>,
     next_session: u64,
+    /// When the sentinels were alive last.
+    sentinels_seen: u64,
 }
 
 /// What a feed tells.
@@ -64,6 +71,7 @@ impl Watcher {
             failed: HashMap::new(),
             over: HashSet::new(),
             next_session: 0,
+            sentinels_seen: 0,
         }
     }
 
@@ -117,9 +125,13 @@ impl Watcher {
         self.next_session += 1;
         let shared = &self.shared;
         let memory = Arc::clone(&shared.memory);
-        let hot = Arc::new(Hot::new(self.next_session, db.clone(), shared.clock, memory));
+        let often = shared.settings.heartbeat;
+        let is_rare = !self.is_sentinel(&db) && shared.sentinels.are_alive(now);
+        let sentinels = is_rare.then(|| Arc::clone(&shared.sentinels));
+        let hot = Arc::new(Hot::new(self.next_session, db.clone(), shared.clock, memory, sentinels));
         let (abort, registration) = AbortHandle::new_pair();
-        let signs = self.inner.watch(&db, shared.settings.heartbeat);
+        let heartbeat = if is_rare { often.saturating_mul(RARER) } else { often };
+        let signs = self.inner.watch(&db, heartbeat);
         let owner = Arc::clone(&hot);
         let told = signs.map(Told::Sign).chain(stream::iter([Told::End]));
         let told = Abortable::new(told, registration).map(move |told| (Arc::clone(&owner), told));
@@ -128,13 +140,40 @@ impl Watcher {
         self.publish();
     }
 
+    fn is_sentinel(&self, db: &DbName) -> bool {
+        self.shared.settings.always.contains(db)
+    }
+
+    /// The feeds of the databases that are always watched have changed, or one has shown a sign of life.
+    fn note_sentinels(&self) {
+        let open = self.shared.settings.always.iter().filter_map(|db| self.open.get(db));
+        let until = open.map(|(hot, _)| hot.alive_until()).max();
+        self.shared.sentinels.are_alive_until(until.unwrap_or(0));
+    }
+
+    /// Without sentinels, the feeds that rely on them count no more. They are opened anew when they are wanted,
+    /// with frequent signs of life.
+    fn look_after_sentinels(&mut self, now: u64) {
+        if self.shared.sentinels.are_alive(now) {
+            self.sentinels_seen = now;
+        } else if now.saturating_sub(self.sentinels_seen) > millis(IN_USE) {
+            let of_no_use = self.open.values().filter(|(hot, _)| hot.needs_sentinels());
+            let of_no_use: Vec<_> = of_no_use.map(|(hot, _)| hot.db.clone()).collect();
+            for db in &of_no_use {
+                self.close(db);
+            }
+            if !of_no_use.is_empty() {
+                self.publish();
+            }
+        }
+    }
+
     /// Closes the feed that was used least recently, if it is not in use.
     fn make_room(&mut self, wanted: &DbName, now: u64) -> bool {
-        let always = &self.shared.settings.always;
-        let others = self.open.iter().filter(|(db, _)| !always.contains(db));
+        let others = self.open.iter().filter(|(db, _)| !self.is_sentinel(db));
         let idle = others.min_by_key(|(_, (hot, _))| hot.last_used());
         let Some((db, (hot, _))) = idle else { return false };
-        if now.saturating_sub(hot.last_used()) < millis(IN_USE) && !always.contains(wanted) {
+        if now.saturating_sub(hot.last_used()) < millis(IN_USE) && !self.is_sentinel(wanted) {
             return false;
         }
         let db = db.clone();
@@ -149,6 +188,9 @@ impl Watcher {
                     self.failed.remove(&hot.db);
                 }
                 hot.note_alive(time);
+                if self.is_sentinel(&hot.db) {
+                    self.note_sentinels();
+                }
             }
             Told::Sign(Ok(Sign::Changed { id, rev })) => hot.note_change(id, Some(&rev)),
             Told::Sign(Err(error)) => self.lost(hot, &error.to_string()),
@@ -174,6 +216,9 @@ impl Watcher {
             hot.end();
             abort.abort();
             self.over.insert(hot.session);
+            if self.is_sentinel(db) {
+                self.note_sentinels();
+            }
         }
     }
 
@@ -195,6 +240,7 @@ impl Watcher {
         for db in self.shared.settings.always.clone() {
             self.want(db);
         }
+        self.look_after_sentinels(now);
         // Those that nobody asks for any more.
         let forgotten = millis(BACKOFF.cap).saturating_mul(2);
         self.failed.retain(|_, failed| now < failed.until.saturating_add(forgotten));

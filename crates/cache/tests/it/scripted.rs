@@ -24,6 +24,7 @@ type Told = mpsc::UnboundedSender<Result<Sign>>;
 pub(crate) struct Scripted {
     documents: Mutex<HashMap<(DbName, DocId), Document>>,
     feeds: Mutex<HashMap<DbName, Told>>,
+    heartbeats: Mutex<HashMap<DbName, Duration>>,
     opened: AtomicUsize,
     reads: AtomicUsize,
     /// While there is one, a read takes one of its permits, after it has read and before it answers.
@@ -67,6 +68,11 @@ impl Scripted {
     /// How many feeds were ever opened.
     pub(crate) fn opened(&self) -> usize {
         self.opened.load(Ordering::SeqCst)
+    }
+
+    /// How often the newest feed of a database was to show a sign of life. Panics if there was none.
+    pub(crate) fn heartbeat(&self, db: &DbName) -> Duration {
+        self.heartbeats.lock().unwrap()[db]
     }
 
     /// Whether somebody listens to the feed of a database.
@@ -197,9 +203,10 @@ impl Changes for Scripted {
         stream::empty().boxed()
     }
 
-    fn watch(&self, db: &DbName, _: Duration) -> BoxStream<'static, Result<Sign>> {
+    fn watch(&self, db: &DbName, heartbeat: Duration) -> BoxStream<'static, Result<Sign>> {
         let (told, listener) = mpsc::unbounded_channel();
         self.feeds.lock().unwrap().insert(db.clone(), told);
+        self.heartbeats.lock().unwrap().insert(db.clone(), heartbeat);
         self.opened.fetch_add(1, Ordering::SeqCst);
         stream::unfold(listener, async |mut listener| Some((listener.recv().await?, listener))).boxed()
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cache::Settings;
-use datastore::{Cause, DbName, DocId, Draft, Layer as _, Sign, StoreError, ViewQuery};
+use datastore::{Cause, DbName, DocId, Draft, Layer as _, Result, Sign, StoreError, ViewQuery};
 use futures::TryStreamExt as _;
 use serde_json::{Map, Value, json};
 use tokio::time::advance;
@@ -352,6 +352,44 @@ async fn a_long_answer_is_streamed_and_not_remembered() {
         let before = world.store.reads();
         assert_eq!(rows(&world, &db, "long").await.len(), 1_000);
         assert_eq!(world.store.reads() - before, asked);
+    }
+}
+
+fn alive(seconds: u64) -> Result<Sign> {
+    Ok(Sign::Alive(Duration::from_secs(seconds)))
+}
+
+/// The feed of the system database shows that the store is there, so the others need to show it less often.
+#[tokio::test(start_paused = true)]
+async fn a_feed_with_rare_signs_of_life_counts_only_while_the_store_is_there() {
+    let (system, one, a) = (db("system"), db("one"), id("a"));
+    let heartbeat = Duration::from_secs(2);
+    let always = vec![system.clone()];
+    let world = World::with(Settings { bytes: 1_000_000, feeds: 3, heartbeat, always });
+    world.store.put(&one, &a, 1);
+    world.hear().await;
+    assert_eq!(world.store.heartbeat(&system), Duration::from_secs(2));
+    world.store.tell(&system, alive(3));
+    world.hear().await;
+    world.watch(&one, &a).await;
+    assert_eq!(world.store.heartbeat(&one), Duration::from_secs(6));
+    world.store.tell(&one, alive(9));
+    world.hear().await;
+    world.read(&one, &a).await;
+    advance(Duration::from_secs(2)).await;
+    assert_eq!(world.read(&one, &a).await, (1, Asked::Memory));
+    // The system database is silent, so nobody knows what the other feed is worth.
+    advance(Duration::from_secs(2)).await;
+    assert_eq!(world.read(&one, &a).await, (1, Asked::Store));
+    world.store.tell(&system, alive(3));
+    world.hear().await;
+    assert_eq!(world.read(&one, &a).await, (1, Asked::Memory));
+    // It is gone for good: the other feed shows signs of life often from now on.
+    world.store.end_feed(&system);
+    while world.store.heartbeat(&one) != Duration::from_secs(2) {
+        advance(Duration::from_secs(1)).await;
+        world.hear().await;
+        assert_eq!(world.read(&one, &a).await, (1, Asked::Store));
     }
 }
 
