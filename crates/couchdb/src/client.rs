@@ -13,6 +13,7 @@ use reqwest::{StatusCode, redirect, retry};
 use thread_local::ThreadLocal;
 use tokio::time::sleep;
 
+use crate::copies::KnownCopies;
 use crate::error::{Call, Error};
 use crate::nodes::{Node, Nodes, Tried};
 use crate::reply::{Body, LargeTurns, Reply, TimeLimit};
@@ -33,6 +34,7 @@ pub struct Client {
 struct Inner {
     settings: Settings,
     nodes: Nodes,
+    copies: KnownCopies,
     /// For first attempts. Each thread keeps its connections and uses them again.
     pooled: ThreadLocal<reqwest::Client>,
     /// For further attempts and for feeds. Every request opens a connection.
@@ -75,9 +77,9 @@ impl Client {
     /// [`Error::Setup`] if TLS cannot be set up.
     pub fn new(settings: Settings) -> Result<Self, Error> {
         let fresh = builder(&settings).pool_max_idle_per_host(0).build().map_err(setup_failure)?;
-        let (pooled, turns) = (ThreadLocal::new(), LargeTurns::default());
+        let (copies, pooled, turns) = (KnownCopies::default(), ThreadLocal::new(), LargeTurns::default());
         let nodes = Nodes::new(&settings.url, &settings.further_urls);
-        Ok(Self { inner: Arc::new(Inner { settings, nodes, pooled, fresh, turns }) })
+        Ok(Self { inner: Arc::new(Inner { settings, nodes, copies, pooled, fresh, turns }) })
     }
 
     /// This thread's connections.
@@ -98,6 +100,10 @@ impl Client {
 
     pub(crate) fn nodes(&self) -> &Nodes {
         &self.inner.nodes
+    }
+
+    pub(crate) fn copies(&self) -> &KnownCopies {
+        &self.inner.copies
     }
 
     /// The client that opens a connection for each request.
@@ -195,7 +201,7 @@ impl Client {
         let limit = if remaining <= own { TimeLimit::Deadline(deadline) } else { TimeLimit::Silence(own) };
         let answered = self.unless_gone(node, &call, self.execute(http, node, message, &call));
         let response = limit.apply(&call, answered).await?;
-        if response.status() == StatusCode::ACCEPTED {
+        if response.status() == StatusCode::ACCEPTED && !request.is_read() {
             node.note_accepted();
         }
         self.reply(call, response).accepted(request.target(), Some(deadline)).await

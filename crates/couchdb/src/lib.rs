@@ -33,6 +33,7 @@
 mod attachments;
 mod changes;
 mod client;
+mod copies;
 mod databases;
 mod documents;
 mod error;
@@ -58,4 +59,4 @@ pub use datastore::Backoff;
 pub use error::{Call, Error, Refusal};
 pub use probe::Version;
 pub use server_url::{ServerUrl, UrlError};
-pub use settings::Settings;
+pub use settings::{Copies, Settings};

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use datastore::{Backoff, DbName, Deadline, DocId, Document, Rev};
 use serde_json::{Map, Value};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use crate::client::Client;
 use crate::error::Error;
@@ -42,14 +42,21 @@ pub(crate) enum Wanted<'a> {
 }
 
 impl Client {
-    /// Sends the write of one document once, and returns the new revision.
+    /// Sends the write of one document once, and returns the new revision. In a cluster it waits for every copy.
     pub(crate) async fn write(&self, write: Write<'_>, deadline: Deadline) -> Result<Rev, Error> {
         let for_the_write = deadline.remaining() / 5 * FIFTHS_FOR_THE_WRITE;
         let for_the_write = deadline.min(Deadline::after(for_the_write));
+        let everywhere = self.everywhere(write.db, write.request, for_the_write).await;
+        let (request, by) =
+            everywhere.as_ref().map_or((write.request, for_the_write), |(request, by)| (request, *by));
+        let start = Instant::now();
         let sent = match write.wanted {
-            Wanted::Saved(_) | Wanted::Deleted(..) => self.send_write(write.request, for_the_write).await,
-            Wanted::AllDeleted(..) => self.send_writes(write.request, for_the_write).await,
+            Wanted::Saved(_) | Wanted::Deleted(..) => self.send_write(request, by).await,
+            Wanted::AllDeleted(..) => self.send_writes(request, by).await,
         };
+        if everywhere.is_some() && matches!(sent, Err(Error::DeadlineExceeded(_))) {
+            self.note_hanging_copy(start);
+        }
         match sent {
             Err(error) if error.leaves_the_outcome_open() => {
                 log::debug!("the answer to a write was lost, the document is read back: {error}");

@@ -15,7 +15,7 @@ use crate::server_url::ServerUrl;
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
 /// A path on the server, made of segments. Names in it are escaped.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Path(String);
 
 impl Path {
@@ -59,7 +59,7 @@ fn is_dropped(name: &str) -> bool {
 }
 
 /// A request that can be sent, more than once if it only reads.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Request {
     method: Method,
     path: Path,

@@ -31,6 +31,8 @@ pub struct Settings {
     /// After the first row of a view, the longest silence of the server before the next part of the answer.
     /// Time in which the caller does not ask for rows does not count. Default 5 s.
     pub batch_timeout: Duration,
+    /// Which copies of a document a write waits for, if CouchDB keeps several. Default [`Copies::Every`].
+    pub copies: Copies,
     /// How often CouchDB sends a heartbeat on a change feed, if the query does not say. A feed that is silent
     /// for three heartbeats is opened again. Default 10 s.
     pub heartbeat: Duration,
@@ -53,6 +55,15 @@ pub struct Settings {
     pub max_attachment_bytes: usize,
 }
 
+/// The copies that a write waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Copies {
+    /// Every copy that can be reached, so that each view shows the write. A bulk write waits for most.
+    Every,
+    /// Most copies, as CouchDB does if it is not asked otherwise.
+    Most,
+}
+
 impl Settings {
     /// The defaults for a server.
     #[must_use]
@@ -63,6 +74,7 @@ impl Settings {
             connect_timeout: Duration::from_secs(3),
             request_timeout: Duration::from_secs(30),
             batch_timeout: Duration::from_secs(5),
+            copies: Copies::Every,
             heartbeat: Duration::from_secs(10),
             feed_backoff: Backoff { first: Duration::from_millis(250), cap: Duration::from_secs(30) },
             read_retries: 2,

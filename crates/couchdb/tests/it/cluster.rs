@@ -3,11 +3,11 @@
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
-use couchdb::{Client, NodeFigures, Settings};
-use datastore::{ChangesQuery, Feed, Rev, Sign};
+use couchdb::{Client, Copies, NodeFigures, Settings};
+use datastore::{ChangesQuery, Deadline, Draft, Feed, Rev, Sign};
 use futures::StreamExt;
-use serde_json::json;
-use wiremock::matchers::{any, method, path};
+use serde_json::{Map, json};
+use wiremock::matchers::{any, method, path, query_param};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
 use crate::faults::{db, draft, id};
@@ -213,6 +213,60 @@ async fn an_accepted_write_is_a_write_and_is_counted() {
     }
     let expected = NodeFigures { address: server.uri(), is_well: true, accepted: 3 };
     assert_eq!(client.node_figures(), [expected]);
+}
+
+/// A node of a cluster that keeps three copies of each document. It answers a write that waits for all of them
+/// after `time`.
+async fn three_copies(time: Duration) -> MockServer {
+    let server = MockServer::start().await;
+    let written = || ResponseTemplate::new(201).set_body_json(json!({"ok": true, "id": "a", "rev": "1-a"}));
+    Mock::given(method("PUT"))
+        .and(query_param("w", "3"))
+        .respond_with(written().set_delay(time))
+        .mount(&server)
+        .await;
+    Mock::given(method("PUT")).respond_with(written()).mount(&server).await;
+    Mock::given(path(format!("/{}", db().encoded())))
+        .respond_with(
+            ResponseTemplate::new(200).set_body_json(json!({"cluster": {"q": 2, "n": 3, "w": 2, "r": 2}})),
+        )
+        .mount(&server)
+        .await;
+    let stored = json!({"_id": "a", "_rev": "1-a"});
+    Mock::given(any()).respond_with(ResponseTemplate::new(200).set_body_json(stored)).mount(&server).await;
+    server
+}
+
+/// The requests for writes that a node has got: whether each waited for all copies.
+async fn waits(server: &MockServer) -> Vec<bool> {
+    let requests = server.received_requests().await.unwrap();
+    let writes = requests.iter().filter(|request| request.method == "PUT");
+    writes.map(|request| request.url.query() == Some("w=3")).collect()
+}
+
+/// Otherwise a view could be asked for a copy that does not have the write yet.
+#[tokio::test]
+async fn a_write_waits_for_every_copy() {
+    let server = three_copies(Duration::ZERO).await;
+    let client = Client::new(Settings { copies: Copies::Every, ..settings(&[&server.uri()]) }).unwrap();
+    for _ in 0..2 {
+        client.save(&db(), Draft { body: Map::new(), ..draft("a") }, soon()).await.unwrap();
+    }
+    assert_eq!(waits(&server).await, [true, true]);
+    assert_eq!(requests(&server).await, 3, "the number of copies is asked for once");
+}
+
+#[tokio::test]
+async fn a_copy_that_hangs_holds_up_one_write() {
+    let server = three_copies(Duration::from_secs(60)).await;
+    let client = Client::new(Settings { copies: Copies::Every, ..settings(&[&server.uri()]) }).unwrap();
+    for _ in 0..2 {
+        let draft = Draft { body: Map::new(), ..draft("a") };
+        // The document shows that the first write was done.
+        let rev = client.save(&db(), draft, Deadline::after(Duration::from_millis(1_500))).await.unwrap();
+        assert_eq!(rev.as_str(), "1-a");
+    }
+    assert_eq!(waits(&server).await, [true, false]);
 }
 
 /// A real cluster, where `COUCHDB_CLUSTER_URLS` names its nodes.

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use couchdb::{Backoff, Client, Settings};
+use couchdb::{Backoff, Client, Copies, Settings};
 
 /// A script sends the last deletion's id in place of this text, which is as long.
 pub(crate) const DELETION_ID: &str = "the id of the deletion, 32 chars";
@@ -126,7 +126,9 @@ impl Raw {
 /// Settings with short pauses, for a server that misbehaves.
 pub(crate) fn quick(url: &str) -> Settings {
     let short = |cap| Backoff { first: Duration::from_millis(1), cap: Duration::from_millis(cap) };
-    Settings { feed_backoff: short(5), read_backoff: short(2), ..Settings::new(url.parse().unwrap()) }
+    let settings = Settings::new(url.parse().unwrap());
+    // Only some tests want to be asked for the number of copies before a write.
+    Settings { copies: Copies::Most, feed_backoff: short(5), read_backoff: short(2), ..settings }
 }
 
 fn play(mut stream: TcpStream, script: Script, seen: &Mutex<Seen>) {
