@@ -1,5 +1,5 @@
 //! The edge. It turns actix-web's requests into [`Incoming`] ones and answers into responses. Requests that
-//! are cheap to read run on the event loop, all others in the lane. It does not know what a request means.
+//! cost little run on the event loop, all others in the lane.
 
 mod body;
 
@@ -31,6 +31,9 @@ use crate::request::incoming::{Copied, Incoming, Received};
 use crate::request::route::{self, Versioned};
 use crate::request::verb::Verb;
 use crate::stage::account;
+
+/// A new group of at most so many bytes is read and checked about as quickly as it is handed to another thread.
+const LIGHT_BODY: usize = 8 * 1024;
 
 /// A larger answer is handed to the connection in slices of this size, in bytes. What is not sent yet stays
 /// in one place and in the budget.
@@ -77,7 +80,11 @@ pub(crate) async fn serve(request: HttpRequest, payload: Payload, app: Data<App>
     };
     let was_read = matches!(body, Received::Whole(_));
     let arrived = Arrived { path, route, body, verified, reservation };
-    let is_light = !has_body && matches!(incoming.method, Verb::Get | Verb::Head | Verb::Options);
+    let is_light = match incoming.method {
+        Verb::Get | Verb::Head | Verb::Options => !has_body,
+        Verb::Put => is_small_group(&arrived),
+        _ => false,
+    };
     let answered = if is_light {
         answer(&app, &incoming, arrived, begun).await
     } else {
@@ -89,6 +96,13 @@ pub(crate) async fn serve(request: HttpRequest, payload: Payload, app: Data<App>
         }
     };
     into_response(request.version(), answered, was_read, (&app, in_flight))
+}
+
+/// Whether a PUT makes a group, and the group is small. How large a stored group is that another request changes,
+/// nobody knows yet.
+fn is_small_group(Arrived { path, body, .. }: &Arrived) -> bool {
+    let is_small = matches!(body, Received::Whole(body) if body.len() <= LIGHT_BODY);
+    is_small && path.as_ref().is_ok_and(Versioned::is_of_all_groups)
 }
 
 /// The answer to a request.

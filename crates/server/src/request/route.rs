@@ -119,6 +119,11 @@ impl Versioned {
             Self::OfAdmin => "admin",
         }
     }
+
+    /// Whether the path names the groups of an account, or of one of its users.
+    pub(crate) fn is_of_all_groups(&self) -> bool {
+        matches!(self, Self::Served(_, Place::Route(Route::Served { resource: Resource::Groups, .. })))
+    }
 }
 
 /// The rest of a path, after the version.

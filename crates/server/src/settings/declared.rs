@@ -25,7 +25,7 @@ settings! {
         /// How many threads serve requests.
         workers: usize = "workers" "N", Found("one for each processor", processors), 1..=512;
         /// How many connections are served at once. Further clients get a 503.
-        max_connections: usize = "max_connections" "N", Value("10000"), 1..=1_000_000;
+        max_connections: usize = "max_connections" "N", Value("12000"), 1..=1_000_000;
         /// How long the head of a request may take to arrive, in milliseconds. For the first request it counts
         /// from the start of the connection.
         head_timeout: Duration = "head_timeout_ms" "MS", Value("5000");
@@ -129,8 +129,8 @@ settings! {
         bytes: u64 = "cache_bytes" "BYTES", Value("64000000"), 1_000_000..=1_000_000_000_000;
         /// How many databases are watched at most. Each has one connection to a CouchDB.
         feeds: usize = "cache_feeds" "N", Value("500"), 8..=1_000_000;
-        /// How often a watched database shows a sign of life, in milliseconds. If none comes for one and a half
-        /// times as long, what is remembered of the database does not count.
+        /// How often Kazoo's common databases show a sign of life, in milliseconds. Those of accounts show one in
+        /// three. If one is late by half its time, what is remembered of the database does not count.
         heartbeat: Duration = "cache_heartbeat_ms" "MS", Value("2000"), 100..=60_000;
     }
 }
