@@ -91,8 +91,8 @@ impl World {
     pub(crate) fn copy(binary: &str, template: &Path) -> Outcome<Self> {
         let accounts = template.join("accounts.json");
         let is_fresh = fs::metadata(&accounts).and_then(|there| there.modified()).is_ok_and(|made| {
-            // Tokens are good for a day.
-            made.elapsed().is_ok_and(|age| age.as_secs() < 36_000)
+            // Tokens are good for a day, and a section lets 20 hours pass.
+            made.elapsed().is_ok_and(|age| age.as_secs() < 10_800)
         });
         if !is_fresh {
             make(binary, template)?;

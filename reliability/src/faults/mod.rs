@@ -22,14 +22,14 @@ use crate::{Outcome, Settings};
 
 /// The deadline of the server's calls, and what an answer may take beyond it on a busy machine.
 const STORE_TIMEOUT: Duration = Duration::from_millis(1_000);
-const MARGIN: Duration = Duration::from_millis(750);
+const MARGIN: Duration = Duration::from_millis(1_500);
 /// How long a client waits before it counts as hung.
 const PATIENCE: Duration = Duration::from_secs(15);
 /// How long the first query of a view may take.
 const VIEWS_PATIENCE: Duration = Duration::from_secs(60);
 /// Memory that may stay, and connections, once all is over.
 const FREE_KB: u64 = 64 * 1024;
-const IDLE_CONNECTIONS: usize = 16;
+const IDLE_CONNECTIONS: usize = 32;
 /// Caches of authentication live for a minute. A server is started again before that.
 const SERVER_LIFE: Duration = Duration::from_secs(40);
 
