@@ -49,7 +49,7 @@ pub struct NodeFigures {
     pub address: String,
     /// Whether it is used. A node that is alone always is.
     pub is_well: bool,
-    /// How many writes it has answered with 202: fewer nodes than usual had them at that moment.
+    /// How many writes it has answered with 202: not every copy had them at that moment.
     pub accepted: u64,
 }
 
