@@ -30,7 +30,7 @@ pub(crate) struct Node {
     pub(crate) url: ServerUrl,
     pub(crate) authorization: Option<HeaderValue>,
     is_down: AtomicBool,
-    /// Answers with 202: fewer nodes than usual had the write.
+    /// Answers with 202: not every copy had the write.
     accepted: AtomicU64,
     health: Mutex<Health>,
 }

@@ -52,7 +52,7 @@ pub(super) fn register(metrics: &Metrics, couchdb: Option<Client>) {
     });
     metrics.read(Reading::one(
         "couchdb_writes_accepted",
-        "Writes that CouchDB answered with 202: fewer nodes than usual had them at that moment",
+        "Writes that CouchDB answered with 202: not every copy had them at that moment",
         Kind::Counter,
         move || nodes().iter().map(|node| number_of_u64(node.accepted)).sum(),
     ));
