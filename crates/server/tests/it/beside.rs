@@ -1,5 +1,6 @@
 //! The commands for a set-up beside Kazoo: `attach`, `doctor`, and settings from Kazoo's configuration.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::Output;
 
 use serde_json::{Value, json};
@@ -88,6 +89,13 @@ fn doctor_finds_what_is_wrong_and_says_what_to_do() {
     assert_eq!((code, failure.as_str()), (Some(0), ""), "{shown}");
     let release = "the release of Kazoo: the store has no database that only Kazoo makes";
     assert_eq!(shown, format!("{release}\n1 accounts with 0 groups were examined\n"));
+
+    let file = account.store().trim_start_matches("sqlite:").to_owned();
+    let set_mode = |mode| std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).unwrap();
+    set_mode(0o644);
+    let (code, shown, _) = doctor(&account, &[]);
+    assert!(code == Some(1) && shown.contains(&format!("run chmod 600 {file}\n")), "{shown}");
+    set_mode(0o600);
 
     let members = json!({"nobody": {"type": "user"}, "inner": {"type": "group"}});
     for (id, endpoints) in [("outer", members), ("inner", json!({"outer": {"type": "group"}}))] {
