@@ -47,7 +47,7 @@ fn the_files_of_the_pages_are_there_and_have_a_policy() {
         // What this project wrote names no address. The other files are tried in a browser.
         if !path.contains("swagger-ui") {
             let text = answer.text().replace("http://www.w3.org/2000/svg", "");
-            assert!(!text.contains("//cdn") && !text.contains("http"), "{path} names an address");
+            assert!(!text.contains("://"), "{path} names an address");
         }
     }
 }
@@ -66,7 +66,7 @@ fn the_document_names_the_api_as_the_browser_reaches_it() {
     for (host, expected) in [
         ("127.0.0.1:8001", "127.0.0.1"),
         ("groups.example.com:9000", "groups.example.com"),
-        ("bad host", "127.0.0.1"),
+        ("under_score:1", "127.0.0.1"),
     ] {
         let (url, policy) = of_host(&alpha, host);
         assert_eq!(url, format!("http://{expected}:{port}/v2"));
@@ -97,7 +97,7 @@ fn status_where(account: &Account, holds: impl Fn(&Value) -> bool) -> Value {
 #[test]
 fn the_status_has_health_figures_warnings_and_changed_settings() {
     let mut alpha = Account::served();
-    alpha.restart(&&["--page-size", "7"]);
+    alpha.restart(&["--page-size", "7"]);
     alpha.create_all(&["g"]);
     alpha.ids("/groups");
     let login = json!({"data": {"credentials": "c0f76d8aad39b25ef8b70c1ae6a6b2d7", "account_name": "alpha"}})
