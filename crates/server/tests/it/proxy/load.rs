@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use plain_http::{AnswerTo, read_answer};
 
 /// How many clients send at the same time. Each has one connection.
-const CLIENTS: u32 = 16;
+pub(super) const CLIENTS: u8 = 16;
 
 /// One request in so many creates a group.
 const WRITE_EVERY: u64 = 50;
@@ -63,11 +63,11 @@ impl Load {
             let (seen, is_over, number) = (Arc::clone(&seen), Arc::clone(&is_over), Arc::clone(&number));
             let mut client = Client { target: target.clone(), connection: None };
             std::thread::spawn(move || {
-                let mut due = begun + Duration::from_secs(1) / per_second * place;
+                let mut due = begun + Duration::from_secs(1) / per_second * u32::from(place);
                 while !is_over.load(Ordering::Relaxed) {
                     std::thread::sleep(due.saturating_duration_since(Instant::now()));
                     client.send(number.fetch_add(1, Ordering::Relaxed), &seen);
-                    due += Duration::from_secs(1) / per_second * CLIENTS;
+                    due += Duration::from_secs(1) / per_second * u32::from(CLIENTS);
                 }
             })
         });
