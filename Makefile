@@ -5,8 +5,8 @@
 #   make test    run all tests; installs what they need below target/ and node_modules
 #   make acceptance
 #                run what takes longer or needs more installs, 15 minutes at most: requests that schemathesis
-#                makes from docs/openapi.yaml, change notices through a RabbitMQ, proxies, and random requests
-#                from a new seed, for ACCEPTANCE_FUZZ_SECONDS (120)
+#                makes from docs/openapi.yaml, change notices through a RabbitMQ, proxies, the pages in a
+#                Chromium, and random requests from a new seed, for ACCEPTANCE_FUZZ_SECONDS (120)
 #   make lint    check the formatting, run clippy with warnings as errors, find unused dependencies
 #   make fmt     format the code
 #   make fuzz    send random requests from a new seed to the release build, for FUZZ_SECONDS (600)
@@ -24,9 +24,17 @@
 #                faults between it and CouchDB, kills, damaged files, a long run. A run that was stopped goes
 #                on where it was; AGAIN=1 measures all again. TABLE="name..." sends only these inputs
 #   make audit   check licences, sources and bans, and advisories if their database can be reached
-#   make up      start CouchDB and this server with docker compose; make down stops them
+#   make screenshots
+#                make the pictures of the README anew, in a Chromium
+#   make swagger-ui
+#                take the files of Swagger UI from npm, by the version in clients/browser/package-lock.json
+#   make up      start CouchDB and this server with docker compose; make down stops them, and what other
+#                profiles have started. PROFILES="kazoo observe" starts these profiles too
+#   make up-cluster
+#                start three CouchDB nodes, two servers and haproxy in front
 
 STANDIN := crates/couchdb/standin
+BROWSER := clients/browser
 CARGO := cargo
 DEMO_STORE ?= sqlite:data/demo.db
 FUZZ_SECONDS ?= 600
@@ -41,7 +49,7 @@ install = as_root=$$([ "$$(id -u)" = 0 ] || echo sudo); \
   $$as_root apt-get update -qq && $$as_root apt-get install -y -qq $(1)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test acceptance lint fmt fuzz fuzz-coverage bench reliability audit up down release
+.PHONY: help run test acceptance lint fmt fuzz fuzz-coverage bench reliability audit up up-cluster down release
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -93,17 +101,39 @@ rabbitmq:
 # The documented files for proxies are tested with these.
 .PHONY: proxies
 proxies:
-	@missing=$$(command -v haproxy >/dev/null || echo haproxy; command -v nginx >/dev/null || echo nginx-light); \
+	@missing=$$(command -v haproxy >/dev/null || echo haproxy; command -v nginx >/dev/null || echo nginx-light; \
+	  command -v caddy >/dev/null || echo caddy); \
 	[ -z "$$missing" ] || { $(call install,$$missing); }
+
+# The pages of the admin listener are tried in this browser, by a library from npm.
+.PHONY: chromium
+chromium: $(BROWSER)/node_modules/.package-lock.json
+	@command -v chromium >/dev/null || { $(call install,chromium); }
+
+$(BROWSER)/node_modules/.package-lock.json: $(BROWSER)/package-lock.json
+	cd $(BROWSER) && npm ci
+	@touch $@
+
+.PHONY: swagger-ui
+swagger-ui: $(BROWSER)/node_modules/.package-lock.json
+	node $(BROWSER)/swagger-ui.mjs write
+
+# pngquant makes a picture a quarter as large.
+.PHONY: screenshots
+screenshots: chromium
+	@command -v pngquant >/dev/null || { $(call install,pngquant); }
+	mkdir -p docs/images
+	SCREENSHOTS=$(CURDIR)/docs/images $(CARGO) test --workspace --locked --test it -- --ignored pages::
+	pngquant --force --strip --speed 1 --ext .png 64 docs/images/*.png
 
 # Tests that need RabbitMQ, haproxy, Chromium or packages, and long runs for reliability, belong here and
 # not in `test`, which a newcomer runs first and which must stay quick. What they need is installed here.
 # The random requests go to the build of the other tests, which also notices numbers that overflow. A failing run
 # prints its seed.
-acceptance: client-tools rabbitmq proxies
+acceptance: client-tools rabbitmq proxies chromium
 	$(CARGO) build --locked --bin crossbar-groups
 	clients/run schemathesis
-	$(CARGO) test --workspace --locked --test it -- --ignored --test-threads=1 broker:: proxy::
+	$(CARGO) test --workspace --locked --test it -- --ignored --test-threads=1 broker:: proxy:: pages::
 	FUZZ_SECONDS=$(ACCEPTANCE_FUZZ_SECONDS) $(CARGO) test --workspace --locked --test it -- \
 	  fuzz::generated_requests_are_answered --nocapture
 
@@ -170,8 +200,14 @@ sbom:
 	$(CARGO) cyclonedx --manifest-path crates/server/Cargo.toml --format json --describe binaries
 	mkdir -p $(TARGET)/sbom && mv crates/*/*.cdx.json $(TARGET)/sbom/
 
+compose = docker compose $(addprefix --profile ,$(PROFILES))
+
 up:
-	docker compose up --build --detach --wait
+	$(compose) up --build --detach --wait
+
+# haproxy starts all that it depends on, and nothing else.
+up-cluster:
+	docker compose --profile cluster up --build --detach --wait haproxy
 
 down:
-	docker compose down
+	docker compose --profile cluster --profile kazoo --profile observe down

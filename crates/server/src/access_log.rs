@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::time::Instant;
 
 use crate::logging::{
-    ACCESS, Importance, LogFormat, Quoted, ServerLog, Stamp, json_text, one_line, server_log,
+    ACCESS, Importance, LogFormat, Quoted, ServerLog, Stamp, json_text, one_line, server_log, shortened,
 };
 
 /// The longest path that a line shows, in bytes.
@@ -186,15 +186,6 @@ fn shown_path(path: &str) -> Cow<'_, str> {
 /// Whether a text is a JSON Web Token, or begins like one.
 fn looks_like_a_token(text: &str) -> bool {
     text.contains("eyJ") && text.len() > 20
-}
-
-/// At most so many bytes of a text. An ellipsis shows that it was longer.
-fn shortened(text: &str, most: usize) -> Cow<'_, str> {
-    if text.len() <= most {
-        return Cow::Borrowed(text);
-    }
-    let end = (0..=most).rev().find(|end| text.is_char_boundary(*end)).unwrap_or_default();
-    Cow::Owned(format!("{}…", text.get(..end).unwrap_or_default()))
 }
 
 #[cfg(test)]

@@ -1,14 +1,15 @@
-//! The admin listener: health checks and metrics. It answers GET and HEAD alone.
+//! The admin listener: health checks, metrics and the pages for people. It answers GET and HEAD alone.
 
 use std::sync::Arc;
 
-use actix_web::http::{Method, header};
+use actix_web::HttpResponse;
 use actix_web::web::{self, Data, ServiceConfig};
-use actix_web::{FromRequest, Handler, HttpRequest, HttpResponse, Resource, Responder};
 use cache::Watcher;
 use edge::Capacity;
+use notices::{Counts, Notices};
 
-use super::health;
+use super::read_only::{nothing_here, read_only};
+use super::{health, pages};
 use crate::app::App;
 use crate::logging;
 use crate::metrics::{self, Kind, Metrics, Reading, number, number_of_u64};
@@ -20,27 +21,8 @@ pub(super) fn configure(service: &mut ServiceConfig) {
         .service(read_only("/health/live", HttpResponse::Ok))
         .service(read_only("/health/ready", health::ready))
         .service(read_only("/metrics", show_metrics))
+        .configure(pages::configure)
         .default_service(web::to(nothing_here));
-}
-
-/// A path that can only be read.
-fn read_only<F, A>(path: &str, handler: F) -> Resource
-where
-    F: Handler<A>,
-    A: FromRequest + 'static,
-    F::Output: Responder + 'static,
-{
-    web::resource(path)
-        .route(web::get().to(handler.clone()))
-        .route(web::head().to(handler))
-        .default_service(web::to(nothing_here))
-}
-
-async fn nothing_here(request: HttpRequest) -> HttpResponse {
-    match *request.method() {
-        Method::GET | Method::HEAD => HttpResponse::NotFound().finish(),
-        _ => HttpResponse::MethodNotAllowed().insert_header((header::ALLOW, "GET, HEAD")).finish(),
-    }
 }
 
 async fn show_metrics(app: Data<App>) -> HttpResponse {
@@ -75,6 +57,48 @@ pub(super) fn register_cache(metrics: &Metrics, watcher: &Watcher) {
         let figures = figures.clone();
         metrics.read(Reading::one(name, help, kind, move || figure(figures())));
     }
+}
+
+/// Registers what change notices can tell. Without a broker there are no series.
+pub(super) fn register_notices(metrics: &Metrics, notices: Option<&Arc<Notices>>) {
+    type Figure = fn(Counts) -> f64;
+    let each: [(&'static str, &'static str, Kind, Figure); 8] = [
+        ("notices_connected", "1 if there is a connection to a broker", Kind::Gauge, |now| {
+            one_if(now.is_connected)
+        }),
+        ("notices_waiting", "Change notices that the broker has not confirmed", Kind::Gauge, |now| {
+            number_of_u64(now.waiting)
+        }),
+        ("notices_waiting_bytes", "Memory that waiting notices take", Kind::Gauge, |now| {
+            number_of_u64(now.waiting_bytes)
+        }),
+        ("notices_sent", "Change notices that the broker has confirmed", Kind::Counter, |now| {
+            number_of_u64(now.sent)
+        }),
+        ("notices_dropped", "Change notices that were given up", Kind::Counter, |now| {
+            number_of_u64(now.dropped)
+        }),
+        ("notices_returned", "How many times no queue took a change notice", Kind::Counter, |now| {
+            number_of_u64(now.returned)
+        }),
+        ("notices_listening", "1 if the notices of others are heard", Kind::Gauge, |now| {
+            one_if(now.is_listening)
+        }),
+        ("notices_heard", "Notices of others that were heard", Kind::Counter, |now| number_of_u64(now.heard)),
+    ];
+    for (name, help, kind, figure) in each {
+        let notices = notices.cloned();
+        let values = move || {
+            let counts = notices.iter().map(|notices| notices.counts());
+            counts.map(|counts| (String::new(), figure(counts))).collect()
+        };
+        metrics.read(Reading { name, help, kind, label: "", values: Box::new(values) });
+    }
+}
+
+/// A switch as a figure.
+fn one_if(is_on: bool) -> f64 {
+    if is_on { 1.0 } else { 0.0 }
 }
 
 /// Registers what the server can tell of itself when somebody asks.
@@ -125,8 +149,8 @@ pub(super) fn register(app: &Arc<App>, capacity: Capacity, tasks: Arc<Supervisor
         kind: Kind::Gauge,
         label: "task",
         values: Box::new(move || {
-            let of = |state| if state == State::Running { 1.0 } else { 0.0 };
-            running.health().into_iter().map(|task| (task.name.to_owned(), of(task.state))).collect()
+            let tasks = running.health().into_iter();
+            tasks.map(|task| (task.name.to_owned(), one_if(task.state == State::Running))).collect()
         }),
     });
     metrics.read(Reading {

@@ -63,7 +63,7 @@ fn in_toml(setting: &Setting, value: &str) -> String {
             let items: Vec<_> = value.split(setting.shape.separator()).map(text).collect();
             format!("[{}]", items.join(", "))
         }
-        Shape::Text | Shape::SecretLines | Shape::Choice(_) => text(value),
+        Shape::Text | Shape::Url | Shape::SecretLines | Shape::Choice(_) => text(value),
     }
 }
 
@@ -80,6 +80,7 @@ fn sample(setting: &Setting) -> String {
         Shape::Number => "2".to_owned(),
         Shape::Switch => "false".to_owned(),
         Shape::List => "[\"127.0.0.1\"]".to_owned(),
+        Shape::Url => "\"https://api.example.com\"".to_owned(),
         Shape::Secrets => "[\"amqp://user:password@127.0.0.1:5672/vhost\"]".to_owned(),
         Shape::Text | Shape::SecretLines | Shape::Choice(_) => "\"name\"".to_owned(),
     }

@@ -20,7 +20,7 @@ pub(super) fn warn_of_open_files(store: &Path) {
 }
 
 /// The files of a store that others may open, and their permissions. A file that cannot be asked is left out.
-fn open_files(store: &Path) -> Vec<(PathBuf, u32)> {
+pub(super) fn open_files(store: &Path) -> Vec<(PathBuf, u32)> {
     let files = ["", "-wal", "-shm"].into_iter().map(|end| {
         let mut path = OsString::from(store);
         path.push(end);

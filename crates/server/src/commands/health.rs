@@ -19,6 +19,15 @@ use crate::writes::{Verdict, Writes};
 /// How long the store may take to answer a health check.
 pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 
+/// What must work for a server to be ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Asks {
+    /// Reads.
+    Reads,
+    /// Reads and writes.
+    Writes,
+}
+
 /// Answers `/health/ready`, with `writes=true` in the query only if the store can write.
 pub(super) async fn ready(
     request: HttpRequest,
@@ -27,30 +36,42 @@ pub(super) async fn ready(
     supervisor: Data<Supervisor>,
     notices: Data<Option<Arc<Notices>>>,
 ) -> HttpResponse {
+    let must_write = request.query_string().split('&').any(|parameter| parameter == "writes=true");
+    let asks = if must_write { Asks::Writes } else { Asks::Reads };
+    let (status, body) = check(&app, &writes, &supervisor, (**notices).as_deref(), asks).await;
+    HttpResponse::build(status).content_type("application/json").body(format!("{body}\n"))
+}
+
+/// The status and the body of a readiness check.
+pub(super) async fn check(
+    app: &App,
+    writes: &Writes,
+    supervisor: &Supervisor,
+    notices: Option<&Notices>,
+    asks: Asks,
+) -> (StatusCode, Value) {
     let deadline = Deadline::after(PATIENCE);
     let (is_set_up, verdict) =
         futures::join!(app.auth.is_set_up(&*app.uncached, deadline), writes.verdict(deadline));
     if let Err(error) = &is_set_up {
         log::warn!("not ready: {}", crate::chain(error));
     }
-    let must_write = request.query_string().split('&').any(|parameter| parameter == "writes=true");
     let mismatch = app.release.mismatch();
-    let (status, mut body) =
-        readiness(&is_set_up, mismatch.as_deref(), verdict, must_write, &supervisor.health());
+    let (status, mut body) = readiness(&is_set_up, mismatch.as_deref(), verdict, asks, &supervisor.health());
     if let Value::Object(members) = &mut body {
         members.insert("profile".to_owned(), Value::from(app.profile().release.name()));
-        if let Some(notices) = &**notices {
+        if let Some(notices) = notices {
             members.insert("notices".to_owned(), notice_counts(notices.counts()));
         }
     }
-    HttpResponse::build(status).content_type("application/json").body(format!("{body}\n"))
+    (status, body)
 }
 
 fn readiness(
     is_set_up: &Result<bool, StoreError>,
     mismatch: Option<&str>,
     verdict: Verdict,
-    must_write: bool,
+    asks: Asks,
     tasks: &[Health],
 ) -> (StatusCode, Value) {
     let (mut is_ready, store) = match (is_set_up, mismatch) {
@@ -66,7 +87,7 @@ fn readiness(
         Verdict::Yes => json!({"status": store, "writes": true, "tasks": tasks}),
         Verdict::Unknown => json!({"status": store, "writes": null, "tasks": tasks}),
         Verdict::No(reason) => {
-            is_ready = is_ready && !must_write;
+            is_ready = is_ready && asks == Asks::Reads;
             let reason = format!("the store cannot write: {reason}");
             json!({"status": store, "writes": false, "reason": reason, "tasks": tasks})
         }
@@ -89,16 +110,11 @@ mod tests {
     use serde_json::{Value, json};
     use tokio::time::Instant;
 
-    use super::{Health, StoreError, Verdict, readiness};
+    use super::{Asks, Health, StoreError, Verdict, readiness};
     use crate::supervisor::State;
 
-    fn check(
-        is_set_up: &Result<bool, StoreError>,
-        verdict: Verdict,
-        must_write: bool,
-        expected: (u16, Value),
-    ) {
-        let (status, body) = readiness(is_set_up, None, verdict, must_write, &[]);
+    fn check(is_set_up: &Result<bool, StoreError>, verdict: Verdict, asks: Asks, expected: (u16, Value)) {
+        let (status, body) = readiness(is_set_up, None, verdict, asks, &[]);
         assert_eq!((status.as_u16(), body), expected);
     }
 
@@ -106,7 +122,7 @@ mod tests {
     fn a_failing_task_is_named_and_the_server_stays_ready() {
         let state = State::BackingOff { since: Instant::now() };
         let task = Health { name: "purge", state, last_error: Some("no".to_owned()), restarts: 3 };
-        let (status, body) = readiness(&Ok(true), None, Verdict::Yes, true, &[task]);
+        let (status, body) = readiness(&Ok(true), None, Verdict::Yes, Asks::Writes, &[task]);
         let tasks = ["purge: failing for 0 seconds, 3 restarts"];
         assert_eq!(
             (status.as_u16(), body),
@@ -116,7 +132,8 @@ mod tests {
 
     #[test]
     fn another_release_makes_the_server_unready() {
-        let (status, body) = readiness(&Ok(true), Some("it is Kazoo 4.3 now"), Verdict::Yes, false, &[]);
+        let (status, body) =
+            readiness(&Ok(true), Some("it is Kazoo 4.3 now"), Verdict::Yes, Asks::Reads, &[]);
         let text = "the store is one of another release of Kazoo: it is Kazoo 4.3 now";
         assert_eq!((status.as_u16(), &body["status"]), (503, &json!(text)));
     }
@@ -124,7 +141,7 @@ mod tests {
     #[test]
     fn a_store_that_is_not_set_up_makes_the_server_unready() {
         let body = json!({"status": "the store is not set up", "writes": null, "tasks": []});
-        check(&Ok(false), Verdict::Unknown, false, (503, body));
+        check(&Ok(false), Verdict::Unknown, Asks::Reads, (503, body));
     }
 
     #[test]
@@ -132,9 +149,9 @@ mod tests {
         let reason = "the store cannot write: full";
         let body = json!({"status": "ready", "writes": false, "tasks": [], "reason": reason});
         let no = || Verdict::No("full".to_owned());
-        check(&Ok(true), no(), false, (200, body.clone()));
-        check(&Ok(true), no(), true, (503, body));
+        check(&Ok(true), no(), Asks::Reads, (200, body.clone()));
+        check(&Ok(true), no(), Asks::Writes, (503, body));
         let body = json!({"status": "ready", "writes": null, "tasks": []});
-        check(&Ok(true), Verdict::Unknown, true, (200, body));
+        check(&Ok(true), Verdict::Unknown, Asks::Writes, (200, body));
     }
 }

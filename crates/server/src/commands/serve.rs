@@ -1,7 +1,7 @@
 //! `serve`: the API, the admin listener and the background tasks, from start to graceful stop.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ use validation::Schema;
 
 use super::hearing::{self, Memories};
 use super::{
-    BACKGROUND_THREADS, admin, cluster, demo, exposure, health, lacking, listening, remote, runtime,
+    BACKGROUND_THREADS, admin, cluster, demo, exposure, health, lacking, listening, pages, remote, runtime,
 };
 use crate::access_log::AccessLog;
 use crate::app::{App, node_digest};
@@ -36,7 +36,7 @@ use crate::lane::Lane;
 use crate::metrics::{Metrics, StoreFigures};
 use crate::refusals::Refusals;
 use crate::release::{self, Choice, ReleaseWatch};
-use crate::settings::{ServeSettings, StoreLocation};
+use crate::settings::ServeSettings;
 use crate::stack::{self, Opening};
 use crate::supervisor::{StopSignal, Supervisor};
 use crate::writes::Writes;
@@ -95,18 +95,16 @@ pub(crate) fn run(arguments: &Serve) -> Result<(), Failure> {
     let figures = StoreFigures::register(&metrics);
     let stack = stack::build(&store_settings, opening, Some(figures), notice_settings(&settings))?;
     let location = &store_settings.location;
-    if let StoreLocation::File(path) = location {
+    let file = location.file().map(Path::to_path_buf);
+    if let Some(path) = &file {
         exposure::warn_of_open_files(path);
     }
-    let file = match location {
-        StoreLocation::File(path) => Some(path.clone()),
-        StoreLocation::CouchDb(..) => None,
-    };
     let (store, watcher) = stack::cached(Arc::clone(&stack.store), &cache);
     if let Some(watcher) = &watcher {
         admin::register_cache(&metrics, watcher);
     }
     cluster::register(&metrics, stack.couchdb.clone());
+    admin::register_notices(&metrics, stack.notices.as_ref());
     let (name, is_own) = (location.to_string(), location.is_own());
     let opened = Opened {
         store,
@@ -119,7 +117,13 @@ pub(crate) fn run(arguments: &Serve) -> Result<(), Failure> {
         file,
         is_own,
     };
+    let about = pages::About {
+        api_port: api.address().port(),
+        store: opened.name.clone(),
+        settings: pages::About::changed(arguments.show()?),
+    };
     let prepared = Prepared {
+        about,
         settings,
         is_demo: arguments.demo,
         listeners: [api, admin],
@@ -150,6 +154,8 @@ struct Opened {
 
 /// What serving needs beside the store.
 struct Prepared {
+    /// What the status page shows of this server.
+    about: pages::About,
     settings: ServeSettings,
     is_demo: bool,
     /// The API's, and the admin listener.
@@ -159,7 +165,7 @@ struct Prepared {
 }
 
 async fn serve(prepared: Prepared, opened: Opened, background: &Handle) -> Result<(), Failure> {
-    let Prepared { settings, is_demo, listeners: [api, admin], lane, metrics } = prepared;
+    let Prepared { about, settings, is_demo, listeners: [api, admin], lane, metrics } = prepared;
     let Opened { store, watcher, uncached, writes, notices, couchdb, name, file, is_own } = opened;
     if let Some(couchdb) = &couchdb {
         cluster::check_versions(couchdb).await?;
@@ -185,6 +191,7 @@ async fn serve(prepared: Prepared, opened: Opened, background: &Handle) -> Resul
     let api = api.map_err(|error| listening::refusal(listening::API, api_address, &error))?;
 
     let (tasks, writes, told) = (supervisor.clone(), Data::from(writes), Data::new(notices.clone()));
+    let about = Data::new(about);
     let service = Service { workers: 1, capacity: Capacity::new(ADMIN_CONNECTIONS), ..service };
     let admin = admin.serve(service, move || {
         ActixApp::new()
@@ -192,6 +199,7 @@ async fn serve(prepared: Prepared, opened: Opened, background: &Handle) -> Resul
             .app_data(tasks.clone())
             .app_data(writes.clone())
             .app_data(told.clone())
+            .app_data(about.clone())
             .configure(admin::configure)
     });
     let admin = admin.map_err(|error| listening::refusal(listening::ADMIN, admin_address, &error))?;

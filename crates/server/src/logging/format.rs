@@ -1,6 +1,7 @@
 //! How events are written in each format of the log. Lines about requests have their own writer in
 //! `access_log`; both use the stamp and the texts from here.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::fmt::{self, Write as _};
 use std::io::{self, Write};
@@ -111,6 +112,15 @@ pub(crate) fn one_line(text: &str) -> String {
         }
     }
     line
+}
+
+/// At most so many bytes of a text. An ellipsis shows that it was longer.
+pub(crate) fn shortened(text: &str, most: usize) -> Cow<'_, str> {
+    if text.len() <= most {
+        return Cow::Borrowed(text);
+    }
+    let end = (0..=most).rev().find(|end| text.is_char_boundary(*end)).unwrap_or_default();
+    Cow::Owned(format!("{}…", text.get(..end).unwrap_or_default()))
 }
 
 /// The line that tells of lines that were dropped.

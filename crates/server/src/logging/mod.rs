@@ -4,6 +4,7 @@
 mod fields;
 mod format;
 mod queue;
+mod recent;
 mod throttle;
 
 use std::io::{self, IsTerminal as _, Write};
@@ -14,8 +15,10 @@ use env_logger::{Target, WriteStyle};
 use log::LevelFilter;
 
 pub(crate) use self::fields::Quoted;
-pub(crate) use self::format::{Stamp, json_text, one_line};
+pub(crate) use self::format::{Stamp, json_text, one_line, shortened};
 pub(crate) use self::queue::{Importance, Queue};
+use self::recent::Keeping;
+pub(crate) use self::recent::recent;
 pub(crate) use self::throttle::Throttle;
 use crate::failure::Failure;
 
@@ -79,7 +82,11 @@ pub(crate) fn start(format: LogFormat, level: LevelFilter) -> Result<(), Failure
             builder.format(format::kazoo);
         }
     }
-    builder.init();
+    let log = builder.build();
+    let level = recent::least_level(log.filter());
+    log::set_boxed_logger(Box::new(Keeping(log)))
+        .map_err(|error| Failure::setup(format!("cannot start the log: {error}")))?;
+    log::set_max_level(level);
     // The log is started once.
     let _ = SERVER_LOG.set(ServerLog { format, queue });
     Ok(())

@@ -4,6 +4,7 @@
 //! A part of the program that has figures of its own registers them once, at start: what it counts through
 //! [`Metrics::register`], what it can tell when somebody asks through [`Metrics::read`].
 
+mod figures;
 mod process;
 mod reading;
 mod store;
@@ -19,6 +20,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Metric, Registry, Unit};
+use serde_json::Value;
 
 pub(crate) use self::reading::{Kind, Reading};
 pub(crate) use self::store::{Measured, StoreFigures};
@@ -129,6 +131,14 @@ impl Metrics {
         encode_registry(&mut text, &self.of_process)?;
         encode_eof(&mut text)?;
         Ok(text)
+    }
+
+    /// All figures as JSON: by the name of a series, a list of pairs of its labels and its number.
+    ///
+    /// # Errors
+    /// As [`Metrics::encode`].
+    pub(crate) fn figures(&self) -> Result<Value, fmt::Error> {
+        self.encode().map(|text| figures::read(&text))
     }
 
     fn own(&self) -> MutexGuard<'_, Registry> {

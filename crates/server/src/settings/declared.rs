@@ -10,6 +10,7 @@ use notices::BrokerUrl;
 
 use super::group::{Group, Layers, settings};
 use super::location::StoreLocation;
+use super::origin::Origin;
 use super::setting::Default::{Found, Nothing, Value};
 use super::setting::Setting;
 use super::value::OnOff;
@@ -22,6 +23,8 @@ settings! {
     pub(crate) struct ServeSettings in "Server" {
         /// The address of the API.
         listen: SocketAddr = "listen" "ADDRESS", Value("127.0.0.1:8000");
+        /// The API's address as browsers reach it, like https://api.example.com, for the page /docs.
+        api_url: Option<Origin> = "api_url" "URL", Nothing("the page's host, and the port of the API");
         /// How many threads serve requests.
         workers: usize = "workers" "N", Found("one for each processor", processors), 1..=512;
         /// How many connections are served at once. Further clients get a 503.
@@ -80,7 +83,7 @@ settings! {
 settings! {
     /// The settings of the admin listener.
     pub(crate) struct AdminSettings in "Server" {
-        /// The address of health checks and metrics.
+        /// The address of health checks, metrics, and the pages /status and /docs.
         admin_listen: SocketAddr = "admin_listen" "ADDRESS", Value("127.0.0.1:8001");
     }
 }

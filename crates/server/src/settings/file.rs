@@ -77,7 +77,7 @@ impl SettingsFile {
 /// The value as a flag would give it, if it is of the setting's type.
 fn text_of(setting: &Setting, value: &toml::Value) -> Option<String> {
     match (setting.shape, value) {
-        (Shape::Text | Shape::SecretLines | Shape::Choice(_), toml::Value::String(text)) => {
+        (Shape::Text | Shape::Url | Shape::SecretLines | Shape::Choice(_), toml::Value::String(text)) => {
             Some(text.clone())
         }
         (Shape::Number, toml::Value::Integer(number)) => Some(number.to_string()),

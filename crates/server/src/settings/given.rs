@@ -85,7 +85,7 @@ fn argument(setting: &Setting) -> Arg {
         Shape::List | Shape::Secrets | Shape::SecretLines => argument.action(ArgAction::Append),
         // A negative number is out of range. It is not a flag.
         Shape::Number => argument.allow_negative_numbers(true),
-        Shape::Text | Shape::Choice(_) => argument,
+        Shape::Text | Shape::Url | Shape::Choice(_) => argument,
     };
     match setting.default {
         Default::Value(value) => argument.help(help).default_value(value),

@@ -1,7 +1,7 @@
 //! The value of the setting `store`: a file, or the nodes of a CouchDB.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use couchdb::ServerUrl;
 
@@ -66,6 +66,14 @@ impl StoreLocation {
             Self::CouchDb(first, further) => (Some(first), further),
         };
         first.into_iter().chain(further)
+    }
+
+    /// The file of an embedded store.
+    pub(crate) fn file(&self) -> Option<&Path> {
+        match self {
+            Self::File(path) => Some(path),
+            Self::CouchDb(..) => None,
+        }
     }
 
     /// Whether only this program can have set up the store, so that it may create every view.

@@ -1,7 +1,7 @@
 //! Settings, each declared once, in `declared`. A value comes from the flag, else from the environment,
 //! else from the settings file, else from Kazoo's configuration, else it is the default. A bad value is refused with the setting's name.
 //!
-//! Each file imports only files that stand before it in this row: `setting`, `unknown`, `location`, `value`,
+//! Each file imports only files that stand before it in this row: `setting`, `unknown`, `location`, `origin`, `value`,
 //! `file`, `group`, `given`; and `declared`, which imports all but `unknown`, `file` and `given`.
 
 mod declared;
@@ -9,6 +9,7 @@ mod file;
 mod given;
 mod group;
 mod location;
+mod origin;
 mod setting;
 mod unknown;
 mod value;
@@ -20,6 +21,7 @@ pub(crate) use declared::{
 pub(crate) use file::SettingsFile;
 pub(crate) use given::Given;
 pub(crate) use location::StoreLocation;
+pub(crate) use origin::Origin;
 pub(crate) use setting::{Default, Setting, Shape, Source};
 pub(crate) use unknown::warnings;
 pub(crate) use value::OnOff;

@@ -100,6 +100,8 @@ impl fmt::Display for Source {
 pub(crate) enum Shape {
     /// Text.
     Text,
+    /// The address of a server on the web.
+    Url,
     /// One of these words.
     Choice(&'static [&'static str]),
     /// A whole number.
@@ -120,7 +122,7 @@ impl Shape {
     /// The words for the values that are accepted. `range` counts for numbers.
     pub(super) fn words(self, range: (u64, u64)) -> String {
         match self {
-            Self::Text => "a text in quotes".to_owned(),
+            Self::Text | Self::Url => "a text in quotes".to_owned(),
             Self::Choice(words) => words.join(" or "),
             Self::Number => numbers(range),
             Self::Switch => "true or false".to_owned(),

@@ -11,6 +11,7 @@ use log::LevelFilter;
 use notices::BrokerUrl;
 
 use super::location::StoreLocation;
+use super::origin::Origin;
 use super::setting::{Shape, numbers};
 use crate::logging::LogFormat;
 use crate::profile::Release;
@@ -122,6 +123,16 @@ impl Value for SocketAddr {
 
     fn parse(text: &str, _: (u64, u64)) -> Result<Self, String> {
         text.parse().map_err(|_| format!("must be an address and a port, like 127.0.0.1:8000, not {text:?}"))
+    }
+}
+
+impl Value for Origin {
+    const SHAPE: Shape = Shape::Url;
+
+    fn parse(text: &str, _: (u64, u64)) -> Result<Self, String> {
+        Self::parse(text).ok_or_else(|| {
+            format!("must be http(s)://HOST or http(s)://HOST:PORT, without a path, not {text:?}")
+        })
     }
 }
 

@@ -1,5 +1,6 @@
 //! The commands for a set-up beside Kazoo: `attach`, `doctor`, and settings from Kazoo's configuration.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::Output;
 
 use serde_json::{Value, json};
@@ -110,6 +111,15 @@ fn doctor_finds_what_is_wrong_and_says_what_to_do() {
         assert_eq!(finding["account"], account.id.as_str());
         assert!(finding["todo"].as_str().is_some_and(|todo| !todo.is_empty()), "{finding}");
     }
+}
+
+#[test]
+fn doctor_finds_files_that_others_can_open() {
+    let account = Account::served();
+    let file = account.store().trim_start_matches("sqlite:").to_owned();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let (code, shown, _) = doctor(&account, &[]);
+    assert!(code == Some(1) && shown.contains(&format!("run chmod 600 {file}\n")), "{shown}");
 }
 
 #[test]

@@ -57,7 +57,10 @@ pub(crate) fn try_send(
 ) -> std::io::Result<Response> {
     let mut connection = TcpStream::connect(address)?;
     connection.set_read_timeout(Some(Duration::from_secs(30)))?;
-    let mut request = format!("{method} {target} HTTP/1.1\r\nHost: {address}\r\n");
+    let mut request = format!("{method} {target} HTTP/1.1\r\n");
+    if !headers.iter().any(|(name, _)| name == "Host") {
+        request.push_str(&format!("Host: {address}\r\n"));
+    }
     if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("connection")) {
         request.push_str("Connection: close\r\n");
     }

@@ -172,7 +172,9 @@ fn page(path: &str) -> String {
 
 #[test]
 fn the_metrics_are_those_that_alerts_dashboard_and_documentation_name() {
-    let alpha = Account::served();
+    let mut alpha = Account::served();
+    // The figures of notices are there if somebody is told of changes, whether or not the broker answers.
+    alpha.restart(&["--amqp", "amqp://127.0.0.1:1"]);
     alpha.create_all(&["g"]);
     alpha.ids("/groups");
     alpha.send_as_stranger("GET", "/groups", &[("X-Auth-Token", "nonsense")], b"");
@@ -210,6 +212,7 @@ fn the_metrics_are_those_that_alerts_dashboard_and_documentation_name() {
         ("crossbar_groups_store_calls_total{operation=\"save\",outcome=\"ok\"} ", 1.0),
         ("crossbar_groups_request_memory_limit_bytes ", 1e6),
         ("crossbar_groups_background_task_running{task=\"purge of logged-out tokens\"} ", 1.0),
+        ("crossbar_groups_notices_waiting ", 1.0),
         ("process_resident_memory_bytes ", 1e6),
     ] {
         let found = text

@@ -60,6 +60,9 @@ pub(crate) fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
+/// Free ports for the API and the admin listener.
+const ANYWHERE: [&str; 2] = ["127.0.0.1:0"; 2];
+
 /// A running server.
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
@@ -72,7 +75,15 @@ pub(crate) struct Server {
 impl Server {
     /// Starts `serve` on free ports and waits until it serves.
     pub(crate) fn start(store: &str, more: &[&str]) -> Self {
-        Self::spawn(binary(), store, more)
+        Self::spawn(binary(), ANYWHERE, store, more)
+    }
+
+    /// As [`Server::start`], at these addresses of the API and of the admin listener, and with the usual log: for
+    /// servers that get many requests.
+    pub(crate) fn start_at(addresses: [SocketAddr; 2], store: &str, more: &[&str]) -> Self {
+        let mut command = binary();
+        command.env("RUST_LOG", "info");
+        Self::spawn(command, addresses.map(|address| address.to_string()), store, more)
     }
 
     /// As [`Server::start`], but no file can grow beyond so many kilobytes, as if the disk were full.
@@ -81,16 +92,20 @@ impl Server {
         let script = format!("trap '' XFSZ; ulimit -f {}; exec \"$@\"", kilobytes * 2);
         let mut shell = by(Command::new("sh"));
         shell.args(["-c", &script, "sh", BINARY]);
-        Self::spawn(shell, store, &[])
+        Self::spawn(shell, ANYWHERE, store, &[])
     }
 
-    fn spawn(mut command: Command, store: &str, more: &[&str]) -> Self {
+    fn spawn(mut command: Command, [api, admin]: [impl AsRef<str>; 2], store: &str, more: &[&str]) -> Self {
+        // The most that the server logs. The test checks at its end that no secret is in it.
+        for (name, value) in [("RUST_LOG", "debug")] {
+            if !command.get_envs().any(|(given, set)| given == name && set.is_some()) {
+                command.env(name, value);
+            }
+        }
         let mut child = command
-            .args(["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--workers", "2"])
+            .args(["serve", "--listen", api.as_ref(), "--admin-listen", admin.as_ref(), "--workers", "2"])
             .args(more)
             .env("CROSSBAR_GROUPS_STORE", store)
-            // The most that the server logs. The test checks at its end that no secret is in it.
-            .env("RUST_LOG", "debug")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())

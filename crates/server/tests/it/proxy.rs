@@ -1,6 +1,10 @@
 //! The documented files of haproxy and nginx, in front of this server and of a stand-in for crossbar: each path goes
 //! where it should. `make acceptance` runs these tests, with Debian's programs.
 
+mod alone;
+mod load;
+mod rolling;
+
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
@@ -55,9 +59,9 @@ impl Drop for Proxy {
     }
 }
 
-/// The file with the addresses of this test.
+/// A file of `docker/` with the addresses of this test.
 fn file(name: &str, replaced: &[(&str, String)]) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docker/kazoo").join(name);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docker").join(name);
     let mut text = std::fs::read_to_string(path).unwrap();
     for (from, to) in replaced {
         assert!(text.contains(from), "{name} has no {from}");
@@ -160,7 +164,7 @@ fn haproxy_sends_the_groups_here_and_all_else_to_crossbar() {
     let (address, crossbar) = (free(), crossbar());
     let server = account.server();
     let text = file(
-        "haproxy.cfg",
+        "kazoo/haproxy.cfg",
         &[
             ("bind 127.0.0.1:8080", format!("bind {address}")),
             (
@@ -198,7 +202,7 @@ fn nginx_sends_the_groups_here_and_all_else_to_crossbar() {
     let mut account = Account::served();
     let (address, crossbar) = (free(), crossbar());
     let text = file(
-        "nginx.conf",
+        "kazoo/nginx.conf",
         &[
             ("listen 127.0.0.1:8080", format!("listen {address}")),
             ("server 127.0.0.1:8010", format!("server {}", account.server().address)),

@@ -7,7 +7,7 @@ use kazoo::{AccountId, SystemDb, Time, is_private, term};
 use notices::Brokers as _;
 use serde_json::{Map, Value};
 
-use super::super::{cluster, deadline, lacking};
+use super::super::{cluster, deadline, exposure, lacking};
 use super::Examined;
 use super::account::{Household, MEMBER_KINDS};
 use super::report::Finding;
@@ -45,6 +45,7 @@ const fn check(name: &'static str, look: Look) -> Check {
 pub(super) const CHECKS: &[Check] = &[
     check("reachable", Look::Store(|examined| reachable(examined).boxed())),
     check("set-up", Look::Store(|examined| set_up(examined).boxed())),
+    check("permissions", Look::Store(|examined| future::ready(permissions(examined)).boxed())),
     check("release", Look::Store(|examined| future::ready(release_of(examined)).boxed())),
     check("notices", Look::Store(|examined| exchange(examined).boxed())),
     check("schema", Look::Group(schema)),
@@ -60,6 +61,17 @@ pub(super) const CHECKS: &[Check] = &[
         Look::AccountInStore(|examined, account, household| conflicts(examined, account, household).boxed()),
     ),
 ];
+
+/// No other user of the machine can open the files of an embedded store.
+fn permissions(examined: &Examined) -> Vec<Finding> {
+    let files = examined.file.as_deref().map(exposure::open_files).unwrap_or_default();
+    let finding = |(path, mode): (std::path::PathBuf, u32)| {
+        let path = path.display();
+        let what = format!("other users of this machine can open {path}, which holds keys (mode {mode:o})");
+        Finding::new(None, what, &format!("run chmod 600 {path}"))
+    };
+    files.into_iter().map(finding).collect()
+}
 
 /// The store answers and lets this server in, and no node is too old.
 async fn reachable(examined: &Examined) -> Vec<Finding> {

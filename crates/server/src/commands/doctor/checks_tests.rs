@@ -20,6 +20,7 @@ fn examined() -> (tempfile::TempDir, Examined) {
         profile: ProfileSetting::Auto,
         store: Arc::new(store),
         couchdb: None,
+        file: None,
         brokers: Amqp::new(Vec::new(), "n".to_owned()),
         schema: Schema::groups(),
         max_body_bytes: 5_000,

@@ -5,6 +5,7 @@ mod account;
 mod checks;
 mod report;
 
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use datastore::{Backend, DbName, ViewQuery};
@@ -30,6 +31,8 @@ const PROGRESS: Duration = Duration::from_secs(5);
 pub(super) struct Examined {
     pub(super) store: std::sync::Arc<dyn Backend>,
     pub(super) couchdb: Option<couchdb::Client>,
+    /// The file of an embedded store.
+    pub(super) file: Option<PathBuf>,
     pub(super) brokers: Amqp,
     pub(super) schema: Schema,
     /// Which release of Kazoo the store belongs to.
@@ -57,6 +60,7 @@ fn examine_all(serve: ServeSettings, store: &StoreSettings, mut report: Report) 
         release: runtime.block_on(release::find(&*stack.store, deadline())),
         store: stack.store,
         couchdb: stack.couchdb,
+        file: store.location.file().map(Path::to_path_buf),
         brokers: Amqp::new(serve.amqp, serve.node_name),
         schema: Schema::groups(),
         profile: serve.profile,

@@ -1,0 +1,77 @@
+//! What the status page shows, as JSON: health, every figure of the registry, the last warnings and errors, and the
+//! settings that differ from their defaults. The page makes rates of it.
+
+use std::sync::Arc;
+
+use actix_web::HttpResponse;
+use actix_web::http::{StatusCode, header};
+use actix_web::web::Data;
+use notices::Notices;
+use serde_json::{Value, json};
+
+use crate::app::App;
+use crate::arguments::ShownSetting;
+use crate::commands::health::{self, Asks};
+use crate::logging::{self, Stamp};
+use crate::settings::{Default, Source};
+use crate::supervisor::Supervisor;
+use crate::writes::Writes;
+
+/// What stays the same while a server runs.
+#[derive(Clone, Debug)]
+pub(in crate::commands) struct About {
+    /// The port of the API's listener.
+    pub(in crate::commands) api_port: u16,
+    /// The location of the store, without credentials.
+    pub(in crate::commands) store: String,
+    /// The settings that differ from their defaults, as other people may see them.
+    pub(in crate::commands) settings: Vec<Value>,
+}
+
+impl About {
+    /// The settings that differ from their defaults.
+    pub(in crate::commands) fn changed(settings: Vec<ShownSetting>) -> Vec<Value> {
+        let changed = settings.into_iter().filter(|shown| match (&shown.source, &shown.setting.default) {
+            (Source::Default, _) => false,
+            (_, Default::Value(default)) => shown.value.as_deref() != Some(*default),
+            _ => true,
+        });
+        let shown = changed.map(|ShownSetting { setting, value, source }| {
+            json!({"key": setting.key, "value": value, "source": source.to_string()})
+        });
+        shown.collect()
+    }
+}
+
+/// `/status.json`.
+pub(super) async fn figures(
+    app: Data<App>,
+    about: Data<About>,
+    writes: Data<Writes>,
+    supervisor: Data<Supervisor>,
+    notices: Data<Option<Arc<Notices>>>,
+) -> HttpResponse {
+    let notices = (**notices).as_deref();
+    let (status, health) = health::check(&app, &writes, &supervisor, notices, Asks::Reads).await;
+    let figures = match app.metrics.figures() {
+        Ok(figures) => figures,
+        Err(error) => {
+            log::error!("the metrics could not be written: {error}");
+            return HttpResponse::InternalServerError().finish();
+        }
+    };
+    let body = json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "time": Stamp.to_string(),
+        "store": about.store,
+        "ready": status == StatusCode::OK,
+        "health": health,
+        "figures": figures,
+        "log": logging::recent(),
+        "settings": about.settings,
+    });
+    HttpResponse::Ok()
+        .content_type("application/json")
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .body(format!("{body}\n"))
+}
