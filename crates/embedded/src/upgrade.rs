@@ -205,7 +205,7 @@ fn is_equal(one: &Path, other: &Path) -> io::Result<bool> {
 }
 
 /// Makes the name of a new file in a folder durable.
-fn sync_folder(file: &Path) -> io::Result<()> {
+pub(crate) fn sync_folder(file: &Path) -> io::Result<()> {
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
     if cfg!(unix) { File::open(folder.unwrap_or(Path::new(".")))?.sync_all() } else { Ok(()) }
 }

@@ -24,6 +24,10 @@ use crate::stack::Opening;
 /// How many documents are written with one call of the store.
 const BATCH: usize = 500;
 
+/// How much text of documents may wait to be written, of all databases together. In memory a document takes several
+/// times as much.
+const WAITING_BYTES: usize = 2_000_000;
+
 /// How many documents are read with one call of the store.
 const READ_BATCH: usize = 16;
 
@@ -58,6 +62,7 @@ pub(crate) fn import(arguments: Import) -> Result<(), Failure> {
         let mut import = Importing {
             store: &*store,
             waiting: BTreeMap::new(),
+            waiting_bytes: 0,
             accounts: BTreeSet::new(),
             imported: 0,
             there: 0,
@@ -67,9 +72,7 @@ pub(crate) fn import(arguments: Import) -> Result<(), Failure> {
         let documents = std::iter::once(Ok(first)).chain(lines.map(read_line));
         for (number, document) in (number..).zip(documents) {
             let fault = match document {
-                Ok(Some((db, draft))) => {
-                    import.push(db, draft).await.err().map(|failure| failure.to_string())
-                }
+                Ok(Some(line)) => import.push(line).await.err().map(|failure| failure.to_string()),
                 Ok(None) => None,
                 Err(fault) => {
                     Some(format!("line {number}: {fault}; neither this line nor a later one was imported"))
@@ -97,10 +100,22 @@ pub(crate) fn import(arguments: Import) -> Result<(), Failure> {
     })
 }
 
-/// The database and document of a line; `None` if the line is blank.
-fn read_line(line: std::io::Result<String>) -> Result<Option<(DbName, Draft)>, String> {
+/// A line of an export.
+struct Line {
+    db: DbName,
+    draft: Draft,
+    /// How long it is.
+    bytes: usize,
+}
+
+/// Reads a line; `None` if it is blank.
+fn read_line(line: std::io::Result<String>) -> Result<Option<Line>, String> {
     let line = line.map_err(|error| format!("it cannot be read: {error}"))?;
-    if line.trim().is_empty() { Ok(None) } else { parse_line(&line).map(Some) }
+    if line.trim().is_empty() {
+        return Ok(None);
+    }
+    let (db, draft) = parse_line(&line)?;
+    Ok(Some(Line { db, draft, bytes: line.len() }))
 }
 
 /// A line's database and document.
@@ -124,7 +139,8 @@ fn parse_line(line: &str) -> Result<(DbName, Draft), String> {
 
 struct Importing<'a> {
     store: &'a dyn Backend,
-    waiting: BTreeMap<DbName, Vec<Draft>>,
+    waiting: BTreeMap<DbName, Vec<Line>>,
+    waiting_bytes: usize,
     /// The accounts whose databases got documents.
     accounts: BTreeSet<AccountId>,
     imported: usize,
@@ -133,25 +149,30 @@ struct Importing<'a> {
 }
 
 impl Importing<'_> {
-    async fn push(&mut self, db: DbName, draft: Draft) -> Result<(), Failure> {
+    async fn push(&mut self, line: Line) -> Result<(), Failure> {
+        self.waiting_bytes = self.waiting_bytes.saturating_add(line.bytes);
+        let db = line.db.clone();
         let waiting = self.waiting.entry(db.clone()).or_default();
-        waiting.push(draft);
-        if waiting.len() < BATCH {
-            return Ok(());
+        waiting.push(line);
+        if waiting.len() >= BATCH {
+            let lines = std::mem::take(waiting);
+            self.flush(&db, lines).await?;
         }
-        let drafts = std::mem::take(waiting);
-        self.flush(&db, drafts).await
+        if self.waiting_bytes >= WAITING_BYTES { self.flush_all().await } else { Ok(()) }
     }
 
     async fn flush_all(&mut self) -> Result<(), Failure> {
-        for (db, drafts) in std::mem::take(&mut self.waiting) {
-            self.flush(&db, drafts).await?;
+        for (db, lines) in std::mem::take(&mut self.waiting) {
+            self.flush(&db, lines).await?;
         }
         Ok(())
     }
 
-    async fn flush(&mut self, db: &DbName, drafts: Vec<Draft>) -> Result<(), Failure> {
+    async fn flush(&mut self, db: &DbName, lines: Vec<Line>) -> Result<(), Failure> {
         let failure = store_failure("the import stopped");
+        let bytes = lines.iter().map(|line| line.bytes).sum();
+        self.waiting_bytes = self.waiting_bytes.saturating_sub(bytes);
+        let drafts: Vec<_> = lines.into_iter().map(|line| line.draft).collect();
         self.store.create_db(db, deadline()).await.map_err(&failure)?;
         self.accounts.extend(AccountId::of_db(db));
         let answers = self.store.save_many(db, drafts.clone(), deadline()).await.map_err(&failure)?;

@@ -75,6 +75,13 @@ impl Server {
         Self::spawn(binary(), store, more)
     }
 
+    /// As [`Server::start`], with variables of the environment.
+    pub(crate) fn start_with(store: &str, more: &[&str], variables: &[(&str, &str)]) -> Self {
+        let mut command = binary();
+        command.envs(variables.iter().copied());
+        Self::spawn(command, store, more)
+    }
+
     /// As [`Server::start`], but no file can grow beyond so many kilobytes, as if the disk were full.
     pub(crate) fn start_on_small_disk(store: &str, kilobytes: u32) -> Self {
         // Without the trap, the kernel would end the process at the limit.
@@ -85,12 +92,17 @@ impl Server {
     }
 
     fn spawn(mut command: Command, store: &str, more: &[&str]) -> Self {
+        // The most that the server logs. The test checks at its end that no secret is in it. And no proxy needs time
+        // to see that the server stops.
+        for (name, value) in [("RUST_LOG", "debug"), ("CROSSBAR_GROUPS_DRAIN", "0")] {
+            if !command.get_envs().any(|(given, set)| given == name && set.is_some()) {
+                command.env(name, value);
+            }
+        }
         let mut child = command
             .args(["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--workers", "2"])
             .args(more)
             .env("CROSSBAR_GROUPS_STORE", store)
-            // The most that the server logs. The test checks at its end that no secret is in it.
-            .env("RUST_LOG", "debug")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
