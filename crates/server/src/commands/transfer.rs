@@ -9,13 +9,15 @@ use std::io::{BufRead, BufReader, BufWriter, Write};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use datastore::{Backend, DbName, DocId, Document, Draft, StoreError, ViewQuery, json};
+use datastore::{Backend, DbName, Document, Draft, StoreError, ViewQuery};
 use futures::StreamExt as _;
 use kazoo::{AccountId, SystemDb};
 use serde_json::{Map, Value};
 
 use super::accounts::Pushed;
+use super::lines::{Line, read_line};
 use super::private_file::{self, PrivateFile};
+use super::progress::Progress;
 use super::{deadline, lacking, store_failure, with_store};
 use crate::arguments::{Export, Import};
 use crate::failure::Failure;
@@ -68,11 +70,15 @@ pub(crate) fn import(arguments: Import) -> Result<(), Failure> {
             there: 0,
             refused: Vec::new(),
         };
+        let mut progress = Progress::of("documents read");
         let mut stopped = None;
         let documents = std::iter::once(Ok(first)).chain(lines.map(read_line));
         for (number, document) in (number..).zip(documents) {
             let fault = match document {
-                Ok(Some(line)) => import.push(line).await.err().map(|failure| failure.to_string()),
+                Ok(Some(line)) => {
+                    progress.step();
+                    import.push(line).await.err().map(|failure| failure.to_string())
+                }
                 Ok(None) => None,
                 Err(fault) => {
                     Some(format!("line {number}: {fault}; neither this line nor a later one was imported"))
@@ -84,6 +90,7 @@ pub(crate) fn import(arguments: Import) -> Result<(), Failure> {
             }
         }
         // What stands before a bad line is imported. What was imported is told, whatever happened.
+        drop(progress);
         let flushed = import.flush_all().await.err().map(|failure| failure.to_string());
         let report = import.report();
         let (warnings, unprepared) = match import.prepare_serving(is_own).await {
@@ -98,43 +105,6 @@ pub(crate) fn import(arguments: Import) -> Result<(), Failure> {
         warnings.iter().for_each(|line| super::warn(line));
         Ok(())
     })
-}
-
-/// A line of an export.
-struct Line {
-    db: DbName,
-    draft: Draft,
-    /// How long it is.
-    bytes: usize,
-}
-
-/// Reads a line; `None` if it is blank.
-fn read_line(line: std::io::Result<String>) -> Result<Option<Line>, String> {
-    let line = line.map_err(|error| format!("it cannot be read: {error}"))?;
-    if line.trim().is_empty() {
-        return Ok(None);
-    }
-    let (db, draft) = parse_line(&line)?;
-    Ok(Some(Line { db, draft, bytes: line.len() }))
-}
-
-/// A line's database and document.
-fn parse_line(line: &str) -> Result<(DbName, Draft), String> {
-    let mut object = json::parse_stored_object(line).map_err(|error| error.to_string())?;
-    let db = object.get("db").and_then(Value::as_str).ok_or("it has no \"db\"")?;
-    let db = DbName::parse(db).map_err(|error| format!("{db:?} cannot name a database: {error}"))?;
-    let Some(Value::Object(mut body)) = object.shift_remove("doc") else {
-        return Err("it has no \"doc\"".to_owned());
-    };
-    let id = body.get("_id").and_then(Value::as_str).ok_or("its document has no \"_id\"")?;
-    let id = match id.strip_prefix("_design/") {
-        Some(name) => DocId::design(name),
-        None => DocId::parse(id),
-    };
-    let id = id.map_err(|error| format!("its document's \"_id\" cannot be one: {error}"))?;
-    body.shift_remove("_id");
-    body.shift_remove("_rev");
-    Ok((db, Draft { id, base: None, body }))
 }
 
 struct Importing<'a> {
@@ -269,6 +239,7 @@ pub(crate) fn export(arguments: Export) -> Result<(), Failure> {
             None => Box::new(std::io::stdout().lock()),
         });
         let mut unreadable = Vec::new();
+        let mut progress = Progress::of("documents exported");
         for db in dbs {
             let rows = store.query(&db, ViewQuery::all_docs(), deadline()).await.map_err(&failure)?;
             let mut batches = rows.chunks(READ_BATCH);
@@ -281,6 +252,7 @@ pub(crate) fn export(arguments: Export) -> Result<(), Failure> {
                     if document.as_ref().is_err_and(StoreError::is_not_found) {
                         continue;
                     }
+                    progress.step();
                     match exported(&*store, &db, document).await {
                         Ok(line) => writeln!(output, "{line}").map_err(cannot_write)?,
                         // One damaged document does not keep the others from being saved. If an attachment is
@@ -293,6 +265,7 @@ pub(crate) fn export(arguments: Export) -> Result<(), Failure> {
                 }
             }
         }
+        drop(progress);
         output.flush().map_err(cannot_write)?;
         drop(output);
         if let Some(file) = file {
@@ -355,36 +328,4 @@ fn without_attachments_digests(mut members: Map<String, Value>) -> Map<String, V
         }
     }
     members
-}
-
-#[cfg(test)]
-mod tests {
-    use super::parse_line;
-
-    #[test]
-    fn a_line_is_a_database_and_a_document() {
-        let (db, draft) =
-            parse_line(r#"{"db":"account/aa/bb/c","doc":{"_id":"x","_rev":"1-a","n":1}}"#).unwrap();
-        assert_eq!((db.as_str(), draft.id.as_str(), draft.body.len()), ("account/aa/bb/c", "x", 1));
-        assert_eq!(
-            parse_line(r#"{"db":"a","doc":{"_id":"_design/groups"}}"#).unwrap().1.id.as_str(),
-            "_design/groups"
-        );
-    }
-
-    #[test]
-    fn other_lines_are_refused_with_their_fault() {
-        for (line, fault) in [
-            ("{", "JSON"),
-            ("[]", "object"),
-            (r#"{"doc":{}}"#, "no \"db\""),
-            (r#"{"db":"A","doc":{"_id":"x"}}"#, "cannot name a database"),
-            (r#"{"db":"a"}"#, "no \"doc\""),
-            (r#"{"db":"a","doc":{}}"#, "no \"_id\""),
-            (r#"{"db":"a","doc":{"_id":"_local/x"}}"#, "cannot be one"),
-        ] {
-            let error = parse_line(line).unwrap_err();
-            assert!(error.contains(fault), "{line}: {error}");
-        }
-    }
 }
