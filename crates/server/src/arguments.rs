@@ -260,13 +260,7 @@ pub(crate) struct UserList {
 #[derive(Args, Debug)]
 pub(crate) struct UserPasswd {
     #[command(flatten)]
-    pub(crate) store: ChangedStore,
-    /// The account that the user belongs to, by its id or name.
-    #[arg(long, value_name = "ID|NAME")]
-    pub(crate) account: String,
-    /// The user, by its id or name.
-    #[arg(long, value_name = "ID|NAME")]
-    pub(crate) user: String,
+    pub(crate) user: UserNamed,
     /// Read the password from standard input instead of asking for it.
     #[arg(long)]
     pub(crate) password_stdin: bool,

@@ -214,10 +214,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Doctor(arguments) => commands::doctor::run(&arguments),
         Command::Attach(arguments) => commands::attach::run(arguments),
         Command::Healthcheck(arguments) => commands::healthcheck::run(&arguments),
-        Command::Completions(arguments) => {
-            commands::shell::completions(&arguments);
-            Ok(())
-        }
+        Command::Completions(arguments) => commands::shell::completions(&arguments),
         Command::Man(arguments) => commands::shell::man(&arguments),
     }
 }

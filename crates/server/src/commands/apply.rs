@@ -45,7 +45,7 @@ pub(crate) fn create_user(arguments: UserCreate) -> Result<(), Failure> {
 
 pub(crate) fn set_password(arguments: UserPasswd) -> Result<(), Failure> {
     let password = read_password(arguments.password_stdin)?.expose().to_owned();
-    let UserPasswd { store, account, user, .. } = arguments;
+    let UserNamed { store, account, user } = arguments.user;
     apply(&store, Opening::Write, Change::SetPassword { account, user, password })
 }
 

@@ -50,7 +50,7 @@ impl Reload {
         let settings = self.arguments.settings()?;
         let log = self.arguments.log()?;
         let found = self.arguments.texts()?;
-        let changed = found.iter().filter(|(key, text)| self.used.get(*key) != Some(text));
+        let changed = found.iter().filter(|(key, text)| self.used.get(*key) != Some(*text));
         let changed: Vec<_> = changed.map(|(key, text)| (*key, text.clone())).collect();
         if changed.is_empty() {
             log::info!("the settings were read again: nothing has changed");

@@ -1,6 +1,6 @@
 //! `completions` and `man`: what a shell and its user want to know of the command line.
 
-use std::io;
+use std::io::{self, Write as _};
 
 use crate::arguments::{Completions, Man};
 use crate::cli;
@@ -9,8 +9,11 @@ use crate::failure::Failure;
 /// The name of the program.
 const NAME: &str = "crossbar-groups";
 
-pub(crate) fn completions(arguments: &Completions) {
-    clap_complete::generate(arguments.shell, &mut cli::command(), NAME, &mut io::stdout());
+pub(crate) fn completions(arguments: &Completions) -> Result<(), Failure> {
+    let mut script = Vec::new();
+    clap_complete::generate(arguments.shell, &mut cli::command(), NAME, &mut script);
+    let written = io::stdout().write_all(&script);
+    written.map_err(|error| Failure::run(format!("cannot write the script: {error}")))
 }
 
 pub(crate) fn man(arguments: &Man) -> Result<(), Failure> {
