@@ -32,17 +32,20 @@ fn commit() -> Option<String> {
         return None;
     }
     let head = git(&["rev-parse", "--git-path", "HEAD"])?;
-    let branch = git(&["symbolic-ref", "--quiet", "HEAD"]).and_then(|branch| git(&["rev-parse", "--git-path", &branch]));
+    let branch = git(&["symbolic-ref", "--quiet", "HEAD"])
+        .and_then(|branch| git(&["rev-parse", "--git-path", &branch]));
     let packed = git(&["rev-parse", "--git-path", "packed-refs"]);
     // Sources that differ from the commit are told, so it is looked at again when they change.
-    let sources = ["../../crates", "../../couch-views", "../../schemas", "../../Cargo.lock"].map(str::to_owned);
+    let sources =
+        ["../../crates", "../../couch-views", "../../schemas", "../../Cargo.lock"].map(str::to_owned);
     for path in [Some(head), branch, packed].into_iter().flatten().chain(sources) {
         if Path::new(&path).exists() {
             println!("cargo::rerun-if-changed={path}");
         }
     }
     let commit = git(&["rev-parse", "--short=12", "HEAD"])?;
-    let is_changed = git(&["status", "--porcelain", "--untracked-files=no"]).is_some_and(|files| !files.is_empty());
+    let is_changed =
+        git(&["status", "--porcelain", "--untracked-files=no"]).is_some_and(|files| !files.is_empty());
     Some(if is_changed { format!("{commit}, changed") } else { commit })
 }
 

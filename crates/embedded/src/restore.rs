@@ -57,7 +57,9 @@ fn check_may_move(path: &Path) -> Result<(), OpenError> {
 fn begins_like_a_store(path: &Path) -> bool {
     let mut header = [0; 72];
     let read = File::open(path).and_then(|mut file| file.read_exact(&mut header));
-    read.is_ok() && header.starts_with(b"SQLite format 3\0") && header.ends_with(&APPLICATION_ID.to_be_bytes())
+    read.is_ok()
+        && header.starts_with(b"SQLite format 3\0")
+        && header.ends_with(&APPLICATION_ID.to_be_bytes())
 }
 
 /// Copies the backup, and checks that the copy is a whole store.

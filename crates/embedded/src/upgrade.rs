@@ -179,7 +179,8 @@ const PAGES_AT_ONCE: std::ffi::c_int = 500;
 /// Copies the store into another file, as it is at this moment.
 pub(crate) fn write_copy(connection: &Connection, to: &Path) -> rusqlite::Result<()> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let failed = |code, why: String| rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), Some(why));
+    let failed =
+        |code, why: String| rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), Some(why));
     let unsynced = |error: io::Error| failed(rusqlite::ffi::SQLITE_IOERR_FSYNC, error.to_string());
     let file = File::open(to).map_err(unsynced)?;
     let mut to = Connection::open_with_flags(to, flags)?;

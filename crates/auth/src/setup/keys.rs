@@ -50,7 +50,8 @@ impl NewKey {
 
 /// Makes a key. Nothing is signed with it yet.
 pub(super) async fn create(store: &dyn Backend, deadline: Deadline) -> Result<NewKey> {
-    let cannot = |error: BadKey| StoreError::Invalid(Cause::with_source("no signing key could be made", error));
+    let cannot =
+        |error: BadKey| StoreError::Invalid(Cause::with_source("no signing key could be made", error));
     let pem = SigningKey::generate().and_then(|key| key.to_pkcs1_pem()).map_err(cannot)?;
     let data = STANDARD.encode(pem);
     let mut body = private_fields(Kind::SystemKey, SystemDb::SystemAuth);

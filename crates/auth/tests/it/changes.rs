@@ -28,7 +28,8 @@ async fn user(world: &World, name: &str) -> Document {
 async fn an_account_is_disabled_and_enabled(place: Arc<Place>) {
     let world = world(&place).await;
     let alpha = account_id("alpha");
-    let set = async |logins| changes::set_account_logins(&*world.store, &alpha, logins, soon()).await.unwrap();
+    let set =
+        async |logins| changes::set_account_logins(&*world.store, &alpha, logins, soon()).await.unwrap();
     assert_eq!(set(Logins::Allowed).await, Changed::Before);
     assert_eq!(set(Logins::Refused).await, Changed::Now);
     assert!(!can_log_in(&world, "admin").await);

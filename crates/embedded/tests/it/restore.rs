@@ -119,7 +119,9 @@ async fn what_is_no_whole_backup_is_refused_and_changes_nothing() {
     let bytes = fs::read(&backup).unwrap();
     fs::write(&cut, &bytes[..bytes.len() / 2]).unwrap();
     let before = (names(folder), fs::read(&file).unwrap());
-    for (path, expected) in [(&empty, "it is empty"), (&notes, "not an SQLite database"), (&cut, "is damaged")] {
+    for (path, expected) in
+        [(&empty, "it is empty"), (&notes, "not an SQLite database"), (&cut, "is damaged")]
+    {
         let refused = restore(path, &file).unwrap_err().to_string();
         assert!(refused.contains(expected) && refused.contains(&path.display().to_string()), "{refused}");
         assert_eq!((names(folder), fs::read(&file).unwrap()), before, "{refused}");

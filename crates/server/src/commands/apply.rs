@@ -10,7 +10,8 @@ use super::change::{BesideKazoo, Change, WARNING};
 use super::make::make;
 use super::{BACKGROUND_THREADS, remote, runtime, say, telling, warn};
 use crate::arguments::{
-    AccountCreate, AccountNamed, ChangedStore, KeyRetire, KeyRotate, UserCreate, UserNamed, UserPasswd, ViewsPush,
+    AccountCreate, AccountNamed, ChangedStore, KeyRetire, KeyRotate, UserCreate, UserNamed, UserPasswd,
+    ViewsPush,
 };
 use crate::failure::Failure;
 use crate::settings::StoreLocation;

@@ -34,7 +34,9 @@ pub(crate) fn run(mut arguments: Serve) -> Result<(), Failure> {
 
     say("\n# ---- haproxy: /etc/haproxy/haproxy.cfg ----\n")?;
     say(&proxy(listen, all.admin.admin_listen))?;
-    say("# ---- systemd: /etc/systemd/system/crossbar-groups.service, unless a package has installed it ----\n")?;
+    say(
+        "# ---- systemd: /etc/systemd/system/crossbar-groups.service, unless a package has installed it ----\n",
+    )?;
     say(UNIT)?;
     say("# ---- systemd: /etc/systemd/system/crossbar-groups.service.d/kazoo.conf ----\n")?;
     say(&beside_kazoo(listen, all.admin.admin_listen, &path))?;

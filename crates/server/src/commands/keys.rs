@@ -49,7 +49,9 @@ pub(super) async fn rotate_in(
     let mut lines = vec![format!("new tokens are signed with the key {new}")];
     if let Some(old) = old {
         let end = match longest {
-            Some(seconds) => format!("at {}", written(Time::now().plus_seconds(seconds.saturating_add(MARGIN)))),
+            Some(seconds) => {
+                format!("at {}", written(Time::now().plus_seconds(seconds.saturating_add(MARGIN))))
+            }
             None => "never, since some logins have no expiry".to_owned(),
         };
         lines.push(format!(
@@ -135,7 +137,9 @@ impl End {
     fn check(self, id: &DocId) -> Result<(), Failure> {
         let until = match self {
             Self::At(end) if end <= Time::now() => return Ok(()),
-            Self::At(end) => format!("tokens of the key {id} are good until {}: wait until then", written(end)),
+            Self::At(end) => {
+                format!("tokens of the key {id} are good until {}: wait until then", written(end))
+            }
             Self::Never => format!("tokens of the key {id} may never expire, as some logins have no expiry"),
             Self::Unknown => format!("nobody knows when the key {id} signed its last token"),
         };
@@ -194,7 +198,10 @@ mod tests {
                 None => assert_eq!(refused, None),
                 Some(words) => {
                     let refused = refused.unwrap();
-                    assert!(refused.contains(words) && refused.ends_with("--now ends them at once"), "{refused}");
+                    assert!(
+                        refused.contains(words) && refused.ends_with("--now ends them at once"),
+                        "{refused}"
+                    );
                 }
             }
         }

@@ -28,7 +28,14 @@ impl Progress {
     /// Counts from now on.
     pub(super) fn of(what: &'static str) -> Self {
         let now = Instant::now();
-        Self { what, count: 0, begun: now, told: now, is_terminal: io::stderr().is_terminal(), is_shown: false }
+        Self {
+            what,
+            count: 0,
+            begun: now,
+            told: now,
+            is_terminal: io::stderr().is_terminal(),
+            is_shown: false,
+        }
     }
 
     /// Counts one more.

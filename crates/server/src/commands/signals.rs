@@ -21,7 +21,11 @@ fn listen(kind: SignalKind) -> Result<Signal, Failure> {
 }
 
 /// Does what signals say, until the servers have stopped.
-pub(super) fn obey(mut hangups: Signal, servers: [ServerHandle; 2], mut reload: Reload) -> Result<(), Failure> {
+pub(super) fn obey(
+    mut hangups: Signal,
+    servers: [ServerHandle; 2],
+    mut reload: Reload,
+) -> Result<(), Failure> {
     let (mut terminate, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
     actix_web::rt::spawn(async move {
         let drain = loop {

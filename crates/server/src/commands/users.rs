@@ -89,9 +89,13 @@ pub(super) async fn set_logins_in(
     let changed = changed.map_err(store_failure("the user was not changed"))?;
     let id = user.id();
     Ok(match (logins, changed) {
-        (Logins::Refused, Changed::Now) => format!("{id} is disabled: logins are refused; tokens end within a minute"),
+        (Logins::Refused, Changed::Now) => {
+            format!("{id} is disabled: logins are refused; tokens end within a minute")
+        }
         (Logins::Refused, Changed::Before) => format!("{id} is disabled already"),
-        (Logins::Allowed, Changed::Now) => format!("{id} is enabled: logins are let in; earlier tokens stay ended"),
+        (Logins::Allowed, Changed::Now) => {
+            format!("{id} is enabled: logins are let in; earlier tokens stay ended")
+        }
         (Logins::Allowed, Changed::Before) => format!("{id} is enabled already"),
     })
 }

@@ -33,7 +33,11 @@ fn on(store: &str, arguments: &[&str]) -> String {
 fn refused(store: &str, arguments: &[&str]) -> String {
     let output = run(&[arguments, &["--store", store]].concat(), b"");
     let said = String::from_utf8(output.stderr).unwrap();
-    assert_eq!((output.status.code(), said.trim_end().lines().count()), (Some(2), 1), "{arguments:?}: {said}");
+    assert_eq!(
+        (output.status.code(), said.trim_end().lines().count()),
+        (Some(2), 1),
+        "{arguments:?}: {said}"
+    );
     said
 }
 
@@ -56,7 +60,8 @@ fn a_key_is_rotated_while_the_server_runs_and_retired_when_its_tokens_are_over()
     assert!(refused(&store, &["key", "retire", old]).contains("run `crossbar-groups key rotate` first"));
 
     let said = on(&store, &["key", "rotate"]);
-    let new = Regex::new("signed with the key ([0-9a-f]{32})").unwrap().captures(&said).unwrap()[1].to_owned();
+    let new =
+        Regex::new("signed with the key ([0-9a-f]{32})").unwrap().captures(&said).unwrap()[1].to_owned();
     assert!(said.contains(&format!("crossbar-groups key retire {old}")), "{said}");
     let listed = keys(&store);
     let of = |id: &str| listed.iter().find(|key| key.0 == *id).unwrap();
@@ -110,7 +115,10 @@ fn a_broker_that_does_not_answer_is_a_warning() {
     let disable = ["account", "disable", "alpha", "--store", couchdb.url()];
     let output = binary().args(disable).env("CROSSBAR_GROUPS_AMQP", broker).output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
-    assert!(output.status.success() && said.contains("no broker of the setting amqp has been told"), "{said}");
+    assert!(
+        output.status.success() && said.contains("no broker of the setting amqp has been told"),
+        "{said}"
+    );
     assert!(said.trim_end().lines().count() == 1 && !said.contains("very-secret"), "{said}");
     let listed = on(couchdb.url(), &["account", "list"]);
     assert!(listed.trim_end().ends_with("no"), "{listed}");

@@ -140,7 +140,10 @@ const MISTAKES: &[Mistake] = &[
     mistake("completions csh", &["'csh'", "bash", "zsh"]),
     mistake("man --output none", &["no folder none"]),
     mistake("serve --drain 3601", &["the setting drain", "from 0 to 3600"]),
-    mistake("user delete --account alpha --user admin --amqp x --store sqlite:store.db", &["amqp", "number 1"]),
+    mistake(
+        "user delete --account alpha --user admin --amqp x --store sqlite:store.db",
+        &["amqp", "number 1"],
+    ),
     mistake("export --db Account/x --store sqlite:store.db", &["cannot name a database"]),
     mistake("export --db nosuch --store sqlite:store.db", &["no database nosuch"]),
     mistake("export --output none/out --store sqlite:store.db", &["none/out", "a folder that exists"]),

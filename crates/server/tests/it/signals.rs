@@ -82,7 +82,11 @@ fn a_hangup_takes_new_settings_and_refuses_wrong_ones() {
     let next_start = "counts from the next start on: restart the server setting=cache_bytes";
     hang_up(&alpha, "page_size = 3\ncache_bytes = 2000000\n", next_start);
     assert_eq!(count(&alpha), 3);
-    hang_up(&alpha, "page_size = 3\nlog_level = \"warn\"\n", "the variable RUST_LOG is set setting=log_level");
+    hang_up(
+        &alpha,
+        "page_size = 3\nlog_level = \"warn\"\n",
+        "the variable RUST_LOG is set setting=log_level",
+    );
 }
 
 #[test]
@@ -108,7 +112,9 @@ fn a_hangup_changes_the_level_of_the_log() {
 
     std::fs::write(&file, "log_level = \"info\"\n").unwrap();
     alpha.server().signal("HUP");
-    wait_until("the level", || alpha.server().log().contains("a setting has changed setting=log_level value=info"));
+    wait_until("the level", || {
+        alpha.server().log().contains("a setting has changed setting=log_level value=info")
+    });
     let before = requests(&alpha);
     alpha.create_all(&["b"]);
     wait_until("the line about a request", || requests(&alpha) == before + 1);
