@@ -5,6 +5,8 @@ ARG RUN_IMAGE=debian:bookworm-slim
 FROM ${RUST_IMAGE} AS build
 WORKDIR /src
 COPY . .
+# The commit that `--version` names. The repository itself is not in the image.
+ARG CROSSBAR_GROUPS_BUILD_COMMIT
 RUN cargo build --release --locked --bin crossbar-groups
 
 FROM ${RUN_IMAGE}

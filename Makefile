@@ -6,7 +6,8 @@
 #   make acceptance
 #                run what takes longer or needs more installs, 15 minutes at most: requests that schemathesis
 #                makes from docs/openapi.yaml, change notices through a RabbitMQ, proxies, the pages in a
-#                Chromium, and random requests from a new seed, for ACCEPTANCE_FUZZ_SECONDS (120)
+#                Chromium, random requests from a new seed, for ACCEPTANCE_FUZZ_SECONDS (120), and the Debian
+#                package
 #   make lint    check the formatting, run clippy with warnings as errors, find unused dependencies
 #   make fmt     format the code
 #   make fuzz    send random requests from a new seed to the release build, for FUZZ_SECONDS (600)
@@ -23,6 +24,8 @@
 #                judge the release build from outside, 40 minutes at most: hostile inputs, a limit on memory,
 #                faults between it and CouchDB, kills, damaged files, a long run. A run that was stopped goes
 #                on where it was; AGAIN=1 measures all again. TABLE="name..." sends only these inputs
+#   make dist    make a tarball and a Debian package of the release build, in target/dist, with checksums
+#   make sbom    list what the binary is made of, in target/sbom
 #   make audit   check licences, sources and bans, and advisories if their database can be reached
 #   make screenshots
 #                make the pictures of the README anew, in a Chromium
@@ -136,6 +139,13 @@ acceptance: client-tools rabbitmq proxies chromium
 	$(CARGO) test --workspace --locked --test it -- --ignored --test-threads=1 broker:: proxy:: pages::
 	FUZZ_SECONDS=$(ACCEPTANCE_FUZZ_SECONDS) $(CARGO) test --workspace --locked --test it -- \
 	  fuzz::generated_requests_are_answered --nocapture
+	$(MAKE) check-package
+
+# The package is installed, started, upgraded and removed in a folder.
+.PHONY: check-package
+check-package: cargo-deb release
+	packaging/dist $(TARGET)/release/crossbar-groups
+	$$([ "$$(id -u)" = 0 ] || echo sudo) packaging/check target/dist/*.deb
 
 lint:
 	$(CARGO) fmt --all -- --check
@@ -194,7 +204,17 @@ audit:
 	@if $(CARGO) deny fetch db; then $(CARGO) deny --locked check --disable-fetch advisories; else \
 	  echo "the database of advisories could not be reached: advisories were NOT checked" >&2; fi
 
+# What `make dist` makes is explained in packaging/README.md.
+.PHONY: dist cargo-deb
+dist: release sbom cargo-deb
+	packaging/dist $(TARGET)/release/crossbar-groups
+
+cargo-deb:
+	@command -v cargo-deb >/dev/null || $(CARGO) install --locked --no-default-features cargo-deb
+	@command -v dpkg-shlibdeps >/dev/null || { $(call install,dpkg-dev); }
+
 # A list of all that the binary is made of (CycloneDX, JSON).
+.PHONY: sbom
 sbom:
 	@command -v cargo-cyclonedx >/dev/null || $(CARGO) install --locked cargo-cyclonedx
 	$(CARGO) cyclonedx --manifest-path crates/server/Cargo.toml --format json --describe binaries

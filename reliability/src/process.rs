@@ -90,6 +90,7 @@ impl Launch {
             .command()
             .args(["serve", "--listen", &self.listen, "--admin-listen", "127.0.0.1:0", "--workers", "2"])
             .args(&self.arguments)
+            .env("CROSSBAR_GROUPS_DRAIN", "0")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())

@@ -7,7 +7,7 @@
 //! - `access`: checks what a [`Caller`] may do to an [`Account`], and gives an [`AccountAccess`]. Nobody
 //!   reaches an account's groups without one;
 //! - `login`: logs clients in and out, and mints tokens;
-//! - `setup`: prepares an empty store.
+//! - `setup`: prepares an empty store, and changes keys, accounts and users for an operator.
 //!
 //! Imports point down only. `directory` imports `limits`. `verify` imports both. `access`, `login` and `setup`
 //! import what is below them, and never each other. The single files beside the folders
@@ -42,5 +42,5 @@ pub use limits::{BucketEmpty, Buckets, Charged, Client, RateLimits, network};
 pub use login::{Login, LoginError};
 pub use secret::Secret;
 pub use settings::Settings;
-pub use setup::bootstrap;
+pub use setup::{bootstrap, changes, keys};
 pub use verify::{Caller, read_without_key};

@@ -198,16 +198,16 @@ impl Drop for StoreFile {
 }
 
 /// A locked file next to the store's file.
-struct Lock {
-    path: PathBuf,
-    file: File,
+pub(crate) struct Lock {
+    pub(crate) path: PathBuf,
+    pub(crate) file: File,
     /// Whether the file was not there before.
-    is_new: bool,
+    pub(crate) is_new: bool,
 }
 
 /// Locks a separate file next to the store's file. SQLite's own locks are not enough, because each belongs
 /// to one connection. The store's own file stays unlocked, so that it can be copied.
-fn lock(path: &Path) -> Result<Lock, OpenError> {
+pub(crate) fn lock(path: &Path) -> Result<Lock, OpenError> {
     let mut name = path.as_os_str().to_owned();
     name.push(".lock");
     let lock = PathBuf::from(name);

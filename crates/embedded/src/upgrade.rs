@@ -172,22 +172,38 @@ fn copy(connection: &Connection, path: &Path, found: i32) -> Result<PathBuf, Ope
     }
 }
 
+/// How many pages are copied before they are synced. If all were synced at the end, the writes of the store would wait
+/// for that.
+const PAGES_AT_ONCE: std::ffi::c_int = 500;
+
+/// Copies the store into another file, as it is at this moment.
 pub(crate) fn write_copy(connection: &Connection, to: &Path) -> rusqlite::Result<()> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let failed =
+        |code, why: String| rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), Some(why));
+    let unsynced = |error: io::Error| failed(rusqlite::ffi::SQLITE_IOERR_FSYNC, error.to_string());
+    let file = File::open(to).map_err(unsynced)?;
     let mut to = Connection::open_with_flags(to, flags)?;
-    // A copy that does not succeed is removed, so it needs no journal, and it is synced at the end.
+    // A copy that does not succeed is removed, so it needs no journal.
     to.pragma_update_and_check(None, "journal_mode", "OFF", |_| Ok(()))?;
     to.pragma_update(None, "synchronous", "OFF")?;
+    // The transaction holds on to this moment. Otherwise every write of another process would begin the copy anew.
+    let moment = connection.unchecked_transaction()?;
+    moment.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
     {
-        let backup = Backup::new(connection, &mut to)?;
-        // All pages in one step. In several, every write of another process would begin the copy anew.
-        if backup.step(-1)? != StepResult::Done {
-            return Err(rusqlite::Error::SqliteFailure(
-                rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY),
-                Some("another program uses the file".to_owned()),
-            ));
+        let backup = Backup::new(&moment, &mut to)?;
+        loop {
+            match backup.step(PAGES_AT_ONCE)? {
+                StepResult::Done => break,
+                StepResult::More => file.sync_data().map_err(unsynced)?,
+                _ => {
+                    let why = "another program uses the file".to_owned();
+                    return Err(failed(rusqlite::ffi::SQLITE_BUSY, why));
+                }
+            }
         }
     }
+    moment.finish()?;
     to.close().map_err(|(_, error)| error)
 }
 
@@ -205,7 +221,7 @@ fn is_equal(one: &Path, other: &Path) -> io::Result<bool> {
 }
 
 /// Makes the name of a new file in a folder durable.
-fn sync_folder(file: &Path) -> io::Result<()> {
+pub(crate) fn sync_folder(file: &Path) -> io::Result<()> {
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
     if cfg!(unix) { File::open(folder.unwrap_or(Path::new(".")))?.sync_all() } else { Ok(()) }
 }

@@ -25,6 +25,12 @@ impl Time {
         Self { unix_seconds }
     }
 
+    /// Makes a time from seconds since the year 0.
+    #[must_use]
+    pub fn from_gregorian_seconds(seconds: i64) -> Self {
+        Self { unix_seconds: seconds.saturating_sub(GREGORIAN_EPOCH) }
+    }
+
     /// The seconds since 1970. Tokens use these.
     #[must_use]
     pub fn unix_seconds(self) -> i64 {
@@ -52,5 +58,6 @@ mod tests {
     fn gregorian_time_begins_in_the_year_0() {
         assert_eq!(Time::from_unix_seconds(0).gregorian_seconds(), 62_167_219_200);
         assert_eq!(Time::from_unix_seconds(i64::MAX).gregorian_seconds(), i64::MAX);
+        assert_eq!(Time::from_gregorian_seconds(62_167_219_201).unix_seconds(), 1);
     }
 }

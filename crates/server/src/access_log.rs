@@ -62,18 +62,20 @@ impl Visit<'_> {
 }
 
 /// Writes lines about requests.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub(crate) struct AccessLog(&'static ServerLog);
 
 impl AccessLog {
-    /// The access log. `None` if the level of the log leaves it out.
+    /// The access log. `None` if there is no server's log.
     pub(crate) fn start() -> Option<Self> {
-        let is_on = log::log_enabled!(target: ACCESS, log::Level::Info);
-        server_log().filter(|_| is_on).map(Self)
+        server_log().map(Self)
     }
 
-    /// Writes the line about a request.
+    /// Writes the line about a request, unless the level of the log leaves it out.
     pub(crate) fn write(self, visit: &Visit<'_>) {
+        if !self.0.logs_requests() {
+            return;
+        }
         thread_local! {
             static LINE: RefCell<String> = const { RefCell::new(String::new()) };
         }

@@ -1,7 +1,9 @@
 //! The state that all requests share. `serve` makes it once, outside the workers.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use arc_swap::ArcSwap;
 use auth::{Authenticator, Buckets};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -17,12 +19,42 @@ use crate::metrics::Metrics;
 use crate::profile::Profile;
 use crate::refusals::Refusals;
 use crate::release::ReleaseWatch;
-use crate::settings::ServeSettings;
+use crate::settings::{LiveSettings, ServeSettings};
+
+/// What can change while a server runs.
+pub(crate) struct Running {
+    settings: ArcSwap<LiveSettings>,
+    is_stopping: AtomicBool,
+}
+
+impl Running {
+    /// A server that has just started.
+    pub(crate) fn new(settings: LiveSettings) -> Self {
+        Self { settings: ArcSwap::from_pointee(settings), is_stopping: AtomicBool::new(false) }
+    }
+
+    /// Takes new settings. Requests that have begun keep the old ones.
+    pub(crate) fn set(&self, settings: LiveSettings) {
+        self.settings.store(Arc::new(settings));
+    }
+
+    /// Notes that the server is about to stop. From now on it is not ready.
+    pub(crate) fn stop(&self) {
+        self.is_stopping.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the server is about to stop.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.is_stopping.load(Ordering::Relaxed)
+    }
+}
 
 /// The state that all requests share.
 pub(crate) struct App {
-    /// The settings.
+    /// The settings at the start. Those of [`App::live`] may have changed since.
     pub(crate) settings: ServeSettings,
+    /// What can change while the server runs.
+    pub(crate) running: Running,
     /// The release of Kazoo that this server stands in for, and whether the store is still one of it.
     pub(crate) release: Arc<ReleaseWatch>,
     /// The groups in the store.
@@ -39,7 +71,7 @@ pub(crate) struct App {
     pub(crate) lane: Lane,
     /// What the admin listener shows of the process.
     pub(crate) metrics: Arc<Metrics>,
-    /// Writes a line about each request, unless the level of the log leaves these out.
+    /// Writes a line about each request.
     pub(crate) access_log: Option<AccessLog>,
     /// Tells of requests that were refused for who sent them.
     pub(crate) refusals: Refusals,
@@ -55,6 +87,11 @@ impl App {
     /// How the release of Kazoo behaves that this server stands in for.
     pub(crate) fn profile(&self) -> &'static Profile {
         self.release.profile()
+    }
+
+    /// The settings that can change while the server runs, as they are now.
+    pub(crate) fn live(&self) -> LiveSettings {
+        **self.running.settings.load()
     }
 
     /// The envelope's `version`.

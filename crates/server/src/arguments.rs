@@ -1,14 +1,16 @@
 //! What each command takes on its command line. The settings themselves are declared in `settings`.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::Args;
+use clap_complete::Shell;
 
 use crate::failure::Failure;
 use crate::kazoo_config;
 use crate::settings::{
-    self, AdminSettings, CacheSettings, Given, LogSettings, ServeSettings, Setting, SettingsFile, Source,
-    StoreSettings,
+    self, AdminSettings, CacheSettings, Given, LogSettings, NoticeSettings, ServeSettings, Setting,
+    SettingsFile, Source, StoreSettings,
 };
 
 /// The settings file, and Kazoo's configuration.
@@ -50,6 +52,27 @@ impl StoreArguments {
     /// The settings of the store.
     pub(crate) fn settings(&self) -> Result<StoreSettings, Failure> {
         self.given.settings(&self.file.read()?)
+    }
+}
+
+/// The store that a command changes, and the brokers that are told.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct ChangedStore {
+    #[command(flatten)]
+    pub(crate) store: StoreArguments,
+    #[command(flatten)]
+    given: Given<NoticeSettings>,
+}
+
+impl ChangedStore {
+    /// The settings of the store.
+    pub(crate) fn settings(&self) -> Result<StoreSettings, Failure> {
+        self.store.settings()
+    }
+
+    /// Who is told of changes, and in whose name.
+    pub(crate) fn notices(&self) -> Result<ServeSettings, Failure> {
+        Ok(self.given.settings(&self.store.file.read()?)?.0)
     }
 }
 
@@ -106,7 +129,7 @@ pub(crate) struct Token {
 #[derive(Args, Debug)]
 pub(crate) struct AccountCreate {
     #[command(flatten)]
-    pub(crate) store: StoreArguments,
+    pub(crate) store: ChangedStore,
     /// The account's name.
     #[arg(long)]
     pub(crate) name: String,
@@ -141,6 +164,88 @@ pub(crate) struct AccountShow {
     pub(crate) api_key: bool,
 }
 
+/// `account disable` and `account enable`.
+#[derive(Args, Debug)]
+pub(crate) struct AccountNamed {
+    #[command(flatten)]
+    pub(crate) store: ChangedStore,
+    /// The account, by its id or name.
+    #[arg(value_name = "ID|NAME")]
+    pub(crate) account: String,
+}
+
+/// `user disable`, `user enable` and `user delete`.
+#[derive(Args, Debug)]
+pub(crate) struct UserNamed {
+    #[command(flatten)]
+    pub(crate) store: ChangedStore,
+    /// The account that the user belongs to, by its id or name.
+    #[arg(long, value_name = "ID|NAME")]
+    pub(crate) account: String,
+    /// The user, by its id or name.
+    #[arg(long, value_name = "ID|NAME")]
+    pub(crate) user: String,
+}
+
+/// `key list`.
+#[derive(Args, Debug)]
+pub(crate) struct KeyList {
+    #[command(flatten)]
+    pub(crate) store: StoreArguments,
+}
+
+/// `key rotate`.
+#[derive(Args, Debug)]
+pub(crate) struct KeyRotate {
+    #[command(flatten)]
+    pub(crate) store: ChangedStore,
+    /// Go on although a Kazoo uses the store. Its nodes sign with the old key until they read their settings again.
+    #[arg(long)]
+    pub(crate) shared: bool,
+}
+
+/// `key retire`.
+#[derive(Args, Debug)]
+pub(crate) struct KeyRetire {
+    #[command(flatten)]
+    pub(crate) store: ChangedStore,
+    /// The id of the key.
+    #[arg(value_name = "KEY")]
+    pub(crate) key: String,
+    /// Do not wait until the key's tokens have expired: they end at once.
+    #[arg(long)]
+    pub(crate) now: bool,
+    /// Go on although a Kazoo uses the store. Its nodes may still sign with the key.
+    #[arg(long)]
+    pub(crate) shared: bool,
+}
+
+/// `restore`.
+#[derive(Args, Debug)]
+pub(crate) struct Restore {
+    #[command(flatten)]
+    pub(crate) store: StoreArguments,
+    /// A file that `backup` has written.
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+}
+
+/// `completions`.
+#[derive(Args, Debug)]
+pub(crate) struct Completions {
+    /// The shell.
+    #[arg(value_name = "SHELL")]
+    pub(crate) shell: Shell,
+}
+
+/// `man`.
+#[derive(Args, Debug)]
+pub(crate) struct Man {
+    /// Write a page for each command into this folder, and not the main page to standard output.
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) output: Option<PathBuf>,
+}
+
 /// `user list`.
 #[derive(Args, Debug)]
 pub(crate) struct UserList {
@@ -155,13 +260,7 @@ pub(crate) struct UserList {
 #[derive(Args, Debug)]
 pub(crate) struct UserPasswd {
     #[command(flatten)]
-    pub(crate) store: StoreArguments,
-    /// The account that the user belongs to, by its id or name.
-    #[arg(long, value_name = "ID|NAME")]
-    pub(crate) account: String,
-    /// The user, by its id or name.
-    #[arg(long, value_name = "ID|NAME")]
-    pub(crate) user: String,
+    pub(crate) user: UserNamed,
     /// Read the password from standard input instead of asking for it.
     #[arg(long)]
     pub(crate) password_stdin: bool,
@@ -171,7 +270,7 @@ pub(crate) struct UserPasswd {
 #[derive(Args, Debug)]
 pub(crate) struct UserCreate {
     #[command(flatten)]
-    pub(crate) store: StoreArguments,
+    pub(crate) store: ChangedStore,
     /// The account that the user belongs to, by its id or name.
     #[arg(long, value_name = "ID|NAME")]
     pub(crate) account: String,
@@ -193,7 +292,7 @@ pub(crate) struct UserCreate {
 #[derive(Args, Debug)]
 pub(crate) struct ViewsPush {
     #[command(flatten)]
-    pub(crate) store: StoreArguments,
+    pub(crate) store: ChangedStore,
     /// Push only to the database of this account, named by its id or name, and the database of all accounts
     /// [default: every account's].
     #[arg(long, value_name = "ID|NAME")]
@@ -240,7 +339,7 @@ impl Doctor {
 }
 
 /// `serve`, and the commands that show and check its settings.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub(crate) struct Serve {
     #[command(flatten)]
     store: StoreArguments,
@@ -287,6 +386,19 @@ impl Serve {
     /// The settings of the log.
     pub(crate) fn log(&self) -> Result<LogSettings, Failure> {
         self.log.settings(&self.store.file.read()?)
+    }
+
+    /// The text of every setting, secrets too: for comparing, never for showing.
+    pub(crate) fn texts(&self) -> Result<BTreeMap<&'static str, Option<String>>, Failure> {
+        let file = self.store.file.read()?;
+        let texts = [
+            self.given.texts(&file),
+            self.admin.texts(&file),
+            self.cache.texts(&file),
+            self.log.texts(&file),
+            self.store.given.texts(&file),
+        ];
+        Ok(texts.into_iter().flatten().collect())
     }
 
     /// The path of Kazoo's configuration, where Kazoo finds it unless it was given.

@@ -9,15 +9,16 @@ use clap::builder::{OsStr, Resettable};
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::arguments::{
-    AccountCreate, AccountList, AccountShow, Backup, Doctor, Export, Healthcheck, Import, Serve, Token,
-    UserCreate, UserList, UserPasswd, ViewsPush,
+    AccountCreate, AccountList, AccountNamed, AccountShow, Backup, Completions, Doctor, Export, Healthcheck,
+    Import, KeyList, KeyRetire, KeyRotate, Man, Restore, Serve, Token, UserCreate, UserList, UserNamed,
+    UserPasswd, ViewsPush,
 };
 use crate::failure::Failure;
 use crate::{commands, logging, settings, usage};
 
 /// The groups API of Kazoo's crossbar, on CouchDB or on an embedded store.
 #[derive(Debug, Parser)]
-#[command(name = "crossbar-groups", version)]
+#[command(name = "crossbar-groups", version = crate::VERSION)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -34,14 +35,19 @@ enum Command {
     Export(Export),
     /// Copy an embedded store into a file, also while a server uses it.
     Backup(Backup),
+    /// Put a backup in the place of an embedded store. The store that was there is kept.
+    Restore(Restore),
     /// Print a token for an account or a user.
     Token(Token),
-    /// Create and show accounts.
+    /// Create, show, disable and enable accounts.
     #[command(subcommand)]
     Account(AccountCommand),
-    /// Create and list users, and set their passwords.
+    /// Create, list, disable, enable and delete users, and set their passwords.
     #[command(subcommand)]
     User(UserCommand),
+    /// List the keys that sign tokens, make a new one, and end an old one.
+    #[command(subcommand)]
+    Key(KeyCommand),
     /// Create views.
     #[command(subcommand)]
     Views(ViewsCommand),
@@ -54,6 +60,10 @@ enum Command {
     Attach(Serve),
     /// Ask a running server whether it is ready; exit code 0 means yes.
     Healthcheck(Healthcheck),
+    /// Print a script that completes this program's command lines in a shell.
+    Completions(Completions),
+    /// Print the manual page, or write a page for each command.
+    Man(Man),
 }
 
 #[derive(Debug, Subcommand)]
@@ -64,6 +74,10 @@ enum AccountCommand {
     List(AccountList),
     /// Show one account.
     Show(AccountShow),
+    /// Refuse the logins of an account's users. Its API key and earlier tokens still count, as with Kazoo.
+    Disable(AccountNamed),
+    /// Let the users of a disabled account log in again.
+    Enable(AccountNamed),
 }
 
 #[derive(Debug, Subcommand)]
@@ -74,6 +88,22 @@ enum UserCommand {
     List(UserList),
     /// Set a user's password. The user's tokens end within a minute.
     Passwd(UserPasswd),
+    /// Refuse a user's logins. The user's tokens end within a minute.
+    Disable(UserNamed),
+    /// Let a disabled user log in again.
+    Enable(UserNamed),
+    /// Delete a user. The user's tokens end within a minute.
+    Delete(UserNamed),
+}
+
+#[derive(Debug, Subcommand)]
+enum KeyCommand {
+    /// List the keys: id, which one signs, when each was made, and when its last token expires.
+    List(KeyList),
+    /// Make a new key that signs from now on. The old one stays, so that its tokens stay good.
+    Rotate(KeyRotate),
+    /// Delete an old key, once its tokens have expired.
+    Retire(KeyRetire),
 }
 
 #[derive(Debug, Subcommand)]
@@ -157,17 +187,26 @@ fn known_variables(command: &clap::Command) -> BTreeSet<String> {
 
 fn run(command: Command) -> Result<(), Failure> {
     match command {
-        Command::Serve(arguments) => commands::serve::run(&arguments),
+        Command::Serve(arguments) => commands::serve::run(arguments),
         Command::Import(arguments) => commands::transfer::import(arguments),
         Command::Export(arguments) => commands::transfer::export(arguments),
         Command::Backup(arguments) => commands::backup::run(&arguments),
+        Command::Restore(arguments) => commands::restore::run(&arguments),
         Command::Token(arguments) => commands::accounts::token(arguments),
         Command::Account(AccountCommand::Create(arguments)) => commands::apply::create_account(arguments),
         Command::Account(AccountCommand::List(arguments)) => commands::accounts::list(&arguments),
         Command::Account(AccountCommand::Show(arguments)) => commands::accounts::show(arguments),
+        Command::Account(AccountCommand::Disable(arguments)) => commands::apply::disable_account(arguments),
+        Command::Account(AccountCommand::Enable(arguments)) => commands::apply::enable_account(arguments),
         Command::User(UserCommand::Create(arguments)) => commands::apply::create_user(arguments),
         Command::User(UserCommand::List(arguments)) => commands::users::list(arguments),
         Command::User(UserCommand::Passwd(arguments)) => commands::apply::set_password(arguments),
+        Command::User(UserCommand::Disable(arguments)) => commands::apply::disable_user(arguments),
+        Command::User(UserCommand::Enable(arguments)) => commands::apply::enable_user(arguments),
+        Command::User(UserCommand::Delete(arguments)) => commands::apply::delete_user(arguments),
+        Command::Key(KeyCommand::List(arguments)) => commands::keys::list(&arguments),
+        Command::Key(KeyCommand::Rotate(arguments)) => commands::apply::rotate_key(&arguments),
+        Command::Key(KeyCommand::Retire(arguments)) => commands::apply::retire_key(arguments),
         Command::Views(ViewsCommand::Push(arguments)) => commands::apply::push_views(arguments),
         Command::Config(ConfigCommand::Show(arguments)) => commands::config::show(&arguments),
         Command::Config(ConfigCommand::Check(arguments)) => commands::config::check(&arguments),
@@ -175,5 +214,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Doctor(arguments) => commands::doctor::run(&arguments),
         Command::Attach(arguments) => commands::attach::run(arguments),
         Command::Healthcheck(arguments) => commands::healthcheck::run(&arguments),
+        Command::Completions(arguments) => commands::shell::completions(&arguments),
+        Command::Man(arguments) => commands::shell::man(&arguments),
     }
 }

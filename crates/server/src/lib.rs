@@ -41,6 +41,9 @@ mod writes;
 
 use std::error::Error;
 
+/// The version of this program and the commit that it was built from, as far as the build knew it.
+const VERSION: &str = env!("CROSSBAR_GROUPS_VERSION");
+
 /// An error and its sources in one line.
 fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();

@@ -19,12 +19,12 @@ pub(crate) const USER_AUTH: &str = "cb_user_auth";
 pub(crate) const BASIC_AUTH: &str = "cb_basic_auth";
 
 /// The lifetime of a token if nothing is configured, in seconds.
-const DEFAULT_EXPIRY: i64 = 3600;
+pub(crate) const DEFAULT_EXPIRY: i64 = 3600;
 
 /// The modules whose token lifetime Kazoo's built-in configuration sets.
 const MODULES: [&str; 4] = [USER_AUTH, "cb_api_auth", "cb_auth", "cb_ip_auth"];
 
-fn to_seconds(value: &Value) -> Option<i64> {
+pub(crate) fn to_seconds(value: &Value) -> Option<i64> {
     to_integer(value).and_then(|seconds| i64::try_from(seconds).ok())
 }
 

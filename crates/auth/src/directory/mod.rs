@@ -29,9 +29,11 @@ pub(crate) use doc_key::own_db;
 pub(crate) use found::if_found;
 pub(crate) use identity::Identity;
 pub(crate) use key::{Algorithm, BadKey, SigningKey, VerifyingKey};
-pub(crate) use login_config::{BASIC_AUTH, Lineage, USER_AUTH, load_lineage, load_login_config};
+pub(crate) use login_config::{
+    BASIC_AUTH, DEFAULT_EXPIRY, Lineage, USER_AUTH, load_lineage, load_login_config, to_seconds,
+};
 pub(crate) use sections::load_sections;
-pub(crate) use system_auth::load_signing_key;
+pub(crate) use system_auth::{KEY_ATTACHMENT, load_signing_key};
 
 use self::doc_key::{Db, DocKey};
 use self::memory::{EpochOf, Lifetimes, Memory, Moment};

@@ -15,7 +15,7 @@ use super::memory::{EpochOf, Lifetimes, Memory};
 use super::unknown_ids::{UnknownIds, load_ids};
 
 /// The attachment that holds a key.
-const KEY_ATTACHMENT: &str = "private_key.pem";
+pub(crate) const KEY_ATTACHMENT: &str = "private_key.pem";
 
 /// How many keys are cached. A cluster has a handful.
 const MAX_KEYS: u64 = 10_000;

@@ -4,14 +4,16 @@
 //! These functions write. Verifying never calls them.
 
 use datastore::{
-    Backend, Cause, DbName, Deadline, DesignDocument, DocId, Document, Draft, Ensured, NameError, Result,
-    StoreError, ViewQuery, ensure_design, missing_views, random_hex,
+    Backend, Cause, DbName, Deadline, DesignDocument, DocId, Draft, Ensured, NameError, Result, StoreError,
+    ViewQuery, ensure_design, missing_views, random_hex,
 };
 use futures::StreamExt as _;
-use kazoo::{AccountId, Config, Kind, SystemDb, Time, is_deleted, search_name};
+use kazoo::{AccountId, Config, Kind, SystemDb, is_deleted, search_name};
 use serde_json::{Map, Value, json};
 
-use crate::directory::{BadKey, SigningKey, if_found, load_signing_key};
+use super::keys;
+use super::stamps::{private_fields, private_fields_of};
+use crate::directory::{if_found, load_signing_key};
 use crate::password;
 use crate::secret::Secret;
 use crate::settings::Settings;
@@ -111,23 +113,16 @@ pub async fn ensure_system(store: &dyn Backend, deadline: Deadline) -> Result<()
         State::Complete => return ensure_dbs(store, deadline).await,
     }
     ensure_dbs(store, deadline).await?;
-    let kid = DocId::from_store(random_hex());
-    let pem = SigningKey::generate().and_then(|key| key.to_pkcs1_pem()).map_err(cannot_make_key)?;
-    let data = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, pem);
-    let attachment = json!({"private_key.pem": {"content_type": "application/x-pem-file", "data": data}});
-    let mut key = private_fields(Kind::SystemKey, SystemDb::SystemAuth);
-    key.insert("_attachments".to_owned(), attachment);
-    let key_db = SystemDb::SystemAuth.name();
-    let key_rev = store.save(key_db, Draft { id: kid.clone(), base: None, body: key }, deadline).await?;
+    let key = keys::create(store, deadline).await?;
     let mut config = Map::new();
-    config.insert("default".to_owned(), json!({"system_key": kid.as_str(), SYSTEM_SECRET: random_hex()}));
+    config.insert("default".to_owned(), json!({"system_key": key.id.as_str(), SYSTEM_SECRET: random_hex()}));
     config.extend(private_fields(Kind::Config, SystemDb::SystemConfig));
     let draft = Draft { id: DocId::from_store("auth".to_owned()), base: None, body: config };
     match store.save(SystemDb::SystemConfig.name(), draft, deadline).await {
         Ok(_) => Ok(()),
         Err(error) if error.is_conflict() => {
             // Another process was faster. Its key is used, so the key made here is deleted.
-            store.delete(key_db, &kid, &key_rev, deadline).await?;
+            key.delete(store, deadline).await?;
             let now = state(store, &Settings::default(), deadline).await?;
             if now == State::Complete { Ok(()) } else { Err(incomplete()) }
         }
@@ -147,10 +142,6 @@ fn incomplete() -> StoreError {
         "system_config/auth exists, but its section default lacks system_key or {SYSTEM_SECRET}; \
          start Kazoo, which adds them, or delete the document if there is no Kazoo"
     )))
-}
-
-fn cannot_make_key(error: BadKey) -> StoreError {
-    StoreError::Invalid(Cause::with_source("no signing key could be made", error))
 }
 
 /// Creates an account: its database, its document, and a copy in the database `accounts`. The first account
@@ -261,39 +252,6 @@ pub async fn create_user(
     body.extend(private_fields_of(account_id, Kind::User));
     store.save(&account_id.db(), Draft { id: id.clone(), base: None, body }, deadline).await?;
     Ok(id)
-}
-
-/// Sets a user's password. The user's tokens end, as when Kazoo sets one.
-///
-/// # Errors
-/// Errors from the store. `Invalid` if the user has no name to log in with, `Conflict` if the document has
-/// changed since it was read.
-pub async fn set_password(
-    store: &dyn Backend,
-    account_id: &AccountId,
-    user: &Document,
-    password: &Secret,
-    deadline: Deadline,
-) -> Result<()> {
-    let mut body = user.to_object()?;
-    let username = body.get("username").and_then(Value::as_str).unwrap_or_default().to_owned();
-    if username.is_empty() {
-        return Err(StoreError::Invalid(Cause::new(
-            "the user has no username, so nobody can log in as this user",
-        )));
-    }
-    for (key, value) in [
-        ("pvt_md5_auth", password::md5(&username, password.expose())),
-        ("pvt_sha1_auth", password::sha1(&username, password.expose())),
-        ("pvt_signature_secret", random_hex()),
-    ] {
-        body.insert(key.to_owned(), value.into());
-    }
-    body.shift_remove("_id");
-    body.shift_remove("_rev");
-    kazoo::stamp_modified(&mut body, account_id.as_str(), &account_id.db(), Time::now());
-    let draft = Draft { id: user.id().clone(), base: Some(user.rev().clone()), body };
-    store.save(&account_id.db(), draft, deadline).await.map(drop)
 }
 
 /// Whether an account can have this name. Logins ignore all characters but ASCII letters and digits.
@@ -411,21 +369,4 @@ fn made(design: std::result::Result<DesignDocument, NameError>) -> Result<Design
 fn new_account_id() -> Result<AccountId> {
     AccountId::parse(&random_hex())
         .map_err(|error| StoreError::Invalid(Cause::with_source("a new id", error)))
-}
-
-/// The private members of a new document in an account's database.
-fn private_fields_of(account_id: &AccountId, kind: Kind) -> Map<String, Value> {
-    stamped(kind, account_id.as_str(), &account_id.db())
-}
-
-/// The private members of a new document in a system database. They name the database as the account.
-fn private_fields(kind: Kind, db: SystemDb) -> Map<String, Value> {
-    stamped(kind, db.name().as_str(), db.name())
-}
-
-fn stamped(kind: Kind, owner: &str, db: &DbName) -> Map<String, Value> {
-    let (mut fields, now) = (Map::new(), Time::now());
-    kazoo::stamp_created(&mut fields, kind, now);
-    kazoo::stamp_modified(&mut fields, owner, db, now);
-    fields
 }

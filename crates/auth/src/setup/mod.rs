@@ -1,3 +1,6 @@
-//! Prepares a store: the signing key, accounts, users, and the views for logging in.
+//! Prepares a store and changes what is in it: the signing keys, accounts, users, and the views for logging in.
 
 pub mod bootstrap;
+pub mod changes;
+pub mod keys;
+mod stamps;

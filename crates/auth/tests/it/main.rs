@@ -6,8 +6,10 @@
 mod access;
 mod bootstrap;
 mod caches;
+mod changes;
 mod credentials;
 mod epochs;
+mod keys;
 mod login;
 mod mutations;
 mod place;

@@ -14,6 +14,7 @@ mod large;
 mod layer;
 mod limits;
 mod model;
+mod restore;
 mod suite;
 mod support;
 mod sync;

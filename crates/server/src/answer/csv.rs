@@ -10,7 +10,7 @@ use validation::Violations;
 
 use super::in_memory;
 use crate::catalogue::Refusal;
-use crate::settings::ServeSettings;
+use crate::settings::LiveSettings;
 
 /// The most columns.
 const MAX_COLUMNS: usize = 1_000;
@@ -41,7 +41,7 @@ pub(crate) enum Formulas {
 
 impl Formulas {
     /// As the settings say.
-    pub(crate) fn of(settings: &ServeSettings) -> Self {
+    pub(crate) fn of(settings: LiveSettings) -> Self {
         if settings.csv_safe { Self::Disarmed } else { Self::Kept }
     }
 

@@ -1,8 +1,10 @@
-//! Accounts: `account list`, `account show` and `token`, and the changes that create accounts and push views.
+//! Accounts: `account list`, `account show` and `token`, and the changes that create accounts, refuse their logins
+//! and push views.
 
 use std::collections::BTreeSet;
 
 use auth::bootstrap::{self, NewAccount};
+use auth::changes::{self, Changed, Logins};
 use auth::{Authenticator, Settings};
 use datastore::{Backend, DbName, Ensured, StoreError, ViewQuery, ensure_design};
 use futures::StreamExt as _;
@@ -107,6 +109,26 @@ pub(crate) fn show(arguments: AccountShow) -> Result<(), Failure> {
             lines.push(("api key", text(&members, "pvt_api_key")));
         }
         lines.iter().try_for_each(|(name, value)| say(&format!("{name:9} {value}")))
+    })
+}
+
+/// Allows or refuses the logins of an account's users. Answers a line that says so.
+pub(super) async fn set_logins_in(
+    store: &dyn Backend,
+    account: &str,
+    logins: Logins,
+) -> Result<String, Failure> {
+    let id = find::account(store, account).await?;
+    let changed = changes::set_account_logins(store, &id, logins, deadline()).await;
+    let changed = changed.map_err(store_failure("the account was not changed"))?;
+    Ok(match (logins, changed) {
+        (Logins::Refused, Changed::Now) => format!(
+            "{id} is disabled: its users cannot log in. As with Kazoo, its API key still logs in, and tokens that were \
+             given out are good until they expire"
+        ),
+        (Logins::Refused, Changed::Before) => format!("{id} is disabled already"),
+        (Logins::Allowed, Changed::Now) => format!("{id} is enabled: its users can log in"),
+        (Logins::Allowed, Changed::Before) => format!("{id} is enabled already"),
     })
 }
 

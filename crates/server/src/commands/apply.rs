@@ -1,18 +1,21 @@
-//! The commands that change a store: `account create`, `user create`, `user passwd` and `views push`. A command
-//! makes its change itself. If a server has the embedded store open, the command hands the change to that server,
-//! so that nothing needs to be stopped.
+//! The commands that change accounts, users, keys and views. A command makes its change itself, and tells the
+//! brokers of it. If a server has the embedded store open, the command hands the change to that server, so that
+//! nothing needs to be stopped.
 
 use std::io::{IsTerminal as _, Read as _};
 
 use auth::{Secret, bootstrap};
 
-use super::change::{Change, WARNING};
+use super::change::{BesideKazoo, Change, WARNING};
 use super::make::make;
-use super::{remote, say, warn, with_store};
-use crate::arguments::{AccountCreate, StoreArguments, UserCreate, UserPasswd, ViewsPush};
+use super::{BACKGROUND_THREADS, remote, runtime, say, telling, warn};
+use crate::arguments::{
+    AccountCreate, AccountNamed, ChangedStore, KeyRetire, KeyRotate, UserCreate, UserNamed, UserPasswd,
+    ViewsPush,
+};
 use crate::failure::Failure;
 use crate::settings::StoreLocation;
-use crate::stack::Opening;
+use crate::stack::{self, Opening};
 
 /// The longest password that is accepted, with its line end.
 const MAX_PASSWORD_BYTES: u64 = 4096;
@@ -43,8 +46,56 @@ pub(crate) fn create_user(arguments: UserCreate) -> Result<(), Failure> {
 
 pub(crate) fn set_password(arguments: UserPasswd) -> Result<(), Failure> {
     let password = read_password(arguments.password_stdin)?.expose().to_owned();
-    let UserPasswd { store, account, user, .. } = arguments;
+    let UserNamed { store, account, user } = arguments.user;
     apply(&store, Opening::Write, Change::SetPassword { account, user, password })
+}
+
+pub(crate) fn disable_account(arguments: AccountNamed) -> Result<(), Failure> {
+    set_account_logins(arguments, false)
+}
+
+pub(crate) fn enable_account(arguments: AccountNamed) -> Result<(), Failure> {
+    set_account_logins(arguments, true)
+}
+
+fn set_account_logins(arguments: AccountNamed, allowed: bool) -> Result<(), Failure> {
+    let AccountNamed { store, account } = arguments;
+    apply(&store, Opening::Write, Change::SetAccountLogins { account, allowed })
+}
+
+pub(crate) fn disable_user(arguments: UserNamed) -> Result<(), Failure> {
+    set_user_logins(arguments, false)
+}
+
+pub(crate) fn enable_user(arguments: UserNamed) -> Result<(), Failure> {
+    set_user_logins(arguments, true)
+}
+
+fn set_user_logins(arguments: UserNamed, allowed: bool) -> Result<(), Failure> {
+    let UserNamed { store, account, user } = arguments;
+    apply(&store, Opening::Write, Change::SetUserLogins { account, user, allowed })
+}
+
+pub(crate) fn delete_user(arguments: UserNamed) -> Result<(), Failure> {
+    let UserNamed { store, account, user } = arguments;
+    apply(&store, Opening::Write, Change::DeleteUser { account, user })
+}
+
+pub(crate) fn rotate_key(arguments: &KeyRotate) -> Result<(), Failure> {
+    let beside_kazoo = beside_kazoo(&arguments.store, arguments.shared)?;
+    apply(&arguments.store, Opening::Write, Change::RotateKey { beside_kazoo })
+}
+
+pub(crate) fn retire_key(arguments: KeyRetire) -> Result<(), Failure> {
+    let beside_kazoo = beside_kazoo(&arguments.store, arguments.shared)?;
+    let KeyRetire { store, key, now, .. } = arguments;
+    apply(&store, Opening::Write, Change::RetireKey { key, ends_tokens: now, beside_kazoo })
+}
+
+/// A file is this program's alone, even if its documents came from a Kazoo.
+fn beside_kazoo(store: &ChangedStore, is_wanted: bool) -> Result<BesideKazoo, Failure> {
+    let goes_on = is_wanted || store.settings()?.location.is_own();
+    Ok(if goes_on { BesideKazoo::GoesOn } else { BesideKazoo::IsRefused })
 }
 
 pub(crate) fn push_views(arguments: ViewsPush) -> Result<(), Failure> {
@@ -53,14 +104,23 @@ pub(crate) fn push_views(arguments: ViewsPush) -> Result<(), Failure> {
 }
 
 /// Makes a change, by the server that has the store open if there is one, and prints what it tells.
-fn apply(arguments: &StoreArguments, opening: Opening, change: Change) -> Result<(), Failure> {
-    if let StoreLocation::File(path) = arguments.settings()?.location
-        && let Some(lines) = remote::ask(&path, &change)?
+fn apply(arguments: &ChangedStore, opening: Opening, change: Change) -> Result<(), Failure> {
+    let settings = arguments.settings()?;
+    let server = arguments.notices()?;
+    if let StoreLocation::File(path) = &settings.location
+        && let Some(lines) = remote::ask(path, &change)?
     {
         return lines.iter().try_for_each(|line| tell(line));
     }
-    with_store(arguments, opening, |store| async move {
-        let lines = make(change, &*store).await?;
+    // An embedded store that no server has open is nobody else's, so there is nobody to tell.
+    let told = if settings.location.is_own() { None } else { telling::settings(&server) };
+    let stack = stack::build(&settings, opening, None, told)?;
+    runtime("background", BACKGROUND_THREADS)?.block_on(async {
+        let made = make(change, &*stack.store);
+        let lines = match &stack.notices {
+            Some(notices) => telling::made_and_told(made, notices, &server).await,
+            None => made.await,
+        }?;
         lines.iter().try_for_each(|line| tell(line))
     })
 }

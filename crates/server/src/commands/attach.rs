@@ -13,7 +13,8 @@ const PORT: u16 = 8010;
 
 /// The files that `docs/kazoo.md` explains.
 const PROXY: &str = include_str!("../../../../docker/kazoo/haproxy.cfg");
-const UNIT: &str = include_str!("../../../../docker/kazoo/crossbar-groups.service");
+const UNIT: &str = include_str!("../../../../packaging/crossbar-groups.service");
+const BESIDE_KAZOO: &str = include_str!("../../../../docker/kazoo/kazoo.conf");
 
 pub(crate) fn run(mut arguments: Serve) -> Result<(), Failure> {
     let path = arguments.find_kazoo_config()?.display().to_string();
@@ -33,8 +34,12 @@ pub(crate) fn run(mut arguments: Serve) -> Result<(), Failure> {
 
     say("\n# ---- haproxy: /etc/haproxy/haproxy.cfg ----\n")?;
     say(&proxy(listen, all.admin.admin_listen))?;
-    say("# ---- systemd: /etc/systemd/system/crossbar-groups.service ----\n")?;
-    say(&unit(listen, all.admin.admin_listen, &path))?;
+    say(
+        "# ---- systemd: /etc/systemd/system/crossbar-groups.service, unless a package has installed it ----\n",
+    )?;
+    say(UNIT)?;
+    say("# ---- systemd: /etc/systemd/system/crossbar-groups.service.d/kazoo.conf ----\n")?;
+    say(&beside_kazoo(listen, all.admin.admin_listen, &path))?;
     say("# ---- What doctor finds. docs/kazoo.md has the next steps ----\n")?;
     doctor::print_table(all.serve, &all.store)
 }
@@ -56,9 +61,10 @@ fn proxy(listen: SocketAddr, admin: SocketAddr) -> String {
     PROXY.replace("server groups1 127.0.0.1:8010 check port 8001", &server)
 }
 
-fn unit(listen: SocketAddr, admin: SocketAddr, kazoo_config: &str) -> String {
+fn beside_kazoo(listen: SocketAddr, admin: SocketAddr, kazoo_config: &str) -> String {
     let name = kazoo_config.rsplit('/').next().unwrap_or("config.ini");
-    UNIT.replace("127.0.0.1:8010", &listen.to_string())
+    BESIDE_KAZOO
+        .replace("127.0.0.1:8010", &listen.to_string())
         .replace("127.0.0.1:8001", &admin.to_string())
         .replace("%d/config.ini", &format!("%d/{name}"))
         .replace("config.ini:/etc/kazoo/core/config.ini", &format!("{name}:{kazoo_config}"))
@@ -66,7 +72,7 @@ fn unit(listen: SocketAddr, admin: SocketAddr, kazoo_config: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{PROXY, UNIT, proxy, unit};
+    use super::{BESIDE_KAZOO, PROXY, beside_kazoo, proxy};
 
     #[test]
     fn the_addresses_are_those_of_the_set_up() {
@@ -76,9 +82,9 @@ mod tests {
             proxy_text.contains("server groups1 127.0.0.1:9010 check addr 10.0.0.1 port 9001"),
             "{proxy_text}"
         );
-        let unit_text = unit(listen, admin, "/etc/kazoo/config.yaml");
+        let unit_text = beside_kazoo(listen, admin, "/etc/kazoo/config.yaml");
         for line in [
-            "ExecStart=/usr/local/bin/crossbar-groups serve --kazoo-config %d/config.yaml",
+            "Environment=CROSSBAR_GROUPS_KAZOO_CONFIG=%d/config.yaml",
             "LoadCredential=config.yaml:/etc/kazoo/config.yaml",
             "Environment=CROSSBAR_GROUPS_LISTEN=0.0.0.0:9010",
             "Environment=CROSSBAR_GROUPS_ADMIN_LISTEN=10.0.0.1:9001",
@@ -87,6 +93,6 @@ mod tests {
         }
         let usual = ("127.0.0.1:8010".parse().unwrap(), "127.0.0.1:8001".parse().unwrap());
         assert_eq!(proxy(usual.0, usual.1), PROXY);
-        assert_eq!(unit(usual.0, usual.1, "/etc/kazoo/core/config.ini"), UNIT);
+        assert_eq!(beside_kazoo(usual.0, usual.1, "/etc/kazoo/core/config.ini"), BESIDE_KAZOO);
     }
 }

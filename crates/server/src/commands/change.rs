@@ -10,7 +10,22 @@ pub(super) enum Change {
     CreateAccount { name: String, realm: Option<String>, parent: Option<String>, unless_exists: bool },
     CreateUser { account: String, username: String, password: String, is_admin: bool, unless_exists: bool },
     SetPassword { account: String, user: String, password: String },
+    SetAccountLogins { account: String, allowed: bool },
+    SetUserLogins { account: String, user: String, allowed: bool },
+    DeleteUser { account: String, user: String },
     PushViews { account: Option<String> },
+    RotateKey { beside_kazoo: BesideKazoo },
+    RetireKey { key: String, ends_tokens: bool, beside_kazoo: BesideKazoo },
+}
+
+/// What a change of keys does if a Kazoo uses the store too.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum BesideKazoo {
+    /// It is made.
+    GoesOn,
+    /// It is refused.
+    IsRefused,
 }
 
 impl Change {
@@ -20,7 +35,14 @@ impl Change {
             Self::CreateAccount { .. } => "account create",
             Self::CreateUser { .. } => "user create",
             Self::SetPassword { .. } => "user passwd",
+            Self::SetAccountLogins { allowed: false, .. } => "account disable",
+            Self::SetAccountLogins { .. } => "account enable",
+            Self::SetUserLogins { allowed: false, .. } => "user disable",
+            Self::SetUserLogins { .. } => "user enable",
+            Self::DeleteUser { .. } => "user delete",
             Self::PushViews { .. } => "views push",
+            Self::RotateKey { .. } => "key rotate",
+            Self::RetireKey { .. } => "key retire",
         }
     }
 }

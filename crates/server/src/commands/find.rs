@@ -3,6 +3,7 @@
 use auth::bootstrap;
 use datastore::{Backend, DocId, Document};
 use kazoo::{AccountId, Kind, is_deleted};
+use serde_json::{Map, Value};
 
 use super::{deadline, store_failure};
 use crate::failure::Failure;
@@ -60,12 +61,33 @@ pub(super) async fn user(
     })
 }
 
+/// Whether this is the id of a user who is marked as deleted.
+pub(super) async fn is_deleted_user(
+    store: &dyn Backend,
+    account_id: &AccountId,
+    named: &str,
+) -> Result<bool, Failure> {
+    let Ok(id) = DocId::parse(named) else { return Ok(false) };
+    let found = of_user(store, account_id, &id).await?;
+    Ok(found.is_some_and(|(_, members)| is_deleted(&members)))
+}
+
 /// The document with this id, if it is a user's and not deleted.
 async fn user_document(
     store: &dyn Backend,
     account_id: &AccountId,
     id: &DocId,
 ) -> Result<Option<Document>, Failure> {
+    let found = of_user(store, account_id, id).await?;
+    Ok(found.filter(|(_, members)| !is_deleted(members)).map(|(document, _)| document))
+}
+
+/// The document with this id and its members, if it is a user's.
+async fn of_user(
+    store: &dyn Backend,
+    account_id: &AccountId,
+    id: &DocId,
+) -> Result<Option<(Document, Map<String, Value>)>, Failure> {
     let failure = store_failure("the user could not be read");
     let document = match store.fetch(&account_id.db(), id, deadline()).await {
         Ok(document) => document,
@@ -73,5 +95,5 @@ async fn user_document(
         Err(error) => return Err(failure(error)),
     };
     let members = document.to_object().map_err(&failure)?;
-    Ok((Kind::User.is_kind_of(&members) && !is_deleted(&members)).then_some(document))
+    Ok(Kind::User.is_kind_of(&members).then_some((document, members)))
 }

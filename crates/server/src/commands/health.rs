@@ -1,6 +1,7 @@
 //! The readiness check of the admin listener: JSON that says whether the store answers and belongs to the release
 //! of Kazoo that the server stands in for, whether it can write, what each background task does, and how many change
-//! notices wait or were dropped. Reads decide whether the server is ready. Writes do so only if the question asks for it. A failing task is worth a look, but requests do not need it.
+//! notices wait or were dropped. Reads decide whether the server is ready. Writes do so only if the question asks for
+//! it. A failing task is worth a look, but requests do not need it. A server that is about to stop is not ready.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -57,8 +58,12 @@ pub(super) async fn check(
         log::warn!("not ready: {}", crate::chain(error));
     }
     let mismatch = app.release.mismatch();
-    let (status, mut body) = readiness(&is_set_up, mismatch.as_deref(), verdict, asks, &supervisor.health());
+    let (mut status, mut body) = readiness(&is_set_up, mismatch.as_deref(), verdict, asks, &supervisor.health());
     if let Value::Object(members) = &mut body {
+        if app.running.is_stopping() {
+            status = StatusCode::SERVICE_UNAVAILABLE;
+            members.insert("status".to_owned(), Value::from("the server is stopping"));
+        }
         members.insert("profile".to_owned(), Value::from(app.profile().release.name()));
         if let Some(notices) = notices {
             members.insert("notices".to_owned(), notice_counts(notices.counts()));

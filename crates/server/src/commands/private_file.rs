@@ -86,7 +86,7 @@ impl Drop for PrivateFile {
 }
 
 /// Whether a path is one of a store's files.
-fn is_of_store(path: &Path, store: &Path) -> bool {
+pub(super) fn is_of_store(path: &Path, store: &Path) -> bool {
     let real = |path: &Path| {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
         let folder = folder.unwrap_or(Path::new(".")).canonicalize().ok()?;

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::App as ActixApp;
-use actix_web::dev::ServerHandle;
 use actix_web::web::{self, Data};
 use auth::{Authenticator, Buckets};
 use cache::Watcher;
@@ -19,15 +18,17 @@ use groups::Groups;
 use kazoo::Place;
 use notices::{Amqp, Notices};
 use tokio::runtime::Handle;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::Signal;
 use validation::Schema;
 
 use super::hearing::{self, Memories};
+use super::reload::Reload;
 use super::{
     BACKGROUND_THREADS, admin, cluster, demo, exposure, health, lacking, listening, pages, remote, runtime,
+    signals, systemd,
 };
 use crate::access_log::AccessLog;
-use crate::app::{App, node_digest};
+use crate::app::{App, Running, node_digest};
 use crate::arguments::{AllSettings, Serve};
 use crate::budget::{Budget, Limits};
 use crate::failure::Failure;
@@ -36,7 +37,7 @@ use crate::lane::Lane;
 use crate::metrics::{Metrics, StoreFigures};
 use crate::refusals::Refusals;
 use crate::release::{self, Choice, ReleaseWatch};
-use crate::settings::ServeSettings;
+use crate::settings::{LiveSettings, ServeSettings, StoreLocation};
 use crate::stack::{self, Opening};
 use crate::supervisor::{StopSignal, Supervisor};
 use crate::writes::Writes;
@@ -71,7 +72,8 @@ const READ_HEADERS: [&str; 16] = [
     "x-request-id",
 ];
 
-/// How long background tasks may take to stop after that. Both together stay below ten seconds.
+/// How long background tasks may take to stop after that. Both together stay below ten seconds, and the drain comes
+/// before.
 const TASK_PATIENCE: Duration = Duration::from_secs(1);
 
 /// How many requests may wait for a thread of the lane, or be at work there.
@@ -81,13 +83,17 @@ const LANE_QUEUE: usize = 1_024;
 const PURGE_INTERVAL: Duration = Duration::from_secs(3600);
 const PURGE_PATIENCE: Duration = Duration::from_secs(60);
 
-pub(crate) fn run(arguments: &Serve) -> Result<(), Failure> {
+pub(crate) fn run(arguments: Serve) -> Result<(), Failure> {
     let AllSettings { serve: settings, admin, cache, store: store_settings } = arguments.settings()?;
     // The addresses come first: a server that cannot listen makes no store.
     listening::check_addresses(settings.listen, admin.admin_listen)?;
     let api = listening::bind(listening::API, settings.listen)?;
     let admin = listening::bind(listening::ADMIN, admin.admin_listen)?;
     let background = runtime("background", BACKGROUND_THREADS)?;
+    let hangups = {
+        let _within = background.enter();
+        signals::hangups()?
+    };
     // One more than the event loops, so that some large requests do not hold up all small ones.
     let lane = runtime("lane", settings.workers.saturating_add(1))?;
     let metrics = Arc::new(Metrics::new());
@@ -125,10 +131,11 @@ pub(crate) fn run(arguments: &Serve) -> Result<(), Failure> {
     let prepared = Prepared {
         about,
         settings,
-        is_demo: arguments.demo,
+        hangups,
         listeners: [api, admin],
         lane: Lane::new(lane.handle().clone(), LANE_QUEUE),
         metrics,
+        arguments,
     };
     actix_web::rt::System::new().block_on(serve(prepared, opened, background.handle()))
 }
@@ -157,7 +164,8 @@ struct Prepared {
     /// What the status page shows of this server.
     about: pages::About,
     settings: ServeSettings,
-    is_demo: bool,
+    arguments: Serve,
+    hangups: Signal,
     /// The API's, and the admin listener.
     listeners: [Listener; 2],
     lane: Lane,
@@ -165,13 +173,13 @@ struct Prepared {
 }
 
 async fn serve(prepared: Prepared, opened: Opened, background: &Handle) -> Result<(), Failure> {
-    let Prepared { about, settings, is_demo, listeners: [api, admin], lane, metrics } = prepared;
+    let Prepared { about, settings, arguments, hangups, listeners: [api, admin], lane, metrics } = prepared;
     let Opened { store, watcher, uncached, writes, notices, couchdb, name, file, is_own } = opened;
     if let Some(couchdb) = &couchdb {
         cluster::check_versions(couchdb).await?;
     }
     let for_commands = Arc::clone(&store);
-    let greeting = if is_demo { Some(demo::prepare(&store, is_own).await?) } else { None };
+    let greeting = if arguments.demo { Some(demo::prepare(&store, is_own).await?) } else { None };
     let choice = release::choose(settings.profile, &*uncached, Deadline::after(health::PATIENCE)).await?;
     let for_release = Arc::clone(&uncached);
     let shared = Data::new(app(settings.clone(), choice, (store, uncached), is_own, (lane, metrics)));
@@ -189,6 +197,7 @@ async fn serve(prepared: Prepared, opened: Opened, background: &Handle) -> Resul
         ActixApp::new().app_data(api_shared.clone()).default_service(web::route().to(http::serve))
     });
     let api = api.map_err(|error| listening::refusal(listening::API, api_address, &error))?;
+    let reload = Reload::new(arguments, shared.clone().into_inner())?;
 
     let (tasks, writes, told) = (supervisor.clone(), Data::from(writes), Data::new(notices.clone()));
     let about = Data::new(about);
@@ -204,7 +213,7 @@ async fn serve(prepared: Prepared, opened: Opened, background: &Handle) -> Resul
     });
     let admin = admin.map_err(|error| listening::refusal(listening::ADMIN, admin_address, &error))?;
 
-    stop_on_signal([api.handle(), admin.handle()])?;
+    signals::obey(hangups, [api.handle(), admin.handle()], reload)?;
     let memories = Memories { auth: Arc::clone(&auth), cache: watcher.as_ref().map(Watcher::hints) };
     if let Some(watcher) = watcher {
         let watcher = Arc::new(Mutex::new(watcher));
@@ -230,6 +239,7 @@ async fn serve(prepared: Prepared, opened: Opened, background: &Handle) -> Resul
         });
     }
     log::info!(address = api_address.to_string().as_str(), admin_address = admin_address.to_string().as_str(); "serving");
+    systemd::serves();
     if let Some(greeting) = greeting {
         // Serving goes on even if nobody reads the output.
         if super::say(&greeting.text(api_address)).is_err() {
@@ -244,7 +254,7 @@ async fn serve(prepared: Prepared, opened: Opened, background: &Handle) -> Resul
 }
 
 /// The settings of change notices, if there is a broker.
-fn notice_settings(settings: &ServeSettings) -> Option<notices::Settings> {
+pub(super) fn notice_settings(settings: &ServeSettings) -> Option<notices::Settings> {
     (!settings.amqp.is_empty()).then(|| notices::Settings {
         node: settings.node_name.clone(),
         place: place(settings),
@@ -283,6 +293,7 @@ fn app(
         refusals: Refusals::new(&metrics),
         metrics,
         access_log: AccessLog::start(),
+        running: Running::new(LiveSettings::of(&settings)),
         user_auth_schema: Schema::user_auth(),
         api_auth_schema: Schema::api_auth(),
         settings,
@@ -393,19 +404,6 @@ fn connections(wished: usize) -> usize {
         );
     }
     connections
-}
-
-/// On SIGTERM or SIGINT, stops the servers once their running requests have finished.
-fn stop_on_signal(handles: [ServerHandle; 2]) -> Result<(), Failure> {
-    let listen =
-        |kind| signal(kind).map_err(|error| Failure::setup(format!("cannot listen for signals: {error}")));
-    let (mut terminate, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
-    actix_web::rt::spawn(async move {
-        future::select(Box::pin(terminate.recv()), Box::pin(interrupt.recv())).await;
-        log::info!("stopping: running requests may finish");
-        future::join_all(handles.iter().map(|handle| handle.stop(true))).await;
-    });
-    Ok(())
 }
 
 /// Watches the databases that are read, for the cache.

@@ -9,13 +9,15 @@ use std::io::{BufRead, BufReader, BufWriter, Write};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use datastore::{Backend, DbName, DocId, Document, Draft, StoreError, ViewQuery, json};
+use datastore::{Backend, DbName, Document, Draft, StoreError, ViewQuery};
 use futures::StreamExt as _;
 use kazoo::{AccountId, SystemDb};
 use serde_json::{Map, Value};
 
 use super::accounts::Pushed;
+use super::lines::{Line, read_line};
 use super::private_file::{self, PrivateFile};
+use super::progress::Progress;
 use super::{deadline, lacking, store_failure, with_store};
 use crate::arguments::{Export, Import};
 use crate::failure::Failure;
@@ -23,6 +25,10 @@ use crate::stack::Opening;
 
 /// How many documents are written with one call of the store.
 const BATCH: usize = 500;
+
+/// How much text of documents may wait to be written, of all databases together. In memory a document takes several
+/// times as much.
+const WAITING_BYTES: usize = 2_000_000;
 
 /// How many documents are read with one call of the store.
 const READ_BATCH: usize = 16;
@@ -58,17 +64,20 @@ pub(crate) fn import(arguments: Import) -> Result<(), Failure> {
         let mut import = Importing {
             store: &*store,
             waiting: BTreeMap::new(),
+            waiting_bytes: 0,
             accounts: BTreeSet::new(),
             imported: 0,
             there: 0,
             refused: Vec::new(),
         };
+        let mut progress = Progress::of("documents read");
         let mut stopped = None;
         let documents = std::iter::once(Ok(first)).chain(lines.map(read_line));
         for (number, document) in (number..).zip(documents) {
             let fault = match document {
-                Ok(Some((db, draft))) => {
-                    import.push(db, draft).await.err().map(|failure| failure.to_string())
+                Ok(Some(line)) => {
+                    progress.step();
+                    import.push(line).await.err().map(|failure| failure.to_string())
                 }
                 Ok(None) => None,
                 Err(fault) => {
@@ -81,6 +90,7 @@ pub(crate) fn import(arguments: Import) -> Result<(), Failure> {
             }
         }
         // What stands before a bad line is imported. What was imported is told, whatever happened.
+        drop(progress);
         let flushed = import.flush_all().await.err().map(|failure| failure.to_string());
         let report = import.report();
         let (warnings, unprepared) = match import.prepare_serving(is_own).await {
@@ -97,34 +107,10 @@ pub(crate) fn import(arguments: Import) -> Result<(), Failure> {
     })
 }
 
-/// The database and document of a line; `None` if the line is blank.
-fn read_line(line: std::io::Result<String>) -> Result<Option<(DbName, Draft)>, String> {
-    let line = line.map_err(|error| format!("it cannot be read: {error}"))?;
-    if line.trim().is_empty() { Ok(None) } else { parse_line(&line).map(Some) }
-}
-
-/// A line's database and document.
-fn parse_line(line: &str) -> Result<(DbName, Draft), String> {
-    let mut object = json::parse_stored_object(line).map_err(|error| error.to_string())?;
-    let db = object.get("db").and_then(Value::as_str).ok_or("it has no \"db\"")?;
-    let db = DbName::parse(db).map_err(|error| format!("{db:?} cannot name a database: {error}"))?;
-    let Some(Value::Object(mut body)) = object.shift_remove("doc") else {
-        return Err("it has no \"doc\"".to_owned());
-    };
-    let id = body.get("_id").and_then(Value::as_str).ok_or("its document has no \"_id\"")?;
-    let id = match id.strip_prefix("_design/") {
-        Some(name) => DocId::design(name),
-        None => DocId::parse(id),
-    };
-    let id = id.map_err(|error| format!("its document's \"_id\" cannot be one: {error}"))?;
-    body.shift_remove("_id");
-    body.shift_remove("_rev");
-    Ok((db, Draft { id, base: None, body }))
-}
-
 struct Importing<'a> {
     store: &'a dyn Backend,
-    waiting: BTreeMap<DbName, Vec<Draft>>,
+    waiting: BTreeMap<DbName, Vec<Line>>,
+    waiting_bytes: usize,
     /// The accounts whose databases got documents.
     accounts: BTreeSet<AccountId>,
     imported: usize,
@@ -133,25 +119,30 @@ struct Importing<'a> {
 }
 
 impl Importing<'_> {
-    async fn push(&mut self, db: DbName, draft: Draft) -> Result<(), Failure> {
+    async fn push(&mut self, line: Line) -> Result<(), Failure> {
+        self.waiting_bytes = self.waiting_bytes.saturating_add(line.bytes);
+        let db = line.db.clone();
         let waiting = self.waiting.entry(db.clone()).or_default();
-        waiting.push(draft);
-        if waiting.len() < BATCH {
-            return Ok(());
+        waiting.push(line);
+        if waiting.len() >= BATCH {
+            let lines = std::mem::take(waiting);
+            self.flush(&db, lines).await?;
         }
-        let drafts = std::mem::take(waiting);
-        self.flush(&db, drafts).await
+        if self.waiting_bytes >= WAITING_BYTES { self.flush_all().await } else { Ok(()) }
     }
 
     async fn flush_all(&mut self) -> Result<(), Failure> {
-        for (db, drafts) in std::mem::take(&mut self.waiting) {
-            self.flush(&db, drafts).await?;
+        for (db, lines) in std::mem::take(&mut self.waiting) {
+            self.flush(&db, lines).await?;
         }
         Ok(())
     }
 
-    async fn flush(&mut self, db: &DbName, drafts: Vec<Draft>) -> Result<(), Failure> {
+    async fn flush(&mut self, db: &DbName, lines: Vec<Line>) -> Result<(), Failure> {
         let failure = store_failure("the import stopped");
+        let bytes = lines.iter().map(|line| line.bytes).sum();
+        self.waiting_bytes = self.waiting_bytes.saturating_sub(bytes);
+        let drafts: Vec<_> = lines.into_iter().map(|line| line.draft).collect();
         self.store.create_db(db, deadline()).await.map_err(&failure)?;
         self.accounts.extend(AccountId::of_db(db));
         let answers = self.store.save_many(db, drafts.clone(), deadline()).await.map_err(&failure)?;
@@ -248,6 +239,7 @@ pub(crate) fn export(arguments: Export) -> Result<(), Failure> {
             None => Box::new(std::io::stdout().lock()),
         });
         let mut unreadable = Vec::new();
+        let mut progress = Progress::of("documents exported");
         for db in dbs {
             let rows = store.query(&db, ViewQuery::all_docs(), deadline()).await.map_err(&failure)?;
             let mut batches = rows.chunks(READ_BATCH);
@@ -260,6 +252,7 @@ pub(crate) fn export(arguments: Export) -> Result<(), Failure> {
                     if document.as_ref().is_err_and(StoreError::is_not_found) {
                         continue;
                     }
+                    progress.step();
                     match exported(&*store, &db, document).await {
                         Ok(line) => writeln!(output, "{line}").map_err(cannot_write)?,
                         // One damaged document does not keep the others from being saved. If an attachment is
@@ -272,6 +265,7 @@ pub(crate) fn export(arguments: Export) -> Result<(), Failure> {
                 }
             }
         }
+        drop(progress);
         output.flush().map_err(cannot_write)?;
         drop(output);
         if let Some(file) = file {
@@ -334,36 +328,4 @@ fn without_attachments_digests(mut members: Map<String, Value>) -> Map<String, V
         }
     }
     members
-}
-
-#[cfg(test)]
-mod tests {
-    use super::parse_line;
-
-    #[test]
-    fn a_line_is_a_database_and_a_document() {
-        let (db, draft) =
-            parse_line(r#"{"db":"account/aa/bb/c","doc":{"_id":"x","_rev":"1-a","n":1}}"#).unwrap();
-        assert_eq!((db.as_str(), draft.id.as_str(), draft.body.len()), ("account/aa/bb/c", "x", 1));
-        assert_eq!(
-            parse_line(r#"{"db":"a","doc":{"_id":"_design/groups"}}"#).unwrap().1.id.as_str(),
-            "_design/groups"
-        );
-    }
-
-    #[test]
-    fn other_lines_are_refused_with_their_fault() {
-        for (line, fault) in [
-            ("{", "JSON"),
-            ("[]", "object"),
-            (r#"{"doc":{}}"#, "no \"db\""),
-            (r#"{"db":"A","doc":{"_id":"x"}}"#, "cannot name a database"),
-            (r#"{"db":"a"}"#, "no \"doc\""),
-            (r#"{"db":"a","doc":{}}"#, "no \"_id\""),
-            (r#"{"db":"a","doc":{"_id":"_local/x"}}"#, "cannot be one"),
-        ] {
-            let error = parse_line(line).unwrap_err();
-            assert!(error.contains(fault), "{line}: {error}");
-        }
-    }
 }

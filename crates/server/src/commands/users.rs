@@ -1,7 +1,8 @@
-//! Users: `user list`, and the changes that create users and set passwords.
+//! Users: `user list`, and the changes that create users, set passwords, and end or refuse users.
 
 use auth::Secret;
 use auth::bootstrap::{self, NewUser};
+use auth::changes::{self, Changed, Logins};
 use datastore::{Backend, ViewQuery};
 use futures::StreamExt as _;
 use kazoo::{Kind, is_deleted};
@@ -70,7 +71,47 @@ pub(super) async fn set_password_in(
 ) -> Result<String, Failure> {
     let account_id = find::account(store, account).await?;
     let user = find::user(store, &account_id, user).await?;
-    let set = bootstrap::set_password(store, &account_id, &user, password, deadline()).await;
+    let set = changes::set_password(store, &account_id, &user, password, deadline()).await;
     set.map_err(store_failure("the password was not set"))?;
     Ok(format!("the password of {} is set; earlier tokens end within a minute", user.id()))
+}
+
+/// Allows or refuses the logins of a user. Answers a line that says so.
+pub(super) async fn set_logins_in(
+    store: &dyn Backend,
+    account: &str,
+    user: &str,
+    logins: Logins,
+) -> Result<String, Failure> {
+    let account_id = find::account(store, account).await?;
+    let user = find::user(store, &account_id, user).await?;
+    let changed = changes::set_user_logins(store, &account_id, &user, logins, deadline()).await;
+    let changed = changed.map_err(store_failure("the user was not changed"))?;
+    let id = user.id();
+    Ok(match (logins, changed) {
+        (Logins::Refused, Changed::Now) => {
+            format!("{id} is disabled: logins are refused; tokens end within a minute")
+        }
+        (Logins::Refused, Changed::Before) => format!("{id} is disabled already"),
+        (Logins::Allowed, Changed::Now) => {
+            format!("{id} is enabled: logins are let in; earlier tokens stay ended")
+        }
+        (Logins::Allowed, Changed::Before) => format!("{id} is enabled already"),
+    })
+}
+
+/// Deletes a user. Answers a line that says so.
+pub(super) async fn delete_in(store: &dyn Backend, account: &str, user: &str) -> Result<String, Failure> {
+    let account_id = find::account(store, account).await?;
+    if find::is_deleted_user(store, &account_id, user).await? {
+        return Ok(format!("{user} is deleted already"));
+    }
+    let user = find::user(store, &account_id, user).await?;
+    let deleted = changes::delete_user(store, &account_id, &user, deadline()).await;
+    deleted.map_err(store_failure("the user was not deleted"))?;
+    Ok(format!(
+        "{} is deleted; tokens end within a minute. Groups that list the user keep the entry, and `crossbar-groups \
+         doctor` names them",
+        user.id()
+    ))
 }

@@ -238,7 +238,7 @@ pub(super) async fn carry_out(
             answer::success(exchange, found(removed, Some(DELETED))).await
         }
         Work::Read(group) if call.format == Format::Csv => {
-            let formulas = csv::Formulas::of(&exchange.app.settings);
+            let formulas = csv::Formulas::of(exchange.app.live());
             let csv = exchange.app.lane.run(async move {
                 let object = group.public_object().map_err(Refusal::Store)?;
                 csv::render(&[Value::Object(object)], formulas)

@@ -66,9 +66,9 @@ pub(crate) async fn serve(request: HttpRequest, payload: Payload, app: Data<App>
     let payer = verified.as_ref().and_then(|verified| verified.account_id());
     let payer = payer.map_or(Payer::Stranger, |id| Payer::Account(id.clone()));
     let reservation = Reservation::new(&app.budget, payer);
-    let limit = body::limit(&incoming.method, &path, app.settings.max_body_bytes);
+    let limit = body::limit(&incoming.method, &path, app.live().max_body_bytes);
     let reading = body::read(payload, incoming.headers, limit, &reservation);
-    let body = match tokio::time::timeout(app.settings.body_timeout, reading).await {
+    let body = match tokio::time::timeout(app.live().body_timeout, reading).await {
         Ok(Ok(body)) => body,
         // The client went away or was too slow, so it does not wait for an answer.
         Ok(Err(Lost)) | Err(_) => {

@@ -9,10 +9,12 @@ mod throttle;
 
 use std::io::{self, IsTerminal as _, Write};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use env_logger::{Target, WriteStyle};
-use log::LevelFilter;
+use arc_swap::ArcSwap;
+use env_logger::{Logger, Target, WriteStyle};
+use log::{LevelFilter, Log, Metadata, Record};
 
 pub(crate) use self::fields::Quoted;
 pub(crate) use self::format::{Stamp, json_text, one_line, shortened};
@@ -43,13 +45,54 @@ pub(crate) enum LogFormat {
 }
 
 /// The server's log.
-#[derive(Debug)]
 pub(crate) struct ServerLog {
     pub(crate) format: LogFormat,
     pub(crate) queue: Queue,
+    /// What writes the lines of the crate `log`. Its level can change.
+    logger: ArcSwap<Logger>,
+    logs_requests: AtomicBool,
 }
 
 static SERVER_LOG: OnceLock<ServerLog> = OnceLock::new();
+
+impl ServerLog {
+    /// Whether the level lets lines about requests through.
+    pub(crate) fn logs_requests(&self) -> bool {
+        self.logs_requests.load(Ordering::Relaxed)
+    }
+
+    /// Changes the least level that is logged. Answers false if it does not count, since `RUST_LOG` is set.
+    pub(crate) fn set_level(&self, level: LevelFilter) -> bool {
+        if filters().is_some() {
+            return false;
+        }
+        self.logger.store(logger(self.format, level, &self.queue).into());
+        self.note_levels();
+        true
+    }
+
+    /// Tells the crate `log` and the access log which levels count.
+    fn note_levels(&self) {
+        let logger = self.logger.load();
+        log::set_max_level(recent::least_level(logger.filter()));
+        let requests = Metadata::builder().target(ACCESS).level(log::Level::Info).build();
+        self.logs_requests.store(logger.enabled(&requests), Ordering::Relaxed);
+    }
+}
+
+impl Log for ServerLog {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        self.logger.load().enabled(metadata)
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        self.logger.load().log(record);
+    }
+
+    fn flush(&self) {
+        self.queue.flush(LAST_WAIT);
+    }
+}
 
 /// The server's log, once it is started.
 pub(crate) fn server_log() -> Option<&'static ServerLog> {
@@ -58,7 +101,12 @@ pub(crate) fn server_log() -> Option<&'static ServerLog> {
 
 /// Starts the log of a command that ends by itself.
 pub(crate) fn start_plain() {
-    builder(LevelFilter::Info).format_key_values(|out, fields| fields::write(out, fields)).init();
+    let mut builder = builder(LevelFilter::Info);
+    if filters().is_none() {
+        // A command that tells a broker says by itself if it could not.
+        builder.filter_module("notices", LevelFilter::Off);
+    }
+    builder.format_key_values(|out, fields| fields::write(out, fields)).init();
 }
 
 /// Starts the server's log.
@@ -66,6 +114,15 @@ pub(crate) fn start(format: LogFormat, level: LevelFilter) -> Result<(), Failure
     let lost = move |lines| format::lost_lines(format, lines);
     let queue = Queue::start(Box::new(io::stderr()), CAPACITY, lost)
         .map_err(|error| Failure::setup(format!("cannot start the thread of the log: {error}")))?;
+    let logger = ArcSwap::from_pointee(logger(format, level, &queue));
+    let log = ServerLog { format, queue, logger, logs_requests: AtomicBool::new(false) };
+    let log = SERVER_LOG.get_or_init(|| log);
+    log.note_levels();
+    log::set_boxed_logger(Box::new(Keeping(log))).map_err(|error| Failure::setup(format!("cannot start the log: {error}")))
+}
+
+/// Writes the lines of the crate `log` into the queue.
+fn logger(format: LogFormat, level: LevelFilter, queue: &Queue) -> Logger {
     let mut builder = builder(level);
     builder.target(Target::Pipe(Box::new(Events(queue.clone()))));
     match format {
@@ -82,21 +139,18 @@ pub(crate) fn start(format: LogFormat, level: LevelFilter) -> Result<(), Failure
             builder.format(format::kazoo);
         }
     }
-    let log = builder.build();
-    let level = recent::least_level(log.filter());
-    log::set_boxed_logger(Box::new(Keeping(log)))
-        .map_err(|error| Failure::setup(format!("cannot start the log: {error}")))?;
-    log::set_max_level(level);
-    // The log is started once.
-    let _ = SERVER_LOG.set(ServerLog { format, queue });
-    Ok(())
+    builder.build()
+}
+
+/// The levels that the environment sets.
+fn filters() -> Option<String> {
+    std::env::var("RUST_LOG").ok().filter(|filters| !filters.is_empty())
 }
 
 /// A log with the levels that `RUST_LOG` sets, or with this one.
 fn builder(level: LevelFilter) -> env_logger::Builder {
-    let filters = std::env::var("RUST_LOG").ok().filter(|filters| !filters.is_empty());
     let mut builder = env_logger::Builder::new();
-    match filters {
+    match filters() {
         Some(filters) => builder.parse_filters(&filters),
         None => {
             builder.filter_level(level);

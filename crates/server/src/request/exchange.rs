@@ -97,7 +97,7 @@ impl<'a> Exchange<'a> {
             api: ApiVersion::default(),
             request_id: request_id.map_or_else(random_hex, str::to_owned),
             received_at: Time::now(),
-            deadline: Deadline::after(app.settings.store_timeout),
+            deadline: Deadline::after(app.live().store_timeout),
             presented: None,
             verified: None,
             reservation,

@@ -46,6 +46,9 @@ settings! {
         body_rate: u32 = "body_rate" "BYTES", Value("1000"), 1..=1_000_000_000;
         /// How long a client may read nothing of its answer before the connection is closed, in milliseconds.
         answer_timeout: Duration = "answer_timeout_ms" "MS", Value("30000");
+        /// How long the server is not ready any more before it stops taking connections, in seconds, when SIGTERM tells
+        /// it to stop. Proxies send their requests elsewhere meanwhile. Ctrl-C does not wait.
+        drain: u32 = "drain" "SECONDS", Value("5"), 0..=3_600;
         /// How long the store may take for one request, in milliseconds. Each further batch of a listing may
         /// take as long again.
         store_timeout: Duration = "store_timeout_ms" "MS", Value("5000");
@@ -77,6 +80,54 @@ settings! {
         /// How much memory notices may take that wait for the broker, in bytes. Beyond it, older notices of the same
         /// document give way first.
         amqp_queue_bytes: usize = "amqp_queue_bytes" "BYTES", Value("32000000"), 100_000..=10_000_000_000;
+    }
+}
+
+/// The settings that a running server takes anew when it gets SIGHUP. `log_level` is another one.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LiveSettings {
+    pub(crate) max_body_bytes: u64,
+    pub(crate) body_timeout: Duration,
+    pub(crate) store_timeout: Duration,
+    pub(crate) page_size: u64,
+    pub(crate) csv_safe: bool,
+    pub(crate) drain: Duration,
+}
+
+impl LiveSettings {
+    /// The keys of these settings.
+    pub(crate) const KEYS: [&'static str; 6] =
+        ["max_body_bytes", "body_timeout_ms", "store_timeout_ms", "page_size", "csv_safe", "drain"];
+
+    pub(crate) fn of(settings: &ServeSettings) -> Self {
+        Self {
+            max_body_bytes: settings.max_body_bytes,
+            body_timeout: settings.body_timeout,
+            store_timeout: settings.store_timeout,
+            page_size: settings.page_size,
+            csv_safe: settings.csv_safe,
+            drain: Duration::from_secs(settings.drain.into()),
+        }
+    }
+}
+
+/// What a command needs that tells a broker of its changes: some of the server's settings.
+#[derive(Clone, Debug)]
+pub(crate) struct NoticeSettings(pub(crate) ServeSettings);
+
+impl NoticeSettings {
+    const KEYS: [&'static str; 5] = ["amqp", "amqp_queue_bytes", "node_name", "kazoo_node", "kazoo_zone"];
+}
+
+impl Group for NoticeSettings {
+    fn declared() -> Vec<Setting> {
+        let mut declared = ServeSettings::declared();
+        declared.retain(|setting| Self::KEYS.contains(&setting.key));
+        declared
+    }
+
+    fn read(layers: &Layers<'_>) -> Result<Self, Failure> {
+        ServeSettings::read(layers).map(Self)
     }
 }
 

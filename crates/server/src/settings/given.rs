@@ -33,6 +33,12 @@ impl<G: Group> Given<G> {
         });
         shown.collect()
     }
+
+    /// The text of each setting of the group, secrets too: for comparing, never for showing.
+    pub(crate) fn texts(&self, file: &SettingsFile) -> Vec<(&'static str, Option<String>)> {
+        let layers = Layers { given: &self.values, file };
+        G::declared().iter().map(|setting| (setting.key, layers.text(setting))).collect()
+    }
 }
 
 impl<G: Group> Args for Given<G> {

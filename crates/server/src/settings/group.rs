@@ -56,6 +56,11 @@ impl Layers<'_> {
         (text.as_deref().map(setting.shown), source)
     }
 
+    /// The text of a setting as it was given.
+    pub(super) fn text(&self, setting: &Setting) -> Option<String> {
+        self.find(setting).0
+    }
+
     /// The text of a setting, and where it came from.
     fn find(&self, setting: &Setting) -> (Option<String>, Source) {
         if let Some((text, source)) = self.given.get(setting.key) {

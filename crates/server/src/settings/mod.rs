@@ -15,8 +15,8 @@ mod unknown;
 mod value;
 
 pub(crate) use declared::{
-    AdminSettings, CacheSettings, CallSettings, CouchDbSettings, EmbeddedSettings, LogSettings,
-    ServeSettings, StoreSettings, all,
+    AdminSettings, CacheSettings, CallSettings, CouchDbSettings, EmbeddedSettings, LiveSettings, LogSettings,
+    NoticeSettings, ServeSettings, StoreSettings, all,
 };
 pub(crate) use file::SettingsFile;
 pub(crate) use given::Given;

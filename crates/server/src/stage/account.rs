@@ -70,7 +70,7 @@ pub(crate) async fn identify(
 /// that, it only says who pays for the body.
 pub(crate) async fn verify_header(app: &App, incoming: &Incoming<'_>) -> Option<Verified> {
     let token = incoming.lossy_header(&header_names::X_AUTH_TOKEN)?.into_owned();
-    let deadline = Deadline::after(app.settings.store_timeout);
+    let deadline = Deadline::after(app.live().store_timeout);
     let verdict = app.auth.verify(&token, wanted_account(incoming).as_deref(), deadline).await;
     Some(Verified { token, verdict })
 }

@@ -61,6 +61,12 @@ impl Account {
         self.server = Some(Server::start(&self.store(), arguments));
     }
 
+    /// As [`Account::restart`], with variables of the environment.
+    pub(crate) fn restart_with(&mut self, arguments: &[&str], variables: &[(&str, &str)]) {
+        self.stop();
+        self.server = Some(Server::start_with(&self.store(), arguments, variables));
+    }
+
     /// Stops the server and serves the store again. No file can grow beyond so many kilobytes.
     pub(crate) fn restart_on_small_disk(&mut self, kilobytes: u32) {
         self.stop();

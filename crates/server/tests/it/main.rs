@@ -13,6 +13,7 @@
 mod access;
 mod account;
 mod accounts;
+mod administering;
 mod beside;
 mod bounds;
 mod broker;
@@ -45,5 +46,6 @@ mod result_matrix;
 mod secrets;
 mod seed;
 mod serving;
+mod signals;
 mod tokens;
 mod writers;

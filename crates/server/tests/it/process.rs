@@ -86,6 +86,13 @@ impl Server {
         Self::spawn(command, addresses.map(|address| address.to_string()), store, more)
     }
 
+    /// As [`Server::start`], with variables of the environment.
+    pub(crate) fn start_with(store: &str, more: &[&str], variables: &[(&str, &str)]) -> Self {
+        let mut command = binary();
+        command.envs(variables.iter().copied());
+        Self::spawn(command, ANYWHERE, store, more)
+    }
+
     /// As [`Server::start`], but no file can grow beyond so many kilobytes, as if the disk were full.
     pub(crate) fn start_on_small_disk(store: &str, kilobytes: u32) -> Self {
         // Without the trap, the kernel would end the process at the limit.
@@ -97,7 +104,8 @@ impl Server {
 
     fn spawn(mut command: Command, [api, admin]: [impl AsRef<str>; 2], store: &str, more: &[&str]) -> Self {
         // The most that the server logs. The test checks at its end that no secret is in it.
-        for (name, value) in [("RUST_LOG", "debug")] {
+        // And no proxy needs time to see that the server stops.
+        for (name, value) in [("RUST_LOG", "debug"), ("CROSSBAR_GROUPS_DRAIN", "0")] {
             if !command.get_envs().any(|(given, set)| given == name && set.is_some()) {
                 command.env(name, value);
             }

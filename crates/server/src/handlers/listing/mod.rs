@@ -136,7 +136,7 @@ async fn turned_page(
     query: ListQuery,
     page_size: u64,
 ) -> Result<TurnedPage, Refusal> {
-    let patience = exchange.app.settings.store_timeout;
+    let patience = exchange.app.live().store_timeout;
     let is_light = query.filters.is_empty() && page_size <= LIGHT_PAGE;
     let page = exchange.app.groups.turn_page(&scope, query, page_size, patience).await?.read(BUFFERED);
     if is_light {
@@ -154,12 +154,12 @@ async fn gather_all(
     scope: &Scope<'_>,
     query: ListQuery,
 ) -> Result<(Vec<JsonText>, End), Refusal> {
-    let patience = exchange.app.settings.store_timeout;
+    let patience = exchange.app.live().store_timeout;
     let is_filtered = !query.filters.is_empty();
     let cursor = exchange.app.groups.list(scope, query.clone(), patience).await?;
     if format == Format::Csv {
         exchange.reservation.grow_to(cost::STREAM).await?;
-        let formulas = csv::Formulas::of(&exchange.app.settings);
+        let formulas = csv::Formulas::of(exchange.app.live());
         return exchange.app.lane.run(csv_rows::gather(cursor, query, formulas)).await?;
     }
     let gathering = gather(cursor, if pace == Pace::RowByRow { 0 } else { BUFFERED });
@@ -235,7 +235,7 @@ async fn read_again(
     columns: csv::Columns,
     query: ListQuery,
 ) -> Result<Answer, Refusal> {
-    let patience = exchange.app.settings.store_timeout;
+    let patience = exchange.app.live().store_timeout;
     let cursor = exchange.app.groups.list(&scope(exchange, access), query, patience).await?;
     let form = sender::Form::csv(columns);
     let sender = Sender::new(exchange.request_id.clone(), form);
@@ -250,7 +250,7 @@ fn count(rows: &[JsonText]) -> u64 {
 fn list_query(exchange: &Exchange<'_>, call: &Call<'_>) -> Result<ListQuery, Refusal> {
     let parameters = call.parameters;
     let listing = &exchange.profile().listing;
-    let default_size = exchange.app.settings.page_size;
+    let default_size = exchange.app.live().page_size;
     let page_size = match parameters.page_size(default_size) {
         Err(_) if listing.bad_page_size == BadPageSize::Default => Some(default_size),
         page_size => page_size?,
@@ -273,7 +273,7 @@ async fn as_csv(exchange: &Exchange<'_>, call: &Call<'_>, rows: Vec<JsonText>) -
     if rows.is_empty() {
         return Ok(answer::no_csv());
     }
-    let formulas = csv::Formulas::of(&exchange.app.settings);
+    let formulas = csv::Formulas::of(exchange.app.live());
     let csv = exchange.app.lane.run(async move { csv_rows::render(&rows, formulas) }).await??;
     Ok(answer::as_csv(exchange, csv, &csv_file_name(call)))
 }

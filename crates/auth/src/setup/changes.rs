@@ -1,0 +1,143 @@
+//! Changes of accounts and users that exist: passwords, whether somebody may log in, the end of a user.
+//!
+//! Each is safe to repeat. These functions write. Verifying never calls them.
+
+use datastore::{Backend, Cause, Deadline, Document, Result, StoreError, random_hex};
+use kazoo::term::is_true;
+use kazoo::{AccountId, SystemDb};
+use serde_json::{Map, Value, json};
+
+use super::stamps::save_changed;
+use crate::directory::if_found;
+use crate::password;
+use crate::secret::Secret;
+
+/// Whether somebody may log in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Logins {
+    /// Logins are let in.
+    Allowed,
+    /// Logins are refused.
+    Refused,
+}
+
+impl Logins {
+    fn are_allowed(self) -> bool {
+        self == Self::Allowed
+    }
+}
+
+/// Whether a change was made, or was there already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Changed {
+    /// It was made now.
+    Now,
+    /// It was there before.
+    Before,
+}
+
+/// Allows or refuses the logins of an account's users, in the account's own document and in its copy over all
+/// accounts. As in Kazoo, tokens that were given out stay good until they expire, and the API key still logs in.
+///
+/// # Errors
+/// Errors from the store. `Missing` if the account does not exist, `Conflict` if it has changed meanwhile.
+pub async fn set_account_logins(
+    store: &dyn Backend,
+    account_id: &AccountId,
+    logins: Logins,
+    deadline: Deadline,
+) -> Result<Changed> {
+    let own = account_id.db();
+    let mut changed = Changed::Before;
+    for db in [&own, SystemDb::Accounts.name()] {
+        let fetched = store.fetch(db, &account_id.doc_id(), deadline).await;
+        // An import may have brought the account alone.
+        let document = if *db == own { Some(fetched?) } else { if_found(fetched)? };
+        let Some(document) = document else { continue };
+        let mut body = document.to_object()?;
+        if body.get("pvt_enabled").is_none_or(is_true) == logins.are_allowed() {
+            continue;
+        }
+        body.insert("pvt_enabled".to_owned(), json!(logins.are_allowed()));
+        save_changed(store, db, &document, body, account_id.as_str(), deadline).await?;
+        changed = Changed::Now;
+    }
+    Ok(changed)
+}
+
+/// Allows or refuses the logins of a user. When they are refused, the user's tokens end too.
+///
+/// # Errors
+/// Errors from the store. `Conflict` if the document has changed since it was read.
+pub async fn set_user_logins(
+    store: &dyn Backend,
+    account_id: &AccountId,
+    user: &Document,
+    logins: Logins,
+    deadline: Deadline,
+) -> Result<Changed> {
+    let mut body = user.to_object()?;
+    // The views for logins leave out a user without this member.
+    if body.get("enabled") == Some(&json!(logins.are_allowed())) {
+        return Ok(Changed::Before);
+    }
+    body.insert("enabled".to_owned(), json!(logins.are_allowed()));
+    if logins == Logins::Refused {
+        body.insert("pvt_signature_secret".to_owned(), json!(random_hex()));
+    }
+    save(store, account_id, user, body, deadline).await.map(|()| Changed::Now)
+}
+
+/// Marks a user as deleted, as crossbar does. The user's tokens end.
+///
+/// # Errors
+/// Errors from the store. `Conflict` if the document has changed since it was read.
+pub async fn delete_user(
+    store: &dyn Backend,
+    account_id: &AccountId,
+    user: &Document,
+    deadline: Deadline,
+) -> Result<()> {
+    let mut body = user.to_object()?;
+    body.insert("pvt_deleted".to_owned(), json!(true));
+    save(store, account_id, user, body, deadline).await
+}
+
+/// Sets a user's password. The user's tokens end, as when Kazoo sets one.
+///
+/// # Errors
+/// Errors from the store. `Invalid` if the user has no name to log in with, `Conflict` if the document has
+/// changed since it was read.
+pub async fn set_password(
+    store: &dyn Backend,
+    account_id: &AccountId,
+    user: &Document,
+    password: &Secret,
+    deadline: Deadline,
+) -> Result<()> {
+    let mut body = user.to_object()?;
+    let username = body.get("username").and_then(Value::as_str).unwrap_or_default().to_owned();
+    if username.is_empty() {
+        return Err(StoreError::Invalid(Cause::new(
+            "the user has no username, so nobody can log in as this user",
+        )));
+    }
+    for (key, value) in [
+        ("pvt_md5_auth", password::md5(&username, password.expose())),
+        ("pvt_sha1_auth", password::sha1(&username, password.expose())),
+        ("pvt_signature_secret", random_hex()),
+    ] {
+        body.insert(key.to_owned(), value.into());
+    }
+    save(store, account_id, user, body, deadline).await
+}
+
+async fn save(
+    store: &dyn Backend,
+    account_id: &AccountId,
+    user: &Document,
+    body: Map<String, Value>,
+    deadline: Deadline,
+) -> Result<()> {
+    save_changed(store, &account_id.db(), user, body, account_id.as_str(), deadline).await
+}

@@ -1,0 +1,180 @@
+//! Puts a copy of a backup into the place of a store. What was there is kept under another name.
+
+use std::fs::{self, File};
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, OpenFlags};
+
+use crate::backup::back_up;
+use crate::file::{BUSY_TIMEOUT, Lock, check_before_writing, lock};
+use crate::format::{APPLICATION_ID, for_the_owner, pragma};
+use crate::open_error::OpenError;
+use crate::upgrade::sync_folder;
+
+/// Puts a copy of the store in the file `backup` into the place `path`, which no process may have open. A store that
+/// is there is kept: its new path is the answer. A process that is killed meanwhile leaves the old store or the new
+/// one in its place, or none; then the call is repeated.
+///
+/// # Errors
+/// [`OpenError`]. `backup` is left as it is, and so is `path`, unless the last step itself fails.
+pub fn restore(backup: &Path, path: &Path) -> Result<Option<PathBuf>, OpenError> {
+    let io = |source| OpenError::Io { path: path.to_owned(), source };
+    check_before_writing(backup)?;
+    let there = fs::metadata(path).ok();
+    if there.as_ref().is_some_and(|data| !data.is_file()) {
+        return Err(OpenError::NotAFile { path: path.to_owned() });
+    }
+    if there.is_some() {
+        check_may_move(path)?;
+    }
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder).map_err(io)?;
+    }
+    let lock = lock(path)?;
+    let part = beside(path, ".restoring");
+    let copied = copy(backup, &part).and_then(|()| keep_owner(path, &lock, &part).map_err(io));
+    if let Err(error) = copied {
+        // If the part stays, the next call overwrites it.
+        let _ = fs::remove_file(&part);
+        return Err(error);
+    }
+    let kept = put_in_place(&part, path).map_err(io);
+    // A child process that is just starting may have inherited the handle, so closing it may not be enough.
+    lock.file.unlock().map_err(io)?;
+    kept
+}
+
+/// Refuses to move a file of another program away. A store may be damaged.
+fn check_may_move(path: &Path) -> Result<(), OpenError> {
+    match check_before_writing(path) {
+        Err(error @ OpenError::Foreign { .. }) if !begins_like_a_store(path) => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Whether a file has the header of a store, whatever follows.
+fn begins_like_a_store(path: &Path) -> bool {
+    let mut header = [0; 72];
+    let read = File::open(path).and_then(|mut file| file.read_exact(&mut header));
+    read.is_ok()
+        && header.starts_with(b"SQLite format 3\0")
+        && header.ends_with(&APPLICATION_ID.to_be_bytes())
+}
+
+/// Copies the backup, and checks that the copy is a whole store.
+fn copy(backup: &Path, part: &Path) -> Result<(), OpenError> {
+    let io = |source| OpenError::Io { path: part.to_owned(), source };
+    remove(part).map_err(io)?;
+    for_the_owner().open(part).map_err(io)?;
+    back_up(backup, part)?;
+    let refused = |source| OpenError::of_sqlite(backup, "its content", source);
+    let check = || -> rusqlite::Result<(i32, String)> {
+        let connection = open(part)?;
+        let faults = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+        Ok((pragma(&connection, "application_id")?, faults))
+    };
+    let path = backup.to_owned();
+    match check().map_err(refused)? {
+        (APPLICATION_ID, faults) if faults == "ok" => {}
+        (APPLICATION_ID, reason) => return Err(OpenError::Damaged { path, reason }),
+        _ => return Err(OpenError::Foreign { path, reason: "it is empty".to_owned() }),
+    }
+    // The check has left no content in a log.
+    for end in ["-wal", "-shm"] {
+        remove(&beside(part, end)).map_err(io)?;
+    }
+    File::open(part).and_then(|copied| copied.sync_all()).map_err(io)
+}
+
+/// Moves what is at the path out of the way, and the part there.
+fn put_in_place(part: &Path, path: &Path) -> io::Result<Option<PathBuf>> {
+    let (log, is_there) = (beside(path, "-wal"), path.try_exists()?);
+    let mut kept = None;
+    if is_there {
+        fold_log(path);
+    }
+    if is_there || log.try_exists()? {
+        let name = free_name(path)?;
+        if is_there {
+            fs::rename(path, &name)?;
+        }
+        // SQLite must not take the log of the old store for one of the new store.
+        match fs::rename(&log, beside(&name, "-wal")) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        kept = is_there.then_some(name);
+    }
+    remove(&beside(path, "-shm"))?;
+    fs::rename(part, path)?;
+    sync_folder(path)?;
+    Ok(kept)
+}
+
+/// Writes the log of a store into its file. A store that is too damaged for that keeps its log.
+fn fold_log(path: &Path) {
+    let fold = || -> rusqlite::Result<()> {
+        let connection = open(path)?;
+        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+        connection.close().map_err(|(_, error)| error)
+    };
+    if let Err(error) = fold() {
+        log::warn!("{} keeps its log: {error}", path.display());
+    }
+}
+
+/// A name for the store that was at the path.
+fn free_name(path: &Path) -> io::Result<PathBuf> {
+    let mut number = 1_u32;
+    loop {
+        let name = beside(path, &format!(".before-restore-{number}"));
+        if !name.try_exists()? && !beside(&name, "-wal").try_exists()? {
+            return Ok(name);
+        }
+        number = number.saturating_add(1);
+    }
+}
+
+/// Gives the files to the user who has the store, or the folder if there is no store. Root may run the command, and
+/// another user the server.
+#[cfg(unix)]
+fn keep_owner(path: &Path, lock: &Lock, part: &Path) -> io::Result<()> {
+    use std::os::unix::fs::{MetadataExt as _, chown};
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let owner = fs::metadata(if path.try_exists()? { path } else { folder })?;
+    let made = [Some(part), lock.is_new.then_some(lock.path.as_path())];
+    for file in made.into_iter().flatten() {
+        // Only root can give a file away.
+        if owner.uid() != 0 && fs::metadata(file)?.uid() == 0 {
+            chown(file, Some(owner.uid()), Some(owner.gid()))?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn keep_owner(_: &Path, _: &Lock, _: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+fn open(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    Ok(connection)
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// A path that begins like another one.
+fn beside(path: &Path, end: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(end);
+    PathBuf::from(name)
+}

@@ -1,0 +1,82 @@
+//! How far a long command has come: on a terminal one line that is written over, elsewhere a line every few seconds.
+//! Quick commands show nothing.
+
+use std::io::{self, IsTerminal as _, Write as _};
+use std::time::{Duration, Instant};
+
+/// How often a terminal shows the count.
+const ON_A_TERMINAL: Duration = Duration::from_millis(250);
+
+/// How often it is told elsewhere.
+const ELSEWHERE: Duration = Duration::from_secs(5);
+
+/// Goes to the begin of the line and empties it.
+const EMPTY_LINE: &str = "\r\u{1b}[K";
+
+/// The progress of a command. A terminal's line is emptied when it is dropped.
+pub(super) struct Progress {
+    /// What is counted.
+    what: &'static str,
+    count: u64,
+    begun: Instant,
+    told: Instant,
+    is_terminal: bool,
+    is_shown: bool,
+}
+
+impl Progress {
+    /// Counts from now on.
+    pub(super) fn of(what: &'static str) -> Self {
+        let now = Instant::now();
+        Self {
+            what,
+            count: 0,
+            begun: now,
+            told: now,
+            is_terminal: io::stderr().is_terminal(),
+            is_shown: false,
+        }
+    }
+
+    /// Counts one more.
+    pub(super) fn step(&mut self) {
+        self.count = self.count.saturating_add(1);
+        let pause = if self.is_terminal { ON_A_TERMINAL } else { ELSEWHERE };
+        if self.told.elapsed() >= pause {
+            self.told = Instant::now();
+            self.is_shown = true;
+            let line = self.line(self.begun.elapsed());
+            let written = if self.is_terminal { format!("{EMPTY_LINE}{line}") } else { format!("{line}\n") };
+            // A command whose progress cannot be shown still does its work.
+            let _ = io::stderr().write_all(written.as_bytes());
+        }
+    }
+
+    fn line(&self, since: Duration) -> String {
+        let seconds = since.as_secs().max(1);
+        let rate = self.count.checked_div(seconds).unwrap_or_default();
+        format!("crossbar-groups: {} {} in {} s, {rate} each second", self.count, self.what, since.as_secs())
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if self.is_terminal && self.is_shown {
+            let _ = io::stderr().write_all(EMPTY_LINE.as_bytes());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Duration, Progress};
+
+    #[test]
+    fn a_line_has_the_count_and_the_rate() {
+        let mut progress = Progress::of("documents read");
+        (0..1000).for_each(|_| progress.step());
+        let line = progress.line(Duration::from_secs(10));
+        assert_eq!(line, "crossbar-groups: 1000 documents read in 10 s, 100 each second");
+        assert!(progress.line(Duration::ZERO).ends_with("1000 each second"));
+    }
+}

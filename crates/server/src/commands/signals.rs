@@ -1,0 +1,57 @@
+//! What signals make a server do: SIGTERM lets it drain and stop, SIGINT stops it at once, SIGHUP lets it read its
+//! settings again.
+
+use std::time::Duration;
+
+use actix_web::dev::ServerHandle;
+use futures::future;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::reload::Reload;
+use super::systemd;
+use crate::failure::Failure;
+
+/// Listens for SIGHUP, which ends the process until then. It must run within a runtime.
+pub(super) fn hangups() -> Result<Signal, Failure> {
+    listen(SignalKind::hangup())
+}
+
+fn listen(kind: SignalKind) -> Result<Signal, Failure> {
+    signal(kind).map_err(|error| Failure::setup(format!("cannot listen for signals: {error}")))
+}
+
+/// Does what signals say, until the servers have stopped.
+pub(super) fn obey(
+    mut hangups: Signal,
+    servers: [ServerHandle; 2],
+    mut reload: Reload,
+) -> Result<(), Failure> {
+    let (mut terminate, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
+    actix_web::rt::spawn(async move {
+        let drain = loop {
+            tokio::select! {
+                _ = hangups.recv() => {
+                    systemd::reloads();
+                    reload.run();
+                    systemd::serves();
+                }
+                _ = terminate.recv() => break reload.drain(),
+                _ = interrupt.recv() => break Duration::ZERO,
+            }
+        };
+        systemd::stops();
+        reload.note_stop();
+        if !drain.is_zero() {
+            let drain_seconds = drain.as_secs();
+            log::info!(drain_seconds; "draining: not ready any more, and still serving; another signal ends the wait");
+            tokio::select! {
+                () = tokio::time::sleep(drain) => {}
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+        }
+        log::info!("stopping: running requests may finish");
+        future::join_all(servers.iter().map(|server| server.stop(true))).await;
+    });
+    Ok(())
+}

@@ -1,0 +1,143 @@
+//! What signals make a server do: SIGTERM drains and stops it, SIGINT stops it at once, SIGHUP lets it read its settings
+//! again. And what systemd is told.
+
+use std::os::unix::net::UnixDatagram;
+use std::time::{Duration, Instant};
+
+use crate::account::{Account, json_of};
+use crate::http_client::{send, try_send};
+use crate::process::{Server, wait_until};
+
+/// The status of the readiness check, and the words in its body.
+fn readiness(server: &Server) -> (u16, String) {
+    let answer = send(server.admin_address, "GET", "/health/ready", &[], b"");
+    (answer.status, json_of(&answer)["status"].as_str().unwrap().to_owned())
+}
+
+#[test]
+fn a_server_that_is_told_to_stop_is_unready_first_and_serves_meanwhile() {
+    let mut alpha = Account::served();
+    alpha.restart(&["--drain", "3600"]);
+    assert_eq!(readiness(alpha.server()), (200, "ready".to_owned()));
+    alpha.server().signal("TERM");
+    wait_until("it is not ready", || readiness(alpha.server()).0 == 503);
+    assert_eq!(readiness(alpha.server()).1, "the server is stopping");
+    // New connections and requests are served while proxies look elsewhere.
+    alpha.create_all(&["late"]);
+    assert!(alpha.server().log().contains("draining"));
+    // The second signal, which `while_stopped` sends, ends the wait.
+    let begun = Instant::now();
+    alpha.while_stopped(|_| ());
+    assert!(begun.elapsed() < Duration::from_secs(60));
+    assert_eq!(alpha.ids("/groups"), ["late"]);
+}
+
+#[test]
+fn a_drain_ends_by_itself() {
+    let mut alpha = Account::served();
+    alpha.restart(&["--drain", "1"]);
+    let address = alpha.server().address;
+    alpha.server().signal("TERM");
+    wait_until("new connections are refused", || try_send(address, "GET", "/", &[], b"").is_err());
+    let log = alpha.server().log();
+    assert!(log.contains("draining") && log.contains("stopping: running requests may finish"), "{log}");
+}
+
+/// Whoever presses Ctrl-C does not want to wait.
+#[test]
+fn an_interrupt_stops_at_once() {
+    let mut alpha = Account::served();
+    alpha.restart(&["--drain", "3600"]);
+    let address = alpha.server().address;
+    alpha.server().signal("INT");
+    wait_until("new connections are refused", || try_send(address, "GET", "/", &[], b"").is_err());
+    wait_until("it ends", || alpha.server().log().contains("] stopped"));
+    assert!(!alpha.server().log().contains("draining"));
+}
+
+#[test]
+fn a_hangup_takes_new_settings_and_refuses_wrong_ones() {
+    let mut alpha = Account::served();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("settings.toml");
+    let config = file.display().to_string();
+    let hang_up = |alpha: &Account, settings: &str, words: &str| {
+        std::fs::write(&file, settings).unwrap();
+        let before = alpha.server().log().matches(words).count();
+        alpha.server().signal("HUP");
+        wait_until(words, || alpha.server().log().matches(words).count() > before);
+    };
+    std::fs::write(&file, "page_size = 1\n").unwrap();
+    alpha.restart(&["--config", &config]);
+    alpha.create_all(&["a", "b", "c"]);
+    let count = |alpha: &Account| alpha.ids("/groups").len();
+    assert_eq!(count(&alpha), 1);
+    hang_up(&alpha, "page_size = 2\n", "a setting has changed setting=page_size value=2");
+    assert_eq!(count(&alpha), 2);
+    hang_up(&alpha, "page_size = 2\n", "nothing has changed");
+    let refusal = format!("page_size (from {config}, line 1) must be a whole number of at least 1");
+    hang_up(&alpha, "page_size = 0\n", &refusal);
+    hang_up(&alpha, "page_sice = 3\n", "did you mean page_size?");
+    assert_eq!(count(&alpha), 2, "the old settings count");
+    let next_start = "counts from the next start on: restart the server setting=cache_bytes";
+    hang_up(&alpha, "page_size = 3\ncache_bytes = 2000000\n", next_start);
+    assert_eq!(count(&alpha), 3);
+    hang_up(
+        &alpha,
+        "page_size = 3\nlog_level = \"warn\"\n",
+        "the variable RUST_LOG is set setting=log_level",
+    );
+}
+
+#[test]
+fn a_hangup_changes_the_level_of_the_log() {
+    let mut alpha = Account::served();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("settings.toml");
+    std::fs::write(&file, "log_level = \"info\"\n").unwrap();
+    alpha.restart_with(&["--config", &file.display().to_string()], &[("RUST_LOG", "")]);
+    let requests = |alpha: &Account| alpha.server().log().matches(" access] answered ").count();
+    alpha.create_all(&["a"]);
+    wait_until("the line about a request", || requests(&alpha) == 1);
+
+    std::fs::write(&file, "log_level = \"warn\"\n").unwrap();
+    alpha.server().signal("HUP");
+    // Nothing is logged about that. A request whose line does not come before that of the next one has none.
+    wait_until("no line about a request", || {
+        let before = requests(&alpha);
+        assert_eq!(alpha.ids("/groups"), ["a"]);
+        std::thread::sleep(Duration::from_millis(100));
+        requests(&alpha) == before
+    });
+
+    std::fs::write(&file, "log_level = \"info\"\n").unwrap();
+    alpha.server().signal("HUP");
+    wait_until("the level", || {
+        alpha.server().log().contains("a setting has changed setting=log_level value=info")
+    });
+    let before = requests(&alpha);
+    alpha.create_all(&["b"]);
+    wait_until("the line about a request", || requests(&alpha) == before + 1);
+}
+
+#[test]
+fn systemd_is_told_what_the_server_does() {
+    let mut alpha = Account::served();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("notify");
+    let manager = UnixDatagram::bind(&path).unwrap();
+    manager.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    let hears = |expected: &str| {
+        let mut told = [0; 100];
+        let length = manager.recv(&mut told).unwrap();
+        assert_eq!(std::str::from_utf8(&told[..length]).unwrap().trim_end(), expected);
+    };
+    let socket = path.display().to_string();
+    alpha.restart_with(&[], &[("NOTIFY_SOCKET", &socket)]);
+    hears("READY=1");
+    alpha.server().signal("HUP");
+    hears("RELOADING=1");
+    hears("READY=1");
+    alpha.server().signal("TERM");
+    hears("STOPPING=1");
+}
