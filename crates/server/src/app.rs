@@ -18,6 +18,7 @@ use crate::profile::Profile;
 use crate::refusals::Refusals;
 use crate::release::ReleaseWatch;
 use crate::settings::ServeSettings;
+use crate::shadow::Shadow;
 
 /// The state that all requests share.
 pub(crate) struct App {
@@ -41,6 +42,8 @@ pub(crate) struct App {
     pub(crate) metrics: Arc<Metrics>,
     /// Writes a line about each request, unless the level of the log leaves these out.
     pub(crate) access_log: Option<AccessLog>,
+    /// Copies requests for the comparison with another server, if there is one.
+    pub(crate) shadow: Option<Shadow>,
     /// Tells of requests that were refused for who sent them.
     pub(crate) refusals: Refusals,
     /// The schema of a login with a user's credentials.

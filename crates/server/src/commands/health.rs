@@ -42,6 +42,9 @@ pub(super) async fn ready(
         if let Some(notices) = &**notices {
             members.insert("notices".to_owned(), notice_counts(notices.counts()));
         }
+        if let Some(shadow) = &app.shadow {
+            members.insert("shadow".to_owned(), shadow.counts().shown());
+        }
     }
     HttpResponse::build(status).content_type("application/json").body(format!("{body}\n"))
 }
