@@ -153,6 +153,15 @@ impl Authenticator {
         }
     }
 
+    /// The connection on which Kazoo has an account, if a storage plan puts the account on another server than this
+    /// store. What the store holds of such an account is not the truth.
+    ///
+    /// # Errors
+    /// Errors from the store.
+    pub async fn foreign_connection(&self, id: &AccountId, deadline: Deadline) -> Result<Option<String>> {
+        self.directory.foreign_connection(id, deadline).await
+    }
+
     /// Grants access to an account, or says why access is denied. Restrictions are checked first. A request
     /// that fails both checks is therefore `Restricted`.
     ///

@@ -11,7 +11,7 @@
 //!
 //! Imports point down only. `directory` imports `limits`. `verify` imports both. `access`, `login` and `setup`
 //! import what is below them, and never each other. The single files beside the folders
-//! (`views`, `password`, `secret`, `settings` and others) import no folder, so that every folder may use
+//! (`views`, `registry`, `password`, `secret`, `settings` and others) import no folder, so that every folder may use
 //! them. Only `authenticator` stands above the folders.
 //!
 //! Verifying never writes. A token can cause reads of the store, and no other network calls: `iss` must be
@@ -28,6 +28,7 @@ mod error;
 mod limits;
 mod login;
 mod password;
+mod registry;
 mod secret;
 mod settings;
 mod setup;
@@ -40,6 +41,7 @@ pub use directory::{Account, databases};
 pub use error::{AuthError, Barred};
 pub use limits::{BucketEmpty, Buckets, Charged, Client, RateLimits, network};
 pub use login::{Login, LoginError};
+pub use registry::{Registered, registered_design};
 pub use secret::Secret;
 pub use settings::Settings;
 pub use setup::{bootstrap, changes, keys};

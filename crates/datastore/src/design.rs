@@ -9,12 +9,16 @@ use crate::{Cause, DbName, Deadline, DocId, Document, Draft, NameError, Result, 
 /// How often a design document is read again because another client has changed it.
 const ATTEMPTS: usize = 5;
 
-/// A design document with map functions only.
+/// The language of views that are written for a store by this program.
+const JAVASCRIPT: &str = "javascript";
+
+/// A design document with views.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DesignDocument {
     id: DocId,
-    /// The name and the map of each view.
-    views: Vec<(String, String)>,
+    language: String,
+    /// The name of each view, and its members. One of them is `map`.
+    views: Vec<(String, Map<String, Value>)>,
 }
 
 impl DesignDocument {
@@ -23,8 +27,34 @@ impl DesignDocument {
     /// # Errors
     /// [`NameError`] if `name` cannot be part of a document id.
     pub fn new(name: &str, views: &[(&str, &str)]) -> std::result::Result<Self, NameError> {
-        let views = views.iter().map(|(view, map)| ((*view).to_owned(), (*map).to_owned())).collect();
-        Ok(Self { id: DocId::design(name)?, views })
+        let members = |map: &str| Map::from_iter([("map".to_owned(), json!(map))]);
+        let views = views.iter().map(|(view, map)| ((*view).to_owned(), members(map))).collect();
+        Ok(Self { id: DocId::design(name)?, language: JAVASCRIPT.to_owned(), views })
+    }
+
+    /// The same document as somebody else defines it: with the language and the views of `definition`. `None` if that
+    /// is of another document, or lacks one of this document's views.
+    #[must_use]
+    pub fn defined_by(&self, definition: &Value) -> Option<Self> {
+        let defined = definition.get("views")?.as_object()?;
+        let views: Option<Vec<_>> = defined
+            .iter()
+            .map(|(name, members)| {
+                members.get("map")?.as_str()?;
+                Some((name.clone(), members.as_object()?.clone()))
+            })
+            .collect();
+        let views = views?;
+        let has = |wanted: &String| views.iter().any(|(name, _)| name == wanted);
+        let is_whole = self.views.iter().all(|(name, _)| has(name));
+        let language = definition.get("language").map_or(Some(JAVASCRIPT), Value::as_str)?.to_owned();
+        let is_same = definition.get("_id").is_some_and(|id| *id == *self.id.as_str());
+        (is_whole && is_same).then(|| Self { id: self.id.clone(), language, views })
+    }
+
+    /// The names of its views.
+    pub fn view_names(&self) -> impl Iterator<Item = &str> {
+        self.views.iter().map(|(name, _)| name.as_str())
     }
 
     /// The id, `_design/{name}`.
@@ -36,22 +66,22 @@ impl DesignDocument {
     /// Adds the views that a stored design document does not have. Its other members stay as they are.
     fn complete(&self, body: &mut Map<String, Value>) -> Result<Ensured> {
         if body.is_empty() {
-            body.insert("language".to_owned(), json!("javascript"));
+            body.insert("language".to_owned(), json!(self.language));
         }
         let language = body.get("language").cloned();
         let views = body.entry("views").or_insert_with(|| json!({}));
         let views = views.as_object_mut().ok_or_else(|| self.unusable("its `views` is not an object"))?;
         let mut states = Vec::with_capacity(self.views.len());
-        for (name, map) in &self.views {
+        for (name, members) in &self.views {
             let view = views.entry(name).or_insert_with(|| json!({}));
             let view = view
                 .as_object_mut()
                 .ok_or_else(|| self.unusable(&format!("its view {name} is not an object")))?;
             let state = match view.get("map") {
-                Some(stored) if *stored == **map => ViewState::Found,
+                Some(stored) if members.get("map") == Some(stored) => ViewState::Found,
                 Some(_) => ViewState::FoundOther,
                 None => {
-                    view.insert("map".to_owned(), json!(map));
+                    view.extend(members.clone());
                     ViewState::Added
                 }
             };
@@ -59,8 +89,8 @@ impl DesignDocument {
         }
         let ensured = Ensured { id: self.id.clone(), views: states };
         match language {
-            Some(language) if ensured.has_added() && language != "javascript" => {
-                Err(self.unusable(&format!("its language is {language}, not JavaScript")))
+            Some(language) if ensured.has_added() && language != *self.language => {
+                Err(self.unusable(&format!("its language is {language}, not {}", self.language)))
             }
             _ => Ok(ensured),
         }
@@ -193,6 +223,28 @@ mod tests {
     use serde_json::json;
 
     use super::DesignDocument;
+
+    #[test]
+    fn somebody_elses_definition_must_be_whole() {
+        let design = DesignDocument::new("d", &[("v", "ours")]).unwrap();
+        let views = json!({"v": {"map": "theirs", "reduce": "_count"}, "w": {"map": "more"}});
+        let definition = json!({"_id": "_design/d", "language": "javascript", "views": views});
+        let theirs = design.defined_by(&definition).unwrap();
+        let mut body = serde_json::Map::new();
+        theirs.complete(&mut body).unwrap();
+        assert_eq!(json!(body), json!({"language": "javascript", "views": views}));
+        for (member, value) in [
+            ("_id", json!("_design/e")),
+            ("language", json!(5)),
+            ("views", json!({"w": {"map": "x"}})),
+            ("views", json!({"v": {"map": ["lines"]}})),
+            ("views", json!([])),
+        ] {
+            let mut other = definition.clone();
+            other[member] = value;
+            assert_eq!(design.defined_by(&other), None, "{other}");
+        }
+    }
 
     /// Only the embedded store takes such a view; CouchDB refuses it.
     #[test]

@@ -4,13 +4,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use datastore::{
-    DbName, Deadline, DocId, JsonText, RowStream, Store, StoreError, ViewQuery, ViewRow, ensure_design,
-};
+use datastore::{DbName, Deadline, DocId, JsonText, RowStream, Store, StoreError, ViewQuery, ViewRow};
 use futures::{StreamExt as _, stream};
 use serde_json::json;
 
-use crate::design::design_document;
+use crate::design::ensure_views;
 use crate::error::GroupsError;
 use crate::filter::Filters;
 
@@ -52,7 +50,7 @@ impl Source {
         let Self { store, db, .. } = self;
         match store.query(db, query.clone(), deadline).await {
             Err(StoreError::ViewMissing(cause)) => {
-                let ensured = ensure_design(&**store, db, &design_document(), deadline).await?;
+                let ensured = ensure_views(&**store, db, deadline).await?;
                 log::info!(db = db.as_str(), reason = cause.reason(); "a view was missing; {ensured}");
                 store.query(db, query, deadline).await
             }

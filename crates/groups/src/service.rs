@@ -8,13 +8,14 @@ use auth::AccountAccess;
 use datastore::{Deadline, DocId, Document, Rev, Store, StoreError, random_hex};
 use kazoo::term;
 use serde_json::{Map, Value, json};
-use validation::{Schema, Violations};
+use validation::Violations;
 
 use crate::document::{self, Stamp, StoredGroup};
 use crate::error::GroupsError;
 use crate::listed;
 use crate::listing::{Cursor, ListQuery, Source};
 use crate::reserved;
+use crate::schemas::CurrentSchema;
 use crate::turns::{Turn, Turns};
 
 /// What the domain needs to know about a request: the account, the caller and the deadline.
@@ -62,7 +63,7 @@ pub struct Saved {
 #[derive(Clone)]
 pub struct Groups {
     store: Arc<dyn Store>,
-    schema: Arc<Schema>,
+    schema: Arc<CurrentSchema>,
     turns: Turns,
 }
 
@@ -70,7 +71,21 @@ impl Groups {
     /// The groups in `store`.
     #[must_use]
     pub fn new(store: Arc<dyn Store>) -> Self {
-        Self { store, schema: Arc::new(Schema::groups()), turns: Turns::default() }
+        Self { store, schema: Arc::new(CurrentSchema::new()), turns: Turns::default() }
+    }
+
+    /// Reads the schema of groups again if an operator may have changed it. Call it before a client's data is
+    /// validated.
+    ///
+    /// # Errors
+    /// Errors from the store, if the schema was never read.
+    pub async fn refresh_schema(&self, deadline: Deadline) -> Result<(), GroupsError> {
+        Ok(self.schema.refresh(&*self.store, deadline).await?)
+    }
+
+    /// Reads the schema of groups before the next use: somebody has told that it was changed.
+    pub fn forget_schema(&self) {
+        self.schema.forget();
     }
 
     pub(crate) fn store(&self) -> &dyn Store {
@@ -195,7 +210,7 @@ impl Groups {
         match data {
             Value::Object(members) => {
                 let mut public = document::public_members(members);
-                let checked = self.schema.check(&mut public);
+                let checked = self.schema.get().check(&mut public);
                 match booked_services(&public) {
                     None => checked.map(|()| public),
                     Some(mut violations) => {

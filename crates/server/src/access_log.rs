@@ -165,7 +165,7 @@ fn write_as_kazoo(line: &mut String, visit: &Visit<'_>, ms: u128) -> fmt::Result
 }
 
 /// A path without tokens, and not longer than lines may be.
-fn shown_path(path: &str) -> Cow<'_, str> {
+pub(crate) fn shown_path(path: &str) -> Cow<'_, str> {
     let is_plain =
         !path.contains('%') && !path.contains("eyJ") && !BEFORE_TOKENS.iter().any(|part| path.contains(part));
     if is_plain {

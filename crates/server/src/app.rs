@@ -20,6 +20,7 @@ use crate::profile::Profile;
 use crate::refusals::Refusals;
 use crate::release::ReleaseWatch;
 use crate::settings::{LiveSettings, ServeSettings};
+use crate::shadow::Shadow;
 
 /// What can change while a server runs.
 pub(crate) struct Running {
@@ -73,6 +74,8 @@ pub(crate) struct App {
     pub(crate) metrics: Arc<Metrics>,
     /// Writes a line about each request.
     pub(crate) access_log: Option<AccessLog>,
+    /// Copies requests for the comparison with another server, if there is one.
+    pub(crate) shadow: Option<Shadow>,
     /// Tells of requests that were refused for who sent them.
     pub(crate) refusals: Refusals,
     /// The schema of a login with a user's credentials.

@@ -1,6 +1,7 @@
 //! What each command takes on its command line. The settings themselves are declared in `settings`.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -336,6 +337,44 @@ impl Doctor {
         let file = self.store.file.read()?;
         Ok((self.given.settings(&file)?, self.store.given.settings(&file)?))
     }
+}
+
+/// `compare`.
+#[derive(Args, Debug)]
+pub(crate) struct Compare {
+    #[command(flatten)]
+    pub(crate) store: StoreArguments,
+    /// The other server: crossbar, as in http://127.0.0.1:8000.
+    #[arg(long, value_name = "URL")]
+    pub(crate) against: String,
+    /// This server, which must be running. `attach` proposes this port.
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8010")]
+    pub(crate) server: String,
+    /// Compare only this account, named by its id or name. Repeat it for further ones [default: every account of the
+    /// store].
+    #[arg(long, value_name = "ID|NAME")]
+    pub(crate) account: Vec<String>,
+    /// A file with a token that both servers accept, best of a user of the master account; - is standard input.
+    #[arg(long, value_name = "FILE", conflicts_with = "api_key_file")]
+    pub(crate) token_file: Option<PathBuf>,
+    /// A file with an API key, best of the master account, that tokens are fetched with; - is standard input.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) api_key_file: Option<PathBuf>,
+    /// How many requests each server gets in a second at most.
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) rate: u32,
+    /// The address that both servers are told in X-Forwarded-For. Its bucket pays for what a crossbar charges.
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) forwarded_for: Option<IpAddr>,
+    /// Keep in this file how far the comparison is. The same command goes on from there after it was stopped.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) state: Option<PathBuf>,
+    /// Show the values that differ, too. They may be personal data.
+    #[arg(long)]
+    pub(crate) values: bool,
+    /// Print JSON and not lines.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// `serve`, and the commands that show and check its settings.

@@ -60,6 +60,8 @@ pub(crate) enum Refusal {
     Busy,
     /// The store has become one of another release of Kazoo, so nothing may be written to it.
     OtherRelease,
+    /// A storage plan of Kazoo's puts the account on another server than the store.
+    StoredElsewhere,
 }
 
 /// A refusal without a body.
@@ -236,6 +238,11 @@ impl Refusal {
             }
             Self::StoreWhileIdentifying(_) => row(503, "datastore fatal error", nothing()),
             Self::Busy => named(503, "too_busy", "the server is busy: try again in a second"),
+            Self::StoredElsewhere => named(
+                503,
+                "stored_elsewhere",
+                "Kazoo keeps this account on another server, so only crossbar serves it",
+            ),
             Self::OtherRelease => named(
                 503,
                 "release_changed",

@@ -9,7 +9,7 @@ use clap::builder::{OsStr, Resettable};
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::arguments::{
-    AccountCreate, AccountList, AccountNamed, AccountShow, Backup, Completions, Doctor, Export, Healthcheck,
+    AccountCreate, AccountList, AccountNamed, AccountShow, Backup, Compare, Completions, Doctor, Export, Healthcheck,
     Import, KeyList, KeyRetire, KeyRotate, Man, Restore, Serve, Token, UserCreate, UserList, UserNamed,
     UserPasswd, ViewsPush,
 };
@@ -56,6 +56,8 @@ enum Command {
     Config(ConfigCommand),
     /// Look for everything that is wrong in a store; exit code 1 means that something is.
     Doctor(Doctor),
+    /// Read all groups through this server and through crossbar; exit code 1 means that answers differ.
+    Compare(Compare),
     /// Set up beside a live Kazoo: find its configuration, and print what to install.
     Attach(Serve),
     /// Ask a running server whether it is ready; exit code 0 means yes.
@@ -212,6 +214,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Config(ConfigCommand::Check(arguments)) => commands::config::check(&arguments),
         Command::Config(ConfigCommand::Example) => commands::config::example(),
         Command::Doctor(arguments) => commands::doctor::run(&arguments),
+        Command::Compare(arguments) => commands::compare::run(&arguments),
         Command::Attach(arguments) => commands::attach::run(arguments),
         Command::Healthcheck(arguments) => commands::healthcheck::run(&arguments),
         Command::Completions(arguments) => commands::shell::completions(&arguments),

@@ -21,6 +21,12 @@ impl Failure {
         Self { message: message.into(), exit_code: 1 }
     }
 
+    /// The same failure with more words behind it.
+    pub(crate) fn with(mut self, words: &str) -> Self {
+        self.message.push_str(words);
+        self
+    }
+
     /// Whether nothing was changed.
     pub(crate) fn is_setup(&self) -> bool {
         self.exit_code == 2

@@ -15,6 +15,7 @@ mod catalogue;
 pub mod cli;
 mod commands;
 mod cost;
+mod counterpart;
 mod failure;
 #[doc(hidden)]
 pub mod fuzz;
@@ -33,6 +34,7 @@ mod refusals;
 mod release;
 mod request;
 mod settings;
+mod shadow;
 mod stack;
 mod stage;
 mod supervisor;

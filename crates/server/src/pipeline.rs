@@ -35,7 +35,9 @@ pub(crate) async fn run(
         Ok(answer) => answer,
         Err(Refused { refusal, page_size }) => {
             log_fault(exchange, &refusal);
-            tell_refusal(exchange, &refusal);
+            if !exchange.is_repeated {
+                tell_refusal(exchange, &refusal);
+            }
             answer::refusal(exchange, &refusal, page_size)
         }
     }

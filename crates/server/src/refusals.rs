@@ -3,6 +3,7 @@
 
 use std::time::Instant;
 
+use kazoo::AccountId;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -39,6 +40,7 @@ pub(crate) struct Refusals {
     counts: Family<ReasonLabel, Counter>,
     logins: Throttle,
     others: Throttle,
+    foreign_accounts: Throttle,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -67,7 +69,18 @@ impl Refusals {
             "Requests that were refused for their credentials, for a lack of rights, or for too many failures",
             counts.clone(),
         );
-        Self { counts, logins: Throttle::new(LINES_PER_SECOND), others: Throttle::new(LINES_PER_SECOND) }
+        let (logins, others) = (Throttle::new(LINES_PER_SECOND), Throttle::new(LINES_PER_SECOND));
+        Self { counts, logins, others, foreign_accounts: Throttle::new(1) }
+    }
+
+    /// Tells that an account is refused, because a storage plan keeps it elsewhere.
+    pub(crate) fn tell_foreign_account(&self, account_id: &AccountId, connection: &str) {
+        if let Some(left_out) = self.foreign_accounts.admit(Instant::now()) {
+            log::warn!(
+                account_id = account_id.as_str(), connection, left_out;
+                "a storage plan of Kazoo's keeps this account on another server, so its requests are refused"
+            );
+        }
     }
 
     /// Counts a refusal. `None` if the log gets no line about it.

@@ -9,6 +9,7 @@ use cache::{Cache, Watcher};
 use couchdb::Client;
 use datastore::Backend;
 use embedded::Embedded;
+use kazoo::SystemDb;
 use notices::Notices;
 
 use crate::failure::Failure;
@@ -77,7 +78,7 @@ pub(crate) fn cached(
         bytes: settings.bytes,
         feeds: settings.feeds,
         heartbeat: settings.heartbeat,
-        always: auth::databases(),
+        always: [auth::databases(), vec![SystemDb::SystemSchemas.name().clone()]].concat(),
     };
     let (cache, watcher) = Cache::new(store, settings);
     (Arc::new(cache), Some(watcher))

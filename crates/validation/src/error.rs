@@ -18,4 +18,12 @@ pub enum SchemaError {
         /// The place in the schema, as a JSON pointer.
         path: String,
     },
+    /// A check by the schema could cost too much.
+    #[error("the schema has {what} at {path:?}, which could make a check cost too much")]
+    Dear {
+        /// What costs too much.
+        what: String,
+        /// The place in the schema, as a JSON pointer.
+        path: String,
+    },
 }

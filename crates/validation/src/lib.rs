@@ -7,6 +7,7 @@
 mod defaults;
 mod echo;
 mod error;
+mod operator;
 mod schema;
 mod valico_validator;
 mod validator;

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use crate::defaults;
+use crate::operator;
 use crate::error::SchemaError;
 use crate::valico_validator::ValicoValidator;
 use crate::validator::Validator;
@@ -39,6 +40,19 @@ impl Schema {
         Self::parse(text).expect("a shipped schema can be used")
     }
 
+    /// Compiles the schema of groups that an operator has stored. What stands beside the schema in its document
+    /// (`_id`, `pvt_…`) is left out.
+    ///
+    /// # Errors
+    /// [`SchemaError`] if the schema is not valid, uses something that this program does otherwise than Kazoo, or
+    /// would make checks cost too much.
+    pub fn of_operator(mut document: Map<String, Value>) -> Result<Self, SchemaError> {
+        document.retain(|name, _| !name.starts_with('_') && !name.starts_with("pvt_") && name != "id");
+        let schema = Value::Object(document);
+        operator::check(&schema)?;
+        Self::compile(schema)
+    }
+
     /// Compiles a schema (draft 4).
     ///
     /// # Errors
@@ -46,6 +60,10 @@ impl Schema {
     pub fn parse(text: &str) -> Result<Self, SchemaError> {
         let schema: Value =
             serde_json::from_str(text).map_err(|error| SchemaError::Invalid { reason: error.to_string() })?;
+        Self::compile(schema)
+    }
+
+    fn compile(schema: Value) -> Result<Self, SchemaError> {
         let validator = Box::new(ValicoValidator::new(&schema)?);
         Ok(Self { schema, validator })
     }

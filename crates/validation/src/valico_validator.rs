@@ -12,6 +12,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 
 use serde_json::Value;
 use url::Url;
@@ -51,13 +52,17 @@ const SPOKEN: [&str; 9] = [
     "pattern",
 ];
 
+/// What a pattern may not hold.
+pub(crate) const OTHER_ESCAPE: &str = "a pattern with an escape other than \\w in brackets";
+
 /// Keywords about the values inside a value.
 const STRUCTURE: [&str; 3] = ["properties", "items", "additionalProperties"];
 
 /// A schema, checked with valico. A compiled schema cannot move between threads, so each thread compiles its
-/// own on first use.
+/// own on first use, and drops it after the schema was dropped.
 pub(crate) struct ValicoValidator {
     key: usize,
+    alive: Arc<()>,
     /// The rules of every part, as valico needs them.
     rules: Vec<Value>,
     root: Part,
@@ -74,6 +79,8 @@ struct Part {
 }
 
 struct Compiled {
+    /// Whether anybody has the schema still.
+    alive: Weak<()>,
     scope: Scope,
     /// The keys of the rules in the scope, in the order of the rules.
     ids: Vec<Url>,
@@ -90,8 +97,9 @@ impl ValicoValidator {
         refuse_unsupported("", schema)?;
         let mut rules = Vec::new();
         let root = Part::of(schema, &mut rules);
-        compile(&rules)?;
-        Ok(Self { key: NEXT_KEY.fetch_add(1, Ordering::Relaxed), rules, root })
+        let alive = Arc::default();
+        compile(&rules, &alive)?;
+        Ok(Self { key: NEXT_KEY.fetch_add(1, Ordering::Relaxed), alive, rules, root })
     }
 }
 
@@ -110,19 +118,23 @@ impl Part {
     }
 }
 
-fn compile(rules: &[Value]) -> Result<Compiled, SchemaError> {
+fn compile(rules: &[Value], alive: &Arc<()>) -> Result<Compiled, SchemaError> {
     let mut scope = Scope::without_formats(SchemaVersion::Draft7);
     let ids = rules.iter().map(|rules| scope.compile(rules.clone(), true)).collect::<Result<_, _>>();
-    Ok(Compiled { ids: ids.map_err(|error| SchemaError::Invalid { reason: error.to_string() })?, scope })
+    let alive = Arc::downgrade(alive);
+    Ok(Compiled { alive, ids: ids.map_err(|error| SchemaError::Invalid { reason: error.to_string() })?, scope })
 }
 
 impl Validator for ValicoValidator {
     #[allow(clippy::expect_used, reason = "`new` has compiled these very rules")]
     fn problems(&self, document: &Value) -> Vec<Problem> {
         COMPILED.with_borrow_mut(|compiled| {
-            let Compiled { scope, ids } = compiled
+            if !compiled.contains_key(&self.key) {
+                compiled.retain(|_, other| other.alive.strong_count() > 0);
+            }
+            let Compiled { scope, ids, .. } = compiled
                 .entry(self.key)
-                .or_insert_with(|| compile(&self.rules).expect("the rules were compiled before"));
+                .or_insert_with(|| compile(&self.rules, &self.alive).expect("the rules were compiled before"));
             let rules = ids.iter().map(|id| scope.resolve(id).expect("the scope holds what it has compiled"));
             let mut search = Search { rules: rules.collect(), path: Vec::new(), found: Vec::new() };
             search.check(&self.root, document);
@@ -220,7 +232,7 @@ fn refuse_unsupported(path: &str, schema: &Value) -> Result<(), SchemaError> {
                 }
             }
             "pattern" if value.as_str().and_then(with_ascii_words).is_none() => {
-                return Err(unsupported("a pattern with an escape other than \\w in brackets"));
+                return Err(unsupported(OTHER_ESCAPE));
             }
             "items" => refuse_unsupported(&format!("{path}/items"), value)?,
             "type" if value == "integer" => return Err(unsupported("type integer")),
@@ -237,7 +249,7 @@ fn refuse_unsupported(path: &str, schema: &Value) -> Result<(), SchemaError> {
 
 /// Replaces `\w` in a pattern by `0-9A-Za-z_`, because Erlang's `\w` matches only ASCII. This works inside
 /// brackets only. Returns `None` if the pattern has any other escape.
-fn with_ascii_words(pattern: &str) -> Option<String> {
+pub(crate) fn with_ascii_words(pattern: &str) -> Option<String> {
     let mut written_out = String::with_capacity(pattern.len());
     let mut is_in_brackets = false;
     let mut characters = pattern.chars();

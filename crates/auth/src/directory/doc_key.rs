@@ -7,7 +7,7 @@ use kazoo::{AccountId, SystemDb};
 
 use crate::encoding::sha256;
 
-/// The cluster's databases that authentication reads.
+/// The cluster's databases whose documents authentication remembers.
 const SYSTEM_DBS: [SystemDb; 4] =
     [SystemDb::Accounts, SystemDb::Services, SystemDb::SystemAuth, SystemDb::SystemConfig];
 
@@ -32,7 +32,7 @@ impl Db {
         }
     }
 
-    /// The database of this name, if authentication reads it.
+    /// The database of this name, if authentication remembers its documents.
     pub(crate) fn named(name: &DbName) -> Option<Self> {
         let system = SYSTEM_DBS.into_iter().find(|db| db.name() == name).map(Self::System);
         system
@@ -71,7 +71,8 @@ impl DocKey {
 /// The databases beside the accounts' own that authentication reads. Some of them may not exist.
 #[must_use]
 pub fn databases() -> Vec<DbName> {
-    SYSTEM_DBS.into_iter().map(SystemDb::name).chain([own_db()]).cloned().collect()
+    let system = SYSTEM_DBS.into_iter().chain([SystemDb::SystemData]);
+    system.map(SystemDb::name).chain([own_db()]).cloned().collect()
 }
 
 /// The database that belongs to this program.

@@ -13,6 +13,7 @@ mod login_config;
 mod memory;
 mod parsed;
 mod sections;
+mod storage_plans;
 mod system_auth;
 mod unknown_ids;
 
@@ -38,6 +39,7 @@ pub(crate) use system_auth::{KEY_ATTACHMENT, load_signing_key};
 use self::doc_key::{Db, DocKey};
 use self::memory::{EpochOf, Lifetimes, Memory, Moment};
 use self::parsed::Parsed;
+use self::storage_plans::StoragePlans;
 use self::system_auth::SystemAuth;
 use crate::limits::RateLimits;
 use crate::settings::Settings;
@@ -55,6 +57,7 @@ pub(crate) struct Directory {
     documents: Memory<DocKey, Document>,
     parsed: Parsed,
     system_auth: SystemAuth,
+    storage_plans: StoragePlans,
     rate_limits: RwLock<Limits>,
 }
 
@@ -91,6 +94,7 @@ impl Directory {
             documents: Memory::new(lifetimes, DOCUMENT_BYTES, weight, epoch_of(Arc::clone(&store))),
             parsed: Parsed::new(),
             system_auth,
+            storage_plans: StoragePlans::default(),
             rate_limits: RwLock::new(Limits { read_from: None, epoch: None, limits }),
             store,
         }
@@ -168,8 +172,16 @@ impl Directory {
         self.documents.remember(DocKey::of_account(account_id, document.id().as_str()), document, since);
     }
 
+    /// The connection on which Kazoo has an account, if it is not the store's own.
+    pub(crate) async fn foreign_connection(&self, id: &AccountId, deadline: Deadline) -> Result<Option<String>> {
+        self.storage_plans.connection(&*self.store, id, deadline).await
+    }
+
     /// Drops a document from the cache: somebody has changed it.
     pub(crate) fn forget(&self, db: &DbName, id: &DocId) {
+        if db == SystemDb::SystemData.name() {
+            self.storage_plans.forget();
+        }
         let Some(db) = Db::named(db) else { return };
         if db == Db::System(SystemDb::SystemAuth) {
             self.documents.forget(&DocKey::of_secret(SystemDb::SystemAuth, id.as_str()));
@@ -180,6 +192,9 @@ impl Directory {
 
     /// Drops all documents of a database from the cache: it was created or deleted, or changed as a whole.
     pub(crate) fn forget_database(&self, db: &DbName) {
+        if db == SystemDb::SystemData.name() {
+            self.storage_plans.forget();
+        }
         let Some(db) = Db::named(db) else { return };
         if db == Db::System(SystemDb::SystemAuth) {
             self.system_auth.forget_all();

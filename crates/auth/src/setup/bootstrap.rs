@@ -15,6 +15,7 @@ use super::keys;
 use super::stamps::{private_fields, private_fields_of};
 use crate::directory::{if_found, load_signing_key};
 use crate::password;
+use crate::registry::{Registered, registered_design};
 use crate::secret::Secret;
 use crate::settings::Settings;
 use crate::verify::SYSTEM_SECRET;
@@ -331,7 +332,8 @@ pub async fn push_account_views(
     account_id: &AccountId,
     deadline: Deadline,
 ) -> Result<Ensured> {
-    ensure_design(store, &account_id.db(), &made(users_design())?, deadline).await
+    let design = registered_design(store, Registered::Account, made(users_design())?, deadline).await?;
+    ensure_design(store, &account_id.db(), &design, deadline).await
 }
 
 /// Adds the views over all accounts that are missing. Logins need them.
@@ -339,7 +341,8 @@ pub async fn push_account_views(
 /// # Errors
 /// Errors from the store.
 pub async fn push_system_views(store: &dyn Backend, deadline: Deadline) -> Result<Ensured> {
-    ensure_design(store, SystemDb::Accounts.name(), &made(accounts_design())?, deadline).await
+    let design = registered_design(store, Registered::Accounts, made(accounts_design())?, deadline).await?;
+    ensure_design(store, SystemDb::Accounts.name(), &design, deadline).await
 }
 
 /// The views for logging in that are missing in an account's database.

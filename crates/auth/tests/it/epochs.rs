@@ -27,6 +27,8 @@ impl Watched {
         let world = World::new(place).await;
         // The record of logged-out tokens.
         world.store.create_db(&db("crossbar_groups"), soon()).await.unwrap();
+        // Kazoo's storage plans.
+        world.store.create_db(&db("system_data"), soon()).await.unwrap();
         let always = [auth::databases(), vec![account_id("alpha").db()]].concat();
         let settings =
             cache::Settings { bytes: 10_000_000, feeds: 20, heartbeat: Duration::from_millis(200), always };

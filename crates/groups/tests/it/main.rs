@@ -13,5 +13,7 @@ mod listings;
 mod model;
 mod paging;
 mod racing;
+mod registry;
+mod schemas;
 mod support;
 mod turned;

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use auth::bootstrap::{self, NewAccount};
 use auth::changes::{self, Changed, Logins};
 use auth::{Authenticator, Settings};
-use datastore::{Backend, DbName, Ensured, StoreError, ViewQuery, ensure_design};
+use datastore::{Backend, DbName, Ensured, StoreError, ViewQuery};
 use futures::StreamExt as _;
 use kazoo::{AccountId, Kind, SystemDb, is_deleted};
 use serde_json::{Map, Value};
@@ -219,7 +219,7 @@ impl Pushed {
     pub(super) async fn push_account(&mut self, store: &dyn Backend, id: &AccountId) {
         let db = id.db();
         self.note(&db, bootstrap::push_account_views(store, id, deadline()).await);
-        self.note(&db, ensure_design(store, &db, &groups::design_document(), deadline()).await);
+        self.note(&db, groups::ensure_views(store, &db, deadline()).await);
     }
 
     fn note(&mut self, db: &DbName, ensured: Result<Ensured, StoreError>) {

@@ -68,6 +68,9 @@ pub(super) async fn check(
         if let Some(notices) = notices {
             members.insert("notices".to_owned(), notice_counts(notices.counts()));
         }
+        if let Some(shadow) = &app.shadow {
+            members.insert("shadow".to_owned(), shadow.counts().shown());
+        }
     }
     (status, body)
 }

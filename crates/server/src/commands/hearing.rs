@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use auth::Authenticator;
 use cache::Hints;
+use groups::Groups;
+use kazoo::SystemDb;
 use notices::{Amqp, Heard, Notices};
 
 use crate::supervisor::StopSignal;
@@ -13,6 +15,7 @@ use crate::supervisor::StopSignal;
 #[derive(Clone)]
 pub(super) struct Memories {
     pub(super) auth: Arc<Authenticator>,
+    pub(super) groups: Groups,
     /// The cache's, if there is one.
     pub(super) cache: Option<Hints>,
 }
@@ -20,6 +23,10 @@ pub(super) struct Memories {
 impl Memories {
     /// Drops what was changed. The cache goes first: authentication reads through it.
     fn forget(&self, heard: &Heard) {
+        let (Heard::Document { db, .. } | Heard::Database(db)) = heard;
+        if db == SystemDb::SystemSchemas.name() {
+            self.groups.forget_schema();
+        }
         match heard {
             Heard::Document { db, id, rev } => {
                 if let Some(cache) = &self.cache {

@@ -7,6 +7,7 @@ pub(crate) mod attach;
 pub(crate) mod backup;
 mod change;
 mod cluster;
+pub(crate) mod compare;
 pub(crate) mod config;
 mod demo;
 pub(crate) mod doctor;

@@ -38,6 +38,7 @@ use crate::metrics::{Metrics, StoreFigures};
 use crate::refusals::Refusals;
 use crate::release::{self, Choice, ReleaseWatch};
 use crate::settings::{LiveSettings, ServeSettings, StoreLocation};
+use crate::shadow::{self, Shadow};
 use crate::stack::{self, Opening};
 use crate::supervisor::{StopSignal, Supervisor};
 use crate::writes::Writes;
@@ -53,7 +54,7 @@ const ADMIN_CONNECTIONS: usize = 64;
 const OTHER_FILES: u64 = 512;
 
 /// The headers that the pipeline reads.
-const READ_HEADERS: [&str; 16] = [
+const READ_HEADERS: [&str; 17] = [
     "accept",
     "accept-encoding",
     "accept-language",
@@ -66,6 +67,7 @@ const READ_HEADERS: [&str; 16] = [
     "origin",
     "x-auth-account-id",
     "x-auth-token",
+    "x-crossbar-groups-shadow",
     "x-file-name",
     "x-forwarded-for",
     "x-pretty-print",
@@ -182,12 +184,15 @@ async fn serve(prepared: Prepared, opened: Opened, background: &Handle) -> Resul
     let greeting = if arguments.demo { Some(demo::prepare(&store, is_own).await?) } else { None };
     let choice = release::choose(settings.profile, &*uncached, Deadline::after(health::PATIENCE)).await?;
     let for_release = Arc::clone(&uncached);
-    let shared = Data::new(app(settings.clone(), choice, (store, uncached), is_own, (lane, metrics)));
+    let (shadow, looking) = shadow::set_up(&settings, &metrics)?;
+    let parts = Parts { lane, metrics, shadow };
+    let shared = Data::new(app(settings.clone(), choice, (store, uncached), is_own, parts));
     check_set_up(&shared).await?;
     warn_of_unknown_sections(&shared).await;
     log::info!(store = name.as_str(); "opened the store");
     let supervisor = Data::new(Supervisor::new(background.clone()));
     let (auth, release) = (Arc::clone(&shared.auth), Arc::clone(&shared.release));
+    let groups = shared.groups.clone();
 
     let api_shared = shared.clone();
     let [api_address, admin_address] = [&api, &admin].map(Listener::address);
@@ -199,6 +204,7 @@ async fn serve(prepared: Prepared, opened: Opened, background: &Handle) -> Resul
     let api = api.map_err(|error| listening::refusal(listening::API, api_address, &error))?;
     let reload = Reload::new(arguments, shared.clone().into_inner())?;
 
+    let for_looking = shared.clone();
     let (tasks, writes, told) = (supervisor.clone(), Data::from(writes), Data::new(notices.clone()));
     let about = Data::new(about);
     let service = Service { workers: 1, capacity: Capacity::new(ADMIN_CONNECTIONS), ..service };
@@ -214,7 +220,7 @@ async fn serve(prepared: Prepared, opened: Opened, background: &Handle) -> Resul
     let admin = admin.map_err(|error| listening::refusal(listening::ADMIN, admin_address, &error))?;
 
     signals::obey(hangups, [api.handle(), admin.handle()], reload)?;
-    let memories = Memories { auth: Arc::clone(&auth), cache: watcher.as_ref().map(Watcher::hints) };
+    let memories = Memories { auth: Arc::clone(&auth), groups, cache: watcher.as_ref().map(Watcher::hints) };
     if let Some(watcher) = watcher {
         let watcher = Arc::new(Mutex::new(watcher));
         supervisor.start("watching of databases", move |stop| watch(Arc::clone(&watcher), stop));
@@ -227,6 +233,9 @@ async fn serve(prepared: Prepared, opened: Opened, background: &Handle) -> Resul
         supervisor.start("changes by commands", move |stop| {
             remote::serve(file.clone(), Arc::clone(&for_commands), stop)
         });
+    }
+    if let Some(looking) = looking {
+        looking.start(&supervisor, for_looking);
     }
     if let Some(notices) = notices {
         let brokers = Arc::new(Amqp::new(settings.amqp.clone(), settings.node_name.clone()));
@@ -267,12 +276,19 @@ fn place(settings: &ServeSettings) -> Place {
     Place { node: settings.kazoo_node.clone(), zone: settings.kazoo_zone.clone() }
 }
 
+/// Parts of the state that all requests share.
+struct Parts {
+    lane: Lane,
+    metrics: Arc<Metrics>,
+    shadow: Option<Shadow>,
+}
+
 fn app(
     settings: ServeSettings,
     choice: Choice,
     (store, uncached): (Arc<dyn Backend>, Arc<dyn Backend>),
     is_own: bool,
-    (lane, metrics): (Lane, Arc<Metrics>),
+    Parts { lane, metrics, shadow }: Parts,
 ) -> App {
     let auth_settings = auth::Settings {
         place: place(&settings),
@@ -290,6 +306,7 @@ fn app(
         buckets: Buckets::default(),
         budget: Arc::new(Budget::new(Limits::of(settings.request_memory_bytes))),
         lane,
+        shadow,
         refusals: Refusals::new(&metrics),
         metrics,
         access_log: AccessLog::start(),

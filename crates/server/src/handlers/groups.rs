@@ -94,6 +94,9 @@ async fn prepare_work(
     let groups = &exchange.app.groups;
     let scope = &scope(exchange, access);
     let memory = Memory::of(exchange);
+    if matches!(action, GroupAction::Create | GroupAction::Replace(_) | GroupAction::Patch(_)) {
+        groups.refresh_schema(exchange.deadline).await?;
+    }
     Ok(match action {
         GroupAction::Create => Work::Create(groups.prepare_new(data)?),
         GroupAction::Read(id) => {

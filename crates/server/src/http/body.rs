@@ -38,7 +38,7 @@ pub(super) fn is_announced(headers: &HeaderMap) -> bool {
 pub(super) fn limit(method: &Verb, path: &Result<Versioned, Refusal>, max_body_bytes: u64) -> u64 {
     let writes = matches!(method, Verb::Put | Verb::Post | Verb::Patch);
     match path {
-        Ok(Versioned::Served(_, place)) if writes && place.may_be_of_groups() => max_body_bytes,
+        Ok(path) if writes && path.may_be_of_groups() => max_body_bytes,
         _ => max_body_bytes.min(SMALL_BODY),
     }
 }

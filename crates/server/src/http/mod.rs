@@ -8,14 +8,15 @@ use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use actix_web::body::{BodyStream, SizedStream};
+use actix_web::http::header::{self, HeaderValue};
 use actix_web::http::{StatusCode, Version};
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpMessage as _, HttpRequest, HttpResponse};
 use auth::Caller;
 use bytes::Bytes;
 use edge::LongQuery;
-use futures::Stream;
 use futures::stream::{self, BoxStream};
+use futures::{Stream, StreamExt as _};
 
 use self::body::Lost;
 use crate::access_log::Visit;
@@ -24,12 +25,14 @@ use crate::app::App;
 use crate::budget::{Payer, Reservation};
 use crate::catalogue::{Bare, Refusal};
 use crate::cost;
+use crate::counterpart::Heard;
 use crate::metrics::InFlight;
 use crate::pipeline;
 use crate::request::exchange::{Exchange, Verified};
 use crate::request::incoming::{Copied, Incoming, Received};
 use crate::request::route::{self, Versioned};
 use crate::request::verb::Verb;
+use crate::shadow;
 use crate::stage::account;
 
 /// A new group of at most so many bytes is read and checked about as quickly as it is handed to another thread.
@@ -79,6 +82,7 @@ pub(crate) async fn serve(request: HttpRequest, payload: Payload, app: Data<App>
         }
     };
     let was_read = matches!(body, Received::Whole(_));
+    let shadow = app.shadow.as_ref().filter(|_| path.as_ref().is_ok_and(Versioned::is_of_groups));
     let arrived = Arrived { path, route, body, verified, reservation };
     let is_light = match incoming.method {
         Verb::Get | Verb::Head | Verb::Options => !has_body,
@@ -95,6 +99,13 @@ pub(crate) async fn serve(request: HttpRequest, payload: Payload, app: Data<App>
             Err(_) => busy(&app, &incoming, route, begun),
         }
     };
+    if let Some(shadow) = shadow
+        && !has_body
+        && incoming.method == Verb::Get
+    {
+        let (status, is_known) = (answered.answer.status, answered.is_known);
+        shadow.note(&incoming, &shadow::Answered { status, is_known });
+    }
     into_response(request.version(), answered, was_read, (&app, in_flight))
 }
 
@@ -105,6 +116,40 @@ fn is_small_group(Arrived { path, body, .. }: &Arrived) -> bool {
     is_small && path.as_ref().is_ok_and(Versioned::is_of_all_groups)
 }
 
+/// Answers a copied GET once more, to compare the answer. Nobody is told of it, and nobody is charged. `None` if
+/// the answer has more than `most` bytes, or breaks off, or says that this server cannot answer now.
+pub(crate) async fn answer_again(app: &App, incoming: &Incoming<'_>, most: usize) -> Option<Heard> {
+    let begun = Instant::now();
+    let path = route::split(incoming.path, app.profile().paths);
+    let mut exchange = Exchange::new(app, incoming, Reservation::new(&app.budget, Payer::Stranger));
+    exchange.is_repeated = true;
+    let answer = pipeline::run(&mut exchange, path, Received::Whole(Bytes::new())).await;
+    if answer.status == 429 || answer.status >= 500 {
+        return None;
+    }
+    let text =
+        |value: &HeaderValue| -> String { value.as_bytes().iter().copied().map(char::from).collect() };
+    let headers = answer.headers.into_iter();
+    let mut headers: Vec<_> =
+        headers.map(|(name, value)| (name.as_str().to_owned(), text(&value))).collect();
+    let body = match answer.body {
+        Body::Empty => Vec::new(),
+        Body::Full(bytes) => bytes,
+        Body::Stream(mut chunks) => {
+            headers.push((header::TRANSFER_ENCODING.as_str().to_owned(), "chunked".to_owned()));
+            let mut bytes = Vec::new();
+            while let Some(chunk) = chunks.next().await {
+                bytes.extend_from_slice(&chunk.ok()?);
+                if bytes.len() > most {
+                    return None;
+                }
+            }
+            bytes
+        }
+    };
+    (body.len() <= most).then(|| Heard { status: answer.status, headers, body, took: begun.elapsed() })
+}
+
 /// The answer to a request.
 struct Answered {
     answer: Answer,
@@ -112,6 +157,8 @@ struct Answered {
     reservation: Reservation,
     /// What is told of the request when all is sent. `None` if it is told already.
     unfinished: Option<Visit<'static>>,
+    /// Whether its credentials are good.
+    is_known: bool,
 }
 
 impl Answered {
@@ -131,7 +178,8 @@ impl Answered {
             }
             None => Some(visit.into_owned()),
         };
-        Self { answer, reservation: exchange.reservation, unfinished }
+        let is_known = exchange.caller.is_some();
+        Self { answer, reservation: exchange.reservation, unfinished, is_known }
     }
 }
 
@@ -185,7 +233,7 @@ fn into_response(
     body_was_read: bool,
     (app, in_flight): (&Data<App>, InFlight),
 ) -> HttpResponse {
-    let Answered { answer, reservation, unfinished } = answered;
+    let Answered { answer, reservation, unfinished, .. } = answered;
     let mut response = response_of_status(answer.status);
     for header in answer.headers {
         response.append_header(header);

@@ -66,6 +66,9 @@ pub(crate) struct Exchange<'a> {
     pub(crate) is_pretty: bool,
     /// The entity tag of the group or listing that was found, without quotes.
     pub(crate) etag: Option<String>,
+    /// Whether the request was answered before, and is answered once more only to compare. It is neither charged nor
+    /// told.
+    pub(crate) is_repeated: bool,
 }
 
 /// A token, and the verdict on it.
@@ -112,6 +115,7 @@ impl<'a> Exchange<'a> {
             language: None,
             is_pretty: false,
             etag: None,
+            is_repeated: false,
         }
     }
 

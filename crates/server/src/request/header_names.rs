@@ -10,3 +10,5 @@ pub(crate) static X_FILE_NAME: HeaderName = HeaderName::from_static("x-file-name
 pub(crate) static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 pub(crate) static X_PRETTY_PRINT: HeaderName = HeaderName::from_static("x-pretty-print");
 pub(crate) static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Marks the questions of a server that compares, so that no server compares them again.
+pub(crate) static X_SHADOW: HeaderName = HeaderName::from_static("x-crossbar-groups-shadow");

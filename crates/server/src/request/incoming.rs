@@ -92,6 +92,27 @@ impl Copied {
         }
     }
 
+    /// Copies a request with only some of its headers.
+    pub(crate) fn with_headers(incoming: &Incoming<'_>, names: &[&str]) -> Self {
+        let mut headers = HeaderMap::new();
+        let named = incoming.headers.iter().filter(|(name, _)| names.contains(&name.as_str()));
+        for (name, value) in named {
+            headers.append(name.clone(), value.clone());
+        }
+        Self {
+            method: incoming.method.clone(),
+            path: incoming.path.to_owned(),
+            query: incoming.query.to_owned(),
+            headers,
+            peer: incoming.peer,
+        }
+    }
+
+    /// How many bytes the values of its headers have.
+    pub(crate) fn headers_size(&self) -> usize {
+        self.headers.iter().map(|(_, value)| value.len()).sum()
+    }
+
     /// The request.
     pub(crate) fn incoming(&self) -> Incoming<'_> {
         Incoming {

@@ -109,6 +109,21 @@ pub(crate) enum Versioned {
 const OF_ADMIN: [&str; 4] = ["health", "live", "ready", "metrics"];
 
 impl Versioned {
+    /// Whether groups may be read or written at this path.
+    pub(crate) fn may_be_of_groups(&self) -> bool {
+        matches!(self, Self::Served(_, place) if place.may_be_of_groups())
+    }
+
+    /// Whether the path is that of groups or of one group, whichever account it names.
+    pub(crate) fn is_of_groups(&self) -> bool {
+        match self {
+            Self::Served(_, Place::OwnAccount(rest)) => {
+                Place::Route(Route::below_account("", rest.clone())).may_be_of_groups()
+            }
+            other => other.may_be_of_groups(),
+        }
+    }
+
     /// The path with names in place of ids, for the log and for metrics.
     pub(crate) fn template(&self) -> &'static str {
         match self {
@@ -191,9 +206,7 @@ impl Place {
     pub(crate) fn is_login(&self) -> bool {
         matches!(self, Self::Route(Route::Served { resource: Resource::UserAuth | Resource::ApiAuth, .. }))
     }
-}
 
-impl Place {
     /// Whether groups may be read or written at this path.
     pub(crate) fn may_be_of_groups(&self) -> bool {
         match self {

@@ -14,6 +14,7 @@ use super::origin::Origin;
 use super::setting::Default::{Found, Nothing, Value};
 use super::setting::Setting;
 use super::value::OnOff;
+use crate::counterpart::CounterpartUrl;
 use crate::failure::Failure;
 use crate::logging::LogFormat;
 use crate::release::ProfileSetting;
@@ -80,6 +81,12 @@ settings! {
         /// How much memory notices may take that wait for the broker, in bytes. Beyond it, older notices of the same
         /// document give way first.
         amqp_queue_bytes: usize = "amqp_queue_bytes" "BYTES", Value("32000000"), 100_000..=10_000_000_000;
+        /// Another server that is asked what this server was asked, beside the requests: a crossbar, as in
+        /// http://127.0.0.1:8000. Only GETs of groups are asked there, with their clients' own tokens. Differences of
+        /// the answers are counted and logged.
+        shadow: Option<CounterpartUrl> = "shadow" "URL", Nothing("no answers are compared");
+        /// How many requests in a second are compared with the other server at most.
+        shadow_rate: u32 = "shadow_rate" "N", Value("10"), 1..=1_000;
     }
 }
 

@@ -13,6 +13,7 @@ use notices::BrokerUrl;
 use super::location::StoreLocation;
 use super::origin::Origin;
 use super::setting::{Shape, numbers};
+use crate::counterpart::CounterpartUrl;
 use crate::logging::LogFormat;
 use crate::profile::Release;
 use crate::release::ProfileSetting;
@@ -187,6 +188,19 @@ impl Value for Vec<BrokerUrl> {
 
     fn absent() -> Option<Self> {
         Some(Self::new())
+    }
+}
+
+impl Value for CounterpartUrl {
+    const SHAPE: Shape = Shape::Text;
+
+    fn parse(text: &str, _: (u64, u64)) -> Result<Self, String> {
+        Self::parse(text)
+    }
+
+    /// A text that is refused may hold a password.
+    fn shown(text: &str) -> String {
+        Self::parse(text).map_or_else(|_| "***".to_owned(), |url| url.to_string())
     }
 }
 

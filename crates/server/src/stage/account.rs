@@ -95,7 +95,13 @@ pub(crate) async fn load(
         NameError::Length => Refusal::InvalidAccountId(text.clone()),
         NameError::Shape => unknown(),
     })?;
-    let account = exchange.app.auth.load_target(&id, exchange.caller.as_ref(), exchange.deadline).await;
+    let auth = &exchange.app.auth;
+    let foreign = auth.foreign_connection(&id, exchange.deadline).await;
+    if let Some(connection) = foreign.map_err(Refusal::StoreWhileIdentifying)? {
+        exchange.app.refusals.tell_foreign_account(&id, &connection);
+        return Err(Refusal::StoredElsewhere);
+    }
+    let account = auth.load_target(&id, exchange.caller.as_ref(), exchange.deadline).await;
     match account.map_err(Refusal::StoreWhileIdentifying)? {
         Some(account) => Ok(Some(account)),
         None => Err(unknown()),

@@ -20,6 +20,9 @@ pub(crate) async fn load_limits(exchange: &Exchange<'_>) -> Arc<RateLimits> {
 
 /// Charges a failed request.
 pub(crate) fn charge(exchange: &Exchange<'_>) -> Result<(), Refusal> {
+    if exchange.is_repeated {
+        return Ok(());
+    }
     let cost = exchange.limits.cost(exchange.charged());
     let charged = exchange.app.buckets.charge(&exchange.client(), cost, &exchange.limits, Instant::now());
     charged.map_err(|_| Refusal::TooManyRequests)

@@ -89,6 +89,30 @@ const MISTAKES: &[Mistake] = &[
     mistake("serve --kazoo-config missing.ini", &["Kazoo's configuration missing.ini", "No such file"]),
     mistake("attach --kazoo-config unknown.toml", &["unknown.toml", "line 1"]),
     mistake("doctor --store sqlite:typo.db", &["no such store"]),
+    mistake("compare --store sqlite:store.db", &["--against <URL>", "crossbar-groups compare --help"]),
+    mistake(
+        "compare --against http://u:very-secret@crossbar:8000 --token-file notes.txt --store sqlite:store.db",
+        &["--against holds a user or a password"],
+    ),
+    mistake("compare --against http://127.0.0.1:1 --store sqlite:store.db", &["--token-file", "--api-key-file"]),
+    mistake(
+        "compare --against http://127.0.0.1:1 --token-file notes.txt --store sqlite:store.db",
+        &["notes.txt must hold the token and nothing else"],
+    ),
+    mistake(
+        "compare --against http://127.0.0.1:8010 --token-file token.txt --store sqlite:store.db",
+        &["the same server"],
+    ),
+    mistake(
+        "compare --against http://127.0.0.1:1 --token-file token.txt --store sqlite:store.db",
+        &["http://127.0.0.1:1 gives no answer"],
+    ),
+    mistake(
+        "compare --against http://127.0.0.1:1 --token-file token.txt --store sqlite:store.db --state notes.txt",
+        &["notes.txt is no state of a comparison"],
+    ),
+    mistake("serve --shadow crossbar:8000 --store sqlite:store.db", &["the setting shadow", "http://HOST:8000"]),
+    mistake("serve --shadow http://x --shadow-rate 0", &["shadow_rate", "from 1 to 1000"]),
     mistake("serve --store http://127.0.0.1:1 --store sqlite:a.db", &["beside another address"]),
     mistake("serve --config unknown.toml", &["unknown.toml, line 2", "\"worker\"", "did you mean workers?"]),
     mistake("export --config unknown.toml", &["unknown.toml, line 2"]),
@@ -159,6 +183,7 @@ fn prepare(folder: &Path) {
     let write = |name: &str, text: &str| std::fs::write(folder.join(name), text).unwrap();
     write("empty.db", "");
     write("notes.txt", "these are notes, and rather long ones, of somebody who needs them");
+    write("token.txt", "very-secret\n");
     write("unknown.toml", "page_size = 3\nworker = 1\n");
     write("type.toml", "workers = \"many\"\n");
     write("value.toml", "# three lines\n\npage_size = 0\n");

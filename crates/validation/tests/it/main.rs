@@ -5,4 +5,5 @@
 mod bounds;
 mod differential;
 mod guards;
+mod operator;
 mod words;

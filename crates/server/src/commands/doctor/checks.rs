@@ -3,6 +3,7 @@
 use datastore::{Document, StoreError, missing_views};
 use futures::future::{self, BoxFuture, FutureExt as _};
 use futures::stream::{self, StreamExt as _};
+use groups::SchemaSource;
 use kazoo::{AccountId, SystemDb, Time, is_private, term};
 use notices::Brokers as _;
 use serde_json::{Map, Value};
@@ -47,6 +48,7 @@ pub(super) const CHECKS: &[Check] = &[
     check("set-up", Look::Store(|examined| set_up(examined).boxed())),
     check("permissions", Look::Store(|examined| future::ready(permissions(examined)).boxed())),
     check("release", Look::Store(|examined| future::ready(release_of(examined)).boxed())),
+    check("stored-schema", Look::Store(|examined| future::ready(stored_schema(examined)).boxed())),
     check("notices", Look::Store(|examined| exchange(examined).boxed())),
     check("schema", Look::Group(schema)),
     check("size", Look::Group(size)),
@@ -55,6 +57,7 @@ pub(super) const CHECKS: &[Check] = &[
     check("members", Look::Account(members)),
     check("cycles", Look::Account(cycles)),
     check("entry", Look::AccountInStore(|examined, account, _| entry(examined, account).boxed())),
+    check("storage", Look::AccountInStore(|examined, account, _| storage(examined, account).boxed())),
     check("views", Look::AccountInStore(|examined, account, _| views(examined, account).boxed())),
     check(
         "conflicts",
@@ -146,6 +149,21 @@ fn release_of(examined: &Examined) -> Vec<Finding> {
         Ok(_) => return Vec::new(),
     };
     vec![Finding::new(None, found.to_string(), todo)]
+}
+
+/// A schema that an operator has stored can be used.
+fn stored_schema(examined: &Examined) -> Vec<Finding> {
+    match &examined.schema_source {
+        Ok(SchemaSource::BuiltIn | SchemaSource::Stored) => Vec::new(),
+        Ok(SchemaSource::Unusable(error)) => vec![Finding::new(
+            Some("groups"),
+            format!("the schema in system_schemas cannot be used: {error}"),
+            "take out what is named; until then groups are validated by the built-in schema, and not as Kazoo does",
+        )],
+        Err(error) => {
+            vec![Finding::of_store(format!("the schema of groups was not read: {}", crate::chain(error)))]
+        }
+    }
 }
 
 /// The brokers have Kazoo's exchange.
@@ -289,6 +307,21 @@ async fn entry(examined: &Examined, account: &AccountId) -> Vec<Finding> {
             "restore its document there, or delete the database of an account that is gone",
         )],
         Err(error) => vec![Finding::of_store(format!("its entry was not read: {}", crate::chain(&error)))],
+    }
+}
+
+/// No storage plan puts the account elsewhere.
+async fn storage(examined: &Examined, account: &AccountId) -> Vec<Finding> {
+    match examined.auth.foreign_connection(account, deadline()).await {
+        Ok(None) => Vec::new(),
+        Ok(Some(connection)) => vec![Finding::new(
+            None,
+            format!("a storage plan in system_data keeps it on another server, the connection {connection:?}"),
+            "send the requests of this account to crossbar; this server refuses them",
+        )],
+        Err(error) => {
+            vec![Finding::of_store(format!("the storage plans were not read: {}", crate::chain(&error)))]
+        }
     }
 }
 

@@ -15,14 +15,17 @@ fn examined() -> (tempfile::TempDir, Examined) {
     let folder = tempfile::tempdir().unwrap();
     let store =
         embedded::Embedded::open(&folder.path().join("store.db"), embedded::Settings::default()).unwrap();
+    let store: Arc<dyn datastore::Backend> = Arc::new(store);
     let examined = Examined {
         release: Ok(Finding::NoKazoo),
         profile: ProfileSetting::Auto,
-        store: Arc::new(store),
+        auth: auth::Authenticator::new(Arc::clone(&store), auth::Settings::default()),
+        store,
         couchdb: None,
         file: None,
         brokers: Amqp::new(Vec::new(), "n".to_owned()),
         schema: Schema::groups(),
+        schema_source: Ok(groups::SchemaSource::BuiltIn),
         max_body_bytes: 5_000,
     };
     (folder, examined)

@@ -6,10 +6,13 @@ mod checks;
 mod report;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use auth::Authenticator;
 use datastore::{Backend, DbName, ViewQuery};
 use futures::StreamExt as _;
+use groups::{LoadedSchema, SchemaSource};
 use kazoo::AccountId;
 use notices::Amqp;
 use validation::Schema;
@@ -29,12 +32,16 @@ const PROGRESS: Duration = Duration::from_secs(5);
 
 /// What the checks look at.
 pub(super) struct Examined {
-    pub(super) store: std::sync::Arc<dyn Backend>,
+    pub(super) store: Arc<dyn Backend>,
     pub(super) couchdb: Option<couchdb::Client>,
     /// The file of an embedded store.
     pub(super) file: Option<PathBuf>,
+    /// Knows where storage plans put accounts.
+    pub(super) auth: Authenticator,
     pub(super) brokers: Amqp,
+    /// The schema of groups, and where it comes from. If it was not read, the built-in one stands in.
     pub(super) schema: Schema,
+    pub(super) schema_source: datastore::Result<SchemaSource>,
     /// Which release of Kazoo the store belongs to.
     pub(super) release: datastore::Result<release::Finding>,
     /// The release that the server stands in for, if the operator names one.
@@ -56,13 +63,20 @@ pub(super) fn print_table(serve: ServeSettings, store: &StoreSettings) -> Result
 fn examine_all(serve: ServeSettings, store: &StoreSettings, mut report: Report) -> Result<(), Failure> {
     let stack = stack::build(store, Opening::Read, None, None)?;
     let runtime = runtime("background", BACKGROUND_THREADS)?;
+    let loaded = runtime.block_on(groups::load_schema(&*stack.store, deadline()));
+    let (schema, schema_source) = match loaded {
+        Ok(LoadedSchema { schema, source }) => (schema, Ok(source)),
+        Err(error) => (Schema::groups(), Err(error)),
+    };
     let examined = Examined {
         release: runtime.block_on(release::find(&*stack.store, deadline())),
+        auth: Authenticator::new(Arc::clone(&stack.store), auth::Settings::default()),
         store: stack.store,
         couchdb: stack.couchdb,
         file: store.location.file().map(Path::to_path_buf),
         brokers: Amqp::new(serve.amqp, serve.node_name),
-        schema: Schema::groups(),
+        schema,
+        schema_source,
         profile: serve.profile,
         max_body_bytes: serve.max_body_bytes,
     };

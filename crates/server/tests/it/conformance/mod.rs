@@ -4,18 +4,19 @@
 
 mod couch;
 mod replay;
+mod standin;
 mod symbols;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use couchdb::standin;
+use comparison::{Texts, difference};
+use couchdb::standin as couchdb_standin;
 use serde_json::Value;
 
 use self::couch::CouchDb;
 use self::replay::{Release, Replay};
 use self::symbols::Symbols;
-use crate::matching::difference;
 use crate::process::run_ok;
 use crate::seed::folder;
 
@@ -62,6 +63,13 @@ fn auth_of_4_3_is_matched_on_the_embedded_store() {
     replay_embedded(Release::Kazoo43, "auth.jsonl");
 }
 
+/// A server that compares its answers with those of a recorded crossbar finds them alike.
+#[test]
+fn the_answers_of_a_recorded_crossbar_are_the_same_for_a_shadow() {
+    standin::check(Release::Kazoo50, "crossbar.jsonl", 100);
+    standin::check(Release::Kazoo43, "crossbar.jsonl", 80);
+}
+
 fn replay_embedded(release: Release, recording: &str) {
     let folder = tempfile::tempdir().unwrap();
     let store = format!("sqlite:{}", folder.path().join("store.db").display());
@@ -78,11 +86,11 @@ fn replay_embedded(release: Release, recording: &str) {
 /// numbers, so only `auth.jsonl` is replayed there.
 #[test]
 fn all_recordings_are_matched_on_couchdb() {
-    let url = standin::url();
+    let url = couchdb_standin::url();
     let couchdb = CouchDb::new(&url);
     for release in [Release::Kazoo50, Release::Kazoo43] {
         let replay = Replay::of(release);
-        let about_groups = ABOUT_GROUPS.into_iter().filter(|_| standin::is_real());
+        let about_groups = ABOUT_GROUPS.into_iter().filter(|_| couchdb_standin::is_real());
         for recording in about_groups.chain(["auth.jsonl"]) {
             couchdb.make_room(&replay.seed.databases());
             let (outcome, symbols) = replay.run(recording, &url);
@@ -133,6 +141,6 @@ fn check_stored(mut symbols: Symbols<'_>, store: &str) {
             expected.as_object_mut().unwrap().shift_remove(member);
             stored.as_object_mut().unwrap().shift_remove(member);
         }
-        assert_eq!(difference(id, &expected, &stored), None);
+        assert_eq!(difference(id, &expected, &stored, Texts::WithSymbols), None);
     }
 }

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use comparison::{Difference, Texts, difference, header_difference, order_difference};
 use serde_json::Value;
 
 use super::replay::Replay;
 use crate::http_client::{Response, send};
-use crate::matching::{difference, text_matches};
 use crate::process::Server;
 use crate::tokens::Minter;
 
@@ -42,6 +42,19 @@ impl<'a> Symbols<'a> {
             None => self.resolve(&text(&request["body"])).into_bytes(),
         };
         send(server.address, &text(&request["method"]), &target, &headers, &body)
+    }
+
+    /// The target and the token of a request.
+    pub(super) fn asked(&mut self, request: &Value) -> (String, String) {
+        let headers = request["headers"].as_array().unwrap();
+        let token = headers.iter().find(|header| {
+            header[0].as_str().is_some_and(|name| name.eq_ignore_ascii_case("x-auth-token"))
+        });
+        let token = token.map(|header| header[1].as_str().unwrap_or_default().to_owned());
+        (
+            self.resolve(request["target"].as_str().unwrap_or_default()),
+            self.resolve(&token.unwrap_or_default()),
+        )
     }
 
     /// A text with every symbol in it whose meaning is known.
@@ -103,8 +116,11 @@ impl<'a> Symbols<'a> {
             return Some(format!("status {} recorded, {} here", expected["status"], response.status));
         }
         let headers = self.resolve_all(&expected["headers"]);
-        if let Some(fault) = self.replay.compare_headers(headers.as_object().unwrap(), response) {
-            return Some(fault);
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        let headers: Vec<_> =
+            headers.as_object().unwrap().iter().map(|(name, value)| (name.clone(), text(value))).collect();
+        if let Some(fault) = header_difference(&headers, &response.headers, response.status) {
+            return Some(fault.to_string());
         }
         match self.resolve_all(&expected["body"]) {
             Value::Null => (!response.body.is_empty()).then(|| "a body where none is recorded".to_owned()),
@@ -112,7 +128,7 @@ impl<'a> Symbols<'a> {
                 (!text_matches(&text, &response.text())).then(|| format!("the body is not {text:?}"))
             }
             json => match serde_json::from_slice(&response.body) {
-                Ok(actual) => difference("body", &json, &actual).or_else(|| other_order(&json, &actual)),
+                Ok(actual) => body_difference(&json, &actual).map(|difference| difference.to_string()),
                 Err(error) => Some(format!("the body is no JSON: {error}")),
             },
         }
@@ -128,13 +144,21 @@ impl<'a> Symbols<'a> {
     }
 }
 
-/// How the order of an envelope's members differs from the recorded one, if it does.
-fn other_order(expected: &Value, actual: &Value) -> Option<String> {
+/// Whether a text is the recorded one, which may hold symbols.
+fn text_matches(recorded: &str, actual: &str) -> bool {
+    comparison::text_matches(recorded, actual)
+        .unwrap_or_else(|| panic!("the recordings use an unknown symbol: {recorded:?}"))
+}
+
+/// The first difference of a body from the recorded one. The order of an envelope's members counts too.
+fn body_difference(recorded: &Value, actual: &Value) -> Option<Difference> {
     let names = |envelope: &Value| -> Vec<String> {
         envelope.as_object().into_iter().flatten().map(|(name, _)| name.clone()).collect()
     };
-    let (expected, actual) = (names(expected), names(actual));
-    (expected != actual).then(|| format!("the members are recorded as {expected:?}, here {actual:?}"))
+    difference("body", recorded, actual, Texts::WithSymbols).or_else(|| {
+        let (recorded, actual) = (names(recorded), names(actual));
+        order_difference("body", recorded.iter().map(String::as_str), actual.iter().map(String::as_str))
+    })
 }
 
 /// Splits behind the `}}` that closes a symbol, which may hold other symbols.

@@ -1,0 +1,62 @@
+//! Kazoo's registry of views, in `system_data`. Where it knows a design document, a missing view is made as Kazoo
+//! would make it; otherwise Kazoo's next refresh would change it, and the index would be built a second time.
+
+use datastore::{Deadline, DesignDocument, Result, Store, StoreError, ViewQuery};
+use futures::TryStreamExt as _;
+use kazoo::SystemDb;
+use serde_json::json;
+
+/// The databases that Kazoo has registered views for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Registered {
+    /// Those of accounts.
+    Account,
+    /// The one of all accounts.
+    Accounts,
+}
+
+impl Registered {
+    fn key(self) -> &'static str {
+        match self {
+            Self::Account => "account",
+            Self::Accounts => "accounts",
+        }
+    }
+}
+
+/// A design document as Kazoo has registered it, else as this program has it.
+///
+/// # Errors
+/// Errors from the store.
+pub async fn registered_design(
+    store: &dyn Store,
+    databases: Registered,
+    own: DesignDocument,
+    deadline: Deadline,
+) -> Result<DesignDocument> {
+    let Some(view) = own.view_names().next() else { return Ok(own) };
+    let name = own.id().design_name().unwrap_or_default();
+    let key = json!([databases.key(), format!("{name}/{view}")]);
+    let query = ViewQuery {
+        key: Some(key),
+        limit: Some(1),
+        include_docs: true,
+        ..ViewQuery::of("views", "registered")
+    };
+    let row = match store.query(SystemDb::SystemData.name(), query, deadline).await {
+        Ok(mut rows) => rows.try_next().await?,
+        // Without a registry, no Kazoo uses the store.
+        Err(StoreError::ViewMissing(_) | StoreError::DatabaseMissing(_)) => None,
+        Err(error) => return Err(error),
+    };
+    let Some(document) = row.and_then(|row| row.doc) else { return Ok(own) };
+    let registration = document.to_object()?;
+    let defined = registration.get("view_definition").and_then(|definition| own.defined_by(definition));
+    if defined.is_none() {
+        log::warn!(
+            id = document.id().as_str(), design = own.id().as_str();
+            "Kazoo's registry defines this design document in a form that cannot be used, so this program's own is"
+        );
+    }
+    Ok(defined.unwrap_or(own))
+}

@@ -1,0 +1,169 @@
+//! What was seen so far: how many requests had which outcome, and how long the answers of both servers took. It can
+//! be kept in a file.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::failure::Failure;
+
+/// The numbers of a comparison.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Tally {
+    pub(super) accounts: u64,
+    pub(super) requests: u64,
+    pub(super) same: u64,
+    pub(super) differs: u64,
+    pub(super) unanswered: u64,
+    /// Listings of accounts that both servers answered with 200.
+    pub(super) listings: u64,
+    pub(super) groups: u64,
+    pub(super) here: Latencies,
+    pub(super) there: Latencies,
+}
+
+impl Tally {
+    pub(super) fn add(&mut self, other: &Self) {
+        self.accounts = self.accounts.saturating_add(other.accounts);
+        self.requests = self.requests.saturating_add(other.requests);
+        self.same = self.same.saturating_add(other.same);
+        self.differs = self.differs.saturating_add(other.differs);
+        self.unanswered = self.unanswered.saturating_add(other.unanswered);
+        self.listings = self.listings.saturating_add(other.listings);
+        self.groups = self.groups.saturating_add(other.groups);
+        self.here.add(&other.here);
+        self.there.add(&other.there);
+    }
+
+    /// Fails unless every answer was compared and is the same.
+    pub(super) fn verdict(&self) -> Result<(), Failure> {
+        let Self { differs, unanswered, listings, .. } = self;
+        match (differs, unanswered, listings) {
+            (0, 0, 0) => Err(Failure::run(
+                "nothing was proven: both servers refuse the token in every account. Use one of a user of the \
+                 master account, or that account's API key",
+            )),
+            (0, 0, _) => Ok(()),
+            (0, count, _) => Err(Failure::run(format!("{count} requests were not answered by both servers"))),
+            (1, _, _) => Err(Failure::run("1 answer differs")),
+            (count, _, _) => Err(Failure::run(format!("{count} answers differ"))),
+        }
+    }
+
+    /// The numbers as JSON.
+    pub(super) fn shown(&self) -> Value {
+        let latencies = |of: &Latencies| json!({"p50": of.milliseconds(50), "p99": of.milliseconds(99)});
+        json!({
+            "accounts": self.accounts, "groups": self.groups, "requests": self.requests, "same": self.same,
+            "differs": self.differs, "unanswered": self.unanswered,
+            "latency_ms": {"server": latencies(&self.here), "against": latencies(&self.there)},
+        })
+    }
+}
+
+/// How many answers took how long. The parts of a second double, each in 32 steps, so a time is known to 3 %.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Latencies(BTreeMap<u32, u64>);
+
+/// The steps between two powers of two, as a power of two.
+const STEPS: u32 = 5;
+
+impl Latencies {
+    pub(super) fn note(&mut self, took: Duration) {
+        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        let count = self.0.entry(step(micros)).or_default();
+        *count = count.saturating_add(1);
+    }
+
+    fn add(&mut self, other: &Self) {
+        for (step, more) in &other.0 {
+            let count = self.0.entry(*step).or_default();
+            *count = count.saturating_add(*more);
+        }
+    }
+
+    /// So many of a hundred answers took no longer, in milliseconds with three digits. `None` without answers.
+    pub(super) fn milliseconds(&self, percent: u64) -> Option<String> {
+        let all: u64 = self.0.values().sum();
+        let wanted = all.saturating_mul(percent).div_ceil(100);
+        let mut seen = 0_u64;
+        let found = self.0.iter().find(|(_, count)| {
+            seen = seen.saturating_add(**count);
+            seen >= wanted
+        });
+        let micros = most_in(*found?.0);
+        Some(format!("{}.{:03}", micros / 1_000, micros % 1_000))
+    }
+}
+
+/// The step of a time in microseconds.
+fn step(micros: u64) -> u32 {
+    let doublings = micros.max(1).ilog2();
+    let Some(shift) = doublings.checked_sub(STEPS) else {
+        return u32::try_from(micros).unwrap_or_default();
+    };
+    // Between 2^STEPS and twice that.
+    let within = u32::try_from(micros >> shift).unwrap_or_default();
+    (shift << STEPS).saturating_add(within)
+}
+
+/// The longest time of a step, in microseconds.
+fn most_in(step: u32) -> u64 {
+    let first = 1_u32 << STEPS;
+    if step < first {
+        return u64::from(step);
+    }
+    let shift = (step >> STEPS).saturating_sub(1);
+    let within = u64::from(step.saturating_sub(shift << STEPS)).saturating_add(1);
+    within.checked_shl(shift).unwrap_or(u64::MAX).saturating_sub(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use proptest::prelude::{any, prop_assert, proptest};
+
+    use super::{Latencies, Tally, most_in, step};
+
+    proptest! {
+        #[test]
+        fn a_time_is_known_to_three_percent(micros in any::<u64>(), shift in 0_u32..64) {
+            let micros = (micros >> shift).min(u64::MAX / 4);
+            let most = most_in(step(micros));
+            prop_assert!(most >= micros && most - micros <= micros / 32, "{} {}", micros, most);
+        }
+    }
+
+    #[test]
+    fn percentiles_are_those_of_all_answers() {
+        let mut latencies = Latencies::default();
+        assert_eq!(latencies.milliseconds(50), None);
+        for _ in 0..98 {
+            latencies.note(Duration::from_micros(16));
+        }
+        let mut slow = Latencies::default();
+        slow.note(Duration::from_secs(1));
+        slow.note(Duration::from_secs(1));
+        latencies.add(&slow);
+        assert_eq!(latencies.milliseconds(50).as_deref(), Some("0.016"));
+        let p99: f64 = latencies.milliseconds(99).unwrap().parse().unwrap();
+        assert!((1_000.0..1_032.0).contains(&p99), "{p99}");
+    }
+
+    #[test]
+    fn only_equal_answers_of_both_are_a_success() {
+        let good = Tally { listings: 1, same: 1, ..Tally::default() };
+        assert!(good.verdict().is_ok());
+        let check = |tally: Tally, words: &str| {
+            let told = tally.verdict().unwrap_err().to_string();
+            assert!(told.contains(words), "{told}");
+        };
+        check(Tally { differs: 1, ..good.clone() }, "1 answer differs");
+        check(Tally { differs: 2, unanswered: 1, ..good.clone() }, "2 answers differ");
+        check(Tally { unanswered: 1, ..good.clone() }, "1 requests were not answered");
+        check(Tally { listings: 0, ..good }, "nothing was proven");
+    }
+}

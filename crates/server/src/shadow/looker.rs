@@ -1,0 +1,151 @@
+//! Looks at copies of requests: answers each one once more here, asks the other server, and compares. A difference
+//! counts only if it is seen again after a second, since somebody may write between the two reads.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use actix_web::web::Data;
+use comparison::Difference;
+use futures::StreamExt as _;
+use futures::stream;
+use tokio::sync::Mutex;
+
+use super::{Copies, Counts, Outcome, target_of};
+use crate::access_log::shown_path;
+use crate::app::App;
+use crate::counterpart::{Bounds, Counterpart, CounterpartUrl, Heard, Question};
+use crate::failure::Failure;
+use crate::http;
+use crate::logging::Throttle;
+use crate::request::header_names;
+use crate::request::incoming::{Copied, Incoming};
+use crate::supervisor::StopSignal;
+
+/// What an answer may take. Larger listings are not compared here; `compare` looks at them.
+const BOUNDS: Bounds = Bounds { time: Duration::from_secs(10), bytes: 1_000_000 };
+
+/// How many requests are looked at at once.
+const AT_ONCE: usize = 4;
+
+/// The pause before a difference is looked at again.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// How often the log tells that there is no answer.
+const SILENCE: Duration = Duration::from_secs(60);
+
+/// Compares the answers of two servers.
+pub(crate) struct Looker {
+    counterpart: Counterpart,
+    counts: Arc<Counts>,
+    differences: Throttle,
+    /// When the log told the last time that there is no answer.
+    told: std::sync::Mutex<Option<Instant>>,
+}
+
+/// Why two answers are not compared.
+enum NotCompared {
+    Here,
+    There(String),
+}
+
+impl Looker {
+    pub(crate) fn new(address: CounterpartUrl, counts: Arc<Counts>) -> Result<Self, Failure> {
+        let counterpart = Counterpart::new(address, BOUNDS)?;
+        Ok(Self { counterpart, counts, differences: Throttle::new(1), told: std::sync::Mutex::new(None) })
+    }
+
+    /// Looks at copies until the server stops.
+    pub(crate) async fn run(
+        self: Arc<Self>,
+        app: Data<App>,
+        copies: Arc<Mutex<Copies>>,
+        mut stop: StopSignal,
+    ) -> Result<(), String> {
+        let mut copies = copies.lock().await;
+        let copies = stream::poll_fn(move |context| copies.poll_recv(context));
+        let looks = copies.for_each_concurrent(AT_ONCE, |copied| self.look(&app, copied));
+        tokio::select! {
+            () = looks => {}
+            () = stop.stopped() => {}
+        }
+        Ok(())
+    }
+
+    async fn look(&self, app: &Data<App>, copied: Copied) {
+        let copied = Arc::new(copied);
+        let question = question(&copied.incoming());
+        let outcome = match self.compare(app, &copied, &question).await {
+            Ok(Some(_)) => {
+                tokio::time::sleep(PAUSE).await;
+                self.compare(app, &copied, &question).await
+            }
+            outcome => outcome,
+        };
+        self.counts.note(match outcome {
+            Ok(None) => Outcome::Same,
+            Ok(Some(difference)) => {
+                self.tell_difference(&copied.incoming(), &question, &difference);
+                Outcome::Differs
+            }
+            Err(why) => {
+                self.tell_silence(why);
+                Outcome::Unanswered
+            }
+        });
+    }
+
+    async fn compare(
+        &self,
+        app: &Data<App>,
+        copied: &Arc<Copied>,
+        question: &Question,
+    ) -> Result<Option<Difference>, NotCompared> {
+        let (shared, copy) = (app.clone(), Arc::clone(copied));
+        let here = app.lane.run(async move { http::answer_again(&shared, &copy.incoming(), BOUNDS.bytes).await });
+        let (there, here) = tokio::join!(self.counterpart.ask(question), here);
+        let here: Heard = here.ok().flatten().ok_or(NotCompared::Here)?;
+        let there = there.map_err(|why| NotCompared::There(why.to_string()))?;
+        Ok(comparison::compare(question.target(), there.as_answer(), here.as_answer()))
+    }
+
+    /// Tells where two answers differ. Their content is not told.
+    fn tell_difference(&self, incoming: &Incoming<'_>, question: &Question, difference: &Difference) {
+        let Some(left_out) = self.differences.admit(Instant::now()) else { return };
+        let request_id = question.request_id();
+        let path = shown_path(incoming.path);
+        log::warn!(
+            request_id, path = &*path, place = difference.place(), with:% = self.counterpart.address(), left_out;
+            "the other server answers differently"
+        );
+    }
+
+    fn tell_silence(&self, why: NotCompared) {
+        let now = Instant::now();
+        let mut told = self.told.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if told.is_some_and(|last| now.saturating_duration_since(last) < SILENCE) {
+            return;
+        }
+        *told = Some(now);
+        drop(told);
+        let with = self.counterpart.address();
+        match why {
+            NotCompared::Here => log::warn!(with:%; "a read was not compared: this server gave no short answer to it"),
+            NotCompared::There(why) => log::warn!(with:%; "a read was not compared with the other server: {why}"),
+        }
+    }
+}
+
+/// The question to the other server. It has the client's own credentials, and names the client's address as a proxy
+/// does.
+fn question(incoming: &Incoming<'_>) -> Question {
+    let mut question = Question::new(target_of(incoming.path, incoming.query));
+    for (name, value) in incoming.headers {
+        question.add_header(name.as_str(), value.as_bytes());
+    }
+    if let Some(peer) = incoming.peer {
+        question.add_header(header_names::X_FORWARDED_FOR.as_str(), peer.to_string().as_bytes());
+    }
+    question.add_request_id();
+    question.add_header(header_names::X_SHADOW.as_str(), b"true");
+    question
+}

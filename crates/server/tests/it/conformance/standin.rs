@@ -1,0 +1,195 @@
+//! A stand-in for a crossbar that answers from a recording. A server that compares its own answers with it must find
+//! them all alike.
+
+use std::collections::HashMap;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
+
+use regex::Regex;
+use serde_json::Value;
+
+use super::replay::{Release, Replay};
+use super::symbols::Symbols;
+use crate::http_client::{Response, send};
+use crate::process::{Server, run_ok, wait_until};
+
+/// The path and query of a request, and its token.
+type Asked = (String, String);
+
+/// An answer as bytes. `None` until the recorded one can be made.
+type Prepared = Option<Vec<u8>>;
+
+/// A stand-in for a crossbar.
+#[derive(Clone, Default)]
+struct Standin {
+    answers: Arc<(Mutex<HashMap<Asked, Prepared>>, Condvar)>,
+}
+
+impl Standin {
+    fn listen(&self) -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let standin = self.clone();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let standin = standin.clone();
+                std::thread::spawn(move || standin.serve(stream.unwrap()));
+            }
+        });
+        address
+    }
+
+    fn serve(&self, stream: TcpStream) {
+        let mut reader = BufReader::new(stream);
+        let mut lines = Vec::new();
+        loop {
+            let mut line = String::new();
+            if reader.read_line(&mut line).unwrap_or_default() == 0 {
+                return;
+            }
+            if line.trim().is_empty() {
+                break;
+            }
+            lines.push(line.trim().to_owned());
+        }
+        let target = lines[0].split(' ').nth(1).unwrap().to_owned();
+        let token = lines.iter().find_map(|line| line.strip_prefix("x-auth-token: ")).unwrap_or_default();
+        let _ = reader.get_mut().write_all(&self.answer(&(target, token.to_owned())));
+    }
+
+    /// Waits for the answer to a request that is recorded. Others are not answered.
+    fn answer(&self, asked: &Asked) -> Vec<u8> {
+        let (answers, ready) = &*self.answers;
+        let answers = answers.lock().unwrap();
+        let is_open = |answers: &mut HashMap<Asked, Prepared>| answers.get(asked).is_some_and(Option::is_none);
+        let (answers, _) = ready.wait_timeout_while(answers, Duration::from_secs(60), is_open).unwrap();
+        let answer = answers.get(asked).cloned().flatten();
+        answer.unwrap_or_else(|| b"HTTP/1.1 503 X\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".to_vec())
+    }
+
+    fn set(&self, asked: &Asked, answer: Prepared) {
+        let (answers, ready) = &*self.answers;
+        answers.lock().unwrap().insert(asked.clone(), answer);
+        ready.notify_all();
+    }
+}
+
+/// What another crossbar would answer: the recorded answer with other ids and times. Revisions are those of the
+/// store.
+fn filled(recorded: &Value, actual: &Value) -> Value {
+    match (recorded, actual) {
+        (Value::Object(recorded), _) => {
+            let member = |(key, value): (&String, &Value)| (key.clone(), filled(value, &actual[key]));
+            recorded.iter().map(member).collect()
+        }
+        (Value::Array(recorded), _) => {
+            recorded.iter().enumerate().map(|(place, value)| filled(value, &actual[place])).collect()
+        }
+        (Value::String(text), _) => match text.as_str() {
+            "{{timestamp}}" => "2020-02-02T02:02:02Z".into(),
+            "{{node}}" => "abcdefghijklmnopqrstuv".into(),
+            "{{version}}" => "5.0.7".into(),
+            "{{request_id}}" | "{{md5}}" => "00000000000000000000000000000001".into(),
+            "\"{{md5}}\"" => "\"00000000000000000000000000000001\"".into(),
+            "{{int}}" => 55.into(),
+            text if text.contains("{{hex}}") => text.replace("{{hex}}", "a1b2").into(),
+            text if text.contains("{{") => actual.clone(),
+            _ => recorded.clone(),
+        },
+        _ => recorded.clone(),
+    }
+}
+
+/// The recorded answer to a request as bytes. `actual` is what this server answers.
+fn answer_of(expected: &Value, actual: &Response) -> Vec<u8> {
+    let header_of = |name: &str| actual.header(name).map_or(Value::Null, Value::from);
+    let mut head = format!("HTTP/1.1 {} X\r\nConnection: close\r\n", expected["status"]);
+    for (name, value) in expected["headers"].as_object().unwrap() {
+        if name != "transfer-encoding" {
+            let value = filled(value, &header_of(name));
+            head.push_str(&format!("{name}: {}\r\n", value.as_str().unwrap()));
+        }
+    }
+    let body = match &expected["body"] {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        json => filled(json, &serde_json::from_slice(&actual.body).unwrap()).to_string(),
+    };
+    let has_body = expected["status"] != 304 && expected["status"] != 204;
+    if has_body {
+        head.push_str(&format!("Content-Length: {}\r\n", body.len()));
+    }
+    format!("{head}\r\n{body}").into_bytes()
+}
+
+/// How many requests were compared, by the health check.
+fn counts(server: &Server) -> (u64, u64) {
+    let answer = send(server.admin_address, "GET", "/health/ready", &[], b"");
+    let health: Value = serde_json::from_slice(&answer.body).unwrap();
+    let count = |outcome: &str| health["shadow"][outcome].as_u64().unwrap();
+    (count("same"), count("differs"))
+}
+
+/// Whether a step is a read with a token that a server compares, and whose recorded answer can be given again.
+fn is_compared(replay: &Replay, step: &Value) -> bool {
+    let (request, expected) = (&step["request"], &step["expect"]);
+    let status = expected["status"].as_u64().unwrap();
+    // Requests without good credentials are not all compared.
+    let is_good = |token: &str| {
+        let persona = token.strip_prefix("{{T:").and_then(|rest| rest.strip_suffix("}}")).unwrap_or_default();
+        persona == "master" || ["_admin", "_user", "_api"].iter().any(|end| persona.ends_with(end))
+    };
+    let has_token = request["headers"].as_array().unwrap().iter().any(|header| {
+        header[0].as_str().unwrap().eq_ignore_ascii_case("x-auth-token") && is_good(header[1].as_str().unwrap())
+    });
+    let of_groups = Regex::new(r"^/v2/accounts/[^/]+(/users/[^/]+)?/groups(/[^/?]+)?(\?.*)?$").unwrap();
+    let has_symbols = expected["body"].as_str().is_some_and(|text| text.contains("{{"));
+    let is_compressed = expected["headers"].get("content-encoding").is_some();
+    let target = request["target"].as_str().unwrap();
+    request["method"] == "GET"
+        && request["body"].as_str().is_none_or(str::is_empty)
+        && request.get("body_b64").is_none()
+        && [200, 204, 304, 404].contains(&status)
+        && has_token
+        && !has_symbols
+        && !is_compressed
+        && !replay.is_deviation(step["name"].as_str().unwrap())
+        && of_groups.is_match(target)
+        && comparison::is_comparable(target)
+}
+
+/// The reads of a recording, as a server compares them with a stand-in for the recorded crossbar.
+pub(super) fn check(release: Release, recording: &str, least: u64) {
+    let folder = tempfile::tempdir().unwrap();
+    let store = format!("sqlite:{}", folder.path().join("store.db").display());
+    let replay = Replay::of(release);
+    run_ok(&["import", "--store", &store, "-"], replay.seed.lines(&replay.key).as_bytes());
+    let standin = Standin::default();
+    let with = format!("http://{}", standin.listen());
+    let arguments = [release.arguments(), &["--shadow", &with, "--shadow-rate", "1000"]].concat();
+    let server = Server::start(&store, &arguments);
+    let mut symbols = Symbols::new(&replay);
+    let mut compared = 0;
+    for line in std::fs::read_to_string(release.recordings().join(recording)).unwrap().lines() {
+        let step: Value = serde_json::from_str(line).unwrap();
+        let asked = is_compared(&replay, &step).then(|| symbols.asked(&step["request"]));
+        if let Some(asked) = &asked {
+            standin.set(asked, None);
+        }
+        let response = symbols.send(&server, &step["request"]);
+        if let Some(asked) = &asked {
+            let expected = symbols.resolve_all(&step["expect"]);
+            standin.set(asked, Some(answer_of(&expected, &response)));
+            compared += 1;
+            wait_until("it is compared", || {
+                let (same, differs) = counts(&server);
+                assert_eq!(differs, 0, "{}: {}", step["name"], server.log());
+                same >= compared
+            });
+        }
+        symbols.remember(step["name"].as_str().unwrap(), &response);
+    }
+    assert!(compared >= least, "{compared} reads of {recording} were compared");
+}
