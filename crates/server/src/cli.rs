@@ -9,9 +9,9 @@ use clap::builder::{OsStr, Resettable};
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::arguments::{
-    AccountCreate, AccountList, AccountNamed, AccountShow, Backup, Compare, Completions, Doctor, Export, Healthcheck,
-    Import, KeyList, KeyRetire, KeyRotate, Man, Restore, Serve, Token, UserCreate, UserList, UserNamed,
-    UserPasswd, ViewsPush,
+    AccountCreate, AccountList, AccountNamed, AccountShow, Backup, Compare, Completions, Doctor, Export,
+    Healthcheck, Import, KeyList, KeyRetire, KeyRotate, Man, Restore, Serve, Token, UserCreate, UserList,
+    UserNamed, UserPasswd, ViewsPush,
 };
 use crate::failure::Failure;
 use crate::{commands, logging, settings, usage};

@@ -58,7 +58,8 @@ pub(super) async fn check(
         log::warn!("not ready: {}", crate::chain(error));
     }
     let mismatch = app.release.mismatch();
-    let (mut status, mut body) = readiness(&is_set_up, mismatch.as_deref(), verdict, asks, &supervisor.health());
+    let (mut status, mut body) =
+        readiness(&is_set_up, mismatch.as_deref(), verdict, asks, &supervisor.health());
     if let Value::Object(members) = &mut body {
         if app.running.is_stopping() {
             status = StatusCode::SERVICE_UNAVAILABLE;

@@ -37,7 +37,7 @@ use crate::lane::Lane;
 use crate::metrics::{Metrics, StoreFigures};
 use crate::refusals::Refusals;
 use crate::release::{self, Choice, ReleaseWatch};
-use crate::settings::{LiveSettings, ServeSettings, StoreLocation};
+use crate::settings::{LiveSettings, ServeSettings};
 use crate::shadow::{self, Shadow};
 use crate::stack::{self, Opening};
 use crate::supervisor::{StopSignal, Supervisor};

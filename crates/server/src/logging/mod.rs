@@ -118,7 +118,8 @@ pub(crate) fn start(format: LogFormat, level: LevelFilter) -> Result<(), Failure
     let log = ServerLog { format, queue, logger, logs_requests: AtomicBool::new(false) };
     let log = SERVER_LOG.get_or_init(|| log);
     log.note_levels();
-    log::set_boxed_logger(Box::new(Keeping(log))).map_err(|error| Failure::setup(format!("cannot start the log: {error}")))
+    log::set_boxed_logger(Box::new(Keeping(log)))
+        .map_err(|error| Failure::setup(format!("cannot start the log: {error}")))
 }
 
 /// Writes the lines of the crate `log` into the queue.
