@@ -12,6 +12,9 @@ use crate::format::{APPLICATION_ID, for_the_owner, pragma};
 use crate::open_error::OpenError;
 use crate::upgrade::sync_folder;
 
+/// The header of an SQLite file, up to and including the id of the program that made it.
+const HEADER: u64 = 72;
+
 /// Puts a copy of the store in the file `backup` into the place `path`, which no process may have open. A store that
 /// is there is kept: its new path is the answer. A process that is killed meanwhile leaves the old store or the new
 /// one in its place, or none; then the call is repeated.
@@ -20,6 +23,7 @@ use crate::upgrade::sync_folder;
 /// [`OpenError`]. `backup` is left as it is, and so is `path`, unless the last step itself fails.
 pub fn restore(backup: &Path, path: &Path) -> Result<Option<PathBuf>, OpenError> {
     let io = |source| OpenError::Io { path: path.to_owned(), source };
+    let _tidy = Tidy::before(backup);
     check_before_writing(backup)?;
     let there = fs::metadata(path).ok();
     if there.as_ref().is_some_and(|data| !data.is_file()) {
@@ -45,21 +49,41 @@ pub fn restore(backup: &Path, path: &Path) -> Result<Option<PathBuf>, OpenError>
     kept
 }
 
-/// Refuses to move a file of another program away. A store may be damaged.
-fn check_may_move(path: &Path) -> Result<(), OpenError> {
-    match check_before_writing(path) {
-        Err(error @ OpenError::Foreign { .. }) if !begins_like_a_store(path) => Err(error),
-        _ => Ok(()),
+/// SQLite makes files beside a store that it only reads. The last connection that may write removes them.
+struct Tidy<'a> {
+    path: &'a Path,
+    had_log: bool,
+}
+
+impl<'a> Tidy<'a> {
+    fn before(path: &'a Path) -> Self {
+        Self { path, had_log: beside(path, "-wal").exists() }
     }
 }
 
-/// Whether a file has the header of a store, whatever follows.
-fn begins_like_a_store(path: &Path) -> bool {
-    let mut header = [0; 72];
-    let read = File::open(path).and_then(|mut file| file.read_exact(&mut header));
-    read.is_ok()
-        && header.starts_with(b"SQLite format 3\0")
-        && header.ends_with(&APPLICATION_ID.to_be_bytes())
+impl Drop for Tidy<'_> {
+    fn drop(&mut self) {
+        if !self.had_log
+            && beside(self.path, "-wal").exists()
+            && let Err(error) = open(self.path).and_then(|connection| pragma(&connection, "user_version"))
+        {
+            log::debug!("files of SQLite stay beside {}: {error}", self.path.display());
+        }
+    }
+}
+
+/// Refuses to move a file of another program away. A store may be damaged, so only its header is looked at.
+fn check_may_move(path: &Path) -> Result<(), OpenError> {
+    let mut header = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(HEADER).read_to_end(&mut header))
+        .map_err(|source| OpenError::Io { path: path.to_owned(), source })?;
+    let is_store =
+        header.starts_with(b"SQLite format 3\0") && header.ends_with(&APPLICATION_ID.to_be_bytes());
+    if is_store || header.is_empty() {
+        return Ok(());
+    }
+    Err(OpenError::Foreign { path: path.to_owned(), reason: "it is no store of this program".to_owned() })
 }
 
 /// Copies the backup, and checks that the copy is a whole store.
