@@ -37,12 +37,9 @@ impl Difference {
         Self { place: shown(place), what }
     }
 
-    pub(crate) fn of_values(
-        place: &str,
-        expected: impl fmt::Display,
-        actual: impl fmt::Display,
-    ) -> Self {
-        let value = What::Value { expected: shown(&expected.to_string()), actual: shown(&actual.to_string()) };
+    pub(crate) fn of_values(place: &str, expected: impl fmt::Display, actual: impl fmt::Display) -> Self {
+        let value =
+            What::Value { expected: shown(&expected.to_string()), actual: shown(&actual.to_string()) };
         Self::new(place, value)
     }
 

@@ -26,8 +26,12 @@ pub struct Answer<'a> {
 
 impl Answer<'_> {
     fn header(&self, name: &str) -> Option<String> {
-        let lines: Vec<_> =
-            self.headers.iter().filter(|(header, _)| header == name).map(|(_, value)| value.as_str()).collect();
+        let lines: Vec<_> = self
+            .headers
+            .iter()
+            .filter(|(header, _)| header == name)
+            .map(|(_, value)| value.as_str())
+            .collect();
         (!lines.is_empty()).then(|| lines.join(", "))
     }
 
@@ -116,7 +120,9 @@ fn is_volatile_header(name: &str, expected: Option<&str>, actual: Option<&str>) 
     let (Some(expected), Some(actual)) = (expected, actual) else { return false };
     let both = |is_made_up: fn(&str) -> bool| is_made_up(expected) && is_made_up(actual);
     match name {
-        "etag" => both(|text| text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).is_some_and(is_md5)),
+        "etag" => {
+            both(|text| text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).is_some_and(is_md5))
+        }
         "x-request-id" => both(is_md5),
         "content-disposition" => both(|text| text.starts_with("attachment; filename=\"json_")),
         _ => false,

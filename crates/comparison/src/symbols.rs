@@ -35,8 +35,9 @@ pub fn text_matches(expected: &str, actual: &str) -> Option<bool> {
 
 /// Whether a text has the form of a symbol.
 pub(crate) fn is_of(symbol: &str, text: &str) -> bool {
-    static PATTERNS: LazyLock<HashMap<&str, Option<Regex>>> =
-        LazyLock::new(|| FORMS.iter().map(|(name, _)| (*name, pattern(&format!("{{{{{name}}}}}")))).collect());
+    static PATTERNS: LazyLock<HashMap<&str, Option<Regex>>> = LazyLock::new(|| {
+        FORMS.iter().map(|(name, _)| (*name, pattern(&format!("{{{{{name}}}}}")))).collect()
+    });
     PATTERNS.get(symbol).and_then(Option::as_ref).is_some_and(|pattern| pattern.is_match(text))
 }
 

@@ -170,7 +170,9 @@ impl CurrentSchema {
         if known.rev.is_none() {
             return Err(error);
         }
-        log::debug!("the schema groups in system_schemas was not read again, so the last one counts on: {error}");
+        log::debug!(
+            "the schema groups in system_schemas was not read again, so the last one counts on: {error}"
+        );
         Ok(())
     }
 }

@@ -9,8 +9,8 @@ use clap::builder::{OsStr, Resettable};
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::arguments::{
-    AccountCreate, AccountList, AccountShow, Backup, Compare, Doctor, Export, Healthcheck, Import, Serve, Token,
-    UserCreate, UserList, UserPasswd, ViewsPush,
+    AccountCreate, AccountList, AccountShow, Backup, Compare, Doctor, Export, Healthcheck, Import, Serve,
+    Token, UserCreate, UserList, UserPasswd, ViewsPush,
 };
 use crate::failure::Failure;
 use crate::{commands, logging, settings, usage};

@@ -46,7 +46,8 @@ fn check_part(path: &str, schema: &Value, depth: usize) -> Result<(), SchemaErro
             "items" => check_part(&format!("{path}/items"), value, depth + 1)?,
             // Kazoo turns texts into numbers and booleans where the schema asks for these.
             "type" if value == "number" || value == "boolean" => {
-                let keyword = format!("type {} (Kazoo turns texts into it)", value.as_str().unwrap_or_default());
+                let keyword =
+                    format!("type {} (Kazoo turns texts into it)", value.as_str().unwrap_or_default());
                 return Err(SchemaError::Unsupported { keyword, path: path.to_owned() });
             }
             "enum" | "required" if value.as_array().is_some_and(|listed| listed.len() > MOST_LISTED) => {

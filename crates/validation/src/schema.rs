@@ -3,8 +3,8 @@
 use serde_json::{Map, Value};
 
 use crate::defaults;
-use crate::operator;
 use crate::error::SchemaError;
+use crate::operator;
 use crate::valico_validator::ValicoValidator;
 use crate::validator::Validator;
 use crate::violations::Violations;

@@ -122,7 +122,11 @@ fn compile(rules: &[Value], alive: &Arc<()>) -> Result<Compiled, SchemaError> {
     let mut scope = Scope::without_formats(SchemaVersion::Draft7);
     let ids = rules.iter().map(|rules| scope.compile(rules.clone(), true)).collect::<Result<_, _>>();
     let alive = Arc::downgrade(alive);
-    Ok(Compiled { alive, ids: ids.map_err(|error| SchemaError::Invalid { reason: error.to_string() })?, scope })
+    Ok(Compiled {
+        alive,
+        ids: ids.map_err(|error| SchemaError::Invalid { reason: error.to_string() })?,
+        scope,
+    })
 }
 
 impl Validator for ValicoValidator {
@@ -132,9 +136,9 @@ impl Validator for ValicoValidator {
             if !compiled.contains_key(&self.key) {
                 compiled.retain(|_, other| other.alive.strong_count() > 0);
             }
-            let Compiled { scope, ids, .. } = compiled
-                .entry(self.key)
-                .or_insert_with(|| compile(&self.rules, &self.alive).expect("the rules were compiled before"));
+            let Compiled { scope, ids, .. } = compiled.entry(self.key).or_insert_with(|| {
+                compile(&self.rules, &self.alive).expect("the rules were compiled before")
+            });
             let rules = ids.iter().map(|id| scope.resolve(id).expect("the scope holds what it has compiled"));
             let mut search = Search { rules: rules.collect(), path: Vec::new(), found: Vec::new() };
             search.check(&self.root, document);

@@ -171,7 +171,11 @@ impl Directory {
     }
 
     /// The connection on which Kazoo has an account, if it is not the store's own.
-    pub(crate) async fn foreign_connection(&self, id: &AccountId, deadline: Deadline) -> Result<Option<String>> {
+    pub(crate) async fn foreign_connection(
+        &self,
+        id: &AccountId,
+        deadline: Deadline,
+    ) -> Result<Option<String>> {
         self.storage_plans.connection(&*self.store, id, deadline).await
     }
 

@@ -17,7 +17,8 @@ const REGISTERED: &str = "function(doc) {
   }
 }";
 
-const BY_ID: &str = "function(doc) { if (doc.pvt_type == 'group') emit(doc._id, {id: doc._id, by: 'kazoo'}); }";
+const BY_ID: &str =
+    "function(doc) { if (doc.pvt_type == 'group') emit(doc._id, {id: doc._id, by: 'kazoo'}); }";
 
 async fn register(place: &Place, definition: Value) {
     let db = DbName::parse("system_data").unwrap();

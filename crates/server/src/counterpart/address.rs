@@ -19,7 +19,9 @@ impl CounterpartUrl {
         }
         let Ok(url) = Url::parse(text) else { return refused("cannot be read as a URL") };
         if !url.username().is_empty() || url.password().is_some() {
-            return refused("holds a user or a password, and this server only forwards the tokens of clients");
+            return refused(
+                "holds a user or a password, and this server only forwards the tokens of clients",
+            );
         }
         if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
             return refused("has more than a host and a port");
@@ -60,7 +62,16 @@ mod tests {
         ] {
             assert_eq!(CounterpartUrl::parse(text).unwrap().to_string(), shown);
         }
-        for text in ["", "crossbar:8000", "ftp://x", "http://", "http://x/v2", "http://x?a", "http://u:very-secret@x", "http://x:y"] {
+        for text in [
+            "",
+            "crossbar:8000",
+            "ftp://x",
+            "http://",
+            "http://x/v2",
+            "http://x?a",
+            "http://u:very-secret@x",
+            "http://x:y",
+        ] {
             let refused = CounterpartUrl::parse(text).unwrap_err();
             assert!(refused.contains("http://HOST:8000") && !refused.contains("very-secret"), "{refused}");
         }

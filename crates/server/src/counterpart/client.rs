@@ -162,8 +162,7 @@ async fn hear(mut response: Response, most: usize, begun: Instant) -> Result<Hea
     if status == 429 || status >= 500 {
         return Err(Unanswered::Failing(status));
     }
-    let text =
-        |value: &HeaderValue| -> String { value.as_bytes().iter().copied().map(char::from).collect() };
+    let text = |value: &HeaderValue| -> String { value.as_bytes().iter().copied().map(char::from).collect() };
     let headers =
         response.headers().iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect();
     let mut body = Vec::new();

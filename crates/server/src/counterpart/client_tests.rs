@@ -105,7 +105,8 @@ async fn what_is_compressed_or_no_http_is_not_read_further() {
     assert_eq!(ask(&address, LONG).await.unwrap().body, b"\x1f\x0b");
     let address = server(|stream| stream.write_all(b"SSH-2.0-x\r\n").unwrap());
     assert!(matches!(ask(&address, LONG).await, Err(Unanswered::Unreachable(_))));
-    let address = server(|stream| stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nab").unwrap());
+    let address =
+        server(|stream| stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nab").unwrap());
     assert!(matches!(ask(&address, LONG).await, Err(Unanswered::BrokenOff(_))));
     for status in [429, 500, 503] {
         let address = server(move |stream| {

@@ -113,11 +113,9 @@ pub(crate) async fn answer_again(app: &App, incoming: &Incoming<'_>, most: usize
     if answer.status == 429 || answer.status >= 500 {
         return None;
     }
-    let text =
-        |value: &HeaderValue| -> String { value.as_bytes().iter().copied().map(char::from).collect() };
+    let text = |value: &HeaderValue| -> String { value.as_bytes().iter().copied().map(char::from).collect() };
     let headers = answer.headers.into_iter();
-    let mut headers: Vec<_> =
-        headers.map(|(name, value)| (name.as_str().to_owned(), text(&value))).collect();
+    let mut headers: Vec<_> = headers.map(|(name, value)| (name.as_str().to_owned(), text(&value))).collect();
     let body = match answer.body {
         Body::Empty => Vec::new(),
         Body::Full(bytes) => bytes,

@@ -101,7 +101,8 @@ impl Looker {
         question: &Question,
     ) -> Result<Option<Difference>, NotCompared> {
         let (shared, copy) = (app.clone(), Arc::clone(copied));
-        let here = app.lane.run(async move { http::answer_again(&shared, &copy.incoming(), BOUNDS.bytes).await });
+        let here =
+            app.lane.run(async move { http::answer_again(&shared, &copy.incoming(), BOUNDS.bytes).await });
         let (there, here) = tokio::join!(self.counterpart.ask(question), here);
         let here: Heard = here.ok().flatten().ok_or(NotCompared::Here)?;
         let there = there.map_err(|why| NotCompared::There(why.to_string()))?;
@@ -129,8 +130,12 @@ impl Looker {
         drop(told);
         let with = self.counterpart.address();
         match why {
-            NotCompared::Here => log::warn!(with:%; "a read was not compared: this server gave no short answer to it"),
-            NotCompared::There(why) => log::warn!(with:%; "a read was not compared with the other server: {why}"),
+            NotCompared::Here => {
+                log::warn!(with:%; "a read was not compared: this server gave no short answer to it")
+            }
+            NotCompared::There(why) => {
+                log::warn!(with:%; "a read was not compared with the other server: {why}")
+            }
         }
     }
 }

@@ -110,7 +110,8 @@ impl Shadow {
             return;
         }
         let now = Instant::now();
-        let may_pass = (answered.is_known || self.strangers.admit(now).is_some()) && self.all.admit(now).is_some();
+        let may_pass =
+            (answered.is_known || self.strangers.admit(now).is_some()) && self.all.admit(now).is_some();
         let size = incoming.path.len().saturating_add(incoming.query.len());
         let copied = (may_pass && size <= MOST_COPIED)
             .then(|| Copied::with_headers(incoming, &COPIED_HEADERS))

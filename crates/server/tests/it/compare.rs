@@ -110,11 +110,21 @@ fn two_servers_with_the_same_content_answer_alike() {
 
     std::fs::write(twins.path("key"), &twins.seed.names["master_key"]).unwrap();
     let key = twins.path("key").display().to_string();
-    let (code, shown, failure) =
-        twins.compare(&["--json", "--api-key-file", &key, "--account", "beta", "--forwarded-for", "192.0.2.7"]);
+    let (code, shown, failure) = twins.compare(&[
+        "--json",
+        "--api-key-file",
+        &key,
+        "--account",
+        "beta",
+        "--forwarded-for",
+        "192.0.2.7",
+    ]);
     assert_eq!((code, failure.as_str()), (Some(0), ""), "{shown}");
     let told: Value = serde_json::from_str(&shown).unwrap();
-    assert_eq!((&told["accounts"], &told["groups"], &told["differences"]), (&json!(1), &json!(7), &json!([])));
+    assert_eq!(
+        (&told["accounts"], &told["groups"], &told["differences"]),
+        (&json!(1), &json!(7), &json!([]))
+    );
     assert_eq!(told["requests"], told["same"]);
     for server in ["server", "against"] {
         assert!(told["latency_ms"][server]["p99"].is_string(), "{told}");
@@ -169,8 +179,7 @@ fn a_comparison_that_is_killed_goes_on_where_it_was() {
     let slow = [&more[..], &["--rate", "30"]].concat();
     let mut arguments = twins.arguments(&slow);
     arguments.drain(1..3);
-    let mut child =
-        binary().args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let mut child = binary().args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let kept = || std::fs::read_to_string(&state).ok().and_then(|text| serde_json::from_str(&text).ok());
     wait_until("an account is done", || kept().is_some_and(|kept: Value| kept["last"].is_string()));
     child.kill().unwrap();

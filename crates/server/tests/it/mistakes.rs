@@ -84,7 +84,10 @@ const MISTAKES: &[Mistake] = &[
         "compare --against http://u:very-secret@crossbar:8000 --token-file notes.txt --store sqlite:store.db",
         &["--against holds a user or a password"],
     ),
-    mistake("compare --against http://127.0.0.1:1 --store sqlite:store.db", &["--token-file", "--api-key-file"]),
+    mistake(
+        "compare --against http://127.0.0.1:1 --store sqlite:store.db",
+        &["--token-file", "--api-key-file"],
+    ),
     mistake(
         "compare --against http://127.0.0.1:1 --token-file notes.txt --store sqlite:store.db",
         &["notes.txt must hold the token and nothing else"],
@@ -101,7 +104,10 @@ const MISTAKES: &[Mistake] = &[
         "compare --against http://127.0.0.1:1 --token-file token.txt --store sqlite:store.db --state notes.txt",
         &["notes.txt is no state of a comparison"],
     ),
-    mistake("serve --shadow crossbar:8000 --store sqlite:store.db", &["the setting shadow", "http://HOST:8000"]),
+    mistake(
+        "serve --shadow crossbar:8000 --store sqlite:store.db",
+        &["the setting shadow", "http://HOST:8000"],
+    ),
     mistake("serve --shadow http://x --shadow-rate 0", &["shadow_rate", "from 1 to 1000"]),
     mistake("serve --store http://127.0.0.1:1 --store sqlite:a.db", &["beside another address"]),
     mistake("serve --config unknown.toml", &["unknown.toml, line 2", "\"worker\"", "did you mean workers?"]),

@@ -34,7 +34,10 @@ impl Place {
 
     fn plan(&self, account: &str, connection: &str) {
         let plan = json!({"account": {"connection": connection}});
-        self.import("system_data", &json!({"_id": self.seed.names[account], "pvt_type": "storage", "plan": plan}));
+        self.import(
+            "system_data",
+            &json!({"_id": self.seed.names[account], "pvt_type": "storage", "plan": plan}),
+        );
     }
 
     fn ask(&self, server: &Server, method: &str, account: &str, body: &Value) -> Response {
@@ -77,7 +80,10 @@ fn an_account_that_a_plan_puts_elsewhere_is_refused() {
         assert!(answer.status < 300, "{answer:?}");
     }
     let log = server.log();
-    assert!(log.contains("keeps this account on another server") && log.contains("connection=far-away"), "{log}");
+    assert!(
+        log.contains("keeps this account on another server") && log.contains("connection=far-away"),
+        "{log}"
+    );
     drop(server);
     let stored = run_ok(&["export", "--store", &place.store], b"");
     assert_eq!(stored.lines().filter(|line| line.contains("\"pvt_type\":\"group\"")).count(), 1);
@@ -88,7 +94,8 @@ fn an_account_that_a_plan_puts_elsewhere_is_refused() {
 fn changes_of_plans_and_of_the_schema_count_while_the_server_runs() {
     let couchdb = Standin::start();
     let place = Place::new(couchdb.url());
-    let schema = |rules: Value| json!({"type": "object", "required": ["name"], "properties": {"color": rules}});
+    let schema =
+        |rules: Value| json!({"type": "object", "required": ["name"], "properties": {"color": rules}});
     let mut stored = schema(json!({"type": "string", "enum": ["red"]}));
     stored["_id"] = json!("groups");
     place.import("system_schemas", &stored);

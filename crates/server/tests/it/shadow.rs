@@ -56,7 +56,9 @@ fn differences_are_counted_and_logged_without_content() {
     assert_eq!(counts(server), json!({"same": 6, "differs": 1, "unanswered": 0, "dropped": 0}));
     let log = server.log();
     let line = log.lines().find(|line| line.contains("the other server answers differently")).unwrap();
-    for field in ["place=body.data[0].name", &format!("path=/v2/accounts/{}/groups", account.id), "request_id="] {
+    for field in
+        ["place=body.data[0].name", &format!("path=/v2/accounts/{}/groups", account.id), "request_id="]
+    {
         assert!(line.contains(field), "{field}: {line}");
     }
     let metrics = send(server.admin_address, "GET", "/metrics", &[], b"").text();
@@ -119,7 +121,9 @@ fn a_hostile_server_is_only_not_compared() {
             let mut stream = stream.unwrap();
             let _ = stream.read(&mut [0; 4096]);
             let _ = std::io::Write::write_all(&mut stream, b"HTTP/1.1 200 OK\r\n\r\n");
-            std::thread::spawn(move || while std::io::Write::write_all(&mut stream, &[b'['; 65_536]).is_ok() {});
+            std::thread::spawn(
+                move || while std::io::Write::write_all(&mut stream, &[b'['; 65_536]).is_ok() {},
+            );
         }
     });
     let mut account = Account::served();

@@ -50,7 +50,8 @@ pub(super) struct Told {
 /// Compares an account.
 pub(super) async fn look(pair: &Pair, account: &AccountId) -> Result<Examined, Failure> {
     let tally = Tally { accounts: 1, ..Tally::default() };
-    let mut look = Look { pair, examined: Examined { account: account.clone(), differences: Vec::new(), tally } };
+    let mut look =
+        Look { pair, examined: Examined { account: account.clone(), differences: Vec::new(), tally } };
     let base = format!("/v2/accounts/{account}");
     let groups = look.listings(&format!("{base}/groups")).await?;
     let mut users = BTreeSet::new();
@@ -192,7 +193,8 @@ mod tests {
 
     #[test]
     fn what_is_asked_next_is_read_from_answers() {
-        let listing = Listing::read(br#"{"data":[{"id":"a","x":1},{"id":"b","name":"B"}],"status":"success"}"#);
+        let listing =
+            Listing::read(br#"{"data":[{"id":"a","x":1},{"id":"b","name":"B"}],"status":"success"}"#);
         let listing = listing.unwrap();
         assert_eq!(listing.data.iter().map(|row| row.id.as_str()).collect::<Vec<_>>(), ["a", "b"]);
         assert_eq!((&listing.data[1].name, listing.next_start_key), (&Some("B".into()), None));

@@ -50,7 +50,8 @@ pub(crate) fn run(arguments: &Compare) -> Result<(), Failure> {
             "--against and --server name the same server: --server is this one, and --against crossbar's",
         ));
     }
-    let work = Work { server: here.to_string(), against: there.to_string(), accounts: arguments.account.clone() };
+    let work =
+        Work { server: here.to_string(), against: there.to_string(), accounts: arguments.account.clone() };
     let state = State::open(work, arguments.state.clone(), &settings.location)?;
     let (here, there) = (Counterpart::new(here, BOUNDS)?, Counterpart::new(there, BOUNDS)?);
     let runtime = runtime("background", BACKGROUND_THREADS)?;
@@ -87,7 +88,8 @@ async fn accounts(arguments: &Compare, settings: &StoreSettings) -> Result<BTree
 
 /// The accounts that have a database.
 async fn all_accounts(store: &dyn Backend) -> Result<BTreeSet<AccountId>, Failure> {
-    let databases = store.list_dbs(deadline()).await.map_err(store_failure("the accounts were not listed"))?;
+    let databases =
+        store.list_dbs(deadline()).await.map_err(store_failure("the accounts were not listed"))?;
     Ok(databases.iter().filter_map(|db| AccountId::of_db(db).filter(|id| id.db() == *db)).collect())
 }
 

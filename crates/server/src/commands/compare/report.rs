@@ -64,7 +64,9 @@ impl Report {
             return say(&format!("],{}", numbers.trim_start_matches('{')));
         }
         let Tally { accounts, groups, requests, same, differs, unanswered, .. } = tally;
-        say(&format!("{accounts} accounts with {groups} groups were compared by {requests} requests to each server"))?;
+        say(&format!(
+            "{accounts} accounts with {groups} groups were compared by {requests} requests to each server"
+        ))?;
         say(&format!("{same} answers are the same, {differs} differ, {unanswered} are missing"))?;
         for (name, latencies) in [("this server", &tally.here), ("the other server", &tally.there)] {
             if let (Some(p50), Some(p99)) = (latencies.milliseconds(50), latencies.milliseconds(99)) {

@@ -76,9 +76,8 @@ impl State {
     pub(super) fn save(&self) -> Result<(), Failure> {
         let Some(path) = &self.file else { return Ok(()) };
         let file = PrivateFile::create(path, &self.store)?;
-        let failure = |error: &dyn std::fmt::Display| {
-            Failure::run(format!("cannot write {}: {error}", path.display()))
-        };
+        let failure =
+            |error: &dyn std::fmt::Display| Failure::run(format!("cannot write {}: {error}", path.display()));
         let text = serde_json::to_vec(&self.kept).map_err(|error| failure(&error))?;
         file.writer().write_all(&text).map_err(|error| failure(&error))?;
         file.finish()
@@ -96,7 +95,9 @@ impl State {
     /// A failure, with the way to go on.
     pub(super) fn told(&self, failure: Failure) -> Failure {
         match &self.file {
-            Some(path) => failure.with(&format!("; run the same command again to go on, from {}", path.display())),
+            Some(path) => {
+                failure.with(&format!("; run the same command again to go on, from {}", path.display()))
+            }
             None => failure,
         }
     }
@@ -108,7 +109,9 @@ fn read(path: &Path, work: &Work) -> Result<Kept, Failure> {
     let text =
         fs::read_to_string(path).map_err(|error| Failure::setup(format!("cannot read {shown}: {error}")))?;
     let kept: Kept = serde_json::from_str(&text).map_err(|error| {
-        Failure::setup(format!("{shown} is no state of a comparison ({error}): name another file with --state"))
+        Failure::setup(format!(
+            "{shown} is no state of a comparison ({error}): name another file with --state"
+        ))
     })?;
     if kept.work != *work {
         return Err(Failure::setup(format!(

@@ -304,7 +304,9 @@ async fn storage(examined: &Examined, account: &AccountId) -> Vec<Finding> {
         Ok(None) => Vec::new(),
         Ok(Some(connection)) => vec![Finding::new(
             None,
-            format!("a storage plan in system_data keeps it on another server, the connection {connection:?}"),
+            format!(
+                "a storage plan in system_data keeps it on another server, the connection {connection:?}"
+            ),
             "send the requests of this account to crossbar; this server refuses them",
         )],
         Err(error) => {

@@ -63,7 +63,8 @@ impl Standin {
     fn answer(&self, asked: &Asked) -> Vec<u8> {
         let (answers, ready) = &*self.answers;
         let answers = answers.lock().unwrap();
-        let is_open = |answers: &mut HashMap<Asked, Prepared>| answers.get(asked).is_some_and(Option::is_none);
+        let is_open =
+            |answers: &mut HashMap<Asked, Prepared>| answers.get(asked).is_some_and(Option::is_none);
         let (answers, _) = ready.wait_timeout_while(answers, Duration::from_secs(60), is_open).unwrap();
         let answer = answers.get(asked).cloned().flatten();
         answer.unwrap_or_else(|| b"HTTP/1.1 503 X\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".to_vec())
@@ -142,7 +143,8 @@ fn is_compared(replay: &Replay, step: &Value) -> bool {
         persona == "master" || ["_admin", "_user", "_api"].iter().any(|end| persona.ends_with(end))
     };
     let has_token = request["headers"].as_array().unwrap().iter().any(|header| {
-        header[0].as_str().unwrap().eq_ignore_ascii_case("x-auth-token") && is_good(header[1].as_str().unwrap())
+        header[0].as_str().unwrap().eq_ignore_ascii_case("x-auth-token")
+            && is_good(header[1].as_str().unwrap())
     });
     let of_groups = Regex::new(r"^/v2/accounts/[^/]+(/users/[^/]+)?/groups(/[^/?]+)?(\?.*)?$").unwrap();
     let has_symbols = expected["body"].as_str().is_some_and(|text| text.contains("{{"));

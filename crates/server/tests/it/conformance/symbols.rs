@@ -47,9 +47,9 @@ impl<'a> Symbols<'a> {
     /// The target and the token of a request.
     pub(super) fn asked(&mut self, request: &Value) -> (String, String) {
         let headers = request["headers"].as_array().unwrap();
-        let token = headers.iter().find(|header| {
-            header[0].as_str().is_some_and(|name| name.eq_ignore_ascii_case("x-auth-token"))
-        });
+        let token = headers
+            .iter()
+            .find(|header| header[0].as_str().is_some_and(|name| name.eq_ignore_ascii_case("x-auth-token")));
         let token = token.map(|header| header[1].as_str().unwrap_or_default().to_owned());
         (
             self.resolve(request["target"].as_str().unwrap_or_default()),
