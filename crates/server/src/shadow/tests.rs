@@ -55,7 +55,7 @@ async fn copies_are_bounded_in_number_and_size() {
     let counts = Arc::new(Counts::default());
     let (shadow, mut copies) = Shadow::new(1_000_000, Arc::clone(&counts));
     let plain = headers(&[("x-auth-token", "t"), ("cookie", "not copied")]);
-    let large = headers(&[("x-auth-token", &"t".repeat(MOST_COPIED))]);
+    let large = headers(&[("x-auth-token", &"t".repeat(MOST_COPIED + 1))]);
     shadow.note(&incoming(&"x".repeat(MOST_COPIED), &plain), &known(200));
     shadow.note(&incoming("", &large), &known(200));
     assert_eq!(dropped(&counts), 2);

@@ -91,7 +91,7 @@ const MISTAKES: &[Mistake] = &[
     mistake("doctor --store sqlite:typo.db", &["no such store"]),
     mistake("compare --store sqlite:store.db", &["--against <URL>", "crossbar-groups compare --help"]),
     mistake(
-        "compare --against http://u:very-secret@crossbar:8000 --token-file notes.txt --store sqlite:store.db",
+        "compare --against http://u:very-secret@crossbar:8000 --token-file token.txt --store sqlite:store.db",
         &["--against holds a user or a password"],
     ),
     mistake(

@@ -54,6 +54,7 @@ fn differences_are_counted_and_logged_without_content() {
     account.send("GET", "/groups", &[], b"");
     wait_until("the difference is seen", || count(server, "differs") == 1);
     assert_eq!(counts(server), json!({"same": 6, "differs": 1, "unanswered": 0, "dropped": 0}));
+    wait_until("it is logged", || server.log().contains("the other server answers differently"));
     let log = server.log();
     let line = log.lines().find(|line| line.contains("the other server answers differently")).unwrap();
     for field in
