@@ -78,8 +78,10 @@ fn check_may_move(path: &Path) -> Result<(), OpenError> {
     File::open(path)
         .and_then(|file| file.take(HEADER).read_to_end(&mut header))
         .map_err(|source| OpenError::Io { path: path.to_owned(), source })?;
-    let is_store =
-        header.starts_with(b"SQLite format 3\0") && header.ends_with(&APPLICATION_ID.to_be_bytes());
+    let is_ours = header.ends_with(&APPLICATION_ID.to_be_bytes());
+    // The header of a young store may still be in its log.
+    let is_young = header.ends_with(&0_i32.to_be_bytes()) && beside(path, "-wal").exists();
+    let is_store = header.starts_with(b"SQLite format 3\0") && (is_ours || is_young);
     if is_store || header.is_empty() {
         return Ok(());
     }
