@@ -192,7 +192,7 @@ impl Value for Vec<BrokerUrl> {
 }
 
 impl Value for CounterpartUrl {
-    const SHAPE: Shape = Shape::Text;
+    const SHAPE: Shape = Shape::Url;
 
     fn parse(text: &str, _: (u64, u64)) -> Result<Self, String> {
         Self::parse(text)

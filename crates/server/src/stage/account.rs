@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use auth::{Account, AccountAccess, Asked, AuthError, Caller, Denied};
 use datastore::{Deadline, NameError};
+use futures::future;
 use kazoo::AccountId;
 
 use crate::app::App;
@@ -96,13 +97,15 @@ pub(crate) async fn load(
         NameError::Shape => unknown(),
     })?;
     let auth = &exchange.app.auth;
-    let foreign = auth.foreign_connection(&id, exchange.deadline).await;
-    if let Some(connection) = foreign.map_err(Refusal::StoreWhileIdentifying)? {
+    let foreign = auth.foreign_connection(&id, exchange.deadline);
+    let account = auth.load_target(&id, exchange.caller.as_ref(), exchange.deadline);
+    let (foreign, account) =
+        future::try_join(foreign, account).await.map_err(Refusal::StoreWhileIdentifying)?;
+    if let Some(connection) = foreign {
         exchange.app.refusals.tell_foreign_account(&id, &connection);
         return Err(Refusal::StoredElsewhere);
     }
-    let account = auth.load_target(&id, exchange.caller.as_ref(), exchange.deadline).await;
-    match account.map_err(Refusal::StoreWhileIdentifying)? {
+    match account {
         Some(account) => Ok(Some(account)),
         None => Err(unknown()),
     }
