@@ -169,7 +169,12 @@ impl Served {
         let file = File::options().create(true).append(true).open(&log).expect("a file for the log");
         let arguments = ["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"];
         let mut command = command(binary, store, &arguments);
-        let mut child = command.args(more).env("CROSSBAR_GROUPS_DRAIN", "0").stderr(file).spawn().expect("the binary starts");
+        let mut child = command
+            .args(more)
+            .env("CROSSBAR_GROUPS_DRAIN", "0")
+            .stderr(file)
+            .spawn()
+            .expect("the binary starts");
         let address = loop {
             let text = std::fs::read_to_string(&log).expect("a log");
             let whole_lines = text.rsplit_once('\n').map_or("", |(lines, _)| lines);

@@ -55,7 +55,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         check(Schema::groups, value!({"name": "n", "flags": vec![value!({"a": "b"}); n]}))
     }),
     ("check a long name", 20_000, |n| check(Schema::groups, value!({"name": "\u{1}".repeat(n)}))),
-    ("check many endpoints", 2_000, |n| {
+    ("check many endpoints", 1_000, |n| {
         check(Schema::groups, value!({"name": "n", "endpoints": members(n)}))
     }),
     ("check surplus members beside a long list", 5_000, |n| {
