@@ -156,7 +156,10 @@ fn builder(level: LevelFilter) -> env_logger::Builder {
         None => {
             builder.filter_level(level);
             // The HTTP server tells at `info` how many threads it starts.
-            builder.filter_module("actix_server", level.min(LevelFilter::Warn))
+            builder.filter_module("actix_server", level.min(LevelFilter::Warn));
+            // The client of brokers tells at `info` of each of its own steps.
+            builder.filter_module("tracing", level.min(LevelFilter::Warn));
+            builder.filter_module("lapin", level.min(LevelFilter::Warn))
         }
     };
     builder

@@ -3,13 +3,14 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
+use std::process::Output;
 
 use couchdb::standin::Standin;
 use regex::Regex;
 use serde_json::{Value, json};
 
 use crate::account::{Account, json_of};
-use crate::process::{binary, run, run_ok, wait_until};
+use crate::process::{binary, run_ok, wait_until};
 
 /// The status of a login as the account's administrator.
 fn login(alpha: &Account) -> u16 {
@@ -24,14 +25,21 @@ fn listing(alpha: &Account, token: &str) -> u16 {
     alpha.send_as_stranger("GET", &target, &[("X-Auth-Token", token)], b"").status
 }
 
+/// A command on a store. Its address may hold a password, which does not belong on the command line.
+fn command(store: &str, arguments: &[&str]) -> Output {
+    binary().args(arguments).env("CROSSBAR_GROUPS_STORE", store).output().unwrap()
+}
+
 /// Runs a command on a store.
 fn on(store: &str, arguments: &[&str]) -> String {
-    run_ok(&[arguments, &["--store", store]].concat(), b"")
+    let output = command(store, arguments);
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
 }
 
 /// Runs a command on a store that must be refused with one line and exit code 2.
 fn refused(store: &str, arguments: &[&str]) -> String {
-    let output = run(&[arguments, &["--store", store]].concat(), b"");
+    let output = command(store, arguments);
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(
         (output.status.code(), said.trim_end().lines().count()),
@@ -112,8 +120,9 @@ fn a_broker_that_does_not_answer_is_a_warning() {
     run_ok(&["import", "--store", couchdb.url(), "-"], lines.as_bytes());
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let broker = format!("amqp://u:very-secret@{nobody}");
-    let disable = ["account", "disable", "alpha", "--store", couchdb.url()];
-    let output = binary().args(disable).env("CROSSBAR_GROUPS_AMQP", broker).output().unwrap();
+    let mut disable = binary();
+    disable.args(["account", "disable", "alpha"]).env("CROSSBAR_GROUPS_AMQP", broker);
+    let output = disable.env("CROSSBAR_GROUPS_STORE", couchdb.url()).output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(
         output.status.success() && said.contains("no broker of the setting amqp has been told"),

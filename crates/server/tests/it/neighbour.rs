@@ -110,7 +110,9 @@ fn changes_of_plans_and_of_the_schema_count_while_the_server_runs() {
         let answer = place.ask(&server, "PUT", "alpha", &json!({"name": "x", "color": "blue"}));
         answer.status == 201
     });
-    assert!(server.log().contains("the schema groups in system_schemas cannot be used"), "{}", server.log());
+    wait_until("the reason is told", || {
+        server.log().contains("the schema groups in system_schemas cannot be used")
+    });
     assert!(place.doctor().contains("stored-schema"), "{}", place.doctor());
     // The built-in one counts.
     assert_eq!(place.ask(&server, "PUT", "alpha", &json!({"name": ""})).status, 400);

@@ -15,8 +15,16 @@ use super::symbols::Symbols;
 use crate::http_client::{Response, send};
 use crate::process::{Server, run_ok, wait_until};
 
-/// The path and query of a request, and its token.
-type Asked = (String, String);
+/// The path and query of a request, and the values of the headers that an answer depends on.
+type Asked = (String, [String; 3]);
+
+/// These headers.
+const HEADERS: [&str; 3] = ["x-auth-token", "accept", "accept-language"];
+
+/// The same request with one way to say that every type is fine. The client of the comparison says it aloud.
+fn normalised((target, headers): Asked) -> Asked {
+    (target, headers.map(|value| if value == "*/*" { String::new() } else { value }))
+}
 
 /// An answer as bytes. `None` until the recorded one can be made.
 type Prepared = Option<Vec<u8>>;
@@ -55,8 +63,11 @@ impl Standin {
             lines.push(line.trim().to_owned());
         }
         let target = lines[0].split(' ').nth(1).unwrap().to_owned();
-        let token = lines.iter().find_map(|line| line.strip_prefix("x-auth-token: ")).unwrap_or_default();
-        let _ = reader.get_mut().write_all(&self.answer(&(target, token.to_owned())));
+        let value = |name: &str| {
+            let line = lines.iter().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+            line.unwrap_or_default().to_owned()
+        };
+        let _ = reader.get_mut().write_all(&self.answer(&normalised((target, HEADERS.map(value)))));
     }
 
     /// Waits for the answer to a request that is recorded. Others are not answered.
@@ -176,7 +187,7 @@ pub(super) fn check(release: Release, recording: &str, least: u64) {
     let mut compared = 0;
     for line in std::fs::read_to_string(release.recordings().join(recording)).unwrap().lines() {
         let step: Value = serde_json::from_str(line).unwrap();
-        let asked = is_compared(&replay, &step).then(|| symbols.asked(&step["request"]));
+        let asked = is_compared(&replay, &step).then(|| normalised(symbols.asked(&step["request"], HEADERS)));
         if let Some(asked) = &asked {
             standin.set(asked, None);
         }

@@ -44,17 +44,15 @@ impl<'a> Symbols<'a> {
         send(server.address, &text(&request["method"]), &target, &headers, &body)
     }
 
-    /// The target and the token of a request.
-    pub(super) fn asked(&mut self, request: &Value) -> (String, String) {
-        let headers = request["headers"].as_array().unwrap();
-        let token = headers
-            .iter()
-            .find(|header| header[0].as_str().is_some_and(|name| name.eq_ignore_ascii_case("x-auth-token")));
-        let token = token.map(|header| header[1].as_str().unwrap_or_default().to_owned());
-        (
-            self.resolve(request["target"].as_str().unwrap_or_default()),
-            self.resolve(&token.unwrap_or_default()),
-        )
+    /// The target of a request, and the values of these headers.
+    pub(super) fn asked(&mut self, request: &Value, headers: [&str; 3]) -> (String, [String; 3]) {
+        let given = request["headers"].as_array().unwrap();
+        let values = headers.map(|wanted| {
+            let is_wanted = |name: &str| name.eq_ignore_ascii_case(wanted);
+            let header = given.iter().find(|header| header[0].as_str().is_some_and(is_wanted));
+            self.resolve(header.and_then(|header| header[1].as_str()).unwrap_or_default())
+        });
+        (self.resolve(request["target"].as_str().unwrap_or_default()), values)
     }
 
     /// A text with every symbol in it whose meaning is known.
