@@ -1,15 +1,18 @@
-//! Writes whose answer was lost. The write is never sent again. The document is read back instead, and the write
-//! counts as done only if the document shows it.
+//! Writes, and those whose answer was lost. A write is never sent again. The document is read back instead, and the
+//! write counts as done only if the document shows it.
 
 use std::time::Duration;
 
 use datastore::{Backoff, DbName, Deadline, DocId, Document, Rev};
+use reqwest::Method;
 use serde_json::{Map, Value};
 use tokio::time::{Instant, sleep};
 
 use crate::client::Client;
-use crate::error::Error;
-use crate::request::Request;
+use crate::copies::{About, PATIENCE};
+use crate::error::{Error, Target};
+use crate::request::{Path, Request};
+use crate::settings::Copies;
 use crate::tombstone::DeletionId;
 
 /// A write may take this part of the time that is left, in fifths. The rest is for reading back.
@@ -55,7 +58,7 @@ impl Client {
             Wanted::AllDeleted(..) => self.send_writes(request, by).await,
         };
         if everywhere.is_some() && matches!(sent, Err(Error::DeadlineExceeded(_))) {
-            self.note_hanging_copy(start);
+            self.copies().note_hanging(start);
         }
         match sent {
             Err(error) if error.leaves_the_outcome_open() => {
@@ -64,6 +67,37 @@ impl Client {
             }
             answer => answer,
         }
+    }
+
+    /// The write with the wish to wait for every copy, and by when that must be done. `None` if the database has
+    /// one copy, or if one of them hangs.
+    async fn everywhere(
+        &self,
+        db: &DbName,
+        request: &Request,
+        deadline: Deadline,
+    ) -> Option<(Request, Deadline)> {
+        let copies = self.copies();
+        if self.settings().copies == Copies::Most || copies.has_respite() {
+            return None;
+        }
+        let number = match copies.known(db) {
+            Some(number) => number,
+            None => {
+                let soon = deadline.min(Deadline::after(deadline.remaining() / 5));
+                // Without an answer the write itself goes on as usual, and shows what is wrong.
+                let number = self.count_copies(db, soon).await.ok()?;
+                copies.learn(db, number);
+                number
+            }
+        };
+        let by = deadline.min(Deadline::after(PATIENCE));
+        (number > 1).then(|| (request.clone().with_query("w", number), by))
+    }
+
+    async fn count_copies(&self, db: &DbName, deadline: Deadline) -> Result<u32, Error> {
+        let request = Request::read(Method::GET, Path::db(db), Target::Database);
+        Ok(self.send_whole(&request, deadline).await?.json::<About>()?.copies())
     }
 
     /// The revision that the write has made; `None` if the document does not show that the write was done.
