@@ -41,7 +41,7 @@ pub use directory::{Account, databases};
 pub use error::{AuthError, Barred};
 pub use limits::{BucketEmpty, Buckets, Charged, Client, RateLimits, network};
 pub use login::{Login, LoginError};
-pub use registry::{Registered, registered_design};
+pub use registry::{Registered, registered_design, registered_row};
 pub use secret::Secret;
 pub use settings::Settings;
 pub use setup::{bootstrap, changes, keys};

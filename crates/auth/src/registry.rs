@@ -1,7 +1,7 @@
 //! Kazoo's registry of views, in `system_data`. Where it knows a design document, a missing view is made as Kazoo
 //! would make it; otherwise Kazoo's next refresh would change it, and the index would be built a second time.
 
-use datastore::{Deadline, DesignDocument, Result, Store, StoreError, ViewQuery};
+use datastore::{Deadline, DesignDocument, Result, Store, StoreError, ViewQuery, ViewRow};
 use futures::TryStreamExt as _;
 use kazoo::SystemDb;
 use serde_json::json;
@@ -24,6 +24,28 @@ impl Registered {
     }
 }
 
+/// The row of Kazoo's registry about a view, which is named by its design document and its own name. `None` if there
+/// is no registry: then no Kazoo uses the store. `Some(None)` if the registry does not know the view.
+///
+/// # Errors
+/// Errors from the store.
+pub async fn registered_row(
+    store: &dyn Store,
+    databases: Registered,
+    (design, view): (&str, &str),
+    include_docs: bool,
+    deadline: Deadline,
+) -> Result<Option<Option<ViewRow>>> {
+    let key = json!([databases.key(), format!("{design}/{view}")]);
+    let registered = ViewQuery::of("views", "registered");
+    let query = ViewQuery { key: Some(key), limit: Some(1), include_docs, ..registered };
+    match store.query(SystemDb::SystemData.name(), query, deadline).await {
+        Ok(mut rows) => rows.try_next().await.map(Some),
+        Err(StoreError::ViewMissing(_) | StoreError::DatabaseMissing(_)) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 /// A design document as Kazoo has registered it, else as this program has it.
 ///
 /// # Errors
@@ -36,20 +58,8 @@ pub async fn registered_design(
 ) -> Result<DesignDocument> {
     let Some(view) = own.view_names().next() else { return Ok(own) };
     let name = own.id().design_name().unwrap_or_default();
-    let key = json!([databases.key(), format!("{name}/{view}")]);
-    let query = ViewQuery {
-        key: Some(key),
-        limit: Some(1),
-        include_docs: true,
-        ..ViewQuery::of("views", "registered")
-    };
-    let row = match store.query(SystemDb::SystemData.name(), query, deadline).await {
-        Ok(mut rows) => rows.try_next().await?,
-        // Without a registry, no Kazoo uses the store.
-        Err(StoreError::ViewMissing(_) | StoreError::DatabaseMissing(_)) => None,
-        Err(error) => return Err(error),
-    };
-    let Some(document) = row.and_then(|row| row.doc) else { return Ok(own) };
+    let row = registered_row(store, databases, (name, view), true, deadline).await?;
+    let Some(document) = row.flatten().and_then(|row| row.doc) else { return Ok(own) };
     let registration = document.to_object()?;
     let defined = registration.get("view_definition").and_then(|definition| own.defined_by(definition));
     if defined.is_none() {

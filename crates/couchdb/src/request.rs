@@ -2,17 +2,14 @@
 //! answers.
 
 use bytes::Bytes;
-use datastore::{DbName, DocId};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use datastore::{DbName, DocId, SEGMENT};
+use percent_encoding::utf8_percent_encode;
 use reqwest::Method;
 use reqwest::header::{ACCEPT_ENCODING, CONTENT_TYPE, HeaderValue};
 use serde_json::Value;
 
 use crate::error::{Call, Error, Target};
 use crate::server_url::ServerUrl;
-
-/// These characters stay as they are in a name; all others are escaped.
-const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
 /// A path on the server, made of segments. Names in it are escaped.
 #[derive(Clone, Debug)]

@@ -8,6 +8,18 @@ use std::sync::Arc;
 /// The result of every call of a store.
 pub type Result<T> = std::result::Result<T, StoreError>;
 
+/// Turns an error that means "not found" into `None`.
+///
+/// # Errors
+/// Every other error.
+pub fn if_found<T>(answer: Result<T>) -> Result<Option<T>> {
+    match answer {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if error.is_not_found() => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 /// A backend's description of a failure, with the error that caused it if there is one.
 ///
 /// It is logged and never sent to a client. Backends remove credentials from it.

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-/// The characters to escape in a path segment: all but RFC 3986's unreserved ones.
-const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+/// The characters to escape in a segment of a path, or in a value in a query: all but RFC 3986's unreserved ones.
+pub const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
 /// Why a text is not a valid name, id or revision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -4,7 +4,7 @@
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use datastore::{Deadline, DocId, Document, Epoch, Result, Rev, Store, StoreError};
+use datastore::{Deadline, DocId, Document, Epoch, Result, Rev, Store, StoreError, if_found};
 use futures::lock::Mutex;
 use kazoo::{SystemDb, is_deleted};
 use validation::{Schema, SchemaError};
@@ -43,11 +43,7 @@ pub async fn load_schema(store: &dyn Store, deadline: Deadline) -> Result<Loaded
 /// The stored schema, if there is one.
 async fn fetch(store: &dyn Store, deadline: Deadline) -> Result<Option<Document>> {
     let id = DocId::from_store("groups".to_owned());
-    match store.fetch(SystemDb::SystemSchemas.name(), &id, deadline).await {
-        Ok(document) => Ok(Some(document)),
-        Err(error) if error.is_not_found() => Ok(None),
-        Err(error) => Err(error),
-    }
+    if_found(store.fetch(SystemDb::SystemSchemas.name(), &id, deadline).await)
 }
 
 fn read(stored: Option<&Document>) -> LoadedSchema {

@@ -217,7 +217,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Compare(arguments) => commands::compare::run(&arguments),
         Command::Attach(arguments) => commands::attach::run(arguments),
         Command::Healthcheck(arguments) => commands::healthcheck::run(&arguments),
-        Command::Completions(arguments) => commands::shell::completions(&arguments),
-        Command::Man(arguments) => commands::shell::man(&arguments),
+        Command::Completions(arguments) => commands::shell::completions(&arguments, self::command()),
+        Command::Man(arguments) => commands::shell::man(&arguments, self::command()),
     }
 }

@@ -6,7 +6,6 @@
 
 mod account;
 mod doc_key;
-mod found;
 mod identity;
 mod key;
 mod login_config;
@@ -19,7 +18,7 @@ mod unknown_ids;
 
 use std::sync::{Arc, LazyLock, PoisonError, RwLock};
 
-use datastore::{Backend, DbName, Deadline, DocId, Document, Epoch, Result, ViewQuery, ViewRow};
+use datastore::{Backend, DbName, Deadline, DocId, Document, Epoch, Result, ViewQuery, ViewRow, if_found};
 use futures::{TryStreamExt as _, future};
 use kazoo::{AccountId, Config, Kind, Place, SystemDb, is_deleted, term};
 use serde_json::{Map, Value};
@@ -27,7 +26,6 @@ use serde_json::{Map, Value};
 pub use account::Account;
 pub use doc_key::databases;
 pub(crate) use doc_key::own_db;
-pub(crate) use found::if_found;
 pub(crate) use identity::Identity;
 pub(crate) use key::{Algorithm, BadKey, SigningKey, VerifyingKey};
 pub(crate) use login_config::{

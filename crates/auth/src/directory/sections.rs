@@ -3,10 +3,8 @@
 
 use std::collections::BTreeSet;
 
-use datastore::{Backend, Deadline, DocId, Document, Result};
+use datastore::{Backend, Deadline, DocId, Document, Result, if_found};
 use kazoo::{SystemDb, is_deleted, is_private};
-
-use super::found::if_found;
 
 /// The documents of `system_config` that authentication reads.
 const DOCUMENTS: [&str; 7] = [

@@ -5,13 +5,11 @@ use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use datastore::{Backend, Deadline, DocId, Epoch, Result, ViewQuery};
+use datastore::{Backend, Deadline, DocId, Epoch, Result, ViewQuery, if_found};
 use futures::StreamExt as _;
 use futures::lock::Mutex;
 use kazoo::{AccountId, SystemDb, is_deleted};
 use serde_json::{Map, Value};
-
-use super::found::if_found;
 
 /// The connection to the store that Kazoo itself uses, and that this program has.
 const LOCAL: &str = "local";

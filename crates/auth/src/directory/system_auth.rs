@@ -4,12 +4,11 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use datastore::{Backend, Cause, Deadline, DocId, Document, Result, StoreError};
+use datastore::{Backend, Cause, Deadline, DocId, Document, Result, StoreError, if_found};
 use futures::future;
 use kazoo::{SystemDb, is_deleted};
 
 use super::doc_key::DocKey;
-use super::found::if_found;
 use super::key::{SigningKey, VerifyingKey};
 use super::memory::{EpochOf, Lifetimes, Memory};
 use super::unknown_ids::{UnknownIds, load_ids};

@@ -6,11 +6,10 @@ use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-use datastore::{Backend, Deadline, DocId, Result, ViewQuery};
+use datastore::{Backend, Deadline, DocId, Result, ViewQuery, if_found};
 use futures::TryStreamExt as _;
 use kazoo::SystemDb;
 
-use super::found::if_found;
 use crate::limits::{Bucket, Capacity};
 
 /// How many ids are kept. Kazoo stores its keys in this database, and links to accounts at other services.

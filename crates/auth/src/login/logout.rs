@@ -1,12 +1,12 @@
 //! Logging out. A token stays valid until it expires, so this program records the tokens that were logged
 //! out. It records their digests, never the tokens, in its own database. Kazoo itself records no logouts.
 
-use datastore::{Deadline, Draft, Result, StoreError, ViewQuery};
+use datastore::{Deadline, Draft, Result, StoreError, ViewQuery, if_found};
 use futures::StreamExt as _;
 use kazoo::Time;
 use serde_json::{Map, Value, json};
 
-use crate::directory::{Directory, if_found, own_db};
+use crate::directory::{Directory, own_db};
 use crate::verify::{Expiry, Jwt, LOGGED_OUT_PREFIX, TokenDigest};
 
 /// How long a record is kept after its token has expired, in seconds. Clocks may differ by less than this.

@@ -5,7 +5,7 @@
 
 use datastore::{
     Backend, Cause, DbName, Deadline, DesignDocument, DocId, Draft, Ensured, NameError, Result, StoreError,
-    ViewQuery, ensure_design, missing_views, random_hex,
+    ViewQuery, ensure_design, if_found, missing_views, random_hex,
 };
 use futures::StreamExt as _;
 use kazoo::{AccountId, Config, Kind, SystemDb, is_deleted, search_name};
@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 
 use super::keys;
 use super::stamps::{private_fields, private_fields_of};
-use crate::directory::{if_found, load_signing_key};
+use crate::directory::load_signing_key;
 use crate::password;
 use crate::registry::{Registered, registered_design};
 use crate::secret::Secret;

@@ -2,13 +2,12 @@
 //!
 //! Each is safe to repeat. These functions write. Verifying never calls them.
 
-use datastore::{Backend, Cause, Deadline, Document, Result, StoreError, random_hex};
+use datastore::{Backend, Cause, Deadline, Document, Result, StoreError, if_found, random_hex};
 use kazoo::term::is_true;
 use kazoo::{AccountId, SystemDb};
 use serde_json::{Map, Value, json};
 
 use super::stamps::save_changed;
-use crate::directory::if_found;
 use crate::password;
 use crate::secret::Secret;
 

@@ -9,14 +9,15 @@ use std::collections::BTreeSet;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use datastore::{
-    Backend, Cause, DbName, Deadline, DocId, Document, Draft, Result, Rev, StoreError, ViewQuery, random_hex,
+    Backend, Cause, DbName, Deadline, DocId, Document, Draft, Result, Rev, StoreError, ViewQuery, if_found,
+    random_hex,
 };
 use futures::{StreamExt as _, future};
 use kazoo::{AccountId, Kind, SystemDb, Time, is_deleted, term};
 use serde_json::{Map, Value, json};
 
 use super::stamps::{private_fields, save_changed};
-use crate::directory::{BadKey, DEFAULT_EXPIRY, KEY_ATTACHMENT, SigningKey, if_found, to_seconds};
+use crate::directory::{BadKey, DEFAULT_EXPIRY, KEY_ATTACHMENT, SigningKey, to_seconds};
 
 /// How many accounts are asked at once.
 const AT_ONCE: usize = 8;

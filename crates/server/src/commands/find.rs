@@ -1,7 +1,7 @@
 //! Finds the account or the user that somebody names on the command line, by its id or by its name.
 
 use auth::bootstrap;
-use datastore::{Backend, DocId, Document};
+use datastore::{Backend, DocId, Document, if_found};
 use kazoo::{AccountId, Kind, is_deleted};
 use serde_json::{Map, Value};
 
@@ -27,11 +27,8 @@ pub(super) async fn account_document(
     store: &dyn Backend,
     id: &AccountId,
 ) -> Result<Option<Document>, Failure> {
-    match store.fetch(&id.db(), &id.doc_id(), deadline()).await {
-        Ok(document) => Ok(Some(document)),
-        Err(error) if error.is_not_found() => Ok(None),
-        Err(error) => Err(store_failure("the account could not be read")(error)),
-    }
+    let found = if_found(store.fetch(&id.db(), &id.doc_id(), deadline()).await);
+    found.map_err(store_failure("the account could not be read"))
 }
 
 /// The user of the account with this id, else the one with this name.
@@ -89,11 +86,8 @@ async fn of_user(
     id: &DocId,
 ) -> Result<Option<(Document, Map<String, Value>)>, Failure> {
     let failure = store_failure("the user could not be read");
-    let document = match store.fetch(&account_id.db(), id, deadline()).await {
-        Ok(document) => document,
-        Err(error) if error.is_not_found() => return Ok(None),
-        Err(error) => return Err(failure(error)),
-    };
+    let found = if_found(store.fetch(&account_id.db(), id, deadline()).await).map_err(&failure)?;
+    let Some(document) = found else { return Ok(None) };
     let members = document.to_object().map_err(&failure)?;
     Ok(Kind::User.is_kind_of(&members).then_some((document, members)))
 }

@@ -84,6 +84,16 @@ pub(crate) struct Heard {
     pub(crate) took: Duration,
 }
 
+/// A header of an answer, as [`Heard`] has it.
+pub(crate) fn shown_header(name: &str, value: &[u8]) -> (String, String) {
+    (name.to_owned(), value.iter().copied().map(char::from).collect())
+}
+
+/// Whether a server with this answer refuses to work now, or fails. It says nothing about the request.
+pub(crate) fn is_failing(status: u16) -> bool {
+    status == 429 || status >= 500
+}
+
 impl Heard {
     pub(crate) fn as_answer(&self) -> comparison::Answer<'_> {
         comparison::Answer { status: self.status, headers: &self.headers, body: &self.body }
@@ -159,12 +169,11 @@ impl Counterpart {
 
 async fn hear(mut response: Response, most: usize, begun: Instant) -> Result<Heard, Unanswered> {
     let status = response.status().as_u16();
-    if status == 429 || status >= 500 {
+    if is_failing(status) {
         return Err(Unanswered::Failing(status));
     }
-    let text = |value: &HeaderValue| -> String { value.as_bytes().iter().copied().map(char::from).collect() };
-    let headers =
-        response.headers().iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect();
+    let headers = response.headers().iter();
+    let headers = headers.map(|(name, value)| shown_header(name.as_str(), value.as_bytes())).collect();
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(|error| Unanswered::BrokenOff(told(error)))? {
         if body.len().saturating_add(chunk.len()) > most {

@@ -6,4 +6,4 @@ mod address;
 mod client;
 
 pub(crate) use self::address::CounterpartUrl;
-pub(crate) use self::client::{Bounds, Counterpart, Heard, Question, Unanswered};
+pub(crate) use self::client::{Bounds, Counterpart, Heard, Question, Unanswered, is_failing, shown_header};

@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use actix_web::body::{BodyStream, SizedStream};
-use actix_web::http::header::{self, HeaderValue};
+use actix_web::http::header;
 use actix_web::http::{StatusCode, Version};
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpMessage as _, HttpRequest, HttpResponse};
@@ -25,7 +25,7 @@ use crate::app::App;
 use crate::budget::{Payer, Reservation};
 use crate::catalogue::{Bare, Refusal};
 use crate::cost;
-use crate::counterpart::Heard;
+use crate::counterpart::{Heard, is_failing, shown_header};
 use crate::metrics::InFlight;
 use crate::pipeline;
 use crate::request::exchange::{Exchange, Verified};
@@ -69,9 +69,10 @@ pub(crate) async fn serve(request: HttpRequest, payload: Payload, app: Data<App>
     let payer = verified.as_ref().and_then(|verified| verified.account_id());
     let payer = payer.map_or(Payer::Stranger, |id| Payer::Account(id.clone()));
     let reservation = Reservation::new(&app.budget, payer);
-    let limit = body::limit(&incoming.method, &path, app.live().max_body_bytes);
+    let live = app.live();
+    let limit = body::limit(&incoming.method, &path, live.max_body_bytes);
     let reading = body::read(payload, incoming.headers, limit, &reservation);
-    let body = match tokio::time::timeout(app.live().body_timeout, reading).await {
+    let body = match tokio::time::timeout(live.body_timeout, reading).await {
         Ok(Ok(body)) => body,
         // The client went away or was too slow, so it does not wait for an answer.
         Ok(Err(Lost)) | Err(_) => {
@@ -124,12 +125,12 @@ pub(crate) async fn answer_again(app: &App, incoming: &Incoming<'_>, most: usize
     let mut exchange = Exchange::new(app, incoming, Reservation::new(&app.budget, Payer::Stranger));
     exchange.is_repeated = true;
     let answer = pipeline::run(&mut exchange, path, Received::Whole(Bytes::new())).await;
-    if answer.status == 429 || answer.status >= 500 {
+    if is_failing(answer.status) {
         return None;
     }
-    let text = |value: &HeaderValue| -> String { value.as_bytes().iter().copied().map(char::from).collect() };
     let headers = answer.headers.into_iter();
-    let mut headers: Vec<_> = headers.map(|(name, value)| (name.as_str().to_owned(), text(&value))).collect();
+    let mut headers: Vec<_> =
+        headers.map(|(name, value)| shown_header(name.as_str(), value.as_bytes())).collect();
     let body = match answer.body {
         Body::Empty => Vec::new(),
         Body::Full(bytes) => bytes,

@@ -1,9 +1,10 @@
 //! Looks for the signs of a release of Kazoo in its databases. It writes nothing.
 
-use datastore::{Backend, DbName, Deadline, DocId, Result, StoreError, ViewQuery};
+use auth::{Registered, registered_row};
+use datastore::{Backend, DbName, Deadline, DocId, Result, StoreError, ViewQuery, if_found};
 use futures::{StreamExt as _, future};
 use kazoo::{AccountId, SystemDb};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::signs::{Place, Signs};
 
@@ -70,22 +71,14 @@ async fn document(
     deadline: Deadline,
 ) -> Result<Option<Map<String, Value>>> {
     let id = DocId::from_store(id.to_owned());
-    match store.fetch(db.name(), &id, deadline).await {
-        Ok(document) => document.to_object().map(Some),
-        Err(error) if error.is_not_found() => Ok(None),
-        Err(error) => Err(error),
-    }
+    let found = if_found(store.fetch(db.name(), &id, deadline).await)?;
+    found.map(|document| document.to_object()).transpose()
 }
 
 /// Whether Kazoo has registered a view for the accounts' databases. `None` if it has no registry.
 async fn is_registered(store: &dyn Backend, view: View, deadline: Deadline) -> Result<Option<bool>> {
-    let key = json!(["account", format!("{}/{}", view.design, view.name)]);
-    let query = ViewQuery { key: Some(key), limit: Some(1), ..ViewQuery::of("views", "registered") };
-    match store.query(SystemDb::SystemData.name(), query, deadline).await {
-        Ok(mut rows) => Ok(Some(rows.next().await.transpose()?.is_some())),
-        Err(StoreError::ViewMissing(_) | StoreError::DatabaseMissing(_)) => Ok(None),
-        Err(error) => Err(error),
-    }
+    let row = registered_row(store, Registered::Account, (view.design, view.name), false, deadline).await?;
+    Ok(row.map(|row| row.is_some()))
 }
 
 /// Where an account's database has the two views.

@@ -15,6 +15,7 @@ use tokio::sync::mpsc::{self, Receiver, Sender};
 
 use self::looker::Looker;
 use crate::app::App;
+use crate::counterpart::is_failing;
 use crate::failure::Failure;
 use crate::logging::Throttle;
 use crate::metrics::{Kind, Metrics, Reading, number_of_u64};
@@ -131,8 +132,7 @@ fn is_wanted(incoming: &Incoming<'_>, answered: &Answered) -> bool {
     }
     // A password that is shown again counts as one more guess.
     let is_token = !headers.contains_key(&header_names::AUTHORIZATION) && !query.contains("authorization");
-    answered.status < 500
-        && answered.status != 429
+    !is_failing(answered.status)
         && (answered.is_known || is_token)
         && comparison::is_comparable(&target_of(path, query))
 }

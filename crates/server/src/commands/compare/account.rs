@@ -4,9 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use comparison::Difference;
-use datastore::random_hex;
+use datastore::{SEGMENT, random_hex};
 use kazoo::AccountId;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::utf8_percent_encode;
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -27,9 +27,6 @@ const MOST_TOLD: usize = 100;
 /// Filters that every crossbar knows, beside one for a name.
 const FILTERS: [&str; 4] =
     ["has_key=music_on_hold.media_id", "key_missing=flags", "has_value=name", "created_from=1"];
-
-/// What a part of a path keeps as it is.
-const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
 /// What came of an account.
 pub(super) struct Examined {
@@ -184,7 +181,7 @@ fn users_in(body: &[u8]) -> Vec<String> {
 
 /// A text as a part of a path, or as a value in a query.
 fn part(text: &str) -> String {
-    utf8_percent_encode(text, PLAIN).to_string()
+    utf8_percent_encode(text, SEGMENT).to_string()
 }
 
 #[cfg(test)]

@@ -1,14 +1,14 @@
 //! Prints each difference as soon as it is seen, as a line or as JSON, and the numbers at the end.
 
 use comparison::What;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::super::say;
 use super::account::Told;
 use super::tally::Tally;
 use crate::failure::Failure;
 
-/// What is printed.
+/// Prints the report.
 pub(super) struct Report {
     is_json: bool,
     /// Whether the values that differ are shown too, and not only where they are.
@@ -56,12 +56,12 @@ impl Report {
     pub(super) fn end(&self, tally: &Tally, stopped: Option<&str>) -> Result<(), Failure> {
         let mut shown = tally.shown();
         if self.is_json {
-            if let (Value::Object(members), Some(why)) = (&mut shown, stopped) {
-                members.insert("stopped".to_owned(), json!(why));
+            if let Some(why) = stopped {
+                shown.insert("stopped".to_owned(), json!(why));
             }
-            let numbers = shown.to_string();
             // The numbers follow the list of differences in the same object.
-            return say(&format!("],{}", numbers.trim_start_matches('{')));
+            let numbers = shown.iter().map(|(name, value)| format!(",{}:{value}", json!(name)));
+            return say(&format!("]{}}}", numbers.collect::<String>()));
         }
         let Tally { accounts, groups, requests, same, differs, unanswered, .. } = tally;
         say(&format!(

@@ -24,7 +24,7 @@ pub(super) struct State {
     saved: Instant,
 }
 
-/// What is to be compared.
+/// The comparison that a state file belongs to.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Work {
     /// The addresses of both servers.

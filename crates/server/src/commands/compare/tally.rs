@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::failure::Failure;
 
@@ -53,13 +53,18 @@ impl Tally {
     }
 
     /// The numbers as JSON.
-    pub(super) fn shown(&self) -> Value {
+    pub(super) fn shown(&self) -> Map<String, Value> {
         let latencies = |of: &Latencies| json!({"p50": of.milliseconds(50), "p99": of.milliseconds(99)});
-        json!({
-            "accounts": self.accounts, "groups": self.groups, "requests": self.requests, "same": self.same,
-            "differs": self.differs, "unanswered": self.unanswered,
-            "latency_ms": {"server": latencies(&self.here), "against": latencies(&self.there)},
-        })
+        let numbers = [
+            ("accounts", json!(self.accounts)),
+            ("groups", json!(self.groups)),
+            ("requests", json!(self.requests)),
+            ("same", json!(self.same)),
+            ("differs", json!(self.differs)),
+            ("unanswered", json!(self.unanswered)),
+            ("latency_ms", json!({"server": latencies(&self.here), "against": latencies(&self.there)})),
+        ];
+        numbers.into_iter().map(|(name, number)| (name.to_owned(), number)).collect()
     }
 }
 

@@ -11,6 +11,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use self::assets::Asset;
 pub(super) use self::status::About;
 use super::read_only::read_only;
+use crate::answer::gzip::takes_gzip;
 use crate::app::App;
 use crate::settings::Origin;
 
@@ -71,7 +72,8 @@ fn show(asset: Asset, request: &HttpRequest, policy: &str) -> HttpResponse {
         .insert_header((header::REFERRER_POLICY, "no-referrer"))
         // A newer server has newer pages.
         .insert_header((header::CACHE_CONTROL, "no-cache"));
-    match asset.content(takes_gzip(request)) {
+    let accepted = request.headers().get(header::ACCEPT_ENCODING).and_then(|value| value.to_str().ok());
+    match asset.content(takes_gzip(accepted)) {
         Ok(content) => {
             if let Some(coding) = content.coding {
                 answer.insert_header((header::CONTENT_ENCODING, coding));
@@ -83,12 +85,6 @@ fn show(asset: Asset, request: &HttpRequest, policy: &str) -> HttpResponse {
             HttpResponse::InternalServerError().finish()
         }
     }
-}
-
-/// Whether the client takes gzip. Every browser names it without a weight.
-fn takes_gzip(request: &HttpRequest) -> bool {
-    let accepted = request.headers().get(header::ACCEPT_ENCODING).and_then(|value| value.to_str().ok());
-    accepted.is_some_and(|codings| codings.split(',').any(|coding| coding.trim() == "gzip"))
 }
 
 #[cfg(test)]
