@@ -14,7 +14,7 @@ pub struct Difference {
     what: What,
 }
 
-/// What a difference is.
+/// The kinds of differences.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum What {
     /// The actual answer lacks it.
@@ -50,7 +50,7 @@ impl Difference {
         &self.place
     }
 
-    /// What the difference is.
+    /// The kind of the difference.
     #[must_use]
     pub fn what(&self) -> &What {
         &self.what

@@ -146,7 +146,7 @@ fn requests_that_are_answered_otherwise_on_purpose_are_left_out() {
 }
 
 proptest! {
-    /// Whatever the other server sends, the difference is short and has no control characters.
+    /// The difference is short and has no control characters, even if the other server sends such.
     #[test]
     fn any_answer_can_be_compared(there in any::<Vec<u8>>(), here in ".*", text in ".*") {
         let headers = [("content-type".to_owned(), text.clone())];

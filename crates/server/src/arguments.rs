@@ -71,7 +71,7 @@ impl ChangedStore {
         self.store.settings()
     }
 
-    /// Who is told of changes, and in whose name.
+    /// The settings of the brokers, and of the names that change notices carry.
     pub(crate) fn notices(&self) -> Result<ServeSettings, Failure> {
         Ok(self.given.settings(&self.store.file.read()?)?.0)
     }

@@ -170,7 +170,7 @@ pub async fn longest_lifetime(
         for section in system.to_object()?.values() {
             if let Some(seconds) = section.get("token_auth_expiry_s").and_then(to_seconds) {
                 longest.note(seconds);
-                // Where a module has no lifetime of its own, its tokens have this one.
+                // Modules without a lifetime of their own use this one.
                 longest.is_endless |= seconds <= 0;
             }
             longest.note_modules(section);

@@ -20,6 +20,7 @@ pub(crate) mod keys;
 mod lacking;
 mod lines;
 mod listening;
+mod looking;
 mod make;
 mod pages;
 mod private_file;

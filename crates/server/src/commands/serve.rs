@@ -24,8 +24,8 @@ use validation::Schema;
 use super::hearing::{self, Memories};
 use super::reload::Reload;
 use super::{
-    BACKGROUND_THREADS, admin, cluster, demo, exposure, health, lacking, listening, pages, remote, runtime,
-    signals, systemd,
+    BACKGROUND_THREADS, admin, cluster, demo, exposure, health, lacking, listening, looking, pages, remote,
+    runtime, signals, systemd,
 };
 use crate::access_log::AccessLog;
 use crate::app::{App, Running, node_digest};
@@ -38,7 +38,7 @@ use crate::metrics::{Metrics, StoreFigures};
 use crate::refusals::Refusals;
 use crate::release::{self, Choice, ReleaseWatch};
 use crate::settings::{LiveSettings, ServeSettings};
-use crate::shadow::{self, Shadow};
+use crate::shadow::Shadow;
 use crate::stack::{self, Opening};
 use crate::supervisor::{StopSignal, Supervisor};
 use crate::writes::Writes;
@@ -184,7 +184,7 @@ async fn serve(prepared: Prepared, opened: Opened, background: &Handle) -> Resul
     let greeting = if arguments.demo { Some(demo::prepare(&store, is_own).await?) } else { None };
     let choice = release::choose(settings.profile, &*uncached, Deadline::after(health::PATIENCE)).await?;
     let for_release = Arc::clone(&uncached);
-    let (shadow, looking) = shadow::set_up(&settings, &metrics)?;
+    let (shadow, looking) = looking::set_up(&settings, &metrics)?;
     let parts = Parts { lane, metrics, shadow };
     let shared = Data::new(app(settings.clone(), choice, (store, uncached), is_own, parts));
     check_set_up(&shared).await?;

@@ -7,8 +7,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use serde_json::{Value, json};
 
-use super::format::shortened;
-use super::{Stamp, fields};
+use super::fields;
+use super::format::{Stamp, shortened};
 
 /// How many events are kept.
 const KEPT: usize = 20;

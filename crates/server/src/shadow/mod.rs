@@ -1,28 +1,19 @@
-//! Asks another server what this server was asked, and compares the answers (`--shadow`). It works beside requests:
-//! a request only leaves a copy of its head, if there is room, and never waits. How many copies are taken in a
-//! second has a bound, and so have their memory and how many are looked at at once.
-
-mod looker;
+//! Copies of requests that another server is asked too (`--shadow`), and how many of the answers are the same. A
+//! request only leaves a copy of its head, if there is room, and never waits. How many copies are taken in a second has
+//! a bound, and so has their memory. `commands/looking.rs` looks at the copies.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use actix_web::web::Data;
 use serde_json::Value;
-use tokio::sync::Mutex;
 use tokio::sync::mpsc::{self, Receiver, Sender};
 
-use self::looker::Looker;
-use crate::app::App;
 use crate::counterpart::is_failing;
-use crate::failure::Failure;
 use crate::logging::Throttle;
 use crate::metrics::{Kind, Metrics, Reading, number_of_u64};
 use crate::request::header_names;
 use crate::request::incoming::{Copied, Incoming};
-use crate::settings::ServeSettings;
-use crate::supervisor::Supervisor;
 
 /// How many copies wait at most, and how large each may be, in bytes. Together they take less than 5 MB.
 const QUEUE: usize = 256;
@@ -61,40 +52,12 @@ pub(crate) struct Shadow {
     counts: Arc<Counts>,
 }
 
-/// Sets up the comparison, if the settings name another server. The metric is there in any case.
-pub(crate) fn set_up(
-    settings: &ServeSettings,
-    metrics: &Metrics,
-) -> Result<(Option<Shadow>, Option<Looking>), Failure> {
-    let counts = Arc::new(Counts::default());
-    counts.register(metrics);
-    let Some(address) = settings.shadow.clone() else { return Ok((None, None)) };
-    let looker = Arc::new(Looker::new(address, Arc::clone(&counts))?);
-    let (shadow, copies) = Shadow::new(settings.shadow_rate, counts);
-    Ok((Some(shadow), Some(Looking { looker, copies: Arc::new(Mutex::new(copies)) })))
-}
-
-/// What looks at the copies.
-pub(crate) struct Looking {
-    looker: Arc<Looker>,
-    copies: Arc<Mutex<Copies>>,
-}
-
-impl Looking {
-    /// Looks at copies until the server stops.
-    pub(crate) fn start(self, supervisor: &Supervisor, app: Data<App>) {
-        supervisor.start("comparison with the other server", move |stop| {
-            Arc::clone(&self.looker).run(app.clone(), Arc::clone(&self.copies), stop)
-        });
-    }
-}
-
 /// The copies that wait to be looked at.
-type Copies = Receiver<Copied>;
+pub(crate) type Copies = Receiver<Copied>;
 
 impl Shadow {
     /// At most so many requests in a second are compared.
-    fn new(per_second: u32, counts: Arc<Counts>) -> (Self, Copies) {
+    pub(crate) fn new(per_second: u32, counts: Arc<Counts>) -> (Self, Copies) {
         let (queue, copies) = mpsc::channel(QUEUE);
         let (all, strangers) = (Throttle::new(per_second), Throttle::new(STRANGERS_PER_SECOND));
         (Self { queue, all, strangers, counts }, copies)
@@ -137,7 +100,8 @@ fn is_wanted(incoming: &Incoming<'_>, answered: &Answered) -> bool {
         && comparison::is_comparable(&target_of(path, query))
 }
 
-fn target_of(path: &str, query: &str) -> String {
+/// The path and the query of a request.
+pub(crate) fn target_of(path: &str, query: &str) -> String {
     if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") }
 }
 
@@ -162,7 +126,8 @@ pub(crate) struct Counts {
 }
 
 impl Counts {
-    fn note(&self, outcome: Outcome) {
+    /// Counts a request.
+    pub(crate) fn note(&self, outcome: Outcome) {
         let count = match outcome {
             Outcome::Same => &self.same,
             Outcome::Differs => &self.differs,

@@ -10,16 +10,18 @@ use futures::StreamExt as _;
 use futures::stream;
 use tokio::sync::Mutex;
 
-use super::{Copies, Counts, Outcome, target_of};
 use crate::access_log::shown_path;
 use crate::app::App;
 use crate::counterpart::{Bounds, Counterpart, CounterpartUrl, Heard, Question};
 use crate::failure::Failure;
 use crate::http;
 use crate::logging::Throttle;
+use crate::metrics::Metrics;
 use crate::request::header_names;
 use crate::request::incoming::{Copied, Incoming};
-use crate::supervisor::StopSignal;
+use crate::settings::ServeSettings;
+use crate::shadow::{Copies, Counts, Outcome, Shadow, target_of};
+use crate::supervisor::{StopSignal, Supervisor};
 
 /// What an answer may take. Larger listings are not compared here; `compare` looks at them.
 const BOUNDS: Bounds = Bounds { time: Duration::from_secs(10), bytes: 1_000_000 };
@@ -33,8 +35,36 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// How often the log tells that there is no answer.
 const SILENCE: Duration = Duration::from_secs(60);
 
+/// Sets up the comparison, if the settings name another server. The metric is there in any case.
+pub(super) fn set_up(
+    settings: &ServeSettings,
+    metrics: &Metrics,
+) -> Result<(Option<Shadow>, Option<Looking>), Failure> {
+    let counts = Arc::new(Counts::default());
+    counts.register(metrics);
+    let Some(address) = settings.shadow.clone() else { return Ok((None, None)) };
+    let looker = Arc::new(Looker::new(address, Arc::clone(&counts))?);
+    let (shadow, copies) = Shadow::new(settings.shadow_rate, counts);
+    Ok((Some(shadow), Some(Looking { looker, copies: Arc::new(Mutex::new(copies)) })))
+}
+
+/// What looks at the copies.
+pub(super) struct Looking {
+    looker: Arc<Looker>,
+    copies: Arc<Mutex<Copies>>,
+}
+
+impl Looking {
+    /// Looks at copies until the server stops.
+    pub(super) fn start(self, supervisor: &Supervisor, app: Data<App>) {
+        supervisor.start("comparison with the other server", move |stop| {
+            Arc::clone(&self.looker).run(app.clone(), Arc::clone(&self.copies), stop)
+        });
+    }
+}
+
 /// Compares the answers of two servers.
-pub(crate) struct Looker {
+struct Looker {
     counterpart: Counterpart,
     counts: Arc<Counts>,
     differences: Throttle,
@@ -49,13 +79,13 @@ enum NotCompared {
 }
 
 impl Looker {
-    pub(crate) fn new(address: CounterpartUrl, counts: Arc<Counts>) -> Result<Self, Failure> {
+    fn new(address: CounterpartUrl, counts: Arc<Counts>) -> Result<Self, Failure> {
         let counterpart = Counterpart::new(address, BOUNDS)?;
         Ok(Self { counterpart, counts, differences: Throttle::new(1), told: std::sync::Mutex::new(None) })
     }
 
     /// Looks at copies until the server stops.
-    pub(crate) async fn run(
+    async fn run(
         self: Arc<Self>,
         app: Data<App>,
         copies: Arc<Mutex<Copies>>,
