@@ -205,12 +205,17 @@ pub(crate) struct Lock {
     pub(crate) is_new: bool,
 }
 
+/// The path of a file beside another one, whose name begins with the other one's.
+pub(crate) fn beside(path: &Path, end: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(end);
+    PathBuf::from(name)
+}
+
 /// Locks a separate file next to the store's file. SQLite's own locks are not enough, because each belongs
 /// to one connection. The store's own file stays unlocked, so that it can be copied.
 pub(crate) fn lock(path: &Path) -> Result<Lock, OpenError> {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".lock");
-    let lock = PathBuf::from(name);
+    let lock = beside(path, ".lock");
     let is_new = !lock.exists();
     let refused = |source| OpenError::Io { path: lock.clone(), source };
     let file = for_the_owner().open(&lock).map_err(refused)?;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, OpenFlags};
 
 use crate::backup::back_up;
-use crate::file::{BUSY_TIMEOUT, Lock, check_before_writing, lock};
+use crate::file::{BUSY_TIMEOUT, Lock, beside, check_before_writing, lock};
 use crate::format::{APPLICATION_ID, for_the_owner, pragma};
 use crate::open_error::OpenError;
 use crate::upgrade::sync_folder;
@@ -113,23 +113,19 @@ fn copy(backup: &Path, part: &Path) -> Result<(), OpenError> {
     File::open(part).and_then(|copied| copied.sync_all()).map_err(io)
 }
 
-/// Moves what is at the path out of the way, and the part there.
+/// Moves what is at the path out of the way, and the part there. Nothing opens the old store: SQLite could remove the
+/// log of a damaged one. Whenever the process is killed, the log is in its old place or beside its store.
 fn put_in_place(part: &Path, path: &Path) -> io::Result<Option<PathBuf>> {
     let (log, is_there) = (beside(path, "-wal"), path.try_exists()?);
     let mut kept = None;
-    if is_there {
-        fold_log(path);
-    }
     if is_there || log.try_exists()? {
         let name = free_name(path)?;
+        keep_too(&log, &beside(&name, "-wal"))?;
         if is_there {
             fs::rename(path, &name)?;
         }
         // SQLite must not take the log of the old store for one of the new store.
-        match fs::rename(&log, beside(&name, "-wal")) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
+        remove(&log)?;
         kept = is_there.then_some(name);
     }
     remove(&beside(path, "-shm"))?;
@@ -138,15 +134,15 @@ fn put_in_place(part: &Path, path: &Path) -> io::Result<Option<PathBuf>> {
     Ok(kept)
 }
 
-/// Writes the log of a store into its file. A store that is too damaged for that keeps its log.
-fn fold_log(path: &Path) {
-    let fold = || -> rusqlite::Result<()> {
-        let connection = open(path)?;
-        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
-        connection.close().map_err(|(_, error)| error)
-    };
-    if let Err(error) = fold() {
-        log::warn!("{} keeps its log: {error}", path.display());
+/// Gives a file a second name, if it is there. Some file systems cannot do that; then it is copied.
+fn keep_too(file: &Path, name: &Path) -> io::Result<()> {
+    match fs::hard_link(file, name) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(_) => {
+            fs::copy(file, name)?;
+            File::open(name)?.sync_all()
+        }
     }
 }
 
@@ -196,11 +192,4 @@ fn remove(path: &Path) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }
-}
-
-/// A path that begins like another one.
-fn beside(path: &Path, end: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(end);
-    PathBuf::from(name)
 }

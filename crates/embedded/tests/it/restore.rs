@@ -51,7 +51,7 @@ async fn a_backup_takes_the_place_of_a_store_that_is_kept() {
 
 /// A process that was killed leaves writes in the log. They belong to the old store, and never to the new one.
 #[tokio::test]
-async fn the_log_of_a_store_that_was_killed_goes_with_it() {
+async fn the_log_of_a_damaged_store_stays_with_it() {
     let fixture = TestStore::new().await;
     fixture.create("before", json!({})).await;
     let backup = backup_of(&fixture);
@@ -72,6 +72,13 @@ async fn the_log_of_a_store_that_was_killed_goes_with_it() {
     let old = Embedded::open(&kept, Settings::default()).unwrap();
     old.fetch(&db, &doc_id("after"), soon()).await.unwrap();
     drop((restored, old));
+
+    // A store that SQLite cannot open keeps its log.
+    fs::write(&file, [&content[..100], &[b'x'; 5000]].concat()).unwrap();
+    fs::write(&log, &content_of_log).unwrap();
+    let kept = restore(&backup, &file).unwrap().unwrap();
+    assert_eq!(fs::read(format!("{}-wal", kept.display())).unwrap(), content_of_log);
+    assert!(Embedded::open(&file, Settings::default()).is_ok());
 }
 
 /// A process that was killed between two steps leaves no store. The next call finds the log that is left.
