@@ -12,6 +12,7 @@ mod document;
 mod epoch;
 mod error;
 pub mod json;
+mod latest;
 mod layer;
 mod local;
 mod name;
@@ -29,6 +30,7 @@ pub use design::{DesignDocument, Ensured, ViewState, ensure_design, missing_view
 pub use document::{Document, Draft, Members};
 pub use epoch::{Epoch, EpochClock};
 pub use error::{Cause, Result, StoreError, if_found};
+pub use latest::Latest;
 pub use layer::Layer;
 pub use local::LocalDocument;
 pub use name::{DbName, DocId, NameError, SEGMENT};

@@ -1,11 +1,10 @@
 //! The schema of groups: Kazoo's own, which is built in, or the one that an operator has stored in its place, in
 //! `system_schemas`. A stored one that cannot be used is told once, and the built-in one counts.
 
-use std::sync::{Arc, PoisonError, RwLock};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
-use datastore::{Deadline, DocId, Document, Epoch, Result, Rev, Store, StoreError, if_found};
-use futures::lock::Mutex;
+use datastore::{Deadline, DocId, Document, Latest, Result, Rev, Store, if_found};
 use kazoo::{SystemDb, is_deleted};
 use validation::{Schema, SchemaError};
 
@@ -59,116 +58,64 @@ fn read(stored: Option<&Document>) -> LoadedSchema {
     }
 }
 
-/// The epoch of the database of schemas, if the store tells it.
-fn epoch_now(store: &dyn Store) -> Option<Epoch> {
-    store.epoch(SystemDb::SystemSchemas.name())
-}
-
 /// The schema that counts now.
 pub(crate) struct CurrentSchema {
-    known: RwLock<Known>,
-    /// Whoever reads the schema again holds it.
-    turn: Mutex<()>,
+    latest: Latest<ReadSchema>,
+    /// It counts until one was read.
+    built_in: Arc<Schema>,
 }
 
-struct Known {
+struct ReadSchema {
     schema: Arc<Schema>,
-    /// The revision that it was read from, if there is one. `None` until it was read once.
-    rev: Option<Option<Rev>>,
-    /// When it was read, unless it must be read again.
-    read: Option<ReadAt>,
-}
-
-struct ReadAt {
-    at: Instant,
-    /// The epoch in which it was read, if the store tells it.
-    epoch: Option<Epoch>,
-}
-
-impl Known {
-    fn counts(&self, store: &dyn Store) -> bool {
-        let Some(ReadAt { at, epoch }) = &self.read else { return false };
-        match epoch {
-            Some(epoch) => epoch.is_current(),
-            // It was read before the store began to learn of changes.
-            None if epoch_now(store).is_some() => false,
-            None => at.elapsed() < if matches!(self.rev, Some(Some(_))) { PRESENT } else { ABSENT },
-        }
-    }
+    /// The revision that it was read from, if one is stored.
+    rev: Option<Rev>,
 }
 
 impl CurrentSchema {
     /// The built-in one, until it is read.
     pub(crate) fn new() -> Self {
-        let known = Known { schema: Arc::new(Schema::groups()), rev: None, read: None };
-        Self { known: RwLock::new(known), turn: Mutex::new(()) }
+        Self {
+            latest: Latest::new("the schema of groups", Duration::ZERO),
+            built_in: Arc::new(Schema::groups()),
+        }
     }
 
     /// The schema that was read last.
     pub(crate) fn get(&self) -> Arc<Schema> {
-        Arc::clone(&self.known.read().unwrap_or_else(PoisonError::into_inner).schema)
+        Arc::clone(self.latest.last().as_ref().map_or(&self.built_in, |read| &read.schema))
     }
 
     /// Reads the schema again the next time that it is needed.
     pub(crate) fn forget(&self) {
-        self.known.write().unwrap_or_else(PoisonError::into_inner).read = None;
+        self.latest.forget();
     }
 
     /// Reads the schema again if it may have changed. If the store does not answer, the last one counts on; without
     /// one, that is an error.
     pub(crate) async fn refresh(&self, store: &dyn Store, deadline: Deadline) -> Result<()> {
-        if self.counts(store) {
-            return Ok(());
-        }
-        let _turn = self.turn.lock().await;
-        if self.counts(store) {
-            return Ok(());
-        }
-        // Asked before the read, so that a change during it counts.
-        let read = ReadAt { at: Instant::now(), epoch: epoch_now(store) };
-        match fetch(store, deadline).await {
-            Ok(stored) => {
-                self.keep(stored.as_ref(), read);
-                Ok(())
-            }
-            Err(error) => self.keep_last(error),
-        }
+        let read = |last: Option<Arc<ReadSchema>>| async move {
+            let stored = fetch(store, deadline).await?;
+            let rev = stored.as_ref().map(Document::rev);
+            let lifetime = if rev.is_some() { PRESENT } else { ABSENT };
+            let read = match last {
+                Some(last) if last.rev.as_ref() == rev => last,
+                _ => Arc::new(ReadSchema { schema: used(stored.as_ref()), rev: rev.cloned() }),
+            };
+            Ok((read, lifetime))
+        };
+        self.latest.get(|| store.epoch(SystemDb::SystemSchemas.name()), read).await.map(drop)
     }
+}
 
-    fn counts(&self, store: &dyn Store) -> bool {
-        self.known.read().unwrap_or_else(PoisonError::into_inner).counts(store)
+/// The schema in a document, or the built-in one. The log says which.
+fn used(stored: Option<&Document>) -> Arc<Schema> {
+    let LoadedSchema { schema, source } = read(stored);
+    match &source {
+        SchemaSource::BuiltIn => log::debug!("groups are validated by the built-in schema"),
+        SchemaSource::Stored => log::info!("groups are validated by the schema in system_schemas"),
+        SchemaSource::Unusable(error) => log::error!(
+            "the schema groups in system_schemas cannot be used, so groups are validated by the built-in one: {error}"
+        ),
     }
-
-    fn keep(&self, stored: Option<&Document>, read_at: ReadAt) {
-        let rev = stored.map(Document::rev);
-        {
-            let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-            if known.rev.as_ref().is_some_and(|known| known.as_ref() == rev) {
-                known.read = Some(read_at);
-                return;
-            }
-        }
-        let LoadedSchema { schema, source } = read(stored);
-        match &source {
-            SchemaSource::BuiltIn => log::debug!("groups are validated by the built-in schema"),
-            SchemaSource::Stored => log::info!("groups are validated by the schema in system_schemas"),
-            SchemaSource::Unusable(error) => log::error!(
-                "the schema groups in system_schemas cannot be used, so groups are validated by the built-in one: \
-                 {error}"
-            ),
-        }
-        let known = Known { schema: Arc::new(schema), rev: Some(rev.cloned()), read: Some(read_at) };
-        *self.known.write().unwrap_or_else(PoisonError::into_inner) = known;
-    }
-
-    fn keep_last(&self, error: StoreError) -> Result<()> {
-        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-        if known.rev.is_none() {
-            return Err(error);
-        }
-        log::debug!(
-            "the schema groups in system_schemas was not read again, so the last one counts on: {error}"
-        );
-        Ok(())
-    }
+    Arc::new(schema)
 }

@@ -92,7 +92,7 @@ impl Directory {
             documents: Memory::new(lifetimes, DOCUMENT_BYTES, weight, epoch_of(Arc::clone(&store))),
             parsed: Parsed::new(),
             system_auth,
-            storage_plans: StoragePlans::default(),
+            storage_plans: StoragePlans::new(),
             rate_limits: RwLock::new(Limits { read_from: None, epoch: None, limits }),
             store,
         }
@@ -181,9 +181,7 @@ impl Directory {
 
     /// Drops a document from the cache: somebody has changed it.
     pub(crate) fn forget(&self, db: &DbName, id: &DocId) {
-        if db == SystemDb::SystemData.name() {
-            self.storage_plans.forget();
-        }
+        self.storage_plans.forget(db);
         let Some(db) = Db::named(db) else { return };
         if db == Db::System(SystemDb::SystemAuth) {
             self.documents.forget(&DocKey::of_secret(SystemDb::SystemAuth, id.as_str()));
@@ -194,9 +192,7 @@ impl Directory {
 
     /// Drops all documents of a database from the cache: it was created or deleted, or changed as a whole.
     pub(crate) fn forget_database(&self, db: &DbName) {
-        if db == SystemDb::SystemData.name() {
-            self.storage_plans.forget();
-        }
+        self.storage_plans.forget(db);
         let Some(db) = Db::named(db) else { return };
         if db == Db::System(SystemDb::SystemAuth) {
             self.system_auth.forget_all();

@@ -2,12 +2,11 @@
 //! another server, which this program does not know. The copy here, if there is one, is not the truth then.
 
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
-use datastore::{Backend, Deadline, DocId, Epoch, Result, ViewQuery, if_found};
+use datastore::{Backend, DbName, Deadline, DocId, Latest, Result, ViewQuery, if_found};
 use futures::StreamExt as _;
-use futures::lock::Mutex;
 use kazoo::{AccountId, SystemDb, is_deleted};
 use serde_json::{Map, Value};
 
@@ -29,31 +28,6 @@ const LIFETIME: Duration = Duration::from_secs(60);
 /// They are not read again within this time. Anybody who may write plans could cause many reads otherwise.
 const LEAST_LIFETIME: Duration = Duration::from_secs(2);
 
-/// The storage plans, as they were read last.
-#[derive(Default)]
-pub(crate) struct StoragePlans {
-    known: RwLock<Option<Known>>,
-    /// Whoever reads the plans holds it.
-    turn: Mutex<()>,
-}
-
-struct Known {
-    plans: Arc<Plans>,
-    at: Instant,
-    /// The epoch in which they were read, if the store tells it.
-    epoch: Option<Epoch>,
-}
-
-impl Known {
-    fn counts(&self) -> bool {
-        match &self.epoch {
-            Some(epoch) if epoch.is_current() => true,
-            Some(_) => self.at.elapsed() < LEAST_LIFETIME,
-            None => self.at.elapsed() < LIFETIME,
-        }
-    }
-}
-
 /// The connections other than the local one.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Plans {
@@ -63,7 +37,14 @@ struct Plans {
     of_accounts: HashMap<AccountId, Option<String>>,
 }
 
+/// The storage plans, as they were read last.
+pub(crate) struct StoragePlans(Latest<Plans>);
+
 impl StoragePlans {
+    pub(crate) fn new() -> Self {
+        Self(Latest::new("the storage plans", LEAST_LIFETIME))
+    }
+
     /// The connection on which Kazoo has an account, if it is not the store's own.
     ///
     /// # Errors
@@ -74,41 +55,15 @@ impl StoragePlans {
         account: &AccountId,
         deadline: Deadline,
     ) -> Result<Option<String>> {
-        let plans = match self.current() {
-            Some(plans) => plans,
-            None => self.read(store, deadline).await?,
-        };
+        let read = |_| async { Ok((Arc::new(read_plans(store, deadline).await?), LIFETIME)) };
+        let plans = self.0.get(|| store.epoch(SystemDb::SystemData.name()), read).await?;
         Ok(plans.of_accounts.get(account).unwrap_or(&plans.of_system).clone())
     }
 
-    /// Reads the plans again the next time that they are needed.
-    pub(crate) fn forget(&self) {
-        *self.known.write().unwrap_or_else(PoisonError::into_inner) = None;
-    }
-
-    fn current(&self) -> Option<Arc<Plans>> {
-        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-        known.as_ref().filter(|known| known.counts()).map(|known| Arc::clone(&known.plans))
-    }
-
-    async fn read(&self, store: &dyn Backend, deadline: Deadline) -> Result<Arc<Plans>> {
-        let _turn = self.turn.lock().await;
-        if let Some(plans) = self.current() {
-            return Ok(plans);
-        }
-        // Asked before the read, so that a change during it counts.
-        let (at, epoch) = (Instant::now(), store.epoch(SystemDb::SystemData.name()));
-        match read_plans(store, deadline).await {
-            Ok(plans) => {
-                let plans = Arc::new(plans);
-                let known = Known { plans: Arc::clone(&plans), at, epoch };
-                *self.known.write().unwrap_or_else(PoisonError::into_inner) = Some(known);
-                Ok(plans)
-            }
-            Err(error) => {
-                let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-                known.as_ref().map(|known| Arc::clone(&known.plans)).ok_or(error)
-            }
+    /// Reads the plans again the next time that they are needed, if they are in this database.
+    pub(crate) fn forget(&self, db: &DbName) {
+        if db == SystemDb::SystemData.name() {
+            self.0.forget();
         }
     }
 }
