@@ -7,15 +7,7 @@ use serde_json::{Value, json};
 use crate::support::{Place, object, soon};
 
 /// Kazoo's own view of what is registered.
-const REGISTERED: &str = "function(doc) {
-  if (doc.pvt_type != 'view_definition' || doc.pvt_deleted) return;
-  for (var i in doc.kazoo.view_map) {
-    var map = doc.kazoo.view_map[i];
-    for (var j in doc.view_definition.views) {
-      emit([map.classification || map.database, doc.view_definition._id.split('/').pop() + '/' + j], null);
-    }
-  }
-}";
+const REGISTERED: &str = include_str!("registered.js");
 
 const BY_ID: &str =
     "function(doc) { if (doc.pvt_type == 'group') emit(doc._id, {id: doc._id, by: 'kazoo'}); }";

@@ -61,36 +61,30 @@ pub(super) fn register_cache(metrics: &Metrics, watcher: &Watcher) {
 
 /// Registers what change notices can tell. Without a broker there are no series.
 pub(super) fn register_notices(metrics: &Metrics, notices: Option<&Arc<Notices>>) {
-    type Figure = fn(Counts) -> f64;
+    type Figure = fn(Counts) -> u64;
     let each: [(&'static str, &'static str, Kind, Figure); 8] = [
         ("notices_connected", "1 if there is a connection to a broker", Kind::Gauge, |now| {
-            one_if(now.is_connected)
+            now.is_connected.into()
         }),
         ("notices_waiting", "Change notices that the broker has not confirmed", Kind::Gauge, |now| {
-            number_of_u64(now.waiting)
+            now.waiting
         }),
-        ("notices_waiting_bytes", "Memory that waiting notices take", Kind::Gauge, |now| {
-            number_of_u64(now.waiting_bytes)
-        }),
-        ("notices_sent", "Change notices that the broker has confirmed", Kind::Counter, |now| {
-            number_of_u64(now.sent)
-        }),
-        ("notices_dropped", "Change notices that were given up", Kind::Counter, |now| {
-            number_of_u64(now.dropped)
-        }),
+        ("notices_waiting_bytes", "Memory that waiting notices take", Kind::Gauge, |now| now.waiting_bytes),
+        ("notices_sent", "Change notices that the broker has confirmed", Kind::Counter, |now| now.sent),
+        ("notices_dropped", "Change notices that were given up", Kind::Counter, |now| now.dropped),
         ("notices_returned", "How many times no queue took a change notice", Kind::Counter, |now| {
-            number_of_u64(now.returned)
+            now.returned
         }),
         ("notices_listening", "1 if the notices of others are heard", Kind::Gauge, |now| {
-            one_if(now.is_listening)
+            now.is_listening.into()
         }),
-        ("notices_heard", "Notices of others that were heard", Kind::Counter, |now| number_of_u64(now.heard)),
+        ("notices_heard", "Notices of others that were heard", Kind::Counter, |now| now.heard),
     ];
     for (name, help, kind, figure) in each {
         let notices = notices.cloned();
         let values = move || {
             let counts = notices.iter().map(|notices| notices.counts());
-            counts.map(|counts| (String::new(), figure(counts))).collect()
+            counts.map(|counts| (String::new(), number_of_u64(figure(counts)))).collect()
         };
         metrics.read(Reading { name, help, kind, label: "", values: Box::new(values) });
     }

@@ -8,7 +8,7 @@ use crate::account::json_of;
 use crate::http_client::{Response, send};
 use crate::process::{Server, run, run_ok, wait_until};
 use crate::seed::Seed;
-use crate::tokens::{Minter, SigningKey};
+use crate::tokens::Minter;
 
 /// A seeded store.
 struct Place {
@@ -19,9 +19,7 @@ struct Place {
 
 impl Place {
     fn new(store: &str) -> Self {
-        let (seed, key) = (Seed::read(), SigningKey::generate());
-        run_ok(&["import", "--store", store, "-"], seed.lines(&key).as_bytes());
-        run_ok(&["views", "push", "--store", store], b"");
+        let (seed, key) = Seed::import_into(store);
         let now = i64::try_from(std::time::UNIX_EPOCH.elapsed().unwrap().as_secs()).unwrap();
         let token = Minter { seed: &seed, key: &key, other_key: &key, now }.token("master");
         Self { store: store.to_owned(), seed, token }

@@ -12,15 +12,7 @@ use crate::seed::Seed;
 use crate::tokens::{Minter, SigningKey};
 
 /// Kazoo's own view of the views that it has registered.
-const REGISTERED: &str = "function(doc) {
-  if (doc.pvt_type != 'view_definition' || doc.pvt_deleted) return;
-  for (var i in doc.kazoo.view_map) {
-    var map = doc.kazoo.view_map[i];
-    for (var j in doc.view_definition.views) {
-      emit([map.classification || map.database, doc.view_definition._id.split('/').pop() + '/' + j], null);
-    }
-  }
-}";
+const REGISTERED: &str = include_str!("../../../groups/tests/it/registered.js");
 
 /// The databases that the checks add to those of the seed.
 const MORE_DATABASES: [&str; 2] = ["system_data", "system_schemas"];
@@ -70,9 +62,7 @@ struct Place {
 
 impl Place {
     fn new(store: &str) -> Self {
-        let (seed, key) = (Seed::read(), SigningKey::generate());
-        run_ok(&["import", "--store", store, "-"], seed.lines(&key).as_bytes());
-        run_ok(&["views", "push", "--store", store], b"");
+        let (seed, key) = Seed::import_into(store);
         Self { store: store.to_owned(), seed, key }
     }
 

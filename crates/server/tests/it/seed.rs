@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
+use crate::process::run_ok;
 use crate::tokens::SigningKey;
 
 /// The folder of the recordings.
@@ -25,6 +26,14 @@ impl Seed {
     /// Reads the seed.
     pub(crate) fn read() -> Self {
         Self::read_with(Vec::new())
+    }
+
+    /// Imports the seed into a store, with a new signing key and every view.
+    pub(crate) fn import_into(store: &str) -> (Self, SigningKey) {
+        let (seed, key) = (Self::read(), SigningKey::generate());
+        run_ok(&["import", "--store", store, "-"], seed.lines(&key).as_bytes());
+        run_ok(&["views", "push", "--store", store], b"");
+        (seed, key)
     }
 
     /// Reads the seed and adds lines of a test's own to it.
