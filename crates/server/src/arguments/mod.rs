@@ -1,5 +1,8 @@
 //! What each command takes on its command line. The settings themselves are declared in `settings`.
 
+mod administration;
+mod store;
+
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -7,75 +10,16 @@ use std::path::PathBuf;
 use clap::Args;
 use clap_complete::Shell;
 
+pub(crate) use self::administration::{
+    AccountCreate, AccountList, AccountNamed, AccountShow, KeyList, KeyRetire, KeyRotate, UserCreate,
+    UserList, UserNamed, UserPasswd, ViewsPush,
+};
+pub(crate) use self::store::{ChangedStore, ConfigFile, StoreArguments};
 use crate::failure::Failure;
 use crate::kazoo_config;
 use crate::settings::{
-    self, AdminSettings, CacheSettings, Given, LogSettings, NoticeSettings, ServeSettings, Setting,
-    SettingsFile, Source, StoreSettings,
+    AdminSettings, CacheSettings, Given, LogSettings, ServeSettings, Setting, Source, StoreSettings,
 };
-
-/// The settings file, and Kazoo's configuration.
-#[derive(Args, Clone, Debug)]
-pub(crate) struct ConfigFile {
-    /// A file with settings in TOML.
-    #[arg(long, value_name = "FILE", env = "CROSSBAR_GROUPS_CONFIG")]
-    config: Option<PathBuf>,
-    /// Kazoo's configuration (config.ini or config.yaml). The store, the brokers, the zone and the node are taken from
-    /// it, unless they are given otherwise.
-    #[arg(long, value_name = "FILE", env = "CROSSBAR_GROUPS_KAZOO_CONFIG")]
-    kazoo_config: Option<PathBuf>,
-}
-
-impl ConfigFile {
-    fn read(&self) -> Result<SettingsFile, Failure> {
-        let mut file = match self.config.as_deref() {
-            Some(path) => SettingsFile::read(path, &settings::all())?,
-            None => SettingsFile::default(),
-        };
-        if let Some(path) = &self.kazoo_config {
-            let taken = kazoo_config::read(path)?.into_iter().map(|taken| (taken.key, taken.text));
-            file.fill(taken.collect(), &Source::Kazoo(path.display().to_string()));
-        }
-        Ok(file)
-    }
-}
-
-/// The store and how to use it: every command that opens a store takes these.
-#[derive(Args, Clone, Debug)]
-pub(crate) struct StoreArguments {
-    #[command(flatten)]
-    given: Given<StoreSettings>,
-    #[command(flatten)]
-    file: ConfigFile,
-}
-
-impl StoreArguments {
-    /// The settings of the store.
-    pub(crate) fn settings(&self) -> Result<StoreSettings, Failure> {
-        self.given.settings(&self.file.read()?)
-    }
-}
-
-/// The store that a command changes, and the brokers that are told.
-#[derive(Args, Clone, Debug)]
-pub(crate) struct ChangedStore {
-    #[command(flatten)]
-    pub(crate) store: StoreArguments,
-    #[command(flatten)]
-    given: Given<NoticeSettings>,
-}
-
-impl ChangedStore {
-    /// The settings of the store.
-    pub(crate) fn settings(&self) -> Result<StoreSettings, Failure> {
-        self.store.settings()
-    }
-
-    /// The settings of the brokers, and of the names that change notices carry.
-    pub(crate) fn notices(&self) -> Result<ServeSettings, Failure> {
-        Ok(self.given.settings(&self.store.file.read()?)?.0)
-    }
-}
 
 /// `import`.
 #[derive(Args, Debug)]
@@ -126,101 +70,6 @@ pub(crate) struct Token {
     pub(crate) ttl: u32,
 }
 
-/// `account create`.
-#[derive(Args, Debug)]
-pub(crate) struct AccountCreate {
-    #[command(flatten)]
-    pub(crate) store: ChangedStore,
-    /// The account's name.
-    #[arg(long)]
-    pub(crate) name: String,
-    /// The account's SIP realm [default: a random one].
-    #[arg(long)]
-    pub(crate) realm: Option<String>,
-    /// The parent account, by its id or name.
-    #[arg(long, value_name = "ID|NAME")]
-    pub(crate) parent: Option<String>,
-    /// If the account exists, print its id instead of refusing.
-    #[arg(long)]
-    pub(crate) unless_exists: bool,
-}
-
-/// `account list`.
-#[derive(Args, Debug)]
-pub(crate) struct AccountList {
-    #[command(flatten)]
-    pub(crate) store: StoreArguments,
-}
-
-/// `account show`.
-#[derive(Args, Debug)]
-pub(crate) struct AccountShow {
-    #[command(flatten)]
-    pub(crate) store: StoreArguments,
-    /// The account, by its id or name.
-    #[arg(value_name = "ID|NAME")]
-    pub(crate) account: String,
-    /// Print the account's API key too. Whoever has it can act for the account.
-    #[arg(long)]
-    pub(crate) api_key: bool,
-}
-
-/// `account disable` and `account enable`.
-#[derive(Args, Debug)]
-pub(crate) struct AccountNamed {
-    #[command(flatten)]
-    pub(crate) store: ChangedStore,
-    /// The account, by its id or name.
-    #[arg(value_name = "ID|NAME")]
-    pub(crate) account: String,
-}
-
-/// `user disable`, `user enable` and `user delete`.
-#[derive(Args, Debug)]
-pub(crate) struct UserNamed {
-    #[command(flatten)]
-    pub(crate) store: ChangedStore,
-    /// The account that the user belongs to, by its id or name.
-    #[arg(long, value_name = "ID|NAME")]
-    pub(crate) account: String,
-    /// The user, by its id or name.
-    #[arg(long, value_name = "ID|NAME")]
-    pub(crate) user: String,
-}
-
-/// `key list`.
-#[derive(Args, Debug)]
-pub(crate) struct KeyList {
-    #[command(flatten)]
-    pub(crate) store: StoreArguments,
-}
-
-/// `key rotate`.
-#[derive(Args, Debug)]
-pub(crate) struct KeyRotate {
-    #[command(flatten)]
-    pub(crate) store: ChangedStore,
-    /// Go on although a Kazoo uses the store. Its nodes sign with the old key until they read their settings again.
-    #[arg(long)]
-    pub(crate) shared: bool,
-}
-
-/// `key retire`.
-#[derive(Args, Debug)]
-pub(crate) struct KeyRetire {
-    #[command(flatten)]
-    pub(crate) store: ChangedStore,
-    /// The id of the key.
-    #[arg(value_name = "KEY")]
-    pub(crate) key: String,
-    /// Do not wait until the key's tokens have expired: they end at once.
-    #[arg(long)]
-    pub(crate) now: bool,
-    /// Go on although a Kazoo uses the store. Its nodes may still sign with the key.
-    #[arg(long)]
-    pub(crate) shared: bool,
-}
-
 /// `restore`.
 #[derive(Args, Debug)]
 pub(crate) struct Restore {
@@ -245,59 +94,6 @@ pub(crate) struct Man {
     /// Write a page for each command into this folder, and not the main page to standard output.
     #[arg(long, value_name = "FOLDER")]
     pub(crate) output: Option<PathBuf>,
-}
-
-/// `user list`.
-#[derive(Args, Debug)]
-pub(crate) struct UserList {
-    #[command(flatten)]
-    pub(crate) store: StoreArguments,
-    /// The account, by its id or name.
-    #[arg(long, value_name = "ID|NAME")]
-    pub(crate) account: String,
-}
-
-/// `user passwd`.
-#[derive(Args, Debug)]
-pub(crate) struct UserPasswd {
-    #[command(flatten)]
-    pub(crate) user: UserNamed,
-    /// Read the password from standard input instead of asking for it.
-    #[arg(long)]
-    pub(crate) password_stdin: bool,
-}
-
-/// `user create`.
-#[derive(Args, Debug)]
-pub(crate) struct UserCreate {
-    #[command(flatten)]
-    pub(crate) store: ChangedStore,
-    /// The account that the user belongs to, by its id or name.
-    #[arg(long, value_name = "ID|NAME")]
-    pub(crate) account: String,
-    /// The name to log in with.
-    #[arg(long)]
-    pub(crate) username: String,
-    /// Read the password from standard input instead of asking for it.
-    #[arg(long)]
-    pub(crate) password_stdin: bool,
-    /// Make the user an administrator of the account.
-    #[arg(long)]
-    pub(crate) admin: bool,
-    /// If the user exists, print its id instead of refusing.
-    #[arg(long)]
-    pub(crate) unless_exists: bool,
-}
-
-/// `views push`.
-#[derive(Args, Debug)]
-pub(crate) struct ViewsPush {
-    #[command(flatten)]
-    pub(crate) store: ChangedStore,
-    /// Push only to the database of this account, named by its id or name, and the database of all accounts
-    /// [default: every account's].
-    #[arg(long, value_name = "ID|NAME")]
-    pub(crate) account: Option<String>,
 }
 
 /// `healthcheck`.
