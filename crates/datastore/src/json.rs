@@ -5,7 +5,7 @@
 //! `arbitrary_precision` it reads an object with a magic key as a number. The tokens come from
 //! `json-event-parser`.
 
-use std::{mem, vec};
+use std::mem;
 
 use json_event_parser::{JsonEvent, SliceJsonParser};
 use serde_json::map::Entry;
@@ -21,10 +21,6 @@ pub const MAX_VALUES: usize = 250_000;
 /// So many members or items are collected before an object or array is made, which then takes no more memory
 /// than it needs. A map or list that grows from nothing has room for several values at once.
 const FEW: usize = 8;
-
-/// A text of more bytes is read once more before, to count what its objects and arrays hold. Then none of them
-/// has to grow: while a large one is copied to a larger place, it takes twice its memory.
-const LARGE: usize = 1024 * 1024;
 
 /// Why a text was refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -91,9 +87,6 @@ struct Reader<'a> {
     text: &'a [u8],
     tokens: SliceJsonParser<'a>,
     duplicates: Duplicates,
-    /// How many members or items each object or array has, in the order in which they begin. Where nothing was
-    /// counted, it has ended.
-    sizes: vec::IntoIter<usize>,
     open: Vec<Open>,
     members: Vec<(String, Value)>,
     items: Vec<Value>,
@@ -105,7 +98,6 @@ impl<'a> Reader<'a> {
             text,
             tokens: SliceJsonParser::new(text),
             duplicates,
-            sizes: if text.len() > LARGE { sizes(text, duplicates) } else { Vec::new() }.into_iter(),
             open: Vec::new(),
             members: Vec::new(),
             items: Vec::new(),
@@ -124,13 +116,12 @@ impl<'a> Reader<'a> {
             let value = match event {
                 JsonEvent::Eof => return whole.ok_or_else(|| JsonError::Syntax("nothing there".to_owned())),
                 JsonEvent::StartObject => {
-                    let many = Map::with_capacity(self.room());
-                    self.enter(Open::Object { key: String::new(), first: self.members.len(), many })?;
+                    let first = self.members.len();
+                    self.enter(Open::Object { key: String::new(), first, many: Map::new() })?;
                     continue;
                 }
                 JsonEvent::StartArray => {
-                    let many = Vec::with_capacity(self.room());
-                    self.enter(Open::Array { first: self.items.len(), many })?;
+                    self.enter(Open::Array { first: self.items.len(), many: Vec::new() })?;
                     continue;
                 }
                 JsonEvent::ObjectKey(next) => {
@@ -180,11 +171,6 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// How many members or items the object or array that begins now needs room for. Few are collected elsewhere.
-    fn room(&mut self) -> usize {
-        self.sizes.next().filter(|size| *size > FEW).unwrap_or(0)
-    }
-
     fn enter(&mut self, open: Open) -> Result<(), JsonError> {
         if self.open.len() >= MAX_DEPTH {
             return Err(JsonError::TooDeep);
@@ -192,41 +178,6 @@ impl<'a> Reader<'a> {
         self.open.push(open);
         Ok(())
     }
-}
-
-/// Counts the members of each object and the items of each array, until the text ends or has a fault. The reader
-/// reports the fault.
-fn sizes(text: &[u8], duplicates: Duplicates) -> Vec<usize> {
-    let mut tokens = SliceJsonParser::new(text);
-    let (mut sizes, mut open, mut values) = (Vec::new(), Vec::new(), 0_usize);
-    while let Ok(event) = tokens.parse_next() {
-        match event {
-            JsonEvent::Eof => break,
-            JsonEvent::ObjectKey(_) => continue,
-            JsonEvent::EndObject | JsonEvent::EndArray => {
-                open.pop();
-                continue;
-            }
-            JsonEvent::StartObject
-            | JsonEvent::StartArray
-            | JsonEvent::String(_)
-            | JsonEvent::Number(_)
-            | JsonEvent::Boolean(_)
-            | JsonEvent::Null => {}
-        }
-        values += 1;
-        if open.len() > MAX_DEPTH || (values > MAX_VALUES && duplicates == Duplicates::Refuse) {
-            break;
-        }
-        if let Some(size) = open.last().and_then(|parent: &usize| sizes.get_mut(*parent)) {
-            *size += 1;
-        }
-        if matches!(event, JsonEvent::StartObject | JsonEvent::StartArray) {
-            open.push(sizes.len());
-            sizes.push(0);
-        }
-    }
-    sizes
 }
 
 fn add_item(items: &mut Vec<Value>, first: usize, many: &mut Vec<Value>, value: Value) {
@@ -282,9 +233,7 @@ fn number(text: &str) -> Result<Number, JsonError> {
 
 #[cfg(test)]
 mod tests {
-    use super::{
-        Duplicates, FEW, JsonError, LARGE, MAX_DEPTH, MAX_VALUES, parse, parse_stored_object, sizes,
-    };
+    use super::{FEW, JsonError, MAX_DEPTH, MAX_VALUES, parse, parse_stored_object};
     use proptest::prelude::{Just, Strategy, any, prop_oneof, proptest};
     use serde_json::{Value, json};
 
@@ -358,21 +307,6 @@ mod tests {
         for list in lists.iter().filter_map(Value::as_array).chain([lists]) {
             assert_eq!(list.capacity(), list.len());
         }
-    }
-
-    #[test]
-    fn a_large_text_says_what_its_objects_and_arrays_hold() {
-        let text = br#"{"a":[1,[2,3],{}],"b":{"c":null},"d":"x"}"#;
-        assert_eq!(sizes(text, Duplicates::Refuse), [3, 3, 2, 0, 1]);
-        assert_eq!(sizes(br#"{"a":[1,[2,3],?"#, Duplicates::Refuse), [1, 2, 2], "until the fault");
-    }
-
-    #[test]
-    fn a_large_list_has_no_spare_room() {
-        let items = LARGE / 8 + 1;
-        let text = format!("[{}{}]", "\"12345\",".repeat(items - 1), "\"12345\"");
-        let Value::Array(list) = parse(text.as_bytes()).unwrap() else { panic!("no list") };
-        assert_eq!((list.len(), list.capacity()), (items, items));
     }
 
     #[test]
