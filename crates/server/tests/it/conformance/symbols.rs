@@ -44,17 +44,6 @@ impl<'a> Symbols<'a> {
         send(server.address, &text(&request["method"]), &target, &headers, &body)
     }
 
-    /// The target of a request, and the values of these headers.
-    pub(super) fn asked(&mut self, request: &Value, headers: [&str; 3]) -> (String, [String; 3]) {
-        let given = request["headers"].as_array().unwrap();
-        let values = headers.map(|wanted| {
-            let is_wanted = |name: &str| name.eq_ignore_ascii_case(wanted);
-            let header = given.iter().find(|header| header[0].as_str().is_some_and(is_wanted));
-            self.resolve(header.and_then(|header| header[1].as_str()).unwrap_or_default())
-        });
-        (self.resolve(request["target"].as_str().unwrap_or_default()), values)
-    }
-
     /// A text with every symbol in it whose meaning is known.
     fn resolve(&mut self, text: &str) -> String {
         let mut resolved = String::new();
