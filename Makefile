@@ -8,7 +8,8 @@
 #                makes from docs/openapi.yaml, change notices through a RabbitMQ, proxies, the pages in a
 #                Chromium, random requests from a new seed, for ACCEPTANCE_FUZZ_SECONDS (120), and the Debian
 #                package
-#   make lint    check the formatting, run clippy with warnings as errors, find unused dependencies
+#   make lint    check the formatting, run clippy with warnings as errors, find unused dependencies and files
+#                that import each other
 #   make fmt     format the code
 #   make fuzz    send random requests from a new seed to the release build, for FUZZ_SECONDS (600)
 #   make fuzz-coverage
@@ -155,6 +156,7 @@ lint:
 	$(call judge,clippy) --all-targets -- -D warnings
 	@command -v cargo-machete >/dev/null || $(CARGO) install --locked cargo-machete
 	$(CARGO) machete --with-metadata . bench reliability
+	tools/import-circles
 
 fmt:
 	$(CARGO) fmt --all

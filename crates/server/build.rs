@@ -21,7 +21,7 @@ fn main() {
         None => Some("debug build".to_owned()),
     };
     let about = about.map(|about| format!(" ({about})")).unwrap_or_default();
-    println!("cargo::rustc-env=CROSSBAR_GROUPS_VERSION={version}{about}");
+    println!("cargo::rustc-env=SHOWN_VERSION={version}{about}");
 }
 
 /// The commit of this project's own repository. A tarball may lie in the repository of somebody else.

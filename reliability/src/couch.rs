@@ -11,7 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
-use crate::Outcome;
+use crate::settings::Outcome;
 use crate::wire::Request;
 
 const PATIENCE: Duration = Duration::from_secs(30);

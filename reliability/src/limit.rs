@@ -15,10 +15,10 @@ use serde_json::{Map, Value, json};
 use crate::crowd::{self, Pace};
 use crate::process::{Server, Watch};
 use crate::report::{Report, print_row};
+use crate::settings::{Outcome, Settings};
 use crate::table::input::{Input, Victim};
 use crate::table::{inputs, millis, send_all};
 use crate::world::{Account, World};
-use crate::{Outcome, Settings};
 
 const LIMIT_BYTES: u64 = 512 * 1024 * 1024;
 /// Where no cgroup limits it, a server above this is ended, so that the machine survives.

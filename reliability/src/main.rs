@@ -17,6 +17,7 @@ mod probe;
 mod process;
 mod proxy;
 mod report;
+mod settings;
 mod short;
 mod soak;
 mod storm;
@@ -33,26 +34,7 @@ use crate::faults::Extent;
 use crate::files::Damages;
 use crate::history::Length;
 use crate::report::Report;
-
-/// The result of a step, or the reason why it could not be taken.
-pub(crate) type Outcome<T = ()> = Result<T, String>;
-
-/// The settings of every section.
-pub(crate) struct Settings {
-    /// The binary that is judged.
-    pub(crate) binary: String,
-    /// The folder of stores and reports, kept between runs.
-    pub(crate) folder: PathBuf,
-    /// The seed of the random numbers.
-    pub(crate) seed: u64,
-}
-
-impl Settings {
-    /// The store that is copied for each fresh server.
-    pub(crate) fn template(&self) -> PathBuf {
-        self.folder.join("template")
-    }
-}
+use crate::settings::{Outcome, Settings};
 
 const USAGE: &str = "usage: reliability [--again] SECTION [ARGUMENT...]
   all                   every section in its full form, in 40 minutes at most

@@ -11,11 +11,11 @@ use crate::crowd::Served;
 use crate::faults::stored;
 use crate::process::{Launch, Server};
 use crate::report::{Report, print_row};
+use crate::settings::{Outcome, Settings};
 use crate::storm::{self, Rhythm};
 use crate::table::millis;
 use crate::wire::{Request, connections_to};
 use crate::world::Account;
-use crate::{Outcome, Settings};
 
 const GROUPS: usize = 50;
 /// The clients that find out what can be answered, and the clients of the overload.

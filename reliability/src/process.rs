@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal};
 
-use crate::Outcome;
+use crate::settings::Outcome;
 
 /// How long a server may take to serve.
 const START_PATIENCE: Duration = Duration::from_secs(30);

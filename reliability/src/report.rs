@@ -9,7 +9,10 @@ use std::path::PathBuf;
 
 use serde_json::{Map, Value, json};
 
-use crate::Outcome;
+use crate::settings::Outcome;
+
+/// The figures of a row, and what is wrong.
+pub(crate) type Measured = (Map<String, Value>, Vec<String>);
 
 /// Where rows are kept, and which binary they are about.
 pub(crate) struct Report {

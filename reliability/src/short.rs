@@ -9,8 +9,8 @@ use crate::faults::{self, Extent};
 use crate::files::{self, Damages};
 use crate::history::{self, Length};
 use crate::report::Report;
+use crate::settings::{Outcome, Settings};
 use crate::table::{Form, inputs, measure};
-use crate::{Outcome, Settings};
 
 /// How many of the table's first inputs are sent, and how many times smaller they are made.
 const INPUTS: usize = 10;

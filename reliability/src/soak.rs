@@ -11,11 +11,11 @@ use serde_json::{Map, Value, json};
 
 use crate::crowd::{self, Pace};
 use crate::report::{Report, print_row};
+use crate::settings::{Outcome, Settings};
 use crate::table::input::Victim;
 use crate::table::{inputs, millis, send_all};
 use crate::wire::established_ports;
 use crate::world::World;
-use crate::{Outcome, Settings};
 
 const CLIENTS: usize = 8;
 const IDLE: usize = 10_000;

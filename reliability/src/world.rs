@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::Outcome;
 use crate::process::{Launch, Server};
+use crate::settings::Outcome;
 
 /// The administrator of each account, with the digest of `admin:secret` that logins send.
 pub(crate) const USERNAME: &str = "admin";

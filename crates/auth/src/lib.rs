@@ -27,6 +27,7 @@ mod encoding;
 mod error;
 mod limits;
 mod login;
+mod login_config;
 mod password;
 mod registry;
 mod secret;

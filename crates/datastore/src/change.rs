@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use crate::{DocId, Document, Rev};
+use crate::document::Document;
+use crate::name::DocId;
+use crate::rev::Rev;
 
 /// Where a feed begins. A sequence is opaque, and each backend has its own format.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]

@@ -4,7 +4,11 @@ use std::fmt;
 
 use serde_json::{Map, Value, json};
 
-use crate::{Cause, DbName, Deadline, DocId, Document, Draft, NameError, Result, Store, StoreError};
+use crate::deadline::Deadline;
+use crate::document::{Document, Draft};
+use crate::error::{Cause, Result, StoreError};
+use crate::name::{DbName, DocId, NameError};
+use crate::store::Store;
 
 /// How often a design document is read again because another client has changed it.
 const ATTEMPTS: usize = 5;

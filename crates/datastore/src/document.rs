@@ -8,8 +8,10 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
+use crate::error::{Cause, Result, StoreError};
 use crate::json;
-use crate::{Cause, DocId, Result, Rev, StoreError};
+use crate::name::DocId;
+use crate::rev::Rev;
 
 /// A document: its id, its revision, and the JSON text that the store holds.
 ///

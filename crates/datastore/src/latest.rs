@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwapOption;
 use futures::lock::Mutex;
 
-use crate::{Epoch, Result};
+use crate::epoch::Epoch;
+use crate::error::Result;
 
 /// The value that was read last from a database.
 ///
@@ -112,7 +113,8 @@ mod tests {
     use futures::executor::block_on;
 
     use super::Latest;
-    use crate::{Cause, Epoch, EpochClock, Result, StoreError};
+    use crate::epoch::{Epoch, EpochClock};
+    use crate::error::{Cause, Result, StoreError};
 
     /// A database that tells of its changes unless its number is zero.
     struct Clock(AtomicU64);

@@ -6,10 +6,16 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 
-use crate::{
-    Attachments, Backend, Change, Changes, ChangesQuery, Created, Databases, DbName, Deadline, DocId,
-    Document, Draft, Epoch, LocalDocument, LocalDocuments, Result, Rev, RowStream, Sign, Store, ViewQuery,
-};
+use crate::change::{Change, ChangesQuery, Sign};
+use crate::deadline::Deadline;
+use crate::document::{Document, Draft};
+use crate::epoch::Epoch;
+use crate::error::Result;
+use crate::local::LocalDocument;
+use crate::name::{DbName, DocId};
+use crate::rev::Rev;
+use crate::store::{Attachments, Backend, Changes, Created, Databases, LocalDocuments, Store};
+use crate::view::{RowStream, ViewQuery};
 
 /// A store that wraps another one and changes some of its calls.
 ///

@@ -6,10 +6,15 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 
-use crate::{
-    Change, ChangesQuery, DbName, Deadline, DocId, Document, Draft, Epoch, LocalDocument, Result, Rev,
-    RowStream, Sign, ViewQuery,
-};
+use crate::change::{Change, ChangesQuery, Sign};
+use crate::deadline::Deadline;
+use crate::document::{Document, Draft};
+use crate::epoch::Epoch;
+use crate::error::Result;
+use crate::local::LocalDocument;
+use crate::name::{DbName, DocId};
+use crate::rev::Rev;
+use crate::view::{RowStream, ViewQuery};
 
 /// Documents with revisions, and views over them.
 ///

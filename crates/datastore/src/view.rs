@@ -6,7 +6,9 @@ use futures::stream::BoxStream;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::{Cause, DocId, Document, Result, StoreError};
+use crate::document::Document;
+use crate::error::{Cause, Result, StoreError};
+use crate::name::DocId;
 
 /// The view that a query reads.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -7,7 +7,7 @@ use memchr::memmem;
 use tokio::time::Instant;
 
 use crate::chunk_sizes::ChunkSizes;
-use crate::{BODY_GRACE, Limits};
+use crate::limits::{BODY_GRACE, Limits};
 
 /// The bytes that end a chunked body, after trailers if there are any.
 const EMPTY_LINE: &[u8] = b"\r\n\r\n";

@@ -15,10 +15,14 @@ use actix_service::Service;
 use bytes::Bytes;
 use futures::Stream;
 
-use crate::LongQuery;
 use crate::arrival::BodyLength;
 use crate::socket::Watch;
 use crate::wire::Wire;
+
+/// The query of a request, if it has raw bytes and is too long for the target when these are escaped. Then the
+/// target has no query, and the request has this extension.
+#[derive(Clone, Debug)]
+pub struct LongQuery(pub Rc<str>);
 
 /// Calls the application, and tells the socket how far the request is.
 pub(crate) fn serve<S, B>(

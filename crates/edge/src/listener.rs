@@ -16,9 +16,10 @@ use socket2::{Domain, Protocol, Socket as RawSocket, Type};
 use tokio::net::TcpStream;
 
 use crate::capacity::Capacity;
+use crate::limits::Limits;
 use crate::socket::{Socket, Watch};
 use crate::wire::Wire;
-use crate::{Limits, connection, exchange};
+use crate::{connection, exchange};
 
 /// How many connections the system keeps that nobody has accepted yet.
 const BACKLOG: i32 = 1_024;

@@ -16,10 +16,10 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tokio_util::io::poll_read_buf;
 
-use crate::Limits;
 use crate::arrival::{Arrival, BodyLength};
 use crate::capacity::Place;
 use crate::head::{Scan, Scanned, Verdict, judge};
+use crate::limits::Limits;
 
 /// How many bytes are read ahead of the request that is being answered.
 const READ_AHEAD_BYTES: usize = 16_384;

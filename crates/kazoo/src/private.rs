@@ -4,7 +4,9 @@
 use datastore::DbName;
 use serde_json::{Map, Value, json};
 
-use crate::{Kind, Time, term};
+use crate::kind::Kind;
+use crate::term;
+use crate::time::Time;
 
 /// Whether a top-level key is private. Private members are not sent to clients or accepted from them.
 #[must_use]

@@ -44,7 +44,7 @@ mod writes;
 use std::error::Error;
 
 /// The version of this program and the commit that it was built from, as far as the build knew it.
-const VERSION: &str = env!("CROSSBAR_GROUPS_VERSION");
+const VERSION: &str = env!("SHOWN_VERSION");
 
 /// An error and its sources in one line.
 fn chain(error: &dyn Error) -> String {

@@ -17,8 +17,8 @@ use crate::fault::{FAULTS, Fault};
 use crate::process::{Launch, Server};
 use crate::proxy::{Call, Plan, Proxy};
 use crate::report::{Report, print_row};
+use crate::settings::{Outcome, Settings};
 use crate::world::{Account, GROUP};
-use crate::{Outcome, Settings};
 
 /// The deadline of the server's calls, and what an answer may take beyond it on a busy machine.
 const STORE_TIMEOUT: Duration = Duration::from_millis(1_000);

@@ -7,9 +7,9 @@ use std::time::Duration;
 use plain_http::Answer;
 use serde_json::{Value, json};
 
-use crate::Outcome;
 use crate::couch::Couch;
 use crate::proxy::{Call, Plan};
+use crate::settings::Outcome;
 use crate::wire::Request;
 use crate::world::{Account, CREDENTIALS, GROUP};
 

@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::Measured;
+use crate::report::Measured;
+use crate::settings::{Outcome, Settings};
 use crate::wire::{Kept, Request};
 use crate::world::{GROUP, World};
-use crate::{Outcome, Settings};
 
 const PATIENCE: Duration = Duration::from_secs(15);
 

@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::Measured;
 use crate::dice::Dice;
+use crate::report::Measured;
+use crate::settings::{Outcome, Settings};
 use crate::wire::Request;
 use crate::world::{GROUP, World};
-use crate::{Outcome, Settings};
 
 const PATIENCE: Duration = Duration::from_secs(15);
 

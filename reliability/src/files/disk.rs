@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::Measured;
 use crate::process::Server;
+use crate::report::Measured;
+use crate::settings::{Outcome, Settings};
 use crate::wire::Request;
 use crate::world::{Account, GROUP, World};
-use crate::{Outcome, Settings};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 /// The size of the disk, and of the file that fills most of it.

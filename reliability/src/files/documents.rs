@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value, json};
 
-use super::Measured;
 use crate::process::Server;
+use crate::report::Measured;
+use crate::settings::{Outcome, Settings};
 use crate::wire::Request;
 use crate::world::World;
-use crate::{Outcome, Settings};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 

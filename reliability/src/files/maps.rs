@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::Measured;
 use crate::probe::Probe;
 use crate::process::Server;
+use crate::report::Measured;
+use crate::settings::{Outcome, Settings};
 use crate::wire::Request;
 use crate::world::{Account, World};
-use crate::{Outcome, Settings};
 
 /// How long a request may take: the limits of a map function and the store's deadline end it.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -7,12 +7,10 @@ mod disk;
 mod documents;
 mod maps;
 
-use serde_json::{Map, Value};
+use serde_json::Map;
 
-use crate::report::{Report, print_row};
-use crate::{Outcome, Settings};
-
-type Measured = (Map<String, Value>, Vec<String>);
+use crate::report::{Measured, Report, print_row};
+use crate::settings::{Outcome, Settings};
 
 /// How many files are damaged.
 #[derive(Clone, Copy, Debug)]

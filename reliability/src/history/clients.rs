@@ -1,7 +1,7 @@
 //! The clients of a history. Each sends one request after another and notes what it was told. A request is
 //! sent once, whatever happens.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::io::{self, BufReader, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -11,10 +11,9 @@ use std::time::{Duration, Instant};
 use plain_http::{Answer, AnswerTo, read_answer};
 use serde_json::{Value, json};
 
-use super::Tally;
-use super::checker::{self, Asked, Event, Told};
-use crate::Outcome;
+use super::checker::{Asked, Event, Told};
 use crate::dice::Dice;
+use crate::settings::Outcome;
 use crate::wire::Request;
 use crate::world::Account;
 
@@ -47,7 +46,7 @@ impl Notebook {
     }
 
     /// Every id of the round so far.
-    fn ids(&self) -> BTreeSet<String> {
+    pub(super) fn ids(&self) -> BTreeSet<String> {
         let lives = self.lives.iter().enumerate();
         lives
             .flat_map(|(group, lives)| (0..=lives.load(Ordering::Relaxed)).map(move |life| (group, life)))
@@ -274,26 +273,4 @@ pub(super) fn last_look(
         notes.extend(listed(&answer, &ids, &notebook.prefix(), begun, ended));
     }
     Ok(notes)
-}
-
-impl Tally {
-    /// Counts a round's notes and checks each group's history.
-    pub(super) fn add(&mut self, notes: &[Note], notebook: &Notebook) {
-        let mut groups: BTreeMap<&str, Vec<Event>> = BTreeMap::new();
-        for (id, event) in notes {
-            groups.entry(id).or_default().push(event.clone());
-            self.events += 1;
-            let is_write = event.asked != Asked::Read;
-            self.acknowledged += usize::from(matches!(event.told, Told::Done(_)));
-            self.unknown += usize::from(is_write && event.told == Told::Unknown);
-            self.refused += usize::from(is_write && event.told == Told::Refused);
-        }
-        let known = notebook.ids();
-        for (id, events) in groups {
-            if !known.contains(id) {
-                self.violations.push(format!("{id}: a listing shows a group that nobody made"));
-            }
-            self.violations.extend(checker::check(&events).into_iter().map(|what| format!("{id}: {what}")));
-        }
-    }
 }

@@ -4,23 +4,25 @@
 mod checker;
 mod clients;
 mod nemesis;
+mod tally;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use serde_json::{Map, Value, json};
+use serde_json::Map;
 
 use self::clients::{Client, Notebook};
 use self::nemesis::{Nemesis, Served, Target};
+use self::tally::Tally;
 use crate::couch::Standin;
 use crate::dice::Dice;
 use crate::process::Launch;
 use crate::proxy::Proxy;
 use crate::report::{Report, print_row};
+use crate::settings::{Outcome, Settings};
 use crate::world::{Account, World};
-use crate::{Outcome, Settings};
 
 /// How many clients there are, and how many groups they fight over.
 const CLIENTS: usize = 6;
@@ -35,19 +37,6 @@ pub(crate) struct Length {
     pub(crate) kills: usize,
     /// Kills, of each kind, on CouchDB.
     pub(crate) couchdb_kills: usize,
-}
-
-/// The result of a history.
-#[derive(Debug, Default)]
-struct Tally {
-    events: usize,
-    acknowledged: usize,
-    unknown: usize,
-    refused: usize,
-    kills: usize,
-    store_kills: usize,
-    panics: u64,
-    violations: Vec<String>,
 }
 
 /// Runs the histories that can run here.
@@ -98,27 +87,6 @@ fn record(report: &mut Report, name: &str, tell: impl FnOnce() -> Outcome<Tally>
         Err(error) => (Map::new(), vec![error]),
     };
     report.add("histories", name, figures, &faults)
-}
-
-impl Tally {
-    fn figures(mut self) -> (Map<String, Value>, Vec<String>) {
-        if self.panics > 0 {
-            self.violations.push(format!("{} panics", self.panics));
-        }
-        if self.acknowledged == 0 {
-            self.violations.push("no write was acknowledged, so the history shows nothing".to_owned());
-        }
-        let figures = json!({
-            "kills": self.kills,
-            "store_kills": self.store_kills,
-            "events": self.events,
-            "acknowledged": self.acknowledged,
-            "unknown": self.unknown,
-            "refused": self.refused,
-            "violations": self.violations.len(),
-        });
-        (figures.as_object().cloned().unwrap_or_default(), self.violations)
-    }
 }
 
 /// Plays rounds until there were enough kills.

@@ -6,12 +6,12 @@ use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
-use super::Tally;
-use crate::Outcome;
+use super::tally::Tally;
 use crate::dice::Dice;
 use crate::fault::FAULTS;
 use crate::process::{Launch, Server};
 use crate::proxy::{Plan, Proxy};
+use crate::settings::Outcome;
 
 /// Every so many kills of a server, the store is killed too.
 const KILLS_TO_A_STORE_KILL: usize = 20;

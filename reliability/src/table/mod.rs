@@ -20,9 +20,9 @@ use self::input::{Ending, Input, Load, Victim};
 use crate::probe::Probe;
 use crate::process::{Server, Watch};
 use crate::report::{Report, print_row};
+use crate::settings::{Outcome, Settings};
 use crate::wire::{self, Raw, Read};
 use crate::world::World;
-use crate::{Outcome, Settings};
 
 /// Memory that any input may take above rest, and that may stay afterwards.
 const FREE_KB: u64 = 64 * 1024;

@@ -11,7 +11,8 @@ use kazoo::AccountId;
 
 pub use restrictions::{Asked, Restrictions};
 
-use crate::directory::{Account, BASIC_AUTH, Directory, Policies, USER_AUTH};
+use crate::directory::{Account, Directory, Policies};
+use crate::login_config::{BASIC_AUTH, USER_AUTH};
 use crate::verify::Caller;
 
 /// The proof that a caller may use an account. Only [`Authenticator::authorise`] gives one. Code cannot reach

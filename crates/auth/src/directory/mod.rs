@@ -8,7 +8,6 @@ mod account;
 mod doc_key;
 mod identity;
 mod key;
-mod login_config;
 mod memory;
 mod parsed;
 mod sections;
@@ -28,9 +27,6 @@ pub use doc_key::databases;
 pub(crate) use doc_key::own_db;
 pub(crate) use identity::Identity;
 pub(crate) use key::{Algorithm, BadKey, SigningKey, VerifyingKey};
-pub(crate) use login_config::{
-    BASIC_AUTH, DEFAULT_EXPIRY, Lineage, USER_AUTH, load_lineage, load_login_config, to_seconds,
-};
 pub(crate) use sections::load_sections;
 pub(crate) use system_auth::{KEY_ATTACHMENT, load_signing_key};
 

@@ -5,7 +5,8 @@ use futures::future;
 use kazoo::AccountId;
 use serde_json::{Map, Value, json};
 
-use crate::directory::{Account, Directory, Identity, Lineage};
+use crate::directory::{Account, Directory, Identity};
+use crate::login_config::Lineage;
 use crate::password;
 
 /// The parts of the system's configuration that a description needs.

@@ -18,9 +18,10 @@ use serde_json::{Map, Value};
 
 use self::describe::{Described, describe, load_cluster_settings};
 use self::mint::{NewToken, load_signing, mint_token};
-use crate::directory::{Account, Directory, USER_AUTH, load_lineage, load_login_config};
+use crate::directory::{Account, Directory};
 use crate::error::Barred;
 use crate::limits::{Password, PasswordGuesses};
+use crate::login_config::{USER_AUTH, load_lineage, load_login_config};
 use crate::verify::Caller;
 
 /// A successful login.

@@ -17,7 +17,8 @@ use kazoo::{AccountId, Kind, SystemDb, Time, is_deleted, term};
 use serde_json::{Map, Value, json};
 
 use super::stamps::{private_fields, save_changed};
-use crate::directory::{BadKey, DEFAULT_EXPIRY, KEY_ATTACHMENT, SigningKey, to_seconds};
+use crate::directory::{BadKey, KEY_ATTACHMENT, SigningKey};
+use crate::login_config::{DEFAULT_EXPIRY, to_seconds};
 
 /// How many accounts are asked at once.
 const AT_ONCE: usize = 8;

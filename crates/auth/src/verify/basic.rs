@@ -15,9 +15,10 @@ use serde_json::{Map, json};
 use super::caller::Caller;
 use super::claims::Claims;
 use super::trial::check_trial;
-use crate::directory::{BASIC_AUTH, Directory, load_login_config};
+use crate::directory::Directory;
 use crate::error::{AuthError, Barred};
 use crate::limits::{Password, PasswordGuesses};
+use crate::login_config::{BASIC_AUTH, load_login_config};
 use crate::password;
 
 /// Verifies Basic credentials: the base64 of `account id:credentials`.

@@ -1,11 +1,40 @@
-//! Takes the addresses of the listeners, and says what to do if one cannot be had.
+//! Takes the addresses of the listeners, and says what to do if one cannot be had; and how the API is served.
 
 use std::io;
 use std::net::SocketAddr;
 
-use edge::Listener;
+use edge::{Capacity, Listener, OpenFiles, Service};
 
 use crate::failure::Failure;
+use crate::settings::ServeSettings;
+
+/// How long running requests may take to finish once the server is told to stop.
+const GRACE_SECONDS: u64 = 8;
+
+/// How many files may be open beside the connections of the API: the store's files and connections, the
+/// admin listener, and clients that are told that there is no room.
+const OTHER_FILES: u64 = 512;
+
+/// The headers that the pipeline reads.
+const READ_HEADERS: [&str; 17] = [
+    "accept",
+    "accept-encoding",
+    "accept-language",
+    "access-control-request-headers",
+    "access-control-request-method",
+    "authorization",
+    "content-type",
+    "if-match",
+    "if-none-match",
+    "origin",
+    "x-auth-account-id",
+    "x-auth-token",
+    "x-crossbar-groups-shadow",
+    "x-file-name",
+    "x-forwarded-for",
+    "x-pretty-print",
+    "x-request-id",
+];
 
 /// The setting of the API's address.
 pub(super) const API: &str = "listen";
@@ -54,6 +83,41 @@ pub(super) fn refusal(setting: &str, address: SocketAddr, error: &io::Error) -> 
 /// Another port to propose.
 fn neighbour(port: u16) -> u16 {
     port.checked_add(10).unwrap_or(8010)
+}
+
+/// How the API is served.
+pub(super) fn api_service(settings: &ServeSettings) -> Service {
+    Service {
+        workers: settings.workers,
+        grace_seconds: GRACE_SECONDS,
+        limits: edge::Limits {
+            head: settings.head_timeout,
+            idle: settings.idle_timeout,
+            body_bytes_per_second: settings.body_rate,
+            answer: settings.answer_timeout,
+            headers: &READ_HEADERS,
+        },
+        capacity: Capacity::new(connections(settings.max_connections)),
+    }
+}
+
+/// Raises the limit of open files as far as the system allows, and answers how many connections fit.
+fn connections(wished: usize) -> usize {
+    let files = match OpenFiles::raise() {
+        Ok(files) => files,
+        Err(error) => {
+            log::warn!("the limit of open files is unknown: {error}");
+            return wished;
+        }
+    };
+    let connections = files.fit(wished, OTHER_FILES);
+    if connections < wished {
+        log::warn!(
+            open_files = files.limit(), max_connections = wished, connections;
+            "the limit of open files allows fewer connections: raise it (`ulimit -n`, or LimitNOFILE in systemd)"
+        );
+    }
+    connections
 }
 
 #[cfg(test)]

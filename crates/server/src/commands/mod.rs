@@ -13,6 +13,7 @@ mod demo;
 pub(crate) mod doctor;
 mod exposure;
 mod find;
+mod first_look;
 mod health;
 pub(crate) mod healthcheck;
 mod hearing;

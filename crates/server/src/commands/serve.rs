@@ -1,6 +1,5 @@
 //! `serve`: the API, the admin listener and the background tasks, from start to graceful stop.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,8 +9,8 @@ use actix_web::web::{self, Data};
 use auth::{Authenticator, Buckets};
 use cache::Watcher;
 use couchdb::Client;
-use datastore::{Backend, Deadline, StoreError};
-use edge::{Capacity, Listener, OpenFiles, Service};
+use datastore::{Backend, Deadline};
+use edge::{Capacity, Listener, Service};
 use futures::future;
 use futures::lock::Mutex;
 use groups::Groups;
@@ -24,8 +23,8 @@ use validation::Schema;
 use super::hearing::{self, Memories};
 use super::reload::Reload;
 use super::{
-    BACKGROUND_THREADS, admin, cluster, demo, exposure, health, lacking, listening, looking, pages, remote,
-    runtime, signals, systemd,
+    BACKGROUND_THREADS, admin, cluster, demo, exposure, first_look, health, listening, looking, pages,
+    remote, runtime, signals, systemd,
 };
 use crate::access_log::AccessLog;
 use crate::app::{App, Running, node_digest};
@@ -43,36 +42,8 @@ use crate::stack::{self, Opening};
 use crate::supervisor::{StopSignal, Supervisor};
 use crate::writes::Writes;
 
-/// How long running requests may take to finish once the server is told to stop.
-const GRACE_SECONDS: u64 = 8;
-
 /// How many connections the admin listener serves at once.
 const ADMIN_CONNECTIONS: usize = 64;
-
-/// How many files may be open beside the connections of the API: the store's files and connections, the
-/// admin listener, and clients that are told that there is no room.
-const OTHER_FILES: u64 = 512;
-
-/// The headers that the pipeline reads.
-const READ_HEADERS: [&str; 17] = [
-    "accept",
-    "accept-encoding",
-    "accept-language",
-    "access-control-request-headers",
-    "access-control-request-method",
-    "authorization",
-    "content-type",
-    "if-match",
-    "if-none-match",
-    "origin",
-    "x-auth-account-id",
-    "x-auth-token",
-    "x-crossbar-groups-shadow",
-    "x-file-name",
-    "x-forwarded-for",
-    "x-pretty-print",
-    "x-request-id",
-];
 
 /// How long background tasks may take to stop after that. Both together stay below ten seconds, and the drain comes
 /// before.
@@ -187,8 +158,8 @@ async fn serve(prepared: Prepared, opened: Opened, background: &Handle) -> Resul
     let (shadow, looking) = looking::set_up(&settings, &metrics)?;
     let parts = Parts { lane, metrics, shadow };
     let shared = Data::new(app(settings.clone(), choice, (store, uncached), is_own, parts));
-    check_set_up(&shared).await?;
-    warn_of_unknown_sections(&shared).await;
+    first_look::check_set_up(&shared).await?;
+    first_look::warn_of_unknown_sections(&shared).await;
     log::info!(store = name.as_str(); "opened the store");
     let supervisor = Data::new(Supervisor::new(background.clone()));
     let (auth, release) = (Arc::clone(&shared.auth), Arc::clone(&shared.release));
@@ -196,7 +167,7 @@ async fn serve(prepared: Prepared, opened: Opened, background: &Handle) -> Resul
 
     let api_shared = shared.clone();
     let [api_address, admin_address] = [&api, &admin].map(Listener::address);
-    let service = listener_service(&settings);
+    let service = listening::api_service(&settings);
     admin::register(&shared, service.capacity.clone(), supervisor.clone().into_inner());
     let api = api.serve(service.clone(), move || {
         ActixApp::new().app_data(api_shared.clone()).default_service(web::route().to(http::serve))
@@ -315,112 +286,6 @@ fn app(
         api_auth_schema: Schema::api_auth(),
         settings,
     }
-}
-
-/// Refuses to serve a store that lacks what tokens are checked with, because every request would fail.
-/// A store that does not answer is no reason to stop: it may answer later.
-async fn check_set_up(app: &App) -> Result<(), Failure> {
-    match app.auth.is_set_up(&*app.uncached, Deadline::after(health::PATIENCE)).await {
-        Ok(true) => {
-            match app.auth.has_named_key(Deadline::after(health::PATIENCE)).await {
-                Ok(true) => {}
-                Ok(false) => log::warn!("{}", lacking::NO_KEY),
-                Err(error) => log::warn!("the signing key was not read: {}", crate::chain(&error)),
-            }
-            Ok(())
-        }
-        Ok(false) => Err(Failure::setup(
-            "the store has no system_config/auth, so no token could be checked: create an account with \
-             `crossbar-groups account create`, `import` one, or try `serve --demo`",
-        )),
-        Err(error @ (StoreError::Unauthorized(_) | StoreError::Forbidden(_))) => Err(Failure::setup(
-            format!("check the user and the password in the setting store: {}", crate::chain(&error)),
-        )),
-        Err(error) => {
-            log::warn!("the store does not answer yet: {}", crate::chain(&error));
-            Ok(())
-        }
-    }
-}
-
-/// Warns if the node or the zone of the settings has no section in Kazoo's configuration: the name may have
-/// a slip, and then the server would silently use other values than Kazoo does.
-async fn warn_of_unknown_sections(app: &App) {
-    let settings = &app.settings;
-    let named = [("kazoo_node", &settings.kazoo_node), ("kazoo_zone", &settings.kazoo_zone)];
-    let mut named = named.into_iter().filter_map(|(key, name)| Some((key, name.as_deref()?))).peekable();
-    if named.peek().is_none() {
-        return;
-    }
-    match app.auth.config_sections(Deadline::after(health::PATIENCE)).await {
-        Ok(sections) => {
-            for (key, name) in named {
-                let kind = if key == "kazoo_node" { Sections::Nodes } else { Sections::Zones };
-                let there = kind.of(&sections);
-                if !there.contains(&name) {
-                    let there = there.join(", ");
-                    log::warn!(setting = key, value = name, there = there.as_str(); "{}", kind.unknown());
-                }
-            }
-        }
-        Err(error) => log::warn!("the sections of system_config were not read: {}", crate::chain(&error)),
-    }
-}
-
-/// The sections for nodes, or those for zones. A node's name has an `@`, as in `crossbar@apps.example.com`.
-#[derive(Clone, Copy)]
-enum Sections {
-    Nodes,
-    Zones,
-}
-
-impl Sections {
-    fn of(self, all: &BTreeSet<String>) -> Vec<&str> {
-        let is_wanted = |name: &&str| name.contains('@') == matches!(self, Self::Nodes);
-        all.iter().map(String::as_str).filter(is_wanted).collect()
-    }
-
-    fn unknown(self) -> &'static str {
-        match self {
-            Self::Nodes => "no document of system_config that this server reads has a section for this node",
-            Self::Zones => "no document of system_config that this server reads has a section for this zone",
-        }
-    }
-}
-
-/// How the API is served.
-fn listener_service(settings: &ServeSettings) -> Service {
-    Service {
-        workers: settings.workers,
-        grace_seconds: GRACE_SECONDS,
-        limits: edge::Limits {
-            head: settings.head_timeout,
-            idle: settings.idle_timeout,
-            body_bytes_per_second: settings.body_rate,
-            answer: settings.answer_timeout,
-            headers: &READ_HEADERS,
-        },
-        capacity: Capacity::new(connections(settings.max_connections)),
-    }
-}
-
-/// Raises the limit of open files as far as the system allows, and answers how many connections fit.
-fn connections(wished: usize) -> usize {
-    let files = match OpenFiles::raise() {
-        Ok(files) => files,
-        Err(error) => {
-            log::warn!("the limit of open files is unknown: {error}");
-            return wished;
-        }
-    };
-    let connections = files.fit(wished, OTHER_FILES);
-    if connections < wished {
-        log::warn!(
-            open_files = files.limit(), max_connections = wished, connections;
-            "the limit of open files allows fewer connections: raise it (`ulimit -n`, or LimitNOFILE in systemd)"
-        );
-    }
-    connections
 }
 
 /// Watches the databases that are read, for the cache.

@@ -7,7 +7,7 @@ use datastore::random_hex;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use reqwest::{Response, redirect, retry};
 
-use super::CounterpartUrl;
+use super::address::CounterpartUrl;
 use crate::failure::Failure;
 
 /// crossbar closes a connection that was idle for five seconds.

@@ -2,13 +2,14 @@
 //! rules. It holds passwords, so no error repeats a value.
 
 mod ini;
+mod rules;
 mod yaml;
 
 use std::path::{Path, PathBuf};
 
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-
 use self::ini::Section;
+pub(crate) use self::rules::Taken;
+use self::rules::{Database, Host, Rules, ZONE};
 use crate::failure::Failure;
 
 /// The variable that names Kazoo's configuration, and the one that names the zone.
@@ -22,50 +23,6 @@ const PLACES: [&str; 4] = [
     "/usr/local/etc/kazoo/config.yaml",
     "/etc/kazoo/config.yaml",
 ];
-
-/// Kazoo's values where its configuration says nothing.
-const BROKER: &str = "amqp://guest:guest@localhost:5672";
-const ZONE: &str = "local";
-
-/// The port of the haproxy that Kazoo runs before CouchDB. It ends idle connections after 3 seconds, and silent ones
-/// after 10.
-const PROXY_PORT: u16 = 15_984;
-
-/// A setting of this server, taken from Kazoo's configuration.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Taken {
-    pub(crate) key: &'static str,
-    /// The text that a flag would have.
-    pub(crate) text: String,
-}
-
-/// What Kazoo's rules look at beside the file.
-#[derive(Clone, Debug, Default)]
-struct Host {
-    /// The name of this machine.
-    name: String,
-    /// The zone in the environment.
-    zone: Option<String>,
-}
-
-/// What the rules find.
-#[derive(Debug, PartialEq, Eq)]
-struct Rules {
-    zone: String,
-    brokers: Vec<String>,
-    database: Database,
-    /// The host of Kazoo's applications, if it is named.
-    apps_host: Option<String>,
-}
-
-/// Kazoo's CouchDB.
-#[derive(Debug, PartialEq, Eq)]
-struct Database {
-    address: String,
-    port: u16,
-    user: String,
-    password: String,
-}
 
 /// Kazoo's configuration, where Kazoo finds it.
 pub(crate) fn find() -> Result<PathBuf, Failure> {
@@ -139,56 +96,6 @@ fn local<'a>(sections: &[&'a Section], host: &Host, zone: &str) -> Vec<&'a Secti
         return of_zone;
     }
     without_host().filter(|section| zone.is_empty() || section.get("zone").is_none()).collect()
-}
-
-impl Host {
-    /// Whether this is the machine's name, with or without its domain.
-    fn has_name(&self, name: &str) -> bool {
-        let first = |name: &str| name.split('.').next().unwrap_or_default().to_owned();
-        name == self.name || (!self.name.contains('.') && !self.name.is_empty() && first(name) == self.name)
-    }
-}
-
-impl Database {
-    fn of(get: impl Fn(&str) -> Option<String>) -> Result<Self, String> {
-        let port = get("port").unwrap_or_else(|| "5984".to_owned());
-        Ok(Self {
-            address: get("ip").unwrap_or_else(|| "localhost".to_owned()),
-            port: port.parse().map_err(|_| "the port of the CouchDB is no number".to_owned())?,
-            user: get("username").unwrap_or_default(),
-            password: get("password").unwrap_or_default(),
-        })
-    }
-
-    fn url(&self) -> String {
-        let encoded = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
-        let login = match (self.user.as_str(), self.password.as_str()) {
-            ("", "") => String::new(),
-            (user, password) => format!("{}:{}@", encoded(user), encoded(password)),
-        };
-        let is_v6 = self.address.contains(':') && !self.address.starts_with('[');
-        let address = if is_v6 { format!("[{}]", self.address) } else { self.address.clone() };
-        format!("http://{login}{address}:{}", self.port)
-    }
-}
-
-impl Rules {
-    fn settings(self, host: &Host) -> Vec<Taken> {
-        let brokers = if self.brokers.is_empty() { vec![BROKER.to_owned()] } else { self.brokers };
-        let apps_host = self.apps_host.unwrap_or_else(|| host.name.clone());
-        let mut taken = vec![
-            Taken { key: "store", text: self.database.url() },
-            Taken { key: "amqp", text: brokers.join(" ") },
-            Taken { key: "kazoo_zone", text: self.zone },
-            Taken { key: "kazoo_node", text: format!("kazoo_apps@{apps_host}") },
-        ];
-        if self.database.port == PROXY_PORT {
-            for (key, text) in [("couchdb_pool_idle_ms", "2000"), ("couchdb_feed_heartbeat_ms", "4000")] {
-                taken.push(Taken { key, text: text.to_owned() });
-            }
-        }
-        taken
-    }
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use saphyr::{LoadableYamlNode as _, Yaml};
 
-use super::{Database, Host, Rules};
+use super::rules::{Database, Host, Rules};
 
 /// Reads a text. The error is the rest of a sentence that begins with the file's name; it never repeats a line, which
 /// may hold a password.

@@ -12,7 +12,18 @@ use log::kv::{Error, Key, Value, VisitSource};
 use log::{Level, Record};
 use serde_json::Map;
 
-use super::{LogFormat, fields};
+use super::fields;
+
+/// How the lines of the log are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LogFormat {
+    /// A message and fields like `status=200`.
+    Text,
+    /// An object of JSON on each line.
+    Json,
+    /// The lines of Kazoo's crossbar.
+    Kazoo,
+}
 
 /// The request id in Kazoo's lines that belong to no request.
 const NO_REQUEST: &str = "00000000000";

@@ -17,7 +17,7 @@ use env_logger::{Logger, Target, WriteStyle};
 use log::{LevelFilter, Log, Metadata, Record};
 
 pub(crate) use self::fields::Quoted;
-pub(crate) use self::format::{Stamp, json_text, one_line, shortened};
+pub(crate) use self::format::{LogFormat, Stamp, json_text, one_line, shortened};
 pub(crate) use self::queue::{Importance, Queue};
 use self::recent::Keeping;
 pub(crate) use self::recent::recent;
@@ -32,17 +32,6 @@ const LAST_WAIT: Duration = Duration::from_secs(2);
 
 /// The target of lines about requests. `RUST_LOG=info,access=off` leaves them out.
 pub(crate) const ACCESS: &str = "access";
-
-/// How the lines of the log are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum LogFormat {
-    /// A message and fields like `status=200`.
-    Text,
-    /// An object of JSON on each line.
-    Json,
-    /// The lines of Kazoo's crossbar.
-    Kazoo,
-}
 
 /// The server's log.
 pub(crate) struct ServerLog {

@@ -7,8 +7,7 @@ use std::fs;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
 
-use super::reading::{Kind, Reading};
-use super::{number, number_of_u64};
+use super::reading::{Kind, Reading, number, number_of_u64};
 
 /// Reads the figures about this process.
 #[derive(Debug)]

@@ -77,3 +77,14 @@ fn write(kind: Kind, number: f64, encoder: MetricEncoder<'_>) -> fmt::Result {
         Kind::Counter => ConstCounter::new(number).encode(encoder),
     }
 }
+
+/// A count as a figure.
+pub(crate) fn number(count: usize) -> f64 {
+    number_of_u64(u64::try_from(count).unwrap_or(u64::MAX))
+}
+
+/// A count as a figure. Beyond 2^53 figures are not exact.
+#[allow(clippy::as_conversions, reason = "there is no conversion without `as`")]
+pub(crate) fn number_of_u64(count: u64) -> f64 {
+    count as f64
+}

@@ -1,10 +1,12 @@
 //! Kazoo 4.3 (branch 4.3 at 223893d0), and its forks kazoo-classic and openkazoo/kazoo, which do not differ in
 //! what concerns groups.
 
-use super::{
+use super::form::{Form, Member};
+use super::release::Release;
+use super::rules::{
     AcceptParameters, BadPageSize, BasicJudged, Bearer, Callers, Charging, Chunks, Envelope, ExpiredToken,
-    Form, Listing, ListingOrder, MalformedJson, Member, PathDecoding, Paths, Profile, Release,
-    TokenOfRefusal, VaryOfCompressed, VersionOne, VersionShown,
+    Listing, ListingOrder, MalformedJson, PathDecoding, Paths, Profile, TokenOfRefusal, VaryOfCompressed,
+    VersionOne, VersionShown,
 };
 
 /// How Kazoo 4.3 behaves.

@@ -1,9 +1,11 @@
 //! Kazoo 5.0 (commit dcf86cbc).
 
-use super::{
+use super::form::{Form, Member};
+use super::release::Release;
+use super::rules::{
     AcceptParameters, BadPageSize, BasicJudged, Bearer, Callers, Charging, Chunks, Envelope, ExpiredToken,
-    Form, Listing, ListingOrder, MalformedJson, Member, PathDecoding, Paths, Profile, Release,
-    TokenOfRefusal, VaryOfCompressed, VersionOne, VersionShown,
+    Listing, ListingOrder, MalformedJson, PathDecoding, Paths, Profile, TokenOfRefusal, VaryOfCompressed,
+    VersionOne, VersionShown,
 };
 
 /// How Kazoo 5.0 behaves.

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use datastore::{Backend, Deadline};
 
-use super::{Choice, Finding, ProfileSetting, find};
+use super::choose::{Choice, ProfileSetting, find};
+use super::signs::Finding;
 use crate::profile::{Profile, Release};
 use crate::supervisor::StopSignal;
 

@@ -9,9 +9,9 @@ use notices::Brokers as _;
 use serde_json::{Map, Value};
 
 use super::super::{cluster, deadline, exposure, lacking};
-use super::Examined;
 use super::account::{Household, MEMBER_KINDS};
-use super::report::Finding;
+use super::examined::Examined;
+use super::finding::Finding;
 use crate::release;
 
 /// How many documents are asked for at once.

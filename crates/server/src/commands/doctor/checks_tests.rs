@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use validation::Schema;
 
-use super::super::Examined;
 use super::super::account::Household;
+use super::super::examined::Examined;
 use super::{CHECKS, Look};
 use crate::release::{Finding, ProfileSetting};
 

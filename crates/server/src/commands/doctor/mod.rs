@@ -3,23 +3,27 @@
 
 mod account;
 mod checks;
+mod examined;
+mod finding;
 mod report;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use auth::Authenticator;
-use datastore::{Backend, DbName, ViewQuery};
+use datastore::{DbName, ViewQuery};
 use futures::StreamExt as _;
-use groups::{LoadedSchema, SchemaSource};
+use groups::LoadedSchema;
 use kazoo::AccountId;
 use notices::Amqp;
 use validation::Schema;
 
 use self::account::Household;
 use self::checks::{CHECKS, Look};
-use self::report::{Finding, Report};
+use self::examined::Examined;
+use self::finding::Finding;
+use self::report::Report;
 use super::{BACKGROUND_THREADS, deadline, runtime, warn};
 use crate::arguments::Doctor;
 use crate::failure::Failure;
@@ -29,26 +33,6 @@ use crate::stack::{self, Opening};
 
 /// How often the progress is told.
 const PROGRESS: Duration = Duration::from_secs(5);
-
-/// What the checks look at.
-pub(super) struct Examined {
-    pub(super) store: Arc<dyn Backend>,
-    pub(super) couchdb: Option<couchdb::Client>,
-    /// The file of an embedded store.
-    pub(super) file: Option<PathBuf>,
-    /// Knows where storage plans put accounts.
-    pub(super) auth: Authenticator,
-    pub(super) brokers: Amqp,
-    /// The schema of groups, and where it comes from. If it was not read, the built-in one stands in.
-    pub(super) schema: Schema,
-    pub(super) schema_source: datastore::Result<SchemaSource>,
-    /// Which release of Kazoo the store belongs to.
-    pub(super) release: datastore::Result<release::Finding>,
-    /// The release that the server stands in for, if the operator names one.
-    pub(super) profile: ProfileSetting,
-    /// The largest body of a request that the server takes.
-    pub(super) max_body_bytes: u64,
-}
 
 pub(crate) fn run(arguments: &Doctor) -> Result<(), Failure> {
     let (serve, store) = arguments.settings()?;

@@ -4,28 +4,9 @@ use kazoo::AccountId;
 use serde_json::json;
 
 use super::super::say;
+use super::checks::CHECKS;
+use super::finding::Finding;
 use crate::failure::Failure;
-
-/// Something that is wrong.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Finding {
-    /// The document, if it is about one.
-    pub(super) document: Option<String>,
-    pub(super) what: String,
-    /// What to do about it.
-    pub(super) todo: String,
-}
-
-impl Finding {
-    pub(super) fn new(document: Option<&str>, what: impl Into<String>, todo: &str) -> Self {
-        Self { document: document.map(str::to_owned), what: what.into(), todo: todo.to_owned() }
-    }
-
-    /// The store did not answer a question.
-    pub(super) fn of_store(what: String) -> Self {
-        Self::new(None, what, "see that the store answers, and run doctor again")
-    }
-}
 
 /// The findings so far. Only their number is kept.
 pub(super) struct Report {
@@ -89,7 +70,7 @@ impl Report {
     pub(super) fn end(self) -> Result<(), Failure> {
         let Self { is_json, findings, accounts, groups, release } = self;
         if is_json {
-            let names: Vec<_> = super::CHECKS.iter().map(|check| check.name).collect();
+            let names: Vec<_> = CHECKS.iter().map(|check| check.name).collect();
             let (checks, release) = (json!(names), json!(release));
             say(&format!(
                 "],\"accounts\":{accounts},\"groups\":{groups},\"release\":{release},\"checks\":{checks}}}"

@@ -1,15 +1,17 @@
 //! Listings: a page, all groups, CSV, or chunks.
 
 mod csv_rows;
+mod rows;
 mod sender;
 
 use std::pin::pin;
 
-use ::groups::{Cursor, GroupsError, ListQuery, Scope, TurnedPage, start_key};
+use ::groups::{Cursor, ListQuery, Scope, TurnedPage, start_key};
 use auth::AccountAccess;
 use datastore::{JsonText, random_hex};
 use futures::future::{self, Either};
 
+use self::rows::{BUFFERED, End, gather};
 use self::sender::Sender;
 use super::call::{Call, csv_file_name};
 use super::groups::{self, scope};
@@ -19,9 +21,6 @@ use crate::cost;
 use crate::profile::{BadPageSize, Chunks, ListingOrder};
 use crate::request::exchange::Exchange;
 use crate::request::format::Format;
-
-/// A listing with more rows than fit in this many bytes is sent while it is read.
-const BUFFERED: usize = 256 * 1024;
 
 /// A page of at most so many groups is found on the event loop, unless there are filters.
 const LIGHT_PAGE: u64 = 1_000;
@@ -43,16 +42,6 @@ struct Range {
     start_key: Option<String>,
     /// The first group of the next page, if it is known before the rows are read.
     next_start_key: Option<String>,
-}
-
-/// The rest of the listing after the rows that were read.
-enum End {
-    /// There are no more rows on this page. The group id is the first of the next page.
-    Known(Option<String>),
-    /// The other rows are sent while they are read.
-    Unread(Box<Cursor>),
-    /// For CSV: there are more rows than fit into memory. They have these columns, and are read again.
-    ReadAgain(csv::Columns, ListQuery),
 }
 
 impl Range {
@@ -168,20 +157,6 @@ async fn gather_all(
         return Ok(exchange.app.lane.run(gathering).await??);
     }
     Ok(gathering.await?)
-}
-
-/// Reads rows until there are no more, or until they have more than `most` bytes.
-async fn gather(mut cursor: Cursor, most: usize) -> Result<(Vec<JsonText>, End), GroupsError> {
-    let (mut rows, mut size) = (Vec::new(), 0_usize);
-    while let Some(row) = cursor.next().await? {
-        size = size.saturating_add(row.get().len());
-        rows.push(row);
-        if size > most {
-            return Ok((rows, End::Unread(Box::new(cursor))));
-        }
-    }
-    let next_start_key = cursor.next_start_key().map(str::to_owned);
-    Ok((rows, End::Known(next_start_key)))
 }
 
 pub(super) async fn carry_out(

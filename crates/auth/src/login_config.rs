@@ -9,7 +9,7 @@ use kazoo::term::{is_true, to_integer};
 use kazoo::{AccountId, Config};
 use serde_json::{Map, Value};
 
-use super::{Account, Directory};
+use crate::directory::{Account, Directory};
 use crate::error::Barred;
 
 /// The module of logins with a user's credentials.
