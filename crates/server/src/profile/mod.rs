@@ -2,8 +2,8 @@
 //! chosen when the server starts. Each part of the server takes the one value from it that is its own, so no
 //! other code asks which release it is.
 //!
-//! To add a release, add a file with its [`Profile`] and name it in [`Release`]. A difference that no value
-//! describes yet is a new field here, with a type that says what differs and not who differs.
+//! To add a release, add a file with its [`Profile`] and name it in `release.rs`. A difference that no value
+//! describes yet is a new field in `rules.rs`, with a type that says what differs and not who differs.
 
 mod form;
 mod kazoo_4_3;
