@@ -3,6 +3,8 @@
 
 #![forbid(unsafe_code)]
 
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+
 pub mod client;
 pub mod direct;
 pub mod herd;
@@ -21,8 +23,15 @@ pub fn binary() -> String {
     std::env::var("CROSSBAR_GROUPS_BINARY").unwrap_or_else(|_| "target/release/crossbar-groups".to_owned())
 }
 
-/// Ids as Kazoo makes them: 32 hex digits, in order here.
+/// Ids like those that Kazoo makes: 32 hex digits, in order here.
 #[must_use]
 pub fn id(number: usize) -> String {
     format!("{number:032x}")
+}
+
+/// An id as Kazoo makes them: 32 random hex digits.
+#[must_use]
+pub fn random_id() -> String {
+    let random = || RandomState::new().build_hasher().finish();
+    format!("{:016x}{:016x}", random(), random())
 }

@@ -2,8 +2,8 @@
 
 use bench::client::request;
 use bench::direct::Direct;
-use bench::id;
 use bench::server::Account;
+use bench::{id, random_id};
 use plain_http::Answer;
 use serde_json::{Map, Value, json};
 
@@ -26,7 +26,8 @@ impl Couch {
         self.direct.open().answer(&request("GET", path, &self.direct.authorization, ""))
     }
 
-    /// The steps of a client that writes what the server writes: new documents, or its own document again.
+    /// The steps of a client that writes what the server writes: new documents with random ids, or its own
+    /// document again. (Ids that CouchDB makes are in order, so it stores them more cheaply.)
     pub fn write(&self, is_new: bool, client: usize) -> Step {
         let (authorization, db) = (self.direct.authorization.clone(), self.write.db_path());
         let path = format!("{db}/{}", id(client + 1));
@@ -37,14 +38,14 @@ impl Couch {
             doc.remove("_id");
             doc.remove("_rev");
         }
-        let (method, path) = if is_new { ("POST", db) } else { ("PUT", path) };
         let mut count = 0;
         Box::new(move || {
             count += 1;
             doc.insert("n".to_owned(), json!(count));
             let text = serde_json::to_string(&doc).expect("JSON");
-            let answer = connection.answer(&request(method, &path, &authorization, &text));
-            assert!(matches!(answer.status, 201 | 202), "{method} {path}: {answer:?}");
+            let path = if is_new { format!("{db}/{}", random_id()) } else { path.clone() };
+            let answer = connection.answer(&request("PUT", &path, &authorization, &text));
+            assert!(matches!(answer.status, 201 | 202), "{path}: {answer:?}");
             if !is_new {
                 let told: Value = serde_json::from_slice(&answer.body).expect("JSON");
                 doc.insert("_rev".to_owned(), told["rev"].clone());

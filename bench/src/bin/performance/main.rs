@@ -12,6 +12,7 @@ mod load;
 mod measured;
 mod plot;
 mod report;
+mod rest;
 mod single;
 
 use std::path::{Path, PathBuf};
@@ -200,6 +201,7 @@ fn in_rounds(cells: &[Cell<'_>], tools: &Tools, options: &Options, subjects: &[S
             }
         }
         subjects.iter().for_each(|subject| subject.served.clear_log());
+        rest::until_idle();
     }
     cells.iter().zip(samples).map(|(cell, samples)| measured(cell, samples)).collect()
 }
