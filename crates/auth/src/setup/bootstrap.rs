@@ -8,7 +8,7 @@ use datastore::{
     ViewQuery, ensure_design, if_found, missing_views, random_hex,
 };
 use futures::StreamExt as _;
-use kazoo::{AccountId, Config, Kind, SystemDb, is_deleted, search_name};
+use kazoo::{AccountId, Config, Kind, SystemDb, is_deleted, member, search_name};
 use serde_json::{Map, Value, json};
 
 use super::keys;
@@ -182,7 +182,7 @@ pub async fn create_account(
     set("pvt_enabled", json!(true));
     set("pvt_tree", json!(tree));
     set("pvt_api_key", json!(format!("{}{}", random_hex(), random_hex())));
-    set("pvt_alphanum_name", json!(alphanum_name));
+    set(member::ALPHANUM_NAME, json!(alphanum_name));
     set("pvt_signature_secret", json!(random_hex()));
     body.extend(private_fields_of(&id, Kind::Account));
     store.create_db(&id.db(), deadline).await?;
@@ -268,7 +268,7 @@ pub fn is_account_name(name: &str) -> bool {
 pub async fn find_account(store: &dyn Backend, name: &str, deadline: Deadline) -> Result<Option<AccountId>> {
     let wanted = search_name(name);
     let found = find(store, SystemDb::Accounts.name(), deadline, |doc| {
-        Kind::Account.is_kind_of(doc) && doc.get("pvt_alphanum_name").is_some_and(|name| *name == wanted)
+        Kind::Account.is_kind_of(doc) && doc.get(member::ALPHANUM_NAME).is_some_and(|name| *name == wanted)
     })
     .await?;
     Ok(found.and_then(|id| AccountId::parse(id.as_str()).ok()))

@@ -81,7 +81,8 @@ pub async fn list(store: &dyn Backend, deadline: Deadline) -> Result<Vec<StoredK
         if !has_key(&members) {
             continue;
         }
-        let made = members.get("pvt_created").and_then(Value::as_i64).map(Time::from_gregorian_seconds);
+        let made =
+            members.get(kazoo::member::CREATED).and_then(Value::as_i64).map(Time::from_gregorian_seconds);
         let id = document.id().clone();
         keys.push(StoredKey { signs: signing.contains(id.as_str()), id, made, replaced: None });
     }
