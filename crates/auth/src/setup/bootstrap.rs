@@ -12,7 +12,7 @@ use kazoo::{AccountId, Config, Kind, SystemDb, is_deleted, member, search_name};
 use serde_json::{Map, Value, json};
 
 use super::keys;
-use super::stamps::{private_fields, private_fields_of};
+use super::stamps::{private_fields, private_fields_of, save_changed};
 use crate::directory::load_signing_key;
 use crate::password;
 use crate::registry::{Registered, registered_design};
@@ -220,8 +220,7 @@ async fn make_superduper(store: &dyn Backend, db: &DbName, id: &AccountId, deadl
     let document = store.fetch(db, &id.doc_id(), deadline).await?;
     let mut body = document.to_object()?;
     body.insert("pvt_superduper_admin".to_owned(), json!(true));
-    let draft = Draft { id: id.doc_id(), base: Some(document.rev().clone()), body };
-    store.save(db, draft, deadline).await.map(drop)
+    save_changed(store, db, &document, body, id.as_str(), deadline).await
 }
 
 /// Creates a user.
