@@ -36,7 +36,7 @@ use crate::lane::Lane;
 use crate::metrics::{Metrics, StoreFigures};
 use crate::refusals::Refusals;
 use crate::release::{self, Choice, ReleaseWatch};
-use crate::settings::{LiveSettings, ServeSettings};
+use crate::settings::{NoticeSettings, ServeSettings};
 use crate::shadow::Shadow;
 use crate::stack::{self, Opening};
 use crate::supervisor::{StopSignal, Supervisor};
@@ -72,7 +72,7 @@ pub(crate) fn run(arguments: Serve) -> Result<(), Failure> {
     let metrics = Arc::new(Metrics::new());
     let opening = if arguments.demo { Opening::Create } else { Opening::Write };
     let figures = StoreFigures::register(&metrics);
-    let stack = stack::build(&store_settings, opening, Some(figures), notice_settings(&settings))?;
+    let stack = stack::build(&store_settings, opening, Some(figures), notice_settings(&settings.notices))?;
     let location = &store_settings.location;
     let file = location.file().map(Path::to_path_buf);
     if let Some(path) = &file {
@@ -209,7 +209,7 @@ async fn serve(prepared: Prepared, opened: Opened, background: &Handle) -> Resul
         looking.start(&supervisor, for_looking);
     }
     if let Some(notices) = notices {
-        let brokers = Arc::new(Amqp::new(settings.amqp.clone(), settings.node_name.clone()));
+        let brokers = Arc::new(Amqp::new(settings.notices.amqp.clone(), settings.notices.node_name.clone()));
         let (here, these) = (Arc::clone(&notices), Arc::clone(&brokers));
         supervisor.start("notices of others", move |stop| {
             hearing::listen(Arc::clone(&here), Arc::clone(&these), memories.clone(), stop)
@@ -234,7 +234,7 @@ async fn serve(prepared: Prepared, opened: Opened, background: &Handle) -> Resul
 }
 
 /// The settings of change notices, if there is a broker.
-pub(super) fn notice_settings(settings: &ServeSettings) -> Option<notices::Settings> {
+pub(super) fn notice_settings(settings: &NoticeSettings) -> Option<notices::Settings> {
     (!settings.amqp.is_empty()).then(|| notices::Settings {
         node: settings.node_name.clone(),
         place: place(settings),
@@ -243,7 +243,7 @@ pub(super) fn notice_settings(settings: &ServeSettings) -> Option<notices::Setti
 }
 
 /// Where this server looks first in a document of `system_config`.
-fn place(settings: &ServeSettings) -> Place {
+fn place(settings: &NoticeSettings) -> Place {
     Place { node: settings.kazoo_node.clone(), zone: settings.kazoo_zone.clone() }
 }
 
@@ -262,7 +262,7 @@ fn app(
     Parts { lane, metrics, shadow }: Parts,
 ) -> App {
     let auth_settings = auth::Settings {
-        place: place(&settings),
+        place: place(&settings.notices),
         reverse_proxies: settings.reverse_proxies.clone(),
         strict_tokens: settings.strict_tokens,
         may_create_views: is_own,
@@ -270,7 +270,7 @@ fn app(
     };
     App {
         release: Arc::new(ReleaseWatch::new(choice)),
-        node: node_digest(&settings.node_name),
+        node: node_digest(&settings.notices.node_name),
         groups: Groups::new(Arc::<dyn Backend>::clone(&store)),
         auth: Arc::new(Authenticator::new(store, auth_settings)),
         uncached,
@@ -281,7 +281,7 @@ fn app(
         refusals: Refusals::new(&metrics),
         metrics,
         access_log: AccessLog::start(),
-        running: Running::new(LiveSettings::of(&settings)),
+        running: Running::new(settings.live),
         user_auth_schema: Schema::user_auth(),
         api_auth_schema: Schema::api_auth(),
         settings,
