@@ -9,7 +9,7 @@
 #                Chromium, random requests from a new seed, for ACCEPTANCE_FUZZ_SECONDS (120), and the Debian
 #                package
 #   make lint    check the formatting, run clippy with warnings as errors, find unused dependencies and files
-#                that import each other
+#                that import each other or against the layers of ARCHITECTURE.md
 #   make fmt     format the code
 #   make fuzz    send random requests from a new seed to the release build, for FUZZ_SECONDS (600)
 #   make fuzz-coverage
