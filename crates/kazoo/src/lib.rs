@@ -17,7 +17,7 @@ pub mod term;
 mod time;
 
 pub use account_id::{AccountId, matches_account_raw};
-pub use config::{Config, Place};
+pub use config::{Config, NodeAndZone};
 pub use decoder_fault::{DecoderFault, decoder_fault};
 pub use kind::Kind;
 pub use private::{is_deleted, is_private, mark_deleted, stamp_created, stamp_modified};

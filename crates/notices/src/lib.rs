@@ -47,7 +47,7 @@ use std::sync::Arc;
 
 use datastore::Backend;
 use futures::FutureExt as _;
-use kazoo::Place;
+use kazoo::NodeAndZone;
 
 pub use amqp::{Amqp, BrokerUrl};
 pub use broker::{BrokerError, Brokers, Connection, Outcome, Payloads};
@@ -68,7 +68,7 @@ pub struct Settings {
     /// next, and no two servers may share it. No Kazoo node may have it.
     pub node: String,
     /// The Kazoo node and zone whose sections of the configuration count.
-    pub place: Place,
+    pub node_and_zone: NodeAndZone,
     /// How much memory waiting notices may take, in bytes.
     pub queue_bytes: usize,
 }
@@ -84,9 +84,9 @@ impl Notices {
     /// Notices about writes in `store`.
     #[must_use]
     pub fn new(store: Arc<dyn Backend>, settings: Settings) -> Self {
-        let Settings { node, place, queue_bytes } = settings;
+        let Settings { node, node_and_zone, queue_bytes } = settings;
         let marks = Marks::new(Arc::clone(&store), node);
-        let teller = Arc::new(Teller::new(marks, Queue::new(queue_bytes), place));
+        let teller = Arc::new(Teller::new(marks, Queue::new(queue_bytes), node_and_zone));
         Self { store, teller, listener: Listener::default() }
     }
 

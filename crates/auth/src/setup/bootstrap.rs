@@ -92,7 +92,7 @@ pub async fn has_named_key_for(store: &dyn Backend, settings: &Settings, deadlin
 async fn load_config(store: &dyn Backend, settings: &Settings, deadline: Deadline) -> Result<Option<Config>> {
     let id = DocId::from_store("auth".to_owned());
     let document = if_found(store.fetch(SystemDb::SystemConfig.name(), &id, deadline).await)?;
-    document.map(|document| Ok(Config::read(document.to_object()?, &settings.place))).transpose()
+    document.map(|document| Ok(Config::read(document.to_object()?, &settings.node_and_zone))).transpose()
 }
 
 async fn state(store: &dyn Backend, settings: &Settings, deadline: Deadline) -> Result<State> {
