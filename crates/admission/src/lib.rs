@@ -10,8 +10,8 @@
 //!   these calls find a slot even if queries hold all that they may.
 //! - A query that has run for a second counts apart from the others. So a slow reader, or a view that is
 //!   being built, does not keep the slots of quick calls.
-//! - When all queues together are full, the newest call of the longest queue is refused: the burst pays. A
-//!   call that waits too long is refused too. While more than a quarter of the queue waits, the calls of a
+//! - When all queues together are full, the newest call of the longest queue is refused, so the database
+//!   with the burst bears it. A call that waits too long is refused too. While more than a quarter of the queue waits, the calls of a
 //!   database with many of them wait only a tenth of the time. So a lasting overload does not make every call
 //!   slow.
 //! - Refusals come at most 1,000 times a second; further callers learn of theirs up to a second later. So

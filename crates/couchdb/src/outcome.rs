@@ -69,8 +69,8 @@ impl Client {
         }
     }
 
-    /// The write with the wish to wait for every copy, and by when that must be done. `None` if the database has
-    /// one copy, or if one of them hangs.
+    /// The request with `w` set to the number of copies, and its deadline. `None` if the database has one copy, or
+    /// if one of them hangs.
     async fn everywhere(
         &self,
         db: &DbName,

@@ -1,6 +1,6 @@
-//! Kazoo's change notices, told and heard. Kazoo's nodes keep copies of documents and drop a copy when a message broker tells
-//! them that the document has changed. [`Notices::layer`] is a layer of a store that sees every write, and
-//! [`Notices::run`] tells the broker of those that the store has acknowledged.
+//! Kazoo's change notices, told and heard. Kazoo's nodes keep copies of documents and drop a copy when a message
+//! broker tells them that the document has changed. [`Notices::layer`] is a layer of a store that sees every write,
+//! and [`Notices::run`] tells the broker of those that the store has acknowledged.
 //!
 //! What is promised:
 //! - Every acknowledged write of a document in an account's database is told at least once, also if this

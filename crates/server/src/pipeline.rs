@@ -118,7 +118,7 @@ async fn stages(
     // Load the account and check the caller's permission.
     let loaded = async {
         match account::load(exchange, &account).await {
-            // The limits count no more, so nobody waits for them.
+            // The request has failed, so it does not wait for the rate limits.
             Err(failed @ Refusal::StoreWhileIdentifying(_)) => Err(failed),
             found => Ok(found),
         }

@@ -1,8 +1,8 @@
 //! The directory: it reads accounts, identities, keys and configuration.
 //!
-//! It caches documents and absences by database and id: until the database changes, where the store learns of
-//! changes, else for a bounded time. It also caches the values parsed from them, by revision. Groups and listings are not cached; they are read from the store. Nothing here
-//! writes.
+//! It caches these documents and their absences by database and id: until the database changes, where the store learns
+//! of changes, else for a bounded time. It also caches the values parsed from them, by revision. It knows no groups or
+//! listings; the crate `cache` remembers those. Nothing here writes.
 
 mod account;
 mod doc_key;

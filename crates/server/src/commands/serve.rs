@@ -45,8 +45,8 @@ use crate::writes::Writes;
 /// How many connections the admin listener serves at once.
 const ADMIN_CONNECTIONS: usize = 64;
 
-/// How long background tasks may take to stop after that. Both together stay below ten seconds, and the drain comes
-/// before.
+/// How long background tasks may take to stop once running requests have ended (`GRACE_SECONDS`). Both together stay
+/// below ten seconds.
 const TASK_PATIENCE: Duration = Duration::from_secs(1);
 
 /// How many requests may wait for a thread of the lane, or be at work there.

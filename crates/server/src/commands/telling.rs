@@ -34,8 +34,8 @@ fn name_of_command(node: &str) -> String {
     }
 }
 
-/// Makes a change, and waits until the brokers have been told of it. Answers the change's lines, with a warning if they
-/// have not been told.
+/// Makes a change, and waits until the brokers have been told of it. Returns the change's lines, with a warning if the
+/// brokers have not been told.
 pub(super) async fn made_and_told(
     change: impl Future<Output = Result<Vec<String>, Failure>>,
     notices: &Notices,

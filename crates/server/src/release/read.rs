@@ -14,7 +14,7 @@ const GROUPS_VIEW: View = View { design: "groups", name: "crossbar_listing" };
 /// The view that newer releases list groups with.
 const NEWER_VIEW: View = View { design: "crossbar_listings", name: "by_type_id" };
 
-/// Among so many documents of `accounts`, one is an account.
+/// How many documents of `accounts` are read to find one account.
 const ACCOUNTS_TRIED: u64 = 20;
 
 /// A view of the accounts' databases.

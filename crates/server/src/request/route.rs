@@ -1,6 +1,6 @@
-//! The path: its version, its parts, and the resource that it names. Refuses a bad escape (bare 400) and
-//! version 1 where the profile does (410). A path without a version gets a short page of text, or a 404 if it is one that programs
-//! ask for health or metrics: those are on the admin listener.
+//! The path: its version, its parts, and the resource that it names. Refuses a bad escape (bare 400) and version 1
+//! where the profile does (410). A path without a version gets a short page of text, or a 404 if programs ask it for
+//! health or metrics: those are on the admin listener.
 
 use std::borrow::Cow;
 

@@ -76,8 +76,8 @@ settings! {
         max_body_bytes: u64 = "max_body_bytes" "BYTES", Value("8000000");
         /// How long a request body may take to arrive, in milliseconds.
         body_timeout: Duration = "body_timeout_ms" "MS", Value("60000");
-        /// How many seconds the server still serves but is not ready when SIGTERM tells it to stop, so that proxies send
-        /// their requests elsewhere. Ctrl-C does not wait.
+        /// How many seconds the server still serves but is not ready when SIGTERM tells it to stop, so that proxies
+        /// send their requests elsewhere. Ctrl-C does not wait.
         drain: u32 = "drain" "SECONDS", Value("5"), 0..=3_600;
         /// How long the store may take for one request, in milliseconds. Each further batch of a listing may
         /// take as long again.
@@ -138,9 +138,10 @@ settings! {
 
 settings! {
     /// The location of the store.
-    pub(crate) struct PlaceSettings in "Store" {
-        /// The store: sqlite:PATH for a file, or http(s)://USER:PASSWORD@HOST:5984 for a CouchDB. Repeat it for further
-        /// nodes of the same cluster, or separate them by white space. A node is used while none before it is well.
+    pub(crate) struct LocationSettings in "Store" {
+        /// The store: sqlite:PATH for a file, or http(s)://USER:PASSWORD@HOST:5984 for a CouchDB. Repeat it for
+        /// further nodes of the same cluster, or separate them by white space. A node is used while none before it is
+        /// well.
         location: StoreLocation = "store" "URL", Value("sqlite:data/crossbar-groups.db");
     }
 }
@@ -241,7 +242,7 @@ pub(crate) struct StoreSettings {
 impl Group for StoreSettings {
     fn declared() -> Vec<Setting> {
         [
-            PlaceSettings::declared(),
+            LocationSettings::declared(),
             CallSettings::declared(),
             EmbeddedSettings::declared(),
             CouchDbSettings::declared(),
@@ -251,7 +252,7 @@ impl Group for StoreSettings {
 
     fn read(layers: &Layers<'_>) -> Result<Self, Failure> {
         Ok(Self {
-            location: PlaceSettings::read(layers)?.location,
+            location: LocationSettings::read(layers)?.location,
             calls: CallSettings::read(layers)?,
             embedded: EmbeddedSettings::read(layers)?,
             couchdb: CouchDbSettings::read(layers)?,

@@ -83,7 +83,7 @@ async fn examine(examined: &Examined, report: &mut Report) -> Result<(), Failure
     }
     let databases = match examined.store.list_dbs(deadline()).await {
         Ok(databases) => databases,
-        // The check of the store has told it.
+        // The check `reachable` has reported this.
         Err(_) => return Ok(()),
     };
     let accounts: Vec<_> =
