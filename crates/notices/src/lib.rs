@@ -23,6 +23,15 @@
 //! It listens, too: [`Notices::listen`] hands over what others have changed, so that copies of it can be dropped.
 //!
 //! The crate knows Kazoo's documents and a broker. It does not know HTTP.
+//!
+//! The files, from the bottom up:
+//! - `notice`: what a notice says;
+//! - `left_behind` and `marks`: what a killed server leaves, and marks in the store that outlive a kill;
+//! - `waiting` and `queue`: what waits, in order and within bounds;
+//! - `teller`: what the following three share. `layer` sees each write, `recovery` finishes the work of a killed
+//!   server, `keeper` removes marks and watches other servers;
+//! - `broker`: the boundary to a broker. `amqp` is lapin behind it, and `rounds` tries one broker after another;
+//! - `sender` sends what is ready. `listener` hears others, and `heard` reads what they say.
 
 #![forbid(unsafe_code)]
 
