@@ -9,7 +9,7 @@
 #                Chromium, random requests from a new seed, for ACCEPTANCE_FUZZ_SECONDS (120), and the Debian
 #                package
 #   make lint    check the formatting, run clippy with warnings as errors, find unused dependencies and files
-#                that import each other
+#                that import each other or against the promised layers
 #   make fmt     format the code
 #   make fuzz    send random requests from a new seed to the release build, for FUZZ_SECONDS (600)
 #   make fuzz-coverage
@@ -154,6 +154,9 @@ lint:
 	$(CARGO) fmt --manifest-path reliability/Cargo.toml -- --check
 	$(CARGO) fmt --manifest-path bench/Cargo.toml -- --check
 	$(call judge,clippy) --all-targets -- -D warnings
+	$(CARGO) clippy --locked --quiet --manifest-path bench/Cargo.toml --target-dir $(TARGET)/bench --all-targets -- \
+	  -D warnings
+	$(CARGO) check --locked --quiet --manifest-path fuzz/Cargo.toml --target-dir $(TARGET)/fuzz
 	@command -v cargo-machete >/dev/null || $(CARGO) install --locked cargo-machete
 	$(CARGO) machete --with-metadata . bench reliability
 	tools/import-circles

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 /// A stream that has run this long counts apart from the other calls.
 pub(crate) const LONG: Duration = Duration::from_secs(1);
 
-/// How a call uses its place.
+/// How a call uses its slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Class {
     /// The call ends by itself and waits for no other call.
@@ -59,7 +59,7 @@ struct Running {
     is_long: bool,
 }
 
-/// Places that are held.
+/// Slots that are held.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Held {
     calls: usize,
@@ -106,10 +106,10 @@ impl<W> Desk<W> {
         self.dbs.get(&ticket.db).is_some_and(|db| db.waiting() > half(self.limit))
     }
 
-    /// Starts a call if there is a place for it. This overtakes no call that could run: such calls never wait.
+    /// Starts a call if there is a slot for it. This overtakes no call that could run: such calls never wait.
     pub(crate) fn start(&mut self, db: &str, class: Class, now: Instant) -> Option<Ticket> {
         let held = self.dbs.get(db).map(|db| db.held).unwrap_or_default();
-        if !self.has_place(held, class) {
+        if !self.has_slot(held, class) {
             return None;
         }
         let ticket = self.issue(db);
@@ -154,8 +154,8 @@ impl<W> Desk<W> {
     pub(crate) fn stop_waiting(&mut self, ticket: &Ticket) -> bool {
         let Some(db) = self.dbs.get_mut(&ticket.db) else { return false };
         let found = [&mut db.short, &mut db.streams].into_iter().find_map(|queue| {
-            let place = queue.iter().position(|waiting| waiting.number == ticket.number)?;
-            queue.remove(place)
+            let position = queue.iter().position(|waiting| waiting.number == ticket.number)?;
+            queue.remove(position)
         });
         if found.is_some() {
             self.left_queue(&ticket.db);
@@ -185,7 +185,7 @@ impl<W> Desk<W> {
         self.start_waiting(now)
     }
 
-    /// Starts waiting calls while there are places. The databases take turns.
+    /// Starts waiting calls while there are slots. The databases take turns.
     fn start_waiting(&mut self, now: Instant) -> Vec<W> {
         let mut started = Vec::new();
         while self.held.calls < self.limit {
@@ -209,13 +209,13 @@ impl<W> Desk<W> {
         let db = self.dbs.get(name)?;
         [(Class::Short, &db.short), (Class::Stream, &db.streams)]
             .into_iter()
-            .filter(|(class, _)| self.has_place(db.held, *class))
+            .filter(|(class, _)| self.has_slot(db.held, *class))
             .filter_map(|(class, queue)| Some((queue.front()?.number, class)))
             .min_by_key(|(number, _)| *number)
             .map(|(_, class)| class)
     }
 
-    fn has_place(&self, of_db: Held, class: Class) -> bool {
+    fn has_slot(&self, of_db: Held, class: Class) -> bool {
         let (limit, limit_of_db) = (self.limit, half(self.limit));
         let has_call = self.held.calls < limit && of_db.calls < limit_of_db;
         let has_stream = self.held.streams < most_streams(limit) && of_db.streams < most_streams(limit_of_db);
@@ -307,13 +307,13 @@ impl Held {
 }
 
 /// The share of one database.
-fn half(places: usize) -> usize {
-    places.div_ceil(2)
+fn half(slots: usize) -> usize {
+    slots.div_ceil(2)
 }
 
-/// How many of the places streams may hold. The callers of streams may need one of the others.
-fn most_streams(places: usize) -> usize {
-    (places - places / 4).min(places.saturating_sub(1)).max(1)
+/// How many of the slots streams may hold. The callers of streams may need one of the others.
+fn most_streams(slots: usize) -> usize {
+    (slots - slots / 4).min(slots.saturating_sub(1)).max(1)
 }
 
 #[cfg(test)]

@@ -122,7 +122,7 @@ impl Model {
                     let newest = self.waiting.iter().rfind(|(_, other)| other.db == call.db);
                     assert!(newest.is_none_or(|(newest, _)| *newest < refused), "its newest call pays");
                     self.refused.insert(refused);
-                    assert!(self.desk.leave(&call.ticket, self.now).is_empty(), "its place is gone already");
+                    assert!(self.desk.leave(&call.ticket, self.now).is_empty(), "its slot is gone already");
                 }
                 self.waiting.insert(name, Call { ticket, db, class });
             }
@@ -134,7 +134,7 @@ impl Model {
         self.finished += 1;
         let started = self.desk.leave(&call.ticket, self.now);
         self.started(&started);
-        assert!(self.desk.leave(&call.ticket, self.now).is_empty(), "a place is given back once");
+        assert!(self.desk.leave(&call.ticket, self.now).is_empty(), "a slot is given back once");
     }
 
     fn started(&mut self, names: &[usize]) {
@@ -168,7 +168,7 @@ impl Model {
         // No call waits that could run.
         for call in waiting.values() {
             let held = desk.dbs.get(call.db).map(|db| db.held).unwrap_or_default();
-            assert!(!desk.has_place(held, call.class), "{call:?} waits beside a free place");
+            assert!(!desk.has_slot(held, call.class), "{call:?} waits beside a free slot");
         }
     }
 }
@@ -212,12 +212,12 @@ fn order(limit: usize, arrivals: &[(&'static str, Class)]) -> Vec<usize> {
 fn databases_take_turns() {
     let mut arrivals = vec![("a", Class::Short); 6];
     arrivals.extend([("b", Class::Short); 3]);
-    // One place: the first call of `a` has it. Then they take turns.
+    // One slot: the first call of `a` has it. Then they take turns.
     assert_eq!(order(1, &arrivals), [0, 1, 6, 2, 7, 3, 8, 4, 5]);
 }
 
 #[test]
-fn a_burst_leaves_half_of_the_places() {
+fn a_burst_leaves_half_of_the_slots() {
     let mut model = Model::new(8, 100);
     for _ in 0..50 {
         model.arrive("a", Class::Short);
@@ -229,7 +229,7 @@ fn a_burst_leaves_half_of_the_places() {
 
 /// Callers that read streams and make another call meanwhile do not wait for each other.
 #[test]
-fn streams_leave_a_place_for_the_calls_of_their_callers() {
+fn streams_leave_a_slot_for_the_calls_of_their_callers() {
     for limit in 4..=64 {
         let mut model = Model::new(limit, 1_000);
         for db in DBS {
@@ -247,7 +247,7 @@ fn streams_leave_a_place_for_the_calls_of_their_callers() {
 }
 
 #[test]
-fn long_streams_do_not_keep_the_places_of_others() {
+fn long_streams_do_not_keep_the_slots_of_others() {
     let mut model = Model::new(8, 100);
     for _ in 0..10 {
         model.arrive("a", Class::Stream);

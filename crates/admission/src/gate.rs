@@ -1,5 +1,5 @@
-//! The gate that calls pass: it makes a caller wait until the desk has a place for its call, and gives the
-//! place back when the caller is done or goes away.
+//! The gate that calls pass: it makes a caller wait until the desk has a slot for its call, and gives the
+//! slot back when the caller is done or goes away.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -66,17 +66,17 @@ impl Gate {
         Arc::new(Self { limits, state: Mutex::new(state) })
     }
 
-    /// Waits for a place.
+    /// Waits for a slot.
     ///
     /// # Errors
-    /// `Busy` if there is no room to wait, or none of the places becomes free in time.
-    pub(crate) async fn enter(self: &Arc<Self>, db: &str, class: Class, deadline: Deadline) -> Result<Place> {
+    /// `Busy` if there is no room to wait, or none of the slots becomes free in time.
+    pub(crate) async fn enter(self: &Arc<Self>, db: &str, class: Class, deadline: Deadline) -> Result<Slot> {
         let arrived = Instant::now();
         match self.begin(db, class, arrived) {
-            Begun::Runs(place) => return Ok(place),
-            Begun::Waits(place, decision) => {
-                if self.wait(&place, decision, arrived, deadline).await {
-                    return Ok(place);
+            Begun::Runs(slot) => return Ok(slot),
+            Begun::Waits(slot, decision) => {
+                if self.wait(&slot, decision, arrived, deadline).await {
+                    return Ok(slot);
                 }
             }
             Begun::Refused => {}
@@ -85,26 +85,26 @@ impl Gate {
         let Limits { calls, queue, .. } = self.limits;
         let waited = arrived.elapsed().as_millis();
         Err(StoreError::Busy(Cause::new(format!(
-            "no place for the call within {waited} ms; at most {calls} calls run and {queue} wait"
+            "no slot for the call within {waited} ms; at most {calls} calls run and {queue} wait"
         ))))
     }
 
     fn begin(self: &Arc<Self>, db: &str, class: Class, now: Instant) -> Begun {
-        let place = |ticket| Place { gate: Arc::clone(self), ticket };
+        let slot = |ticket| Slot { gate: Arc::clone(self), ticket };
         let mut state = self.state();
         if let Some(ticket) = state.desk.start(db, class, now) {
-            return Begun::Runs(place(ticket));
+            return Begun::Runs(slot(ticket));
         }
         let started = state.desk.set_long_apart(now);
         tell(started, Decision::Run);
         if let Some(ticket) = state.desk.start(db, class, now) {
-            return Begun::Runs(place(ticket));
+            return Begun::Runs(slot(ticket));
         }
         let (sender, decision) = oneshot::channel();
         match state.desk.queue(db, class, sender) {
             Queued::Waits { ticket, refused } => {
                 tell(refused, Decision::Refused);
-                Begun::Waits(place(ticket), decision)
+                Begun::Waits(slot(ticket), decision)
             }
             Queued::Refused => Begun::Refused,
         }
@@ -113,7 +113,7 @@ impl Gate {
     /// Waits for the decision about a queued call. Returns whether it runs.
     async fn wait(
         &self,
-        place: &Place,
+        slot: &Slot,
         mut decision: oneshot::Receiver<Decision>,
         arrived: Instant,
         deadline: Deadline,
@@ -124,7 +124,7 @@ impl Gate {
             check = (check + self.limits.queue_wait / OVERLOADED_WAIT_PART).min(last);
             match timeout_at(check, &mut decision).await {
                 Ok(decision) => return decision == Ok(Decision::Run),
-                Err(_) if self.gives_up(&place.ticket, check == last) => return false,
+                Err(_) if self.gives_up(&slot.ticket, check == last) => return false,
                 Err(_) => {}
             }
         }
@@ -156,26 +156,26 @@ impl Gate {
 }
 
 enum Begun {
-    Runs(Place),
-    Waits(Place, oneshot::Receiver<Decision>),
+    Runs(Slot),
+    Waits(Slot, oneshot::Receiver<Decision>),
     Refused,
 }
 
-/// Tells waiting callers what was decided. A caller that has gone away gives its place back by itself.
+/// Tells waiting callers what was decided. A caller that has gone away gives its slot back by itself.
 fn tell(callers: impl IntoIterator<Item = oneshot::Sender<Decision>>, decision: Decision) {
     for caller in callers {
         let _ = caller.send(decision);
     }
 }
 
-/// A place in the gate, or in a queue before it. Dropping it gives it back.
+/// A slot in the gate, or in a queue before it. Dropping it gives it back.
 #[derive(Debug)]
-pub(crate) struct Place {
+pub(crate) struct Slot {
     gate: Arc<Gate>,
     ticket: Ticket,
 }
 
-impl Drop for Place {
+impl Drop for Slot {
     fn drop(&mut self) {
         self.gate.leave(&self.ticket);
     }

@@ -13,9 +13,9 @@ use futures::Stream;
 use futures::future::BoxFuture;
 
 use crate::desk::Class;
-use crate::gate::{Gate, Limits, Place};
+use crate::gate::{Gate, Limits, Slot};
 
-/// A store whose calls in flight are bounded. A call that finds no place in time fails with
+/// A store whose calls in flight are bounded. A call that finds no slot in time fails with
 /// [`StoreError::Busy`](datastore::StoreError); nothing of it has reached the store then.
 ///
 /// ```
@@ -39,7 +39,7 @@ impl Admission {
         Self { inner, gate: Gate::new(limits), is_fetch_counted: true }
     }
 
-    /// Lets reads of single documents pass without a place. This suits a store that reads them on the
+    /// Lets reads of single documents pass without a slot. This suits a store that reads them on the
     /// caller's thread, because then there are never more of them than threads, and they never wait.
     #[must_use]
     pub fn with_uncounted_fetch(self) -> Self {
@@ -53,7 +53,7 @@ impl Admission {
         deadline: Deadline,
         call: impl FnOnce() -> BoxFuture<'a, Result<T>>,
     ) -> Result<T> {
-        let _place = self.gate.enter(db, Class::Short, deadline).await?;
+        let _slot = self.gate.enter(db, Class::Short, deadline).await?;
         call().await
     }
 }
@@ -119,9 +119,9 @@ impl Layer for Admission {
         deadline: Deadline,
     ) -> BoxFuture<'a, Result<RowStream>> {
         Box::pin(async move {
-            let place = self.gate.enter(db.as_str(), Class::Stream, deadline).await?;
+            let slot = self.gate.enter(db.as_str(), Class::Stream, deadline).await?;
             let rows = self.inner.query(db, query, deadline).await?;
-            let rows: RowStream = Box::pin(PlacedRows { open: Some((rows, place)) });
+            let rows: RowStream = Box::pin(RowsWithSlot { open: Some((rows, slot)) });
             Ok(rows)
         })
     }
@@ -193,13 +193,13 @@ impl Layer for Admission {
     }
 }
 
-/// Rows that hold a place until they end. They end after an error.
-struct PlacedRows {
-    /// The rows are dropped first, and with them the connection, so that the place is really free.
-    open: Option<(RowStream, Place)>,
+/// Rows that hold a slot until they end. They end after an error.
+struct RowsWithSlot {
+    /// The rows are dropped first, and with them the connection, so that the slot is really free.
+    open: Option<(RowStream, Slot)>,
 }
 
-impl Stream for PlacedRows {
+impl Stream for RowsWithSlot {
     type Item = Result<ViewRow>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {

@@ -3,13 +3,14 @@
 //! Other crates call [`Authenticator`]. Each job has a folder. From the bottom up:
 //! - `limits`: the costs of requests, the [`Buckets`] that pay for them, and the count of wrong passwords;
 //! - `directory`: reads accounts, identities, keys and configuration, and caches them;
+//! - `login_config` (a file): whom an account's configuration lets in, and for how long;
 //! - `verify`: checks tokens, bearer documents and Basic credentials, and gives a [`Caller`];
 //! - `access`: checks what a [`Caller`] may do to an [`Account`], and gives an [`AccountAccess`]. Nobody
 //!   reaches an account's groups without one;
 //! - `login`: logs clients in and out, and mints tokens;
 //! - `setup`: prepares an empty store, and changes keys, accounts and users for an operator.
 //!
-//! Imports point down only. `directory` imports `limits`. `verify` imports both. `access`, `login` and `setup`
+//! Imports point down only. `directory` imports `limits`. `verify` imports these and `login_config`. `access`, `login` and `setup`
 //! import what is below them, and never each other. The single files beside the folders
 //! (`views`, `registry`, `password`, `secret`, `settings` and others) import no folder, so that every folder may use
 //! them. Only `authenticator` stands above the folders.

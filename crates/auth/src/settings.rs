@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use ipnet::IpNet;
-use kazoo::Place;
+use kazoo::NodeAndZone;
 
 /// Settings of an [`Authenticator`](crate::Authenticator).
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// The Kazoo node and zone. Their sections of a configuration document override its section `default`.
-    pub place: Place,
+    pub node_and_zone: NodeAndZone,
     /// The proxies whose `X-Forwarded-For` is believed. `None` means the proxies that Kazoo's configuration
     /// lists.
     pub reverse_proxies: Option<Vec<IpNet>>,
@@ -27,7 +27,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            place: Place::default(),
+            node_and_zone: NodeAndZone::default(),
             reverse_proxies: None,
             strict_tokens: false,
             may_create_views: false,

@@ -22,6 +22,17 @@
 //!   a feed count as alive.
 //!
 //! Memory has one bound for all databases. Reads of the same thing at the same time share one call.
+//!
+//! The files, from the bottom up:
+//! - `memory`: what is remembered, with one bound for all databases;
+//! - `written`: a document that was just written, as the store will show it;
+//! - `outcome`: a read that several callers wait for;
+//! - `hot`: one watched database: whether its feed is alive, its epoch, what is being read and written;
+//! - `flight`: makes the reads;
+//! - `settings` and `shared`: the settings, and the state that `layer` and `watcher` share;
+//! - `hints`: changes that others tell;
+//! - `watcher`: the one task that opens feeds and hears what they tell;
+//! - `layer`: the calls of a store.
 
 #![forbid(unsafe_code)]
 

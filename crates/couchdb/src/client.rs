@@ -112,6 +112,16 @@ impl Client {
     }
 
     /// How each node is doing, in the order of the settings.
+    ///
+    /// ```
+    /// use couchdb::{Client, NodeFigures, Settings};
+    ///
+    /// let client = Client::new(Settings::new("http://admin:secret@127.0.0.1:5984".parse()?))?;
+    /// for NodeFigures { address, is_well, accepted } in client.node_figures() {
+    ///     println!("{address}: well: {is_well}, writes that not every copy had at once: {accepted}");
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn node_figures(&self) -> Vec<NodeFigures> {
         let figures = |node: &Node| NodeFigures {

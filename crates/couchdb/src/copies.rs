@@ -1,7 +1,7 @@
-//! How many copies of a document there are, and whether one hangs. A cluster answers a write when most copies are written, and
-//! asks any one copy for the rows of a view. A listing could then miss a write that was acknowledged. So a write
-//! waits for every copy. A copy that hangs must not hold up writes for long: then, for a short time, they wait for
-//! most copies only.
+//! How many copies of a document there are, and whether one hangs. A cluster answers a write when most copies are
+//! written, and asks any one copy for the rows of a view. A listing could then miss a write that was acknowledged. So
+//! a write waits for every copy. A copy that hangs must not hold up writes for long: then, for a short time, they
+//! wait for most copies only.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -67,7 +67,7 @@ impl KnownCopies {
         lock(&self.known).get(db).filter(|known| now < known.until).map(|known| known.copies)
     }
 
-    /// A database has so many copies.
+    /// Remembers how many copies a database has.
     pub(crate) fn learn(&self, db: &DbName, copies: u32) {
         let mut known = lock(&self.known);
         if known.len() >= MAX_KNOWN {
@@ -81,7 +81,7 @@ impl KnownCopies {
         lock(&self.respite_until).is_some_and(|until| Instant::now() < until)
     }
 
-    /// A write has waited in vain for every copy since `start`. That tells of a copy only if it was long.
+    /// Notes that a write timed out that had waited for every copy since `start`. Short waits are ignored.
     pub(crate) fn note_hanging(&self, start: Instant) {
         if start.elapsed() < PATIENCE / 2 {
             return;

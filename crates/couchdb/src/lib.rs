@@ -27,6 +27,17 @@
 //! - Where [`Settings::further_urls`] names further nodes of a cluster, a node that is gone is left out until it
 //!   answers again. A request that it has certainly not got goes to the next node, and so does every read.
 //! - Only [`Client::create_db`] creates a database.
+//!
+//! The files, from the bottom up:
+//! - `error`: one error for every call. `server_url` and `settings`: where the server is, and how to use it;
+//! - `request` and `reply`: one request with its path, and its answer, with a limit for every wait;
+//! - `splitter` and `rows`: rows of views and feeds while they arrive;
+//! - `nodes`: which node of a cluster is well. `copies`: how many copies a document has, and whether one hangs;
+//! - `client`: connections and attempts. `probe`: asks nodes whether they are well;
+//! - `tombstone` and `outcome`: deletions that can be told apart, and writes whose answer was lost;
+//! - `documents`, `leaves`, `views`, `changes`, `databases`, `attachments`, `local`: one file for each thing that can be
+//!   asked;
+//! - `store`: the traits of `datastore`. Only there, the error becomes a `StoreError`.
 
 #![forbid(unsafe_code)]
 

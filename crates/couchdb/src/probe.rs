@@ -36,8 +36,14 @@ impl Client {
     ///
     /// ```no_run
     /// # async fn example(client: couchdb::Client, by: datastore::Deadline) {
+    /// use couchdb::Version;
+    ///
     /// for (address, version) in client.versions(by).await {
-    ///     println!("{address}: {version:?}");
+    ///     match version {
+    ///         Ok(Version { version, bigcouch: None }) => println!("{address}: CouchDB {version}"),
+    ///         Ok(Version { bigcouch: Some(version), .. }) => println!("{address}: BigCouch {version}"),
+    ///         Err(error) => println!("{address}: {error}"),
+    ///     }
     /// }
     /// # }
     /// ```

@@ -108,6 +108,14 @@ impl ServerUrl {
     }
 
     /// Whether the URL has a password. A user alone is no secret.
+    ///
+    /// ```
+    /// use couchdb::ServerUrl;
+    ///
+    /// assert!(ServerUrl::parse("http://admin:secret@127.0.0.1:5984")?.has_password());
+    /// assert!(!ServerUrl::parse("http://admin@127.0.0.1:5984")?.has_password());
+    /// # Ok::<(), couchdb::UrlError>(())
+    /// ```
     #[must_use]
     pub fn has_password(&self) -> bool {
         self.login.as_ref().is_some_and(|(_, Password(password))| !password.is_empty())

@@ -56,6 +56,14 @@ pub struct Settings {
 }
 
 /// The copies that a write waits for.
+///
+/// ```
+/// use couchdb::{Copies, Settings};
+///
+/// let url = "http://admin:secret@127.0.0.1:5984".parse()?;
+/// let settings = Settings { copies: Copies::Most, ..Settings::new(url) };
+/// # Ok::<(), couchdb::UrlError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Copies {
     /// Every copy that can be reached, so that each view shows the write. A bulk write waits for most.

@@ -37,4 +37,4 @@ pub use name::{DbName, DocId, NameError, SEGMENT};
 pub use random::{hex, random_hex};
 pub use rev::Rev;
 pub use store::{Attachments, Backend, Changes, Created, Databases, LocalDocuments, Store};
-pub use view::{JsonText, RowStream, ViewQuery, ViewRow, ViewSource};
+pub use view::{JsonText, ROW_OVERHEAD_BYTES, RowStream, ViewQuery, ViewRow, ViewSource};

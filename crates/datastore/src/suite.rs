@@ -33,7 +33,7 @@ pub use subject::{ParsedRow, Subject};
 /// A behaviour that takes longer than this is taken to hang.
 const BEHAVIOUR_TIMEOUT: Duration = Duration::from_secs(180);
 
-/// How the reason of a known difference begins that shows only in some runs.
+/// The prefix of a reason whose difference appears only in some runs.
 pub const NOW_AND_THEN: &str = "now and then: ";
 
 /// Runs one behaviour against a fresh subject, and removes the subject's databases afterwards.

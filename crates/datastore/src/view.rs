@@ -128,5 +128,8 @@ pub struct ViewRow {
     pub doc: Option<Document>,
 }
 
+/// How many bytes a row counts for beside its key and value, where what a map function may emit is limited.
+pub const ROW_OVERHEAD_BYTES: usize = 64;
+
 /// A stream of rows.
 pub type RowStream = BoxStream<'static, Result<ViewRow>>;

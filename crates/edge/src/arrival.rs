@@ -1,5 +1,6 @@
-//! A body while it arrives: what is missing, how fast it comes, and how much of it actix-http may have. Where a chunked body ends, actix-http tells, so it never gets more than one empty line
-//! at a time: nothing behind the body reaches it before the next request's turn.
+//! A body while it arrives: what is missing, how fast it comes, and how much of it actix-http may have. Only actix-http
+//! knows where a chunked body ends, so it never gets more than one empty line at a time: nothing behind the body
+//! reaches it before the next request's turn.
 
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ const EMPTY_LINE: &[u8] = b"\r\n\r\n";
 pub(crate) enum BodyLength {
     /// There is no body.
     None,
-    /// So many bytes.
+    /// The number of its bytes.
     Bytes(u64),
     /// It is chunked.
     Chunked,
@@ -38,7 +39,7 @@ pub(crate) struct Arrival {
 /// The part of a body that has not arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Missing {
-    /// So many bytes.
+    /// The number of bytes that have not arrived.
     Bytes(u64),
     /// The end of a chunked body, which only actix-http can tell. It is behind an empty line.
     Chunks(Chunks),

@@ -47,17 +47,17 @@ impl Capacity {
         self.0.open.load(Ordering::Relaxed)
     }
 
-    /// A place for a connection. `None` if all are taken. The log says once that they are, until there is
+    /// A slot for a connection. `None` if all are taken. The log says once that they are, until there is
     /// much room again.
-    pub(crate) fn admit(&self) -> Option<Place> {
+    pub(crate) fn admit(&self) -> Option<Slot> {
         let open = self.0.open.fetch_add(1, Ordering::Relaxed);
-        // The place gives itself back if it is one too many.
-        let place = Place { shared: Arc::clone(&self.0), head: 0 };
+        // The slot gives itself back if it is one too many.
+        let slot = Slot { shared: Arc::clone(&self.0), head: 0 };
         if open < self.most() {
-            if !place.is_scarce() {
+            if !slot.is_scarce() {
                 self.0.is_full.store(false, Ordering::Relaxed);
             }
-            return Some(place);
+            return Some(slot);
         }
         if !self.0.is_full.swap(true, Ordering::Relaxed) {
             log::warn!(connections = self.most(); "all connections are in use: new clients get a 503");
@@ -66,16 +66,16 @@ impl Capacity {
     }
 }
 
-/// The place of a connection. It is free again when this is dropped.
+/// The slot of a connection. It is free again when this is dropped.
 #[derive(Debug)]
-pub(crate) struct Place {
+pub(crate) struct Slot {
     shared: Arc<Shared>,
     /// How many bytes are counted for this connection's head.
     head: usize,
 }
 
-impl Place {
-    /// Whether seven eighths of all places are taken.
+impl Slot {
+    /// Whether seven eighths of all slots are taken.
     pub(crate) fn is_scarce(&self) -> bool {
         let most = self.shared.most;
         self.shared.open.load(Ordering::Relaxed) >= most.saturating_sub(most / 8)
@@ -100,7 +100,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for Slot {
     fn drop(&mut self) {
         self.release_head();
         self.shared.open.fetch_sub(1, Ordering::Relaxed);
@@ -158,14 +158,14 @@ mod tests {
     #[test]
     fn all_large_heads_together_have_a_limit() {
         let capacity = Capacity::new(1_000);
-        let mut places: Vec<_> = (0..600).map(|_| capacity.admit().unwrap()).collect();
-        let held = places.iter_mut().filter_map(|place| place.hold_head(65_536).then_some(())).count();
+        let mut slots: Vec<_> = (0..600).map(|_| capacity.admit().unwrap()).collect();
+        let held = slots.iter_mut().filter_map(|slot| slot.hold_head(65_536).then_some(())).count();
         assert_eq!(held, 512);
-        assert!(places[0].hold_head(8_192), "a small head always has room");
-        for place in &mut places {
-            place.release_head();
+        assert!(slots[0].hold_head(8_192), "a small head always has room");
+        for slot in &mut slots {
+            slot.release_head();
         }
-        assert!(places[0].hold_head(9_000) && places[0].hold_head(65_536));
+        assert!(slots[0].hold_head(9_000) && slots[0].hold_head(65_536));
     }
 
     #[test]

@@ -112,12 +112,12 @@ impl Listener {
             let capacity = capacity.clone();
             apply_fn_factory(http, move |stream: TcpStream, http: &_| {
                 let admitted = match capacity.admit() {
-                    Some(place) => {
+                    Some(slot) => {
                         // Small parts of an answer must not wait for each other. An error means that the client
                         // is gone, and shows again at once.
                         let _ = stream.set_nodelay(true);
                         let peer = stream.peer_addr().ok();
-                        let wire = Wire::new(stream, peer, limits, place);
+                        let wire = Wire::new(stream, peer, limits, slot);
                         // In a box, because every future around it would have room for it of its own.
                         Ok((Rc::clone(&wire), Box::pin(http.call((Socket(wire), peer)))))
                     }

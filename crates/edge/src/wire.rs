@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use tokio_util::io::poll_read_buf;
 
 use crate::arrival::{Arrival, BodyLength};
-use crate::capacity::Place;
+use crate::capacity::Slot;
 use crate::head::{Scan, Scanned, Verdict, judge};
 use crate::limits::Limits;
 
@@ -35,7 +35,7 @@ pub(crate) struct Wire {
     stream: TcpStream,
     peer: Option<SocketAddr>,
     limits: Limits,
-    place: Place,
+    slot: Slot,
     phase: Phase,
     /// Bytes from the client that actix-http has not got yet.
     held: BytesMut,
@@ -88,13 +88,13 @@ impl Wire {
         stream: TcpStream,
         peer: Option<SocketAddr>,
         limits: Limits,
-        place: Place,
+        slot: Slot,
     ) -> Rc<RefCell<Self>> {
         Rc::new(RefCell::new(Self {
             stream,
             peer,
             limits,
-            place,
+            slot,
             phase: Phase::Head { since: Instant::now() },
             held: BytesMut::new(),
             cleared: 0,
@@ -110,9 +110,9 @@ impl Wire {
         }))
     }
 
-    /// The socket alone, and its place.
-    pub(crate) fn into_stream(self) -> (TcpStream, Place) {
-        (self.stream, self.place)
+    /// The socket alone, and its slot.
+    pub(crate) fn into_stream(self) -> (TcpStream, Slot) {
+        (self.stream, self.slot)
     }
 
     /// actix-http has read a head and calls the application. Answers the query if the head did not hold it.
@@ -120,7 +120,7 @@ impl Wire {
         self.is_answered = false;
         self.is_being_answered = false;
         self.phase = Phase::Answering;
-        self.place.release_head();
+        self.slot.release_head();
         if !std::mem::take(&mut self.owes_call) {
             // actix-http has read a head that it never got, so the two disagree about where a body ended.
             log::error!("a request did not begin where the last one ended: the connection is closed");
@@ -336,7 +336,7 @@ impl Wire {
                     if let Phase::Rest { .. } = self.phase {
                         self.phase = Phase::Head { since: Instant::now() };
                     }
-                    if !self.place.hold_head(self.held.len()) {
+                    if !self.slot.hold_head(self.held.len()) {
                         self.refuse(Refusal::Status(503));
                         return Poll::Pending;
                     }
@@ -406,7 +406,7 @@ impl Wire {
 
     /// How long this connection may be without a request.
     fn idle(&self) -> Duration {
-        if self.place.is_scarce() { self.limits.idle.min(SCARCE_IDLE) } else { self.limits.idle }
+        if self.slot.is_scarce() { self.limits.idle.min(SCARCE_IDLE) } else { self.limits.idle }
     }
 
     /// actix-http has given all its bytes to the socket.

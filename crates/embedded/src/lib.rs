@@ -15,6 +15,21 @@
 //! - Keys sort by CouchDB's rules, except that strings sort by bytes and not by ICU.
 //! - Only the maps of a design document run. Reduces, filters and validation functions are stored but
 //!   never run.
+//!
+//! A write goes through `save`, which prepares it on the caller's side: `draft` makes text and revision, `maps` and
+//! `sandbox` (with `clock`) compute view rows, `collate` makes keys that sort, and `rows` finds values that are shared.
+//! `staging` writes the rows of large documents in parts. `writer` is the one thread that writes; `write` and `put` are
+//! what its transactions do.
+//!
+//! Reads go through `query`, `feed` (with `recent`, the newest changes in memory), `read` and `local`.
+//!
+//! `store` has the calls of the traits, `embedded` the parts and how they start and stop, `catalogue` the databases and
+//! views in memory. `workers` is a pool of threads, and `fair` the queue in which databases take turns, there and in
+//! `writer`. `design` and `index` take views from design documents. `housekeeper` builds views and removes what nobody
+//! sees any more; `in_use` keeps it from what a write still needs.
+//!
+//! `file` locks and opens the file, `format` has its tables, `upgrade` the way from older ones. `backup` and `restore`
+//! copy it. `open_error` and `error` say what went wrong.
 
 #![forbid(unsafe_code)]
 

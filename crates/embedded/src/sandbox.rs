@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use datastore::ROW_OVERHEAD_BYTES;
 use rquickjs::function::Opt;
 use rquickjs::{CatchResultExt, CaughtError, Context, Ctx, Exception, Function, Persistent, Runtime, Value};
 
@@ -19,7 +20,7 @@ pub(crate) struct Limits {
     /// Processor time, so that a busy machine does not make a map fail.
     pub(crate) time: Duration,
     pub(crate) memory_bytes: usize,
-    /// How much it may emit for one document, with 64 bytes for each row.
+    /// How much it may emit for one document, with [`ROW_OVERHEAD_BYTES`] for each row.
     pub(crate) emitted_bytes: usize,
     pub(crate) stack_bytes: usize,
     /// Set when the store closes. Running map functions then stop.
@@ -237,7 +238,8 @@ fn emit<'js>(
     let (key, value) = (text(key)?, text(value)?);
     let mut output = output.borrow_mut();
     // Equal values are kept once, but the engine spends time on each of them, and CouchDB stores each.
-    output.bytes = output.bytes.saturating_add(key.len()).saturating_add(value.len()).saturating_add(64);
+    let row_bytes = key.len().saturating_add(value.len()).saturating_add(ROW_OVERHEAD_BYTES);
+    output.bytes = output.bytes.saturating_add(row_bytes);
     if output.bytes > most {
         *output = Output { bytes: output.bytes, too_large: true, ..Output::default() };
         return Err(Exception::throw_range(ctx, "the map emitted too much"));

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use datastore::{Backoff, Cause, DocId, Document, Draft, Rev, StoreError};
 use serde::de::DeserializeOwned;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use crate::document::{self, StoredGroup};
 use crate::error::GroupsError;
@@ -315,7 +315,7 @@ impl Groups {
             Deletion::Soft => {
                 let mut body = group.to_object()?;
                 scope.stamp.mark_saved(&mut body);
-                body.insert("pvt_deleted".to_owned(), json!(true));
+                kazoo::mark_deleted(&mut body);
                 let draft = Draft { id: id.clone(), base: Some(group.rev().clone()), body };
                 self.store().save(db, draft, scope.deadline).await
             }

@@ -5,7 +5,7 @@ use std::fmt::{Display, Write as _};
 
 use auth::AccountAccess;
 use datastore::{DocId, Document, Members, Rev, json};
-use kazoo::{Kind, Time, is_deleted, is_private, search_name};
+use kazoo::{Kind, Time, is_deleted, is_private, member, search_name};
 use serde_json::{Map, Value};
 
 use crate::error::GroupsError;
@@ -116,7 +116,7 @@ fn push_json(text: &mut String, string: &str) {
 pub(crate) fn kind_members(members: &Members<'_>) -> Map<String, Value> {
     let mut found = Map::new();
     for (key, value) in &members.0 {
-        if matches!(&**key, "pvt_type" | "pvt_deleted") {
+        if matches!(&**key, member::TYPE | member::DELETED) {
             let value = json::parse(value.get().as_bytes());
             found.entry(&**key).or_insert(value.unwrap_or_default());
         }
@@ -211,7 +211,7 @@ impl Stamp<'_> {
         }
         if let Some(Value::String(name)) = document.get("name") {
             let search_name = search_name(name);
-            document.insert("pvt_alphanum_name".to_owned(), Value::from(search_name));
+            document.insert(member::ALPHANUM_NAME.to_owned(), Value::from(search_name));
         }
     }
 }

@@ -4,16 +4,13 @@
 use std::borrow::Cow;
 use std::io;
 
-use datastore::{DocId, Members};
+use datastore::{DocId, Members, ROW_OVERHEAD_BYTES};
 use serde_json::{Map, Value, json};
 use validation::Violations;
 
 /// The most bytes that the views may emit for one group: what a map function of the embedded store may emit
 /// by default. CouchDB's own processes for map functions have as much memory by default.
 const MAX_LISTED_BYTES: usize = 64 << 20;
-
-/// How much a row costs in addition to its key and value. The embedded store counts the same.
-const ROW_BYTES: usize = 64;
 
 /// Refuses a group for which the views would emit too much: the member to blame is `flags`, or else
 /// `endpoints`.
@@ -86,9 +83,9 @@ impl Emission {
         }
     }
 
-    /// The bytes of the larger one of the two views, if the flags take so many.
+    /// The size of the larger view's rows when the flags take `flags` bytes.
     fn bytes(&self, flags: usize) -> usize {
-        let row = self.value.saturating_add(flags).saturating_add(ROW_BYTES);
+        let row = self.value.saturating_add(flags).saturating_add(ROW_OVERHEAD_BYTES);
         let by_user = self.users.saturating_mul(row).saturating_add(self.keys);
         by_user.max(row.saturating_add(self.id))
     }
@@ -147,58 +144,5 @@ impl io::Write for Counter {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{Emission, MAX_LISTED_BYTES, check, too_large};
-    use datastore::DocId;
-    use serde_json::{Map, Value, json};
-
-    fn group(users: usize, flags: usize) -> Map<String, Value> {
-        let endpoints: Map<_, _> =
-            (0..users).map(|user| (format!("{user:032}"), json!({"type": "user"}))).collect();
-        let group = json!({"name": "Grüße", "endpoints": endpoints, "flags": vec!["flag"; flags]});
-        group.as_object().unwrap().clone()
-    }
-
-    fn id() -> DocId {
-        DocId::parse("a\"b").unwrap()
-    }
-
-    #[test]
-    fn the_size_is_that_of_the_emitted_rows() {
-        let mut group = group(3, 2);
-        group.insert("smartpbx".to_owned(), json!({"x": {"enabled": 1}, "y": {"enabled": 0}, "z": null}));
-        group.insert("music_on_hold".to_owned(), json!({"media_id": "m"}));
-        group["endpoints"]["device"] = json!({"type": "device"});
-        let row = r#"{"id":"a\"b","name":"Grüße","features":["x","music_on_hold"],"endpoints":4,"flags":["flag","flag"]}"#;
-        let emission = Emission::of(&group, &id());
-        assert_eq!(emission.bytes(emission.flags), 3 * (row.len() + 34 + 64));
-    }
-
-    #[test]
-    fn many_endpoints_with_few_flags_are_listed() {
-        assert_eq!(check(&group(100_000, 5), &id()), Ok(()));
-        assert_eq!(check(&group(1, 100_000), &id()), Ok(()));
-    }
-
-    #[track_caller]
-    fn check_blamed(group: &Map<String, Value>, member: &str) {
-        let violations = check(group, &id()).unwrap_err().to_value();
-        assert_eq!(violations[member]["maxSize"]["target"], json!(MAX_LISTED_BYTES), "{violations}");
-        let message = violations[member]["maxSize"]["message"].as_str().unwrap();
-        assert!(message.contains("for each of its"), "{message}");
-    }
-
-    #[test]
-    fn a_group_that_the_views_cannot_list_is_refused() {
-        check_blamed(&group(2_000, 6_000), "flags");
-        let mut long = group(20_000, 0);
-        long["name"] = json!("x".repeat(4_000));
-        check_blamed(&long, "endpoints");
-    }
-
-    #[test]
-    fn the_largest_member_is_blamed_for_the_store_s_refusal() {
-        let violations = too_large(r#""a":1,"b.c":["long","longer"],"d":"x","id":"g""#).to_value();
-        assert!(violations["b%2Ec"]["maxSize"]["message"].is_string(), "{violations}");
-    }
-}
+#[path = "listed_tests.rs"]
+mod tests;

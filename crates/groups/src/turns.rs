@@ -134,7 +134,7 @@ impl Drop for Writer {
         let Some(of_doc) = of_db.docs.get_mut(&self.id) else { return };
         of_doc.count -= 1;
         if of_doc.count > 0 {
-            // Of those that are left, one has its turn.
+            // Writers remain, and one of them has its turn now, so one fewer waits.
             *waiting -= 1;
             of_db.waiting -= 1;
             return;

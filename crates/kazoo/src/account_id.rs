@@ -11,6 +11,13 @@ pub struct AccountId([u8; LENGTH]);
 /// The length of an account id, in bytes.
 const LENGTH: usize = 32;
 
+/// Whether Kazoo's macro `MATCH_ACCOUNT_RAW` takes a text for an account id. It takes any 32 bytes. Use this only
+/// to copy what Kazoo does; [`AccountId::parse`] is stricter.
+#[must_use]
+pub fn matches_account_raw(text: &str) -> bool {
+    text.len() == LENGTH
+}
+
 impl AccountId {
     /// Reads an account id in its raw form. Crossbar's paths accept only this form.
     ///
@@ -69,7 +76,7 @@ impl fmt::Display for AccountId {
 
 #[cfg(test)]
 mod tests {
-    use super::AccountId;
+    use super::{AccountId, matches_account_raw};
     use datastore::{DbName, NameError};
 
     #[test]
@@ -87,6 +94,13 @@ mod tests {
         {
             assert_eq!(AccountId::of_db(&DbName::parse(name).unwrap()), None, "{name}");
         }
+    }
+
+    #[test]
+    fn kazoo_s_macro_takes_any_32_bytes() {
+        assert!(matches_account_raw(&"A".repeat(32)));
+        assert!(matches_account_raw(&"é".repeat(16)));
+        assert!(!matches_account_raw("11112222333344445555666677778888-202601"));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use crate::term;
 
 /// A node and a zone. Their sections of a configuration document override `default`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Place {
+pub struct NodeAndZone {
     /// The Kazoo node. Its section comes first.
     pub node: Option<String>,
     /// The Kazoo zone. Its section comes second.
@@ -26,8 +26,8 @@ pub struct Config {
 impl Config {
     /// Keeps the sections of a configuration document that apply to a node and zone.
     #[must_use]
-    pub fn read(mut document: Map<String, Value>, place: &Place) -> Self {
-        let names = [place.node.as_deref(), place.zone.as_deref(), Some("default")];
+    pub fn read(mut document: Map<String, Value>, node_and_zone: &NodeAndZone) -> Self {
+        let names = [node_and_zone.node.as_deref(), node_and_zone.zone.as_deref(), Some("default")];
         let sections = names.into_iter().flatten().filter_map(|name| match document.remove(name) {
             Some(Value::Object(section)) => Some(section),
             _ => None,
@@ -53,7 +53,7 @@ impl Config {
 
 #[cfg(test)]
 mod tests {
-    use super::{Config, Place};
+    use super::{Config, NodeAndZone};
     use serde_json::{Value, json};
 
     fn config() -> Config {
@@ -65,7 +65,10 @@ mod tests {
         }) else {
             unreachable!()
         };
-        Config::read(document, &Place { node: Some("node@host".to_owned()), zone: Some("zone".to_owned()) })
+        Config::read(
+            document,
+            &NodeAndZone { node: Some("node@host".to_owned()), zone: Some("zone".to_owned()) },
+        )
     }
 
     #[test]

@@ -5,6 +5,7 @@ use datastore::DbName;
 use serde_json::{Map, Value, json};
 
 use crate::kind::Kind;
+use crate::member;
 use crate::term;
 use crate::time::Time;
 
@@ -17,24 +18,29 @@ pub fn is_private(key: &str) -> bool {
 /// Whether a stored document is soft-deleted. Its id cannot be used again.
 #[must_use]
 pub fn is_deleted(document: &Map<String, Value>) -> bool {
-    document.get("pvt_deleted").is_some_and(term::is_true)
+    document.get(member::DELETED).is_some_and(term::is_true)
+}
+
+/// Marks a document as soft-deleted.
+pub fn mark_deleted(document: &mut Map<String, Value>) {
+    document.insert(member::DELETED.to_owned(), json!(true));
 }
 
 /// Writes the kind and the creation time of a new document.
 pub fn stamp_created(document: &mut Map<String, Value>, kind: Kind, now: Time) {
-    document.insert("pvt_type".to_owned(), json!(kind.as_str()));
+    document.insert(member::TYPE.to_owned(), json!(kind.as_str()));
     // Crossbar mistakes a public member `rev` for a revision. It then believes that the document is not new.
     if !document.contains_key("rev") {
-        document.insert("pvt_created".to_owned(), json!(now.gregorian_seconds()));
+        document.insert(member::CREATED.to_owned(), json!(now.gregorian_seconds()));
     }
 }
 
 /// Writes the members that every save sets: the time, and the owner and format version if they are missing.
 pub fn stamp_modified(document: &mut Map<String, Value>, owner: &str, db: &DbName, now: Time) {
     document.entry("pvt_vsn").or_insert_with(|| json!("1"));
-    document.entry("pvt_account_id").or_insert_with(|| json!(owner));
+    document.entry(member::ACCOUNT_ID).or_insert_with(|| json!(owner));
     document.entry("pvt_account_db").or_insert_with(|| json!(db.encoded()));
-    document.insert("pvt_modified".to_owned(), json!(now.gregorian_seconds()));
+    document.insert(member::MODIFIED.to_owned(), json!(now.gregorian_seconds()));
 }
 
 #[cfg(test)]

@@ -143,7 +143,7 @@ async fn beat(teller: &Teller) -> Result<Vec<(String, Value)>> {
         marks.roster(deadline).await?.into_iter().partition(|entry| entry.name == marks.name());
     marks.beat(deadline).await?;
     if own.is_empty() {
-        log::warn!("another server took this one for gone: its marks are set again");
+        log::warn!("another server assumed that this one was dead; the marks are written again");
         marks.set_again(deadline).await?;
     }
     let beat_of = |entry: datastore::LocalDocument| {

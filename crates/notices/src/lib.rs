@@ -1,6 +1,6 @@
-//! Kazoo's change notices, told and heard. Kazoo's nodes keep copies of documents and drop a copy when a message broker tells
-//! them that the document has changed. [`Notices::layer`] is a layer of a store that sees every write, and
-//! [`Notices::run`] tells the broker of those that the store has acknowledged.
+//! Kazoo's change notices, told and heard. Kazoo's nodes keep copies of documents and drop a copy when a message
+//! broker tells them that the document has changed. [`Notices::layer`] is a layer of a store that sees every write,
+//! and [`Notices::run`] tells the broker of those that the store has acknowledged.
 //!
 //! What is promised:
 //! - Every acknowledged write of a document in an account's database is told at least once, also if this
@@ -23,6 +23,15 @@
 //! It listens, too: [`Notices::listen`] hands over what others have changed, so that copies of it can be dropped.
 //!
 //! The crate knows Kazoo's documents and a broker. It does not know HTTP.
+//!
+//! The files, from the bottom up:
+//! - `notice`: what a notice says;
+//! - `left_behind` and `marks`: what a killed server leaves, and marks in the store that outlive a kill;
+//! - `waiting` and `queue`: what waits, in order and within bounds;
+//! - `teller`: what the following three share. `layer` sees each write, `recovery` finishes the work of a killed
+//!   server, `keeper` removes marks and watches other servers;
+//! - `broker`: the boundary to a broker. `amqp` is lapin behind it, and `rounds` tries one broker after another;
+//! - `sender` sends what is ready. `listener` hears others, and `heard` reads what they say.
 
 #![forbid(unsafe_code)]
 
@@ -47,7 +56,7 @@ use std::sync::Arc;
 
 use datastore::Backend;
 use futures::FutureExt as _;
-use kazoo::Place;
+use kazoo::NodeAndZone;
 
 pub use amqp::{Amqp, BrokerUrl};
 pub use broker::{BrokerError, Brokers, Connection, Outcome, Payloads};
@@ -68,7 +77,7 @@ pub struct Settings {
     /// next, and no two servers may share it. No Kazoo node may have it.
     pub node: String,
     /// The Kazoo node and zone whose sections of the configuration count.
-    pub place: Place,
+    pub node_and_zone: NodeAndZone,
     /// How much memory waiting notices may take, in bytes.
     pub queue_bytes: usize,
 }
@@ -84,9 +93,9 @@ impl Notices {
     /// Notices about writes in `store`.
     #[must_use]
     pub fn new(store: Arc<dyn Backend>, settings: Settings) -> Self {
-        let Settings { node, place, queue_bytes } = settings;
+        let Settings { node, node_and_zone, queue_bytes } = settings;
         let marks = Marks::new(Arc::clone(&store), node);
-        let teller = Arc::new(Teller::new(marks, Queue::new(queue_bytes), place));
+        let teller = Arc::new(Teller::new(marks, Queue::new(queue_bytes), node_and_zone));
         Self { store, teller, listener: Listener::default() }
     }
 

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use datastore::{DbName, DocId, Document, Rev, random_hex};
-use kazoo::{AccountId, is_deleted, term};
+use kazoo::{AccountId, is_deleted, matches_account_raw, member, term};
 use serde_json::{Map, Value};
 
 /// The longest routing key that AMQP can carry, in bytes.
@@ -15,7 +15,8 @@ pub(crate) const MAX_ROUTING_KEY: usize = 255;
 const APP: (&str, &str) = ("datamgr", "4.0.0");
 
 /// The members of a document that its notice depends on.
-const MEMBERS: [&str; 5] = ["pvt_type", "pvt_created", "pvt_modified", "pvt_account_id", "pvt_deleted"];
+const MEMBERS: [&str; 5] =
+    [member::TYPE, member::CREATED, member::MODIFIED, member::ACCOUNT_ID, member::DELETED];
 
 /// What a notice takes from a document.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -51,7 +52,7 @@ impl Facts {
 
     /// The document's type.
     pub(crate) fn kind(&self) -> Option<&str> {
-        self.0.get("pvt_type")?.as_str().filter(|kind| !kind.is_empty())
+        self.0.get(member::TYPE)?.as_str().filter(|kind| !kind.is_empty())
     }
 
     pub(crate) fn is_soft_deleted(&self) -> bool {
@@ -64,9 +65,9 @@ impl Facts {
         i64::try_from(term::to_integer(time)?).ok()
     }
 
-    /// The account: the document's own, else that of the database.
+    /// The account: the document's own if Kazoo takes it for an account id, else that of the database.
     fn account_id(&self, db: &DbName) -> Option<String> {
-        let own = self.0.get("pvt_account_id").and_then(Value::as_str).filter(|id| id.len() == 32);
+        let own = self.0.get(member::ACCOUNT_ID).and_then(Value::as_str).filter(|id| matches_account_raw(id));
         own.map(str::to_owned).or_else(|| Some(AccountId::of_db(db)?.as_str().to_owned()))
     }
 }
@@ -125,8 +126,8 @@ impl Notice {
             event,
             is_soft_deleted: facts.is_soft_deleted(),
             kind: facts.kind().map(str::to_owned),
-            created: facts.time("pvt_created"),
-            modified: facts.time("pvt_modified"),
+            created: facts.time(member::CREATED),
+            modified: facts.time(member::MODIFIED),
             account_id: facts.account_id(&key.db),
         }
     }

@@ -7,7 +7,7 @@ use datastore::{
     Backend, Databases as _, DbName, Deadline, DocId, Draft, LocalDocuments as _, Rev, Store as _,
 };
 use embedded::{Embedded, Settings};
-use kazoo::{AccountId, Place, SystemDb};
+use kazoo::{AccountId, NodeAndZone, SystemDb};
 use serde_json::{Map, Value, json};
 
 use crate::layer::ToldWrites;
@@ -31,7 +31,7 @@ fn object(value: Value) -> Map<String, Value> {
 fn server(store: &Embedded, node: &str) -> (Arc<Teller>, ToldWrites) {
     let inner: Arc<dyn Backend> = Arc::new(store.clone());
     let marks = Marks::new(Arc::clone(&inner), node.to_owned());
-    let teller = Arc::new(Teller::new(marks, Queue::new(1_000_000), Place::default()));
+    let teller = Arc::new(Teller::new(marks, Queue::new(1_000_000), NodeAndZone::default()));
     (Arc::clone(&teller), ToldWrites { inner, teller })
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use datastore::{ChangesQuery, DbName, Deadline, DocId, Result, Rev, Since, StoreError};
 use futures::TryStreamExt as _;
-use kazoo::{AccountId, Config, Place, SystemDb};
+use kazoo::{AccountId, Config, NodeAndZone, SystemDb};
 use serde_json::{Map, Value};
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
@@ -28,7 +28,7 @@ const MAX_DOUBTS: usize = 10_000;
 pub(crate) struct Teller {
     pub(crate) marks: Marks,
     pub(crate) queue: Arc<Queue>,
-    place: Place,
+    node_and_zone: NodeAndZone,
     untold: RwLock<HashSet<String>>,
     doubts: Mutex<VecDeque<Doubt>>,
     prepared: OnceCell<()>,
@@ -67,12 +67,12 @@ pub(crate) struct Doubt {
 }
 
 impl Teller {
-    pub(crate) fn new(marks: Marks, queue: Arc<Queue>, place: Place) -> Self {
+    pub(crate) fn new(marks: Marks, queue: Arc<Queue>, node_and_zone: NodeAndZone) -> Self {
         let untold = UNTOLD.iter().map(|kind| (*kind).to_owned()).collect();
         Self {
             marks,
             queue,
-            place,
+            node_and_zone,
             untold: RwLock::new(untold),
             doubts: Mutex::default(),
             prepared: OnceCell::new(),
@@ -107,7 +107,7 @@ impl Teller {
             Err(error) if error.is_not_found() => Map::new(),
             Err(error) => return Err(error),
         };
-        let config = Config::read(document, &self.place);
+        let config = Config::read(document, &self.node_and_zone);
         let configured = config.get(&["change_notice_exclude_types"]).and_then(Value::as_array);
         let untold = match configured {
             Some(kinds) => kinds.iter().filter_map(Value::as_str).map(str::to_owned).collect(),

@@ -87,7 +87,7 @@ pub(crate) struct App {
 }
 
 impl App {
-    /// How the release of Kazoo behaves that this server stands in for.
+    /// The behaviour of the Kazoo release that this server replaces.
     pub(crate) fn profile(&self) -> &'static Profile {
         self.release.profile()
     }

@@ -27,7 +27,7 @@ const MAX_WAITING: usize = 1_000;
 /// A request that holds more than this is large, in bytes.
 const LARGE: usize = 128 * 1024;
 
-/// What a request holds beyond so many times the bytes that it sent is its surplus.
+/// A request may hold this many bytes for each byte that it sent. The rest of what it holds is its surplus.
 const PER_SENT_BYTE: usize = 4;
 
 /// The budget of the process.

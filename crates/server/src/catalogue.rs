@@ -113,9 +113,9 @@ impl Bare {
     }
 }
 
-/// The catalogue's row for a refusal with a body.
+/// What a refusal with a body says: its row of the catalogue.
 #[derive(Debug, PartialEq)]
-pub(crate) struct Row {
+pub(crate) struct RefusalText {
     /// The status. The body repeats it as text in `error`.
     pub(crate) status: u16,
     /// `message`.
@@ -135,7 +135,7 @@ impl Refusal {
         ))
     }
 
-    /// How many bytes of what the client sent the catalogue's row repeats.
+    /// How many bytes of what the client sent the refusal repeats.
     pub(crate) fn echoed_bytes(&self) -> usize {
         match self {
             Self::Validation(violations) => violations.echoed_bytes(),
@@ -158,21 +158,21 @@ impl Refusal {
         }
     }
 
-    /// The catalogue's row as a version of the API has it, or the refusal without a body.
-    pub(crate) fn row(&self, api: ApiVersion) -> Result<Row, Bare> {
-        let mut row = self.row_of_v2()?;
+    /// The text as a version of the API has it, or the refusal without a body.
+    pub(crate) fn text(&self, api: ApiVersion) -> Result<RefusalText, Bare> {
+        let mut refusal = self.text_of_v2()?;
         // Version 1 has the text alone where version 2 has an object around it. The violations of a member that is
         // called `message` are an object.
         if api == ApiVersion::V1
-            && let Some(text @ Value::String(_)) = row.data.get_mut("message")
+            && let Some(text @ Value::String(_)) = refusal.data.get_mut("message")
         {
-            row.data = text.take();
+            refusal.data = text.take();
         }
-        Ok(row)
+        Ok(refusal)
     }
 
-    fn row_of_v2(&self) -> Result<Row, Bare> {
-        let row = |status, message, data| Ok(Row { status, message, data });
+    fn text_of_v2(&self) -> Result<RefusalText, Bare> {
+        let row = |status, message, data| Ok(RefusalText { status, message, data });
         // crossbar has two styles: a name in `message` and a text in `data`, or a text in `message` and no
         // data. Clients know both.
         let named = |status, name, text: &str| row(status, name, json!({ "message": text }));
@@ -308,7 +308,7 @@ mod tests {
 
     #[test]
     fn version_1_has_bare_texts_and_the_same_violations() {
-        let data = |refusal: Refusal| refusal.row(ApiVersion::V1).unwrap().data;
+        let data = |refusal: Refusal| refusal.text(ApiVersion::V1).unwrap().data;
         for (refusal, text) in [
             (Refusal::InvalidMethod, "method not allowed"),
             (Refusal::BadIdentifier("g".to_owned()), "bad identifier"),
@@ -327,12 +327,12 @@ mod tests {
         for refusal in [Refusal::Store, Refusal::StoreWhileIdentifying] {
             let refusal = refusal(StoreError::Busy(Cause::new("x")));
             assert_eq!(refusal.headers(), [(header::RETRY_AFTER, "1".to_owned())]);
-            let row = refusal.row(ApiVersion::V2).unwrap();
-            assert_eq!((row.status, row.message), (503, "datastore_busy"));
+            let text = refusal.text(ApiVersion::V2).unwrap();
+            assert_eq!((text.status, text.message), (503, "datastore_busy"));
         }
         let refusal = Refusal::Store(StoreError::Unavailable(Cause::new("x")));
         assert!(refusal.headers().is_empty());
-        assert_eq!(refusal.row(ApiVersion::V2).unwrap().message, "datastore_unreachable");
+        assert_eq!(refusal.text(ApiVersion::V2).unwrap().message, "datastore_unreachable");
     }
 
     #[test]
@@ -343,9 +343,9 @@ mod tests {
             (StoreError::Unavailable(Cause::new("x")), "cannot do this now"),
             (StoreError::CannotWrite(Cause::new("x")), "cannot write now"),
         ] {
-            let row = Refusal::Store(error).row(ApiVersion::V2).unwrap();
-            assert_eq!((row.status, row.message), (503, "datastore_unreachable"));
-            assert!(row.data["message"].as_str().unwrap().contains(words), "{row:?}");
+            let text = Refusal::Store(error).text(ApiVersion::V2).unwrap();
+            assert_eq!((text.status, text.message), (503, "datastore_unreachable"));
+            assert!(text.data["message"].as_str().unwrap().contains(words), "{text:?}");
         }
     }
 

@@ -64,7 +64,7 @@ fn read_body(content_type: &str, body: &[u8]) {
                 assert_survives(&data);
                 assert_survives(&Value::Object(members));
             }
-            Err(refusal) => drop(refusal.row(ApiVersion::V2)),
+            Err(refusal) => drop(refusal.text(ApiVersion::V2)),
         }
     }
 }
@@ -146,7 +146,7 @@ pub fn path(bytes: &[u8]) {
     for profile in profiles() {
         match route::split(path, profile.paths) {
             Ok(versioned) => drop(versioned.template()),
-            Err(refusal) => drop(refusal.row(ApiVersion::V1)),
+            Err(refusal) => drop(refusal.text(ApiVersion::V1)),
         }
     }
 }

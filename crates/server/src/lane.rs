@@ -41,9 +41,9 @@ impl Lane {
         &self,
         work: impl Future<Output = T> + Send + 'static,
     ) -> Result<T, LaneFull> {
-        let place = Place::enter(self)?;
+        let slot = Slot::enter(self)?;
         let task = self.spawn(async move {
-            let _place = place;
+            let _slot = slot;
             work.await
         });
         Ok(task.finish().await)
@@ -78,18 +78,18 @@ impl<T> Drop for Task<T> {
     }
 }
 
-/// A place in the lane.
-struct Place(Arc<AtomicUsize>);
+/// A slot in the lane.
+struct Slot(Arc<AtomicUsize>);
 
-impl Place {
+impl Slot {
     fn enter(lane: &Lane) -> Result<Self, LaneFull> {
         let before = lane.queued.fetch_add(1, Ordering::Relaxed);
-        let place = Self(Arc::clone(&lane.queued));
-        if before < lane.most { Ok(place) } else { Err(LaneFull) }
+        let slot = Self(Arc::clone(&lane.queued));
+        if before < lane.most { Ok(slot) } else { Err(LaneFull) }
     }
 }
 
-impl Drop for Place {
+impl Drop for Slot {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
@@ -116,7 +116,7 @@ mod tests {
         };
         assert_eq!(refused, Err(LaneFull));
         drop(first);
-        // The dropped task gives its place back as soon as the runtime gets to it.
+        // The dropped task gives its slot back as soon as the runtime gets to it.
         while lane.queued.load(Ordering::Relaxed) > 0 {
             tokio::task::yield_now().await;
         }

@@ -3,6 +3,30 @@
 //! A request goes through `pipeline`, which calls the `stage`s in crossbar's order and then a handler.
 //! `catalogue` has the text of every refusal, and `answer` writes the envelopes. `commands` has the
 //! subcommands of the binary.
+//!
+//! A request:
+//! - `http`: bodies in, responses out. `request`: what a request says: route, verb, parameters. `grammar`: HTTP's
+//!   grammars;
+//! - `pipeline`: the order of the checks. `stage`: one check each. `handlers`: one function for each resource and verb;
+//! - `answer`: the envelope, CSV, indenting, gzip. `catalogue`: every refusal;
+//! - `budget` and `cost`: the memory that requests may use, and what each takes. `lane`: threads for dear work;
+//! - `profile`: what differs between the releases of Kazoo, as values. `release`: which release a store belongs to.
+//!
+//! The server around it:
+//! - `app`: the state that all requests share. `stack`: the stores, one before another. `writes`: whether the store can
+//!   write. `supervisor`: background tasks;
+//! - `access_log`: the line about each request. `refusals`: what operators are told of refused callers. `logging`: the
+//!   log's formats, and the queue before it. `metrics`: counters and histograms;
+//! - `counterpart`: asks another server, within bounds. `shadow`: copies of requests that are compared with another
+//!   server.
+//!
+//! The program:
+//! - `cli` and `arguments`: the command line. `usage`: command lines that cannot be read. `failure`: how a command
+//!   fails;
+//! - `settings`: each setting once. `kazoo_config`: settings from Kazoo's own configuration;
+//! - `commands`: a file for each command, the background tasks of `serve`, and in `commands/pages` the pages of the admin
+//!   listener;
+//! - `fuzz` is what the fuzzers call.
 
 #![forbid(unsafe_code)]
 

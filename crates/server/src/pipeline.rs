@@ -19,7 +19,7 @@ use crate::request::format::Format;
 use crate::request::incoming::Received;
 use crate::request::methods::Methods;
 use crate::request::parameters::Parameters;
-use crate::request::route::{Place, Resource, Route, Versioned};
+use crate::request::route::{Destination, Resource, Route, Versioned};
 use crate::request::verb::Verb;
 use crate::stage::{
     account, body, content_type, cors, language, negotiation, preconditions, query, rate, token, verb,
@@ -51,13 +51,13 @@ async fn stages(
     let incoming = exchange.incoming;
 
     // Read the request.
-    let place = match path? {
+    let destination = match path? {
         Versioned::Unversioned => return Ok(answer::unversioned()),
         Versioned::OfAdmin => return Ok(answer::of_admin()),
         Versioned::Gone => return Err(Refusal::Gone.into()),
-        Versioned::Served(api, place) => {
+        Versioned::Served(api, destination) => {
             exchange.api = api;
-            place
+            destination
         }
     };
     let profile = exchange.profile();
@@ -75,7 +75,7 @@ async fn stages(
     // Identify the caller. Bad credentials count as none for now. A login may carry an old token, which is
     // ignored.
     let verb = parameters.verb.take().unwrap_or_else(|| incoming.method.clone());
-    let is_login = place.is_login() && verb == Verb::Put;
+    let is_login = destination.is_login() && verb == Verb::Put;
     let is_basic = matches!(credentials, Some(Credentials::Basic(_)));
     let is_judged_first = !is_basic || profile.callers.basic == BasicJudged::AtFirst;
     if !is_login && is_judged_first {
@@ -87,7 +87,7 @@ async fn stages(
     }
 
     // Find the resource and the action.
-    let route = resolve(exchange, place)?;
+    let route = resolve(exchange, destination)?;
     exchange.methods = match &route {
         Route::Served { resource, .. } => Methods::of(resource.methods(), &incoming.method, &verb),
         Route::UnknownBelow => Methods::None,
@@ -118,7 +118,7 @@ async fn stages(
     // Load the account and check the caller's permission.
     let loaded = async {
         match account::load(exchange, &account).await {
-            // The limits count no more, so nobody waits for them.
+            // The request has failed, so it does not wait for the rate limits.
             Err(failed @ Refusal::StoreWhileIdentifying(_)) => Err(failed),
             found => Ok(found),
         }
@@ -180,13 +180,13 @@ async fn stages(
 }
 
 /// The route of a path. `/account` stands for the token's account.
-fn resolve(exchange: &Exchange<'_>, place: Place) -> Result<Route, Refusal> {
-    match (place, &exchange.caller) {
-        (Place::Route(route), _) => Ok(route),
-        (Place::OwnAccount(rest), Some(caller)) => {
+fn resolve(exchange: &Exchange<'_>, destination: Destination) -> Result<Route, Refusal> {
+    match (destination, &exchange.caller) {
+        (Destination::Route(route), _) => Ok(route),
+        (Destination::OwnAccount(rest), Some(caller)) => {
             Ok(Route::below_account(caller.account_id().as_str(), rest))
         }
-        (Place::OwnAccount(_), None) => Err(Refusal::TokenExpired),
+        (Destination::OwnAccount(_), None) => Err(Refusal::TokenExpired),
     }
 }
 

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use crate::store::{Gated, db_name, fetch, settle};
 
-/// Fills the places and the queue with calls of the database `a`.
+/// Fills the slots and the queue with calls of the database `a`.
 async fn burst(queue: usize) -> Gated {
     let gated = Gated::new(4, queue);
     for _ in 0..2 + queue {
@@ -49,7 +49,7 @@ async fn in_an_overload_the_calls_of_a_long_queue_wait_for_a_tenth() {
     let gated = burst(12).await;
     let quiet = [gated.fetch("b"), gated.fetch("b"), gated.fetch("b")];
     settle().await;
-    // The third call of `b` took the place of a call of `a`. All others of `a` but the last few give up.
+    // The third call of `b` took the slot of a call of `a`. All others of `a` but the last few give up.
     tokio::time::sleep(Duration::from_millis(110)).await;
     gated.store.answer(1_000);
     for call in quiet {
@@ -80,11 +80,11 @@ async fn a_burst_of_one_database_refuses_no_call_of_another() {
     let gated = burst(10).await;
     let quiet = gated.fetch("b");
     settle().await;
-    assert_eq!(gated.store.in_flight(), 3, "half of the places are free for others");
+    assert_eq!(gated.store.in_flight(), 3, "half of the slots are free for others");
     let (second, third) = (gated.fetch("b"), gated.fetch("b"));
     settle().await;
     assert_eq!(gated.store.in_flight(), 4);
-    // The third waits in the place of a call of the burst. It is its turn as soon as a place is free.
+    // The third waits in the slot of a call of the burst. It is its turn as soon as a slot is free.
     gated.store.answer(1_000);
     for call in [quiet, second, third] {
         call.await.unwrap().unwrap();

@@ -4,6 +4,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod busy;
-mod places;
+mod slots;
 mod store;
 mod suite;

@@ -1,8 +1,8 @@
 //! The directory: it reads accounts, identities, keys and configuration.
 //!
-//! It caches documents and absences by database and id: until the database changes, where the store learns of
-//! changes, else for a bounded time. It also caches the values parsed from them, by revision. Groups and listings are not cached; they are read from the store. Nothing here
-//! writes.
+//! It caches these documents and their absences by database and id: until the database changes, where the store learns
+//! of changes, else for a bounded time. It also caches the values parsed from them, by revision. It knows no groups or
+//! listings; the crate `cache` remembers those. Nothing here writes.
 
 mod account;
 mod doc_key;
@@ -19,7 +19,7 @@ use std::sync::{Arc, LazyLock, PoisonError, RwLock};
 
 use datastore::{Backend, DbName, Deadline, DocId, Document, Epoch, Result, ViewQuery, ViewRow, if_found};
 use futures::{TryStreamExt as _, future};
-use kazoo::{AccountId, Config, Kind, Place, SystemDb, is_deleted, term};
+use kazoo::{AccountId, Config, Kind, NodeAndZone, SystemDb, is_deleted, term};
 use serde_json::{Map, Value};
 
 pub use account::Account;
@@ -213,7 +213,7 @@ impl Directory {
     /// Reads a configuration document from the store, not from the cache.
     pub(crate) async fn config_now(&self, name: &str, deadline: Deadline) -> Result<Config> {
         let members = self.read_now(SystemDb::SystemConfig.name(), name, deadline).await?;
-        Ok(members.map(|members| Config::read(members, &self.settings.place)).unwrap_or_default())
+        Ok(members.map(|members| Config::read(members, &self.settings.node_and_zone)).unwrap_or_default())
     }
 
     /// A configuration document, if it is in the cache.
@@ -223,7 +223,7 @@ impl Directory {
     }
 
     fn read_config(&self, key: &DocKey, document: &Document) -> Result<Arc<Config>> {
-        self.parsed.of(key, document, |document| read_config(document, &self.settings.place))
+        self.parsed.of(key, document, |document| read_config(document, &self.settings.node_and_zone))
     }
 
     /// Reads a document that sets rules for an account, such as `token_restrictions`. A group with this id is
@@ -409,9 +409,9 @@ fn epoch_of(store: Arc<dyn Backend>) -> EpochOf<DocKey> {
 
 /// Picks the sections of a configuration document that apply to the node and zone. A deleted document has
 /// none.
-fn read_config(document: &Document, place: &Place) -> Result<Config> {
+fn read_config(document: &Document, node_and_zone: &NodeAndZone) -> Result<Config> {
     let members = document.to_object()?;
-    Ok(if is_deleted(&members) { Config::default() } else { Config::read(members, place) })
+    Ok(if is_deleted(&members) { Config::default() } else { Config::read(members, node_and_zone) })
 }
 
 /// An absent document counts as empty. All absent documents share one empty `Config`, so that `ptr_eq` works.

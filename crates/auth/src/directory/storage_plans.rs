@@ -1,5 +1,5 @@
 //! Kazoo's storage plans, in `system_data`. A plan may put the database of an account, or its groups and users, on
-//! another server, which this program does not know. The copy here, if there is one, is not the truth then.
+//! another server, which this program does not know. A copy in this store may then be out of date.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,11 +1,11 @@
 use super::{Charged, RateLimits, network};
-use kazoo::{AccountId, Config, Place};
+use kazoo::{AccountId, Config, NodeAndZone};
 use serde_json::{Value, json};
 use std::time::Duration;
 
 fn config(default: Value) -> Config {
     match json!({"default": default}) {
-        Value::Object(document) => Config::read(document, &Place::default()),
+        Value::Object(document) => Config::read(document, &NodeAndZone::default()),
         _ => unreachable!(),
     }
 }

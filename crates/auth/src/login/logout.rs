@@ -3,7 +3,7 @@
 
 use datastore::{Deadline, Draft, Result, StoreError, ViewQuery, if_found};
 use futures::StreamExt as _;
-use kazoo::Time;
+use kazoo::{Time, member};
 use serde_json::{Map, Value, json};
 
 use crate::directory::{Directory, own_db};
@@ -12,11 +12,14 @@ use crate::verify::{Expiry, Jwt, LOGGED_OUT_PREFIX, TokenDigest};
 /// How long a record is kept after its token has expired, in seconds. Clocks may differ by less than this.
 const PURGE_MARGIN: f64 = 3_600.0;
 
+/// The kind of a record of a logout. Kazoo has no such documents.
+const RECORD_KIND: &str = "logged_out_token";
+
 /// Records that a token was logged out.
 pub(super) async fn record(directory: &Directory, token: &str, deadline: Deadline) -> Result<()> {
     let expiry = Jwt::parse(token).ok().and_then(|jwt| jwt.claims.expiry().ok());
     let mut body = Map::new();
-    body.insert("pvt_type".to_owned(), json!("logged_out_token"));
+    body.insert(member::TYPE.to_owned(), json!(RECORD_KIND));
     if let Some(Expiry::At(end)) = expiry {
         body.insert("expires_at".to_owned(), json!(end));
     }

@@ -8,11 +8,11 @@ use datastore::{
     ViewQuery, ensure_design, if_found, missing_views, random_hex,
 };
 use futures::StreamExt as _;
-use kazoo::{AccountId, Config, Kind, SystemDb, is_deleted, search_name};
+use kazoo::{AccountId, Config, Kind, SystemDb, is_deleted, member, search_name};
 use serde_json::{Map, Value, json};
 
 use super::keys;
-use super::stamps::{private_fields, private_fields_of};
+use super::stamps::{private_fields, private_fields_of, save_changed};
 use crate::directory::load_signing_key;
 use crate::password;
 use crate::registry::{Registered, registered_design};
@@ -92,7 +92,7 @@ pub async fn has_named_key_for(store: &dyn Backend, settings: &Settings, deadlin
 async fn load_config(store: &dyn Backend, settings: &Settings, deadline: Deadline) -> Result<Option<Config>> {
     let id = DocId::from_store("auth".to_owned());
     let document = if_found(store.fetch(SystemDb::SystemConfig.name(), &id, deadline).await)?;
-    document.map(|document| Ok(Config::read(document.to_object()?, &settings.place))).transpose()
+    document.map(|document| Ok(Config::read(document.to_object()?, &settings.node_and_zone))).transpose()
 }
 
 async fn state(store: &dyn Backend, settings: &Settings, deadline: Deadline) -> Result<State> {
@@ -182,7 +182,7 @@ pub async fn create_account(
     set("pvt_enabled", json!(true));
     set("pvt_tree", json!(tree));
     set("pvt_api_key", json!(format!("{}{}", random_hex(), random_hex())));
-    set("pvt_alphanum_name", json!(alphanum_name));
+    set(member::ALPHANUM_NAME, json!(alphanum_name));
     set("pvt_signature_secret", json!(random_hex()));
     body.extend(private_fields_of(&id, Kind::Account));
     store.create_db(&id.db(), deadline).await?;
@@ -220,8 +220,7 @@ async fn make_superduper(store: &dyn Backend, db: &DbName, id: &AccountId, deadl
     let document = store.fetch(db, &id.doc_id(), deadline).await?;
     let mut body = document.to_object()?;
     body.insert("pvt_superduper_admin".to_owned(), json!(true));
-    let draft = Draft { id: id.doc_id(), base: Some(document.rev().clone()), body };
-    store.save(db, draft, deadline).await.map(drop)
+    save_changed(store, db, &document, body, id.as_str(), deadline).await
 }
 
 /// Creates a user.
@@ -268,7 +267,7 @@ pub fn is_account_name(name: &str) -> bool {
 pub async fn find_account(store: &dyn Backend, name: &str, deadline: Deadline) -> Result<Option<AccountId>> {
     let wanted = search_name(name);
     let found = find(store, SystemDb::Accounts.name(), deadline, |doc| {
-        Kind::Account.is_kind_of(doc) && doc.get("pvt_alphanum_name").is_some_and(|name| *name == wanted)
+        Kind::Account.is_kind_of(doc) && doc.get(member::ALPHANUM_NAME).is_some_and(|name| *name == wanted)
     })
     .await?;
     Ok(found.and_then(|id| AccountId::parse(id.as_str()).ok()))

@@ -98,7 +98,7 @@ pub async fn delete_user(
     deadline: Deadline,
 ) -> Result<()> {
     let mut body = user.to_object()?;
-    body.insert("pvt_deleted".to_owned(), json!(true));
+    kazoo::mark_deleted(&mut body);
     save(store, account_id, user, body, deadline).await
 }
 

@@ -81,7 +81,8 @@ pub async fn list(store: &dyn Backend, deadline: Deadline) -> Result<Vec<StoredK
         if !has_key(&members) {
             continue;
         }
-        let made = members.get("pvt_created").and_then(Value::as_i64).map(Time::from_gregorian_seconds);
+        let made =
+            members.get(kazoo::member::CREATED).and_then(Value::as_i64).map(Time::from_gregorian_seconds);
         let id = document.id().clone();
         keys.push(StoredKey { signs: signing.contains(id.as_str()), id, made, replaced: None });
     }
@@ -141,8 +142,8 @@ pub async fn rotate(store: &dyn Backend, deadline: Deadline) -> Result<Rotated> 
 /// Deletes a key. Its tokens are refused from then on.
 ///
 /// # Errors
-/// Errors from the store. `Missing` or `Deleted` if there is no such key, `Invalid` if new tokens are signed with it, or
-/// if it is no key.
+/// Errors from the store. `Missing` or `Deleted` if there is no such key, `Invalid` if new tokens are signed with it,
+/// or if it is no key.
 pub async fn retire(store: &dyn Backend, id: &DocId, deadline: Deadline) -> Result<()> {
     let db = SystemDb::SystemAuth.name();
     let document = store.fetch(db, id, deadline).await?;

@@ -89,7 +89,7 @@ fn user_in<'a>(rows: &'a [ViewRow], account_id: &AccountId) -> Result<Option<&'a
     let user = document.to_object()?;
     // A user belongs to the account that its document names. A user copied into the database of another
     // account must not open that account.
-    let is_own = user.get("pvt_account_id").is_some_and(|owner| owner == account_id.as_str());
+    let is_own = user.get(kazoo::member::ACCOUNT_ID).is_some_and(|owner| owner == account_id.as_str());
     Ok((is_own && !is_deleted(&user)).then_some(document))
 }
 

@@ -147,7 +147,7 @@ async fn a_zones_section_counts_in_the_zone(place: Arc<Place>) {
     world.put("system_config", "auth", section).await;
     for (zone, expected) in [(Some("zone"), true), (Some("other"), false), (None, false)] {
         let settings = Settings {
-            place: kazoo::Place { node: None, zone: zone.map(str::to_owned) },
+            node_and_zone: kazoo::NodeAndZone { node: None, zone: zone.map(str::to_owned) },
             ..Settings::default()
         };
         assert_eq!(

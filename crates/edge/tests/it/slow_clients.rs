@@ -147,7 +147,7 @@ fn a_client_that_goes_away_gives_its_place_back() {
         "PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\na",
     ] {
         Client::connect(server.address).send(part);
-        wait_until("the place is free", || server.capacity.open() == 0);
+        wait_until("the slot is free", || server.capacity.open() == 0);
     }
 }
 
@@ -188,7 +188,7 @@ fn one_client_too_many_gets_a_503_and_place_is_made_for_it() {
     let answer = surplus.answer();
     assert_eq!((answer.status, answer.header("retry-after")), (503, Some("1")));
     surplus.assert_closed();
-    // All places were taken when these came to rest, so they are kept for a second only.
+    // All slots were taken when these came to rest, so they are kept for a second only.
     for client in &mut kept {
         client.assert_closed();
     }

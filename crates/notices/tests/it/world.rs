@@ -8,7 +8,7 @@ use embedded::{Embedded, Settings as StoreSettings};
 use futures::channel::mpsc::{UnboundedSender, unbounded};
 use futures::future::BoxFuture;
 use futures::{FutureExt as _, StreamExt as _};
-use kazoo::{AccountId, Place};
+use kazoo::{AccountId, NodeAndZone};
 use notices::{
     BrokerError, Brokers, Connection, Counts, Heard, Message, Notices, Outcome, Payloads, Settings,
 };
@@ -53,7 +53,8 @@ impl World {
 
     /// A server whose store is this one.
     pub(crate) fn server_on(&self, store: Arc<dyn Backend>, node: &str) -> Server {
-        let settings = Settings { node: node.to_owned(), place: Place::default(), queue_bytes: 1_000_000 };
+        let settings =
+            Settings { node: node.to_owned(), node_and_zone: NodeAndZone::default(), queue_bytes: 1_000_000 };
         let notices = Arc::new(Notices::new(store, settings));
         let (stop, stopped) = oneshot::channel::<()>();
         let (running, broker) = (Arc::clone(&notices), self.broker.clone());

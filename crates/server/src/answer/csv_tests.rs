@@ -99,8 +99,8 @@ fn the_number_of_columns_is_bounded() {
         |count: usize| -> Value { Value::Object((0..count).map(|n| (format!("c{n}"), json!(n))).collect()) };
     let refused = |rows: &[Value]| match render(rows) {
         Err(refusal) => {
-            let row = refusal.row(ApiVersion::V2).expect("a refusal with a body");
-            row.data["accept"]["maxColumns"]["message"].to_string()
+            let text = refusal.text(ApiVersion::V2).expect("a refusal with a body");
+            text.data["accept"]["maxColumns"]["message"].to_string()
         }
         Ok(csv) => panic!("{} bytes of CSV", csv.len()),
     };

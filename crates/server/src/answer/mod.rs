@@ -22,7 +22,7 @@ use self::envelope::{Tokens, Values};
 use self::headers::{Audience, Headers};
 use self::pretty::Indenter;
 pub(crate) use self::stream::{Encoding, ListingWriter, Pace};
-use crate::catalogue::{Bare, Refusal, Row};
+use crate::catalogue::{Bare, Refusal, RefusalText};
 use crate::cost;
 use crate::profile::{Chunks, Form, TokenOfRefusal, VersionShown};
 use crate::request::exchange::Exchange;
@@ -210,9 +210,9 @@ fn page(status: u16, text: &str) -> Answer {
 
 /// A refusal with the catalogue's text. `page_size` is the number of rows that a look-up has found.
 pub(crate) fn refusal(exchange: &Exchange<'_>, refusal: &Refusal, page_size: Option<u64>) -> Answer {
-    let Row { status, message, data } = match refusal.row(exchange.api) {
+    let RefusalText { status, message, data } = match refusal.text(exchange.api) {
         Err(bare) => return without_body(exchange, refusal, bare),
-        Ok(row) => row,
+        Ok(text) => text,
     };
     let profile = exchange.profile();
     let mut values = values(exchange, Paging { page_size, ..Paging::default() });

@@ -150,16 +150,18 @@ pub(crate) struct Compare {
     /// store].
     #[arg(long, value_name = "ID|NAME")]
     pub(crate) account: Vec<String>,
-    /// A file with a token that both servers accept, best of a user of the master account; - is standard input.
+    /// A file with a token that both servers accept; use a token of the master account to compare all accounts. - is
+    /// standard input.
     #[arg(long, value_name = "FILE", conflicts_with = "api_key_file")]
     pub(crate) token_file: Option<PathBuf>,
-    /// A file with an API key, best of the master account, that tokens are fetched with; - is standard input.
+    /// A file with an API key, with which `compare` logs in; use that of the master account to compare all accounts. -
+    /// is standard input.
     #[arg(long, value_name = "FILE")]
     pub(crate) api_key_file: Option<PathBuf>,
     /// How many requests each server gets in a second at most.
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub(crate) rate: u32,
-    /// The address that both servers are told in X-Forwarded-For. Its bucket pays for what a crossbar charges.
+    /// The client address that both servers see, from X-Forwarded-For. Crossbar charges its rate limit.
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) forwarded_for: Option<IpAddr>,
     /// Keep in this file how far the comparison is. The same command goes on from there after it was stopped.

@@ -6,7 +6,7 @@ use clap::Args;
 
 use crate::failure::Failure;
 use crate::kazoo_config;
-use crate::settings::{self, Given, NoticeSettings, ServeSettings, SettingsFile, Source, StoreSettings};
+use crate::settings::{self, Given, NoticeSettings, SettingsFile, Source, StoreSettings};
 
 /// The settings file, and Kazoo's configuration.
 #[derive(Args, Clone, Debug)]
@@ -66,7 +66,7 @@ impl ChangedStore {
     }
 
     /// The settings of the brokers, and of the names that change notices carry.
-    pub(crate) fn notices(&self) -> Result<ServeSettings, Failure> {
-        Ok(self.given.settings(&self.store.file.read()?)?.0)
+    pub(crate) fn notices(&self) -> Result<NoticeSettings, Failure> {
+        self.given.settings(&self.store.file.read()?)
     }
 }

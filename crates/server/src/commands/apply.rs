@@ -106,19 +106,19 @@ pub(crate) fn push_views(arguments: ViewsPush) -> Result<(), Failure> {
 /// Makes a change, by the server that has the store open if there is one, and prints what it tells.
 fn apply(arguments: &ChangedStore, opening: Opening, change: Change) -> Result<(), Failure> {
     let settings = arguments.settings()?;
-    let server = arguments.notices()?;
+    let notice_settings = arguments.notices()?;
     if let StoreLocation::File(path) = &settings.location
         && let Some(lines) = remote::ask(path, &change)?
     {
         return lines.iter().try_for_each(|line| tell(line));
     }
     // An embedded store that no server has open is nobody else's, so there is nobody to tell.
-    let told = if settings.location.is_own() { None } else { telling::settings(&server) };
+    let told = if settings.location.is_own() { None } else { telling::settings(&notice_settings) };
     let stack = stack::build(&settings, opening, None, told)?;
     runtime("background", BACKGROUND_THREADS)?.block_on(async {
         let made = make(change, &*stack.store);
         let lines = match &stack.notices {
-            Some(notices) => telling::made_and_told(made, notices, &server).await,
+            Some(notices) => telling::made_and_told(made, notices, &notice_settings).await,
             None => made.await,
         }?;
         lines.iter().try_for_each(|line| tell(line))

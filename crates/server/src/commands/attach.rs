@@ -1,5 +1,6 @@
-//! `attach`: the set-up beside a live Kazoo. It finds Kazoo's configuration, shows what it takes from it, prints
-//! the proxy's rules and systemd's unit with the addresses of this set-up, and lets the doctor look. It writes nothing.
+//! `attach`: the set-up beside a live Kazoo. It finds Kazoo's configuration, shows what it takes from it, prints the
+//! proxy's rules and systemd's unit with the addresses of this set-up, and lets the doctor look. It writes
+//! nothing.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 

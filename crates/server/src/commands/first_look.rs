@@ -37,7 +37,7 @@ pub(super) async fn check_set_up(app: &App) -> Result<(), Failure> {
 /// Warns if the node or the zone of the settings has no section in Kazoo's configuration: the name may have
 /// a slip, and then the server would silently use other values than Kazoo does.
 pub(super) async fn warn_of_unknown_sections(app: &App) {
-    let settings = &app.settings;
+    let settings = &app.settings.notices;
     let named = [("kazoo_node", &settings.kazoo_node), ("kazoo_zone", &settings.kazoo_zone)];
     let mut named = named.into_iter().filter_map(|(key, name)| Some((key, name.as_deref()?))).peekable();
     if named.peek().is_none() {

@@ -2,16 +2,16 @@
 //! other program that could ask. Only the answer of an admin listener counts: another listener may answer 200
 //! to any path.
 
-use std::io::{BufRead, BufReader, Write as _};
+use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs as _};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
 use crate::arguments::Healthcheck;
 use crate::failure::Failure;
 
-/// How long each step of the request may take.
+/// How long the whole request may take.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// The longest answer that is read, in bytes.
@@ -22,18 +22,18 @@ pub(crate) fn run(arguments: &Healthcheck) -> Result<(), Failure> {
         Some(url) => authority_of(url)?,
         None => reachable(arguments.admin()?.admin_listen).to_string(),
     };
-    let answer = ask(&authority).map_err(|error| {
+    let readiness = ask(&authority, Instant::now() + PATIENCE).map_err(|error| {
         Failure::run(format!(
             "no answer from {authority}: {error}; is the server running, and is this its admin listener \
              (the setting admin_listen)?"
         ))
     })?;
-    match answer {
-        Answer { is_ok: true, status: Some(status), .. } if status == "ready" => Ok(()),
-        Answer { status: Some(status), .. } => {
+    match readiness {
+        Readiness { is_ok: true, status: Some(status), .. } if status == "ready" => Ok(()),
+        Readiness { status: Some(status), .. } => {
             Err(Failure::run(format!("{authority} is not ready: {status}")))
         }
-        Answer { line, status: None, .. } => Err(Failure::run(format!(
+        Readiness { line, status: None, .. } => Err(Failure::run(format!(
             "{authority} answers {:?}, but is no admin listener: name the address in the setting admin_listen",
             line.trim()
         ))),
@@ -69,25 +69,54 @@ fn reachable(address: SocketAddr) -> SocketAddr {
 }
 
 /// What a listener answers to the question whether it is ready.
-struct Answer {
+struct Readiness {
     /// The first line.
     line: String,
+    /// Whether the HTTP status is 200.
     is_ok: bool,
     /// What an admin listener says. Others do not.
     status: Option<String>,
 }
 
-fn ask(authority: &str) -> std::io::Result<Answer> {
-    let address = authority.to_socket_addrs()?.next().ok_or(std::io::ErrorKind::NotFound)?;
-    let mut connection = TcpStream::connect_timeout(&address, PATIENCE)?;
-    connection.set_read_timeout(Some(PATIENCE))?;
-    connection.set_write_timeout(Some(PATIENCE))?;
+fn ask(authority: &str, end: Instant) -> io::Result<Readiness> {
+    let address = authority.to_socket_addrs()?.next().ok_or(ErrorKind::NotFound)?;
+    let mut connection = TcpStream::connect_timeout(&address, left_until(end)?)?;
+    connection.set_write_timeout(Some(left_until(end)?))?;
     write!(connection, "GET /health/ready HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n\r\n")?;
-    let mut answer = BufReader::new(std::io::Read::take(connection, MOST));
+    let mut answer = BufReader::new(TimedReader { connection, end }.take(MOST));
     let mut line = String::new();
     answer.read_line(&mut line)?;
-    let is_ok = line.contains(" 200 ");
-    Ok(Answer { line, is_ok, status: status_in(answer) })
+    let is_ok = http_status(&line) == Some(200);
+    Ok(Readiness { line, is_ok, status: status_in(answer) })
+}
+
+fn left_until(end: Instant) -> io::Result<Duration> {
+    let left = end.saturating_duration_since(Instant::now());
+    if left.is_zero() { Err(ErrorKind::TimedOut.into()) } else { Ok(left) }
+}
+
+/// Reads from a connection until a time. A server that sends a byte now and then cannot delay that.
+struct TimedReader {
+    connection: TcpStream,
+    end: Instant,
+}
+
+impl Read for TimedReader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.connection.set_read_timeout(Some(left_until(self.end)?))?;
+        self.connection.read(buffer).map_err(|error| match error.kind() {
+            // That is how Linux reports the end of the time.
+            ErrorKind::WouldBlock => ErrorKind::TimedOut.into(),
+            _ => error,
+        })
+    }
+}
+
+/// The status in the first line of an HTTP/1 answer.
+fn http_status(line: &str) -> Option<u16> {
+    let rest = line.strip_prefix("HTTP/1.1 ").or_else(|| line.strip_prefix("HTTP/1.0 "))?;
+    let digits = rest.trim_end().split(' ').next().filter(|digits| digits.len() == 3)?;
+    digits.parse().ok()
 }
 
 /// The status in the line of JSON that an admin listener answers.
@@ -99,7 +128,41 @@ fn status_in(answer: impl BufRead) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{authority_of, reachable};
+    use std::io::{ErrorKind, Read as _, Write as _};
+    use std::net::{TcpListener, TcpStream};
+    use std::time::{Duration, Instant};
+
+    use super::{TimedReader, authority_of, http_status, reachable};
+
+    #[test]
+    fn only_a_status_line_has_a_status() {
+        for (line, status) in [
+            ("HTTP/1.1 200 OK\r\n", Some(200)),
+            ("HTTP/1.0 503 Service Unavailable\r\n", Some(503)),
+            ("HTTP/1.1 200\r\n", Some(200)),
+            ("HTTP/1.1 500 not 200 OK\r\n", Some(500)),
+            ("HTTP/1.1 2000 OK\r\n", None),
+            ("HTTP/2 200 OK\r\n", None),
+            ("220 mail 200 ready\r\n", None),
+            ("", None),
+        ] {
+            assert_eq!(http_status(line), status, "{line:?}");
+        }
+    }
+
+    #[test]
+    fn an_answer_is_read_until_a_time_and_no_longer() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let connection = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (mut server, _) = listener.accept().unwrap();
+        server.write_all(b"ab").unwrap();
+        let mut byte = [0];
+        let mut answer = TimedReader { connection, end: Instant::now() + Duration::from_secs(60) };
+        assert_eq!(answer.read(&mut byte).unwrap(), 1);
+        answer.end = Instant::now();
+        // The second byte is there, but too late.
+        assert_eq!(answer.read(&mut byte).unwrap_err().kind(), ErrorKind::TimedOut);
+    }
 
     #[test]
     fn a_url_is_a_host_and_a_port() {

@@ -31,7 +31,7 @@ const MAX_REQUEST: u64 = 64 * 1024;
 
 /// What the server answers.
 #[derive(Debug, Serialize, Deserialize)]
-enum Answer {
+enum CommandReply {
     /// The lines that the command prints.
     Done(Vec<String>),
     /// Why the change was not made, and whether nothing was changed.
@@ -48,21 +48,21 @@ fn socket_of(store: &Path) -> PathBuf {
 /// Asks the server that has the store open to make a change. `None` if there is no such server.
 pub(super) fn ask(store: &Path, change: &Change) -> Result<Option<Vec<String>>, Failure> {
     let Ok(socket) = UnixStream::connect(socket_of(store)) else { return Ok(None) };
-    let answer = talk(socket, change).map_err(|error| {
+    let reply = talk(socket, change).map_err(|error| {
         Failure::run(format!(
             "the server that has {} open did not answer: {error}; look into its log to see whether the change was \
              made",
             store.display()
         ))
     })?;
-    match answer {
-        Answer::Done(lines) => Ok(Some(lines)),
-        Answer::Failed { message, is_setup: true } => Err(Failure::setup(message)),
-        Answer::Failed { message, .. } => Err(Failure::run(message)),
+    match reply {
+        CommandReply::Done(lines) => Ok(Some(lines)),
+        CommandReply::Failed { message, is_setup: true } => Err(Failure::setup(message)),
+        CommandReply::Failed { message, .. } => Err(Failure::run(message)),
     }
 }
 
-fn talk(mut socket: UnixStream, change: &Change) -> io::Result<Answer> {
+fn talk(mut socket: UnixStream, change: &Change) -> io::Result<CommandReply> {
     socket.set_write_timeout(Some(REQUEST_PATIENCE))?;
     socket.set_read_timeout(Some(ANSWER_PATIENCE))?;
     serde_json::to_writer(&socket, change)?;
@@ -140,16 +140,16 @@ async fn answer(socket: tokio::net::UnixStream, backend: &dyn Backend, uid: u32)
     let read = tokio::task::spawn_blocking(move || read_request(&reader));
     let change = read.await.map_err(|error| error.to_string())??;
     let command = change.command();
-    let answer = match make(change, backend).await {
+    let reply = match make(change, backend).await {
         Ok(lines) => {
             log::info!(command, uid; "a command has changed the store");
-            Answer::Done(lines)
+            CommandReply::Done(lines)
         }
-        Err(failure) => Answer::Failed { message: failure.to_string(), is_setup: failure.is_setup() },
+        Err(failure) => CommandReply::Failed { message: failure.to_string(), is_setup: failure.is_setup() },
     };
     let write = tokio::task::spawn_blocking(move || {
         socket.set_write_timeout(Some(REQUEST_PATIENCE))?;
-        serde_json::to_writer(&socket, &answer).map_err(io::Error::from)
+        serde_json::to_writer(&socket, &reply).map_err(io::Error::from)
     });
     write.await.map_err(|error| error.to_string())?.map_err(text)
 }

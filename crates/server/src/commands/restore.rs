@@ -1,4 +1,5 @@
-//! `restore`: puts a backup in the place of an embedded store that no server has open. The store that was there is kept.
+//! `restore`: puts a backup in the place of an embedded store that no server has open. The store that was there is
+//! kept.
 
 use super::private_file::is_of_store;
 use crate::arguments::Restore;

@@ -14,7 +14,7 @@ use edge::{Capacity, Listener, Service};
 use futures::future;
 use futures::lock::Mutex;
 use groups::Groups;
-use kazoo::Place;
+use kazoo::NodeAndZone;
 use notices::{Amqp, Notices};
 use tokio::runtime::Handle;
 use tokio::signal::unix::Signal;
@@ -36,7 +36,7 @@ use crate::lane::Lane;
 use crate::metrics::{Metrics, StoreFigures};
 use crate::refusals::Refusals;
 use crate::release::{self, Choice, ReleaseWatch};
-use crate::settings::{LiveSettings, ServeSettings};
+use crate::settings::{NoticeSettings, ServeSettings};
 use crate::shadow::Shadow;
 use crate::stack::{self, Opening};
 use crate::supervisor::{StopSignal, Supervisor};
@@ -45,8 +45,8 @@ use crate::writes::Writes;
 /// How many connections the admin listener serves at once.
 const ADMIN_CONNECTIONS: usize = 64;
 
-/// How long background tasks may take to stop after that. Both together stay below ten seconds, and the drain comes
-/// before.
+/// How long background tasks may take to stop once running requests have ended (`GRACE_SECONDS`). Both together stay
+/// below ten seconds.
 const TASK_PATIENCE: Duration = Duration::from_secs(1);
 
 /// How many requests may wait for a thread of the lane, or be at work there.
@@ -72,7 +72,7 @@ pub(crate) fn run(arguments: Serve) -> Result<(), Failure> {
     let metrics = Arc::new(Metrics::new());
     let opening = if arguments.demo { Opening::Create } else { Opening::Write };
     let figures = StoreFigures::register(&metrics);
-    let stack = stack::build(&store_settings, opening, Some(figures), notice_settings(&settings))?;
+    let stack = stack::build(&store_settings, opening, Some(figures), notice_settings(&settings.notices))?;
     let location = &store_settings.location;
     let file = location.file().map(Path::to_path_buf);
     if let Some(path) = &file {
@@ -101,7 +101,7 @@ pub(crate) fn run(arguments: Serve) -> Result<(), Failure> {
         store: opened.name.clone(),
         settings: pages::About::changed(arguments.show()?),
     };
-    let prepared = Prepared {
+    let parts = ServeParts {
         about,
         settings,
         hangups,
@@ -110,7 +110,7 @@ pub(crate) fn run(arguments: Serve) -> Result<(), Failure> {
         metrics,
         arguments,
     };
-    actix_web::rt::System::new().block_on(serve(prepared, opened, background.handle()))
+    actix_web::rt::System::new().block_on(serve(parts, opened, background.handle()))
 }
 
 /// The store to serve.
@@ -133,7 +133,7 @@ struct Opened {
 }
 
 /// What serving needs beside the store.
-struct Prepared {
+struct ServeParts {
     /// What the status page shows of this server.
     about: pages::About,
     settings: ServeSettings,
@@ -145,8 +145,8 @@ struct Prepared {
     metrics: Arc<Metrics>,
 }
 
-async fn serve(prepared: Prepared, opened: Opened, background: &Handle) -> Result<(), Failure> {
-    let Prepared { about, settings, arguments, hangups, listeners: [api, admin], lane, metrics } = prepared;
+async fn serve(parts: ServeParts, opened: Opened, background: &Handle) -> Result<(), Failure> {
+    let ServeParts { about, settings, arguments, hangups, listeners: [api, admin], lane, metrics } = parts;
     let Opened { store, watcher, uncached, writes, notices, couchdb, name, file, is_own } = opened;
     if let Some(couchdb) = &couchdb {
         cluster::check_versions(couchdb).await?;
@@ -156,8 +156,8 @@ async fn serve(prepared: Prepared, opened: Opened, background: &Handle) -> Resul
     let choice = release::choose(settings.profile, &*uncached, Deadline::after(health::PATIENCE)).await?;
     let for_release = Arc::clone(&uncached);
     let (shadow, looking) = looking::set_up(&settings, &metrics)?;
-    let parts = Parts { lane, metrics, shadow };
-    let shared = Data::new(app(settings.clone(), choice, (store, uncached), is_own, parts));
+    let shared_parts = SharedParts { lane, metrics, shadow };
+    let shared = Data::new(app(settings.clone(), choice, (store, uncached), is_own, shared_parts));
     first_look::check_set_up(&shared).await?;
     first_look::warn_of_unknown_sections(&shared).await;
     log::info!(store = name.as_str(); "opened the store");
@@ -209,7 +209,7 @@ async fn serve(prepared: Prepared, opened: Opened, background: &Handle) -> Resul
         looking.start(&supervisor, for_looking);
     }
     if let Some(notices) = notices {
-        let brokers = Arc::new(Amqp::new(settings.amqp.clone(), settings.node_name.clone()));
+        let brokers = Arc::new(Amqp::new(settings.notices.amqp.clone(), settings.notices.node_name.clone()));
         let (here, these) = (Arc::clone(&notices), Arc::clone(&brokers));
         supervisor.start("notices of others", move |stop| {
             hearing::listen(Arc::clone(&here), Arc::clone(&these), memories.clone(), stop)
@@ -234,21 +234,21 @@ async fn serve(prepared: Prepared, opened: Opened, background: &Handle) -> Resul
 }
 
 /// The settings of change notices, if there is a broker.
-pub(super) fn notice_settings(settings: &ServeSettings) -> Option<notices::Settings> {
+pub(super) fn notice_settings(settings: &NoticeSettings) -> Option<notices::Settings> {
     (!settings.amqp.is_empty()).then(|| notices::Settings {
         node: settings.node_name.clone(),
-        place: place(settings),
+        node_and_zone: node_and_zone(settings),
         queue_bytes: settings.amqp_queue_bytes,
     })
 }
 
 /// Where this server looks first in a document of `system_config`.
-fn place(settings: &ServeSettings) -> Place {
-    Place { node: settings.kazoo_node.clone(), zone: settings.kazoo_zone.clone() }
+fn node_and_zone(settings: &NoticeSettings) -> NodeAndZone {
+    NodeAndZone { node: settings.kazoo_node.clone(), zone: settings.kazoo_zone.clone() }
 }
 
-/// Parts of the state that all requests share.
-struct Parts {
+/// SharedParts of the state that all requests share.
+struct SharedParts {
     lane: Lane,
     metrics: Arc<Metrics>,
     shadow: Option<Shadow>,
@@ -259,10 +259,10 @@ fn app(
     choice: Choice,
     (store, uncached): (Arc<dyn Backend>, Arc<dyn Backend>),
     is_own: bool,
-    Parts { lane, metrics, shadow }: Parts,
+    SharedParts { lane, metrics, shadow }: SharedParts,
 ) -> App {
     let auth_settings = auth::Settings {
-        place: place(&settings),
+        node_and_zone: node_and_zone(&settings.notices),
         reverse_proxies: settings.reverse_proxies.clone(),
         strict_tokens: settings.strict_tokens,
         may_create_views: is_own,
@@ -270,7 +270,7 @@ fn app(
     };
     App {
         release: Arc::new(ReleaseWatch::new(choice)),
-        node: node_digest(&settings.node_name),
+        node: node_digest(&settings.notices.node_name),
         groups: Groups::new(Arc::<dyn Backend>::clone(&store)),
         auth: Arc::new(Authenticator::new(store, auth_settings)),
         uncached,
@@ -281,7 +281,7 @@ fn app(
         refusals: Refusals::new(&metrics),
         metrics,
         access_log: AccessLog::start(),
-        running: Running::new(LiveSettings::of(&settings)),
+        running: Running::new(settings.live),
         user_auth_schema: Schema::user_auth(),
         api_auth_schema: Schema::api_auth(),
         settings,

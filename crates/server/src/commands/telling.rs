@@ -12,7 +12,7 @@ use tokio::time::{sleep, timeout};
 use super::change;
 use super::serve::notice_settings;
 use crate::failure::Failure;
-use crate::settings::ServeSettings;
+use crate::settings::NoticeSettings;
 
 /// How long a command waits for the brokers after its change.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -22,8 +22,8 @@ const LOOK: Duration = Duration::from_millis(10);
 
 /// The settings of a command's notices, if there is a broker. A server on the store may have the configured name, and
 /// its marks must not be taken for those of the command.
-pub(super) fn settings(server: &ServeSettings) -> Option<Settings> {
-    notice_settings(server).map(|settings| Settings { node: name_of_command(&settings.node), ..settings })
+pub(super) fn settings(declared: &NoticeSettings) -> Option<Settings> {
+    notice_settings(declared).map(|settings| Settings { node: name_of_command(&settings.node), ..settings })
 }
 
 fn name_of_command(node: &str) -> String {
@@ -34,14 +34,14 @@ fn name_of_command(node: &str) -> String {
     }
 }
 
-/// Makes a change, and waits until the brokers have been told of it. Answers the change's lines, with a warning if they
-/// have not been told.
+/// Makes a change, and waits until the brokers have been told of it. Returns the change's lines, with a warning if the
+/// brokers have not been told.
 pub(super) async fn made_and_told(
     change: impl Future<Output = Result<Vec<String>, Failure>>,
     notices: &Notices,
-    server: &ServeSettings,
+    declared: &NoticeSettings,
 ) -> Result<Vec<String>, Failure> {
-    let brokers = Amqp::new(server.amqp.clone(), server.node_name.clone());
+    let brokers = Amqp::new(declared.amqp.clone(), declared.node_name.clone());
     let (end, ended) = oneshot::channel::<()>();
     let making = async {
         let made = change.await;

@@ -142,7 +142,7 @@ struct Memory<'a> {
 }
 
 impl<'a> Memory<'a> {
-    /// Of a request that has not read the document yet.
+    /// The memory of a request that has not read the document yet.
     fn of(exchange: &'a Exchange<'_>) -> Self {
         Self { reservation: &exchange.reservation, held: exchange.reservation.held() }
     }

@@ -110,8 +110,8 @@ pub(crate) async fn serve(request: HttpRequest, payload: Payload, app: Data<App>
     into_response(request.version(), answered, was_read, (&app, in_flight))
 }
 
-/// Whether a PUT makes a group, and the group is small. How large a stored group is that another request changes,
-/// nobody knows yet.
+/// Whether a PUT makes a group, and the group is small. For other writes, the size of the stored group is not known
+/// yet.
 fn is_small_group(Arrived { path, body, .. }: &Arrived) -> bool {
     let is_small = matches!(body, Received::Whole(body) if body.len() <= LIGHT_BODY);
     is_small && path.as_ref().is_ok_and(Versioned::is_of_all_groups)

@@ -189,7 +189,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
     }),
     ("refuse a long value", 2_000, |n| {
         let refusal = Refusal::Validation(Violations::wrong_type("", "object", value!(vec!["a"; n])));
-        Box::new(move || drop(black_box(refusal.row(ApiVersion::V2))))
+        Box::new(move || drop(black_box(refusal.text(ApiVersion::V2))))
     }),
     ("repeat a token that is no text", 2_000, |n| {
         let credentials = Credentials::NoToken(value!(vec!["a"; n]));
@@ -294,7 +294,7 @@ pub(super) fn body(content_type: &str, body: String) -> Work {
     let body = Bytes::from(body);
     Box::new(move || {
         let envelope = block_on(body::parse(&content_type, body, profile().malformed_json));
-        drop(black_box(envelope.map_err(|refusal| refusal.row(ApiVersion::V2))));
+        drop(black_box(envelope.map_err(|refusal| refusal.text(ApiVersion::V2))));
     })
 }
 

@@ -1,5 +1,6 @@
-//! Which release of Kazoo a store belongs to. `signs` judges what was seen, `read` looks at the
-//! databases, `choose` decides at the start, and `watch` looks again while the server runs. The operator may name the release; then nothing is refused.
+//! Which release of Kazoo a store belongs to. `signs` judges what was seen, `read` looks at the databases, `choose`
+//! decides at the start, and `watch` looks again while the server runs. The operator may name the release; then
+//! nothing is refused.
 
 mod choose;
 mod read;

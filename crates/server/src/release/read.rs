@@ -6,7 +6,7 @@ use futures::{StreamExt as _, future};
 use kazoo::{AccountId, SystemDb};
 use serde_json::{Map, Value};
 
-use super::signs::{Place, Signs};
+use super::signs::{SeenIn, Signs};
 
 /// The view that 4.3 and 5.0 list groups with.
 const GROUPS_VIEW: View = View { design: "groups", name: "crossbar_listing" };
@@ -14,7 +14,7 @@ const GROUPS_VIEW: View = View { design: "groups", name: "crossbar_listing" };
 /// The view that newer releases list groups with.
 const NEWER_VIEW: View = View { design: "crossbar_listings", name: "by_type_id" };
 
-/// Among so many documents of `accounts`, one is an account.
+/// How many documents of `accounts` are read to find one account.
 const ACCOUNTS_TRIED: u64 = 20;
 
 /// A view of the accounts' databases.
@@ -37,7 +37,7 @@ pub(super) async fn signs(store: &dyn Backend, deadline: Deadline) -> Result<Sig
         future::try_join5(registered(GROUPS_VIEW), registered(NEWER_VIEW), config, schema, databases).await?;
     let (groups_view, newer_view) = match groups_view.zip(newer_view) {
         Some((groups, newer)) if groups || newer => {
-            (groups.then_some(Place::Registry), newer.then_some(Place::Registry))
+            (groups.then_some(SeenIn::Registry), newer.then_some(SeenIn::Registry))
         }
         // There is no registry, or it knows neither.
         _ => in_an_account(store, deadline).await?,
@@ -82,11 +82,11 @@ async fn is_registered(store: &dyn Backend, view: View, deadline: Deadline) -> R
 }
 
 /// Where an account's database has the two views.
-async fn in_an_account(store: &dyn Backend, deadline: Deadline) -> Result<(Option<Place>, Option<Place>)> {
+async fn in_an_account(store: &dyn Backend, deadline: Deadline) -> Result<(Option<SeenIn>, Option<SeenIn>)> {
     let Some(db) = account_db(store, deadline).await? else { return Ok((None, None)) };
     let has = async |view: View| has_view(store, &db, view, deadline).await;
     let (groups, newer) = future::try_join(has(GROUPS_VIEW), has(NEWER_VIEW)).await?;
-    Ok((groups.then_some(Place::Account), newer.then_some(Place::Account)))
+    Ok((groups.then_some(SeenIn::Account), newer.then_some(SeenIn::Account)))
 }
 
 /// The database of any account.

@@ -13,9 +13,9 @@ pub(crate) struct Signs {
     /// Whether there are databases that only Kazoo makes.
     pub(super) has_kazoo_databases: bool,
     /// Where the view of groups is that 4.3 and 5.0 have.
-    pub(super) groups_view: Option<Place>,
+    pub(super) groups_view: Option<SeenIn>,
     /// Where the view of all kinds of documents is that newer releases list groups with.
-    pub(super) newer_view: Option<Place>,
+    pub(super) newer_view: Option<SeenIn>,
     /// What the sections of `system_config/kapps_maintenance` call the version that the databases were migrated to.
     pub(super) migrated_to: Vec<String>,
     /// Whether the schema of groups has a member that newer releases added.
@@ -24,14 +24,14 @@ pub(crate) struct Signs {
 
 /// Where a view was seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum SeenIn {
     /// In Kazoo's registry of views.
     Registry,
     /// In the database of an account.
     Account,
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for SeenIn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Registry => "the registry of views has",
@@ -127,7 +127,7 @@ impl Signs {
         match version {
             Some(version) if version >= FIRST_NEWER => {
                 let migrated = migrated_to(version);
-                if newer.is_empty() && self.groups_view == Some(Place::Registry) {
+                if newer.is_empty() && self.groups_view == Some(SeenIn::Registry) {
                     let between = format!("{migrated}, but the views are those of 4.3 and 5.0");
                     return Finding::Contradiction { between };
                 }
@@ -141,7 +141,7 @@ impl Signs {
                 let release = if version.major >= 5 { Release::Kazoo50 } else { Release::Kazoo43 };
                 Finding::Known { release, because: migrated_to(version) }
             }
-            None if self.has_kazoo_databases || self.groups_view == Some(Place::Registry) => {
+            None if self.has_kazoo_databases || self.groups_view == Some(SeenIn::Registry) => {
                 Finding::Unclear { seen: self.seen() }
             }
             None => Finding::NoKazoo,
@@ -157,7 +157,7 @@ impl Signs {
 
     /// The signs of a newer release.
     fn newer(&self) -> Vec<String> {
-        let view = self.newer_view.map(|place| format!("{place} crossbar_listings/by_type_id"));
+        let view = self.newer_view.map(|seen_in| format!("{seen_in} crossbar_listings/by_type_id"));
         let schema =
             self.has_newer_schema.then(|| "the schema of groups has music_on_hold.options".to_owned());
         view.into_iter().chain(schema).collect()
@@ -165,7 +165,7 @@ impl Signs {
 
     /// What was seen, for the log.
     fn seen(&self) -> String {
-        let view = self.groups_view.map(|place| format!("{place} groups/crossbar_listing"));
+        let view = self.groups_view.map(|seen_in| format!("{seen_in} groups/crossbar_listing"));
         let view = view.unwrap_or_else(|| "Kazoo's databases are there".to_owned());
         match self.migrated_to.as_slice() {
             [] => format!("{view}, and no migration is recorded"),

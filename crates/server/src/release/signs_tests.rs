@@ -1,13 +1,13 @@
 //! What the signs of each release mean.
 
-use super::{Finding, Place, Signs};
+use super::{Finding, SeenIn, Signs};
 use crate::profile::Release;
 
 /// The signs of a cluster whose nodes say that they migrated to these versions.
 fn migrated(versions: &[&str]) -> Signs {
     Signs {
         has_kazoo_databases: true,
-        groups_view: Some(Place::Registry),
+        groups_view: Some(SeenIn::Registry),
         migrated_to: versions.iter().map(|version| (*version).to_owned()).collect(),
         ..Signs::default()
     }
@@ -24,7 +24,7 @@ fn check(signs: &Signs, release: Option<Release>, words: &str) {
 fn a_store_without_kazoo_is_served_as_5_0() {
     check(&Signs::default(), Some(Release::Kazoo50), "no database that only Kazoo makes");
     // This server makes the view of groups itself.
-    let own = Signs { groups_view: Some(Place::Account), ..Signs::default() };
+    let own = Signs { groups_view: Some(SeenIn::Account), ..Signs::default() };
     assert_eq!(own.finding(), Finding::NoKazoo);
 }
 
@@ -53,21 +53,21 @@ fn a_kazoo_of_which_nothing_tells_the_release_is_served_as_5_0() {
 
 #[test]
 fn a_newer_release_is_refused() {
-    let by_view = Signs { newer_view: Some(Place::Registry), ..migrated(&[]) };
+    let by_view = Signs { newer_view: Some(SeenIn::Registry), ..migrated(&[]) };
     check(&by_view, None, "by_type_id), and its tokens have scopes");
-    let by_account = Signs { newer_view: Some(Place::Account), ..Signs::default() };
+    let by_account = Signs { newer_view: Some(SeenIn::Account), ..Signs::default() };
     check(&by_account, None, "an account's database has");
     let by_schema = Signs { has_newer_schema: true, ..migrated(&["3.22"]) };
     check(&by_schema, None, "music_on_hold.options");
     let by_version = Signs { groups_view: None, ..migrated(&["5.3.7"]) };
     check(&by_version, None, "migrated to 5.3");
-    let by_all = Signs { newer_view: Some(Place::Registry), ..migrated(&["5.1", "4.3"]) };
+    let by_all = Signs { newer_view: Some(SeenIn::Registry), ..migrated(&["5.1", "4.3"]) };
     check(&by_all, None, "migrated to 5.1");
 }
 
 #[test]
 fn signs_of_two_releases_are_refused() {
-    let view = Signs { newer_view: Some(Place::Registry), ..migrated(&["5.0"]) };
+    let view = Signs { newer_view: Some(SeenIn::Registry), ..migrated(&["5.0"]) };
     check(&view, None, "contradict each other: ");
     let schema = Signs { has_newer_schema: true, ..migrated(&["4.3"]) };
     check(&schema, None, "migrated to 4.3, but the schema");

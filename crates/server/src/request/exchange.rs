@@ -26,7 +26,7 @@ const MAX_REQUEST_ID: usize = 255;
 pub(crate) struct Exchange<'a> {
     /// The state that all requests share.
     pub(crate) app: &'a App,
-    /// How the release of Kazoo behaves that this server stands in for.
+    /// The behaviour of the Kazoo release that this server replaces.
     profile: &'static Profile,
     /// The request as it arrived.
     pub(crate) incoming: &'a Incoming<'a>,
@@ -119,7 +119,7 @@ impl<'a> Exchange<'a> {
         }
     }
 
-    /// How the release of Kazoo behaves that this server stands in for.
+    /// The behaviour of the Kazoo release that this server replaces.
     pub(crate) fn profile(&self) -> &'static Profile {
         self.profile
     }

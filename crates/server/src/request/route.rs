@@ -1,6 +1,6 @@
-//! The path: its version, its parts, and the resource that it names. Refuses a bad escape (bare 400) and
-//! version 1 where the profile does (410). A path without a version gets a short page of text, or a 404 if it is one that programs
-//! ask for health or metrics: those are on the admin listener.
+//! The path: its version, its parts, and the resource that it names. Refuses a bad escape (bare 400) and version 1
+//! where the profile does (410). A path without a version gets a short page of text, or a 404 if programs ask it for
+//! health or metrics: those are on the admin listener.
 
 use std::borrow::Cow;
 
@@ -96,7 +96,7 @@ impl Resource {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Versioned {
     /// A version that is served, and the rest of the path.
-    Served(ApiVersion, Place),
+    Served(ApiVersion, Destination),
     /// Version 1.
     Gone,
     /// The path has no version.
@@ -111,14 +111,14 @@ const OF_ADMIN: [&str; 4] = ["health", "live", "ready", "metrics"];
 impl Versioned {
     /// Whether groups may be read or written at this path.
     pub(crate) fn may_be_of_groups(&self) -> bool {
-        matches!(self, Self::Served(_, place) if place.may_be_of_groups())
+        matches!(self, Self::Served(_, destination) if destination.may_be_of_groups())
     }
 
     /// Whether the path is that of groups or of one group, whichever account it names.
     pub(crate) fn is_of_groups(&self) -> bool {
         match self {
-            Self::Served(_, Place::OwnAccount(rest)) => {
-                Place::Route(Route::below_account("", rest.clone())).may_be_of_groups()
+            Self::Served(_, Destination::OwnAccount(rest)) => {
+                Destination::Route(Route::below_account("", rest.clone())).may_be_of_groups()
             }
             other => other.may_be_of_groups(),
         }
@@ -127,8 +127,10 @@ impl Versioned {
     /// The path with names in place of ids, for the log and for metrics.
     pub(crate) fn template(&self) -> &'static str {
         match self {
-            Self::Served(_, Place::Route(route)) => route.template(),
-            Self::Served(_, Place::OwnAccount(rest)) => Route::below_account("", rest.clone()).template(),
+            Self::Served(_, Destination::Route(route)) => route.template(),
+            Self::Served(_, Destination::OwnAccount(rest)) => {
+                Route::below_account("", rest.clone()).template()
+            }
             Self::Gone => "/v1",
             Self::Unversioned => "unversioned",
             Self::OfAdmin => "admin",
@@ -137,13 +139,13 @@ impl Versioned {
 
     /// Whether the path names the groups of an account, or of one of its users.
     pub(crate) fn is_of_all_groups(&self) -> bool {
-        matches!(self, Self::Served(_, Place::Route(Route::Served { resource: Resource::Groups, .. })))
+        matches!(self, Self::Served(_, Destination::Route(Route::Served { resource: Resource::Groups, .. })))
     }
 }
 
 /// The rest of a path, after the version.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum Destination {
     /// A complete route.
     Route(Route),
     /// `/account`, which stands for the token's account, and the parts after it.
@@ -171,7 +173,7 @@ pub(crate) fn split(path: &str, paths: Paths) -> Result<Versioned, Refusal> {
     while parts.last().is_some_and(String::is_empty) {
         parts.pop();
     }
-    Ok(Versioned::Served(version, Place::of(parts)))
+    Ok(Versioned::Served(version, Destination::of(parts)))
 }
 
 /// Decodes a part of a path once more, if the release does.
@@ -193,7 +195,7 @@ fn is_number(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())
 }
 
-impl Place {
+impl Destination {
     fn of(mut parts: Vec<String>) -> Self {
         if parts.first().is_some_and(|first| first == "account") {
             parts.remove(0);

@@ -1,6 +1,6 @@
 //! Paths and the resources that they name, for each release.
 
-use super::{AccountPart, ApiVersion, Place, Refusal, Resource, Route, Versioned};
+use super::{AccountPart, ApiVersion, Destination, Refusal, Resource, Route, Versioned};
 use crate::profile::Release;
 
 fn split(path: &str) -> Result<Versioned, Refusal> {
@@ -13,7 +13,7 @@ fn split_as_4_3(path: &str) -> Result<Versioned, Refusal> {
 
 fn route(path: &str) -> Route {
     match split(path).unwrap() {
-        Versioned::Served(ApiVersion::V2, Place::Route(route)) => route,
+        Versioned::Served(ApiVersion::V2, Destination::Route(route)) => route,
         other => panic!("{path}: {other:?}"),
     }
 }
@@ -95,7 +95,7 @@ fn a_part_is_decoded_as_often_as_the_release_does() {
         let path = format!("/v2/accounts/A/groups/{part}");
         let expected = |id: Option<&str>| {
             let group = |id: &str| served("A", None, Resource::Group(id.to_owned()));
-            id.map(|id| Versioned::Served(ApiVersion::V2, Place::Route(group(id))))
+            id.map(|id| Versioned::Served(ApiVersion::V2, Destination::Route(group(id))))
         };
         assert_eq!(split(&path).ok(), expected(once), "{part}");
         assert_eq!(split_as_4_3(&path).ok(), expected(twice), "{part}");
@@ -105,13 +105,13 @@ fn a_part_is_decoded_as_often_as_the_release_does() {
 #[test]
 fn version_1_is_gone_or_served() {
     assert_eq!(split("/v1/accounts/A/groups").unwrap(), Versioned::Gone);
-    let route = Place::Route(served("A", None, Resource::Groups));
+    let route = Destination::Route(served("A", None, Resource::Groups));
     assert_eq!(split_as_4_3("/v1/accounts/A/groups").unwrap(), Versioned::Served(ApiVersion::V1, route));
 }
 
 #[test]
 fn the_tokens_own_account_takes_the_place_of_its_alias() {
-    let Versioned::Served(_, Place::OwnAccount(rest)) = split("/v2/account/groups").unwrap() else {
+    let Versioned::Served(_, Destination::OwnAccount(rest)) = split("/v2/account/groups").unwrap() else {
         panic!()
     };
     assert_eq!(Route::below_account("A", rest), served("A", None, Resource::Groups));

@@ -36,19 +36,48 @@ settings! {
         /// How long a connection without a request is kept, in milliseconds. Keep it longer than a proxy in
         /// front does.
         idle_timeout: Duration = "idle_timeout_ms" "MS", Value("120000");
-        /// The largest request body that is accepted, in bytes.
-        max_body_bytes: u64 = "max_body_bytes" "BYTES", Value("8000000");
         /// How much memory all requests together may use, in bytes. The server refuses requests beyond it with
         /// 503. Requests without a good token get an eighth of it, and one account gets half.
         request_memory_bytes: usize = "request_memory_bytes" "BYTES", Value("256000000"), 32_000_000..=1_000_000_000_000;
-        /// How long a request body may take to arrive, in milliseconds.
-        body_timeout: Duration = "body_timeout_ms" "MS", Value("60000");
         /// How many bytes of a request body must arrive each second, on average after the first 5 seconds.
         body_rate: u32 = "body_rate" "BYTES", Value("1000"), 1..=1_000_000_000;
         /// How long a client may read nothing of its answer before the connection is closed, in milliseconds.
         answer_timeout: Duration = "answer_timeout_ms" "MS", Value("30000");
-        /// How long the server is not ready any more before it stops taking connections, in seconds, when SIGTERM tells
-        /// it to stop. Proxies send their requests elsewhere meanwhile. Ctrl-C does not wait.
+        /// The release of Kazoo whose crossbar this server stands in for. With auto, the store's databases show it.
+        profile: ProfileSetting = "profile" "RELEASE", Value("auto");
+        /// The version that envelopes show.
+        api_version: Option<String> = "api_version" "TEXT", Nothing("5.0.0 or 4.3.0, as the profile");
+        /// Refuse tokens that never expire and tokens that no identity has signed.
+        strict_tokens: bool = "strict_tokens" "BOOL", Value("false");
+        /// The proxies whose X-Forwarded-For header is trusted: addresses, or networks like 10.0.0.0/8,
+        /// separated by commas. An empty list trusts no proxy.
+        reverse_proxies: Option<Vec<IpNet>> = "reverse_proxies" "ADDRESSES",
+            Nothing("those of system_config/crossbar, else 127.0.0.1");
+        /// Another server that is asked what this server was asked, beside the requests: a crossbar, as in
+        /// http://127.0.0.1:8000. Only GETs of groups are asked there, with their clients' own tokens. Differences of
+        /// the answers are counted and logged.
+        shadow: Option<CounterpartUrl> = "shadow" "URL", Nothing("no answers are compared");
+        /// How many requests in a second are compared with the other server at most.
+        shadow_rate: u32 = "shadow_rate" "N", Value("10"), 1..=1_000;
+    }
+    with {
+        /// The settings that a running server takes anew, as they were at the start.
+        live: LiveSettings;
+        /// The settings of change notices.
+        notices: NoticeSettings;
+    }
+}
+
+settings! {
+    /// The settings that a running server takes anew when it gets SIGHUP. `log_level` is another one.
+    #[derive(Copy)]
+    pub(crate) struct LiveSettings in "Server" {
+        /// The largest request body that is accepted, in bytes.
+        max_body_bytes: u64 = "max_body_bytes" "BYTES", Value("8000000");
+        /// How long a request body may take to arrive, in milliseconds.
+        body_timeout: Duration = "body_timeout_ms" "MS", Value("60000");
+        /// How many seconds the server still serves but is not ready when SIGTERM tells it to stop, so that proxies
+        /// send their requests elsewhere. Ctrl-C does not wait.
         drain: u32 = "drain" "SECONDS", Value("5"), 0..=3_600;
         /// How long the store may take for one request, in milliseconds. Each further batch of a listing may
         /// take as long again.
@@ -58,22 +87,19 @@ settings! {
         /// In CSV, put a ' before texts that a spreadsheet would run as a formula (= + - @). This changes phone
         /// numbers, too.
         csv_safe: bool = "csv_safe" "BOOL", Value("false");
-        /// The name of this node. Envelopes show a digest of it.
-        node_name: String = "node_name" "NAME", Found("crossbar_groups@ and the host's name", node_name);
-        /// The release of Kazoo whose crossbar this server stands in for. With auto, the store's databases show it.
-        profile: ProfileSetting = "profile" "RELEASE", Value("auto");
-        /// The version that envelopes show.
-        api_version: Option<String> = "api_version" "TEXT", Nothing("5.0.0 or 4.3.0, as the profile");
-        /// The Kazoo node whose section of a system_config document is read first.
-        kazoo_node: Option<String> = "kazoo_node" "NAME", Nothing("no section of a node");
-        /// The Kazoo zone whose section of a system_config document is read second.
-        kazoo_zone: Option<String> = "kazoo_zone" "NAME", Nothing("no section of a zone");
-        /// Refuse tokens that never expire and tokens that no identity has signed.
-        strict_tokens: bool = "strict_tokens" "BOOL", Value("false");
-        /// The proxies whose X-Forwarded-For header is trusted: addresses, or networks like 10.0.0.0/8,
-        /// separated by commas. An empty list trusts no proxy.
-        reverse_proxies: Option<Vec<IpNet>> = "reverse_proxies" "ADDRESSES",
-            Nothing("those of system_config/crossbar, else 127.0.0.1");
+    }
+}
+
+impl LiveSettings {
+    /// Whether a setting is one of these.
+    pub(crate) fn has(key: &str) -> bool {
+        Self::declared().iter().any(|setting| setting.key == key)
+    }
+}
+
+settings! {
+    /// The settings of change notices. Commands that change the store need them too.
+    pub(crate) struct NoticeSettings in "Server" {
         /// A RabbitMQ of this server's zone that is told of every change, so that Kazoo's nodes drop their copies:
         /// amqp(s)://USER:PASSWORD@HOST:PORT/VHOST. More than one, separated by white space, are used if the
         /// first fails.
@@ -81,60 +107,12 @@ settings! {
         /// How much memory notices may take that wait for the broker, in bytes. Beyond it, older notices of the same
         /// document give way first.
         amqp_queue_bytes: usize = "amqp_queue_bytes" "BYTES", Value("32000000"), 100_000..=10_000_000_000;
-        /// Another server that is asked what this server was asked, beside the requests: a crossbar, as in
-        /// http://127.0.0.1:8000. Only GETs of groups are asked there, with their clients' own tokens. Differences of
-        /// the answers are counted and logged.
-        shadow: Option<CounterpartUrl> = "shadow" "URL", Nothing("no answers are compared");
-        /// How many requests in a second are compared with the other server at most.
-        shadow_rate: u32 = "shadow_rate" "N", Value("10"), 1..=1_000;
-    }
-}
-
-/// The settings that a running server takes anew when it gets SIGHUP. `log_level` is another one.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct LiveSettings {
-    pub(crate) max_body_bytes: u64,
-    pub(crate) body_timeout: Duration,
-    pub(crate) store_timeout: Duration,
-    pub(crate) page_size: u64,
-    pub(crate) csv_safe: bool,
-    pub(crate) drain: Duration,
-}
-
-impl LiveSettings {
-    /// The keys of these settings.
-    pub(crate) const KEYS: [&'static str; 6] =
-        ["max_body_bytes", "body_timeout_ms", "store_timeout_ms", "page_size", "csv_safe", "drain"];
-
-    pub(crate) fn of(settings: &ServeSettings) -> Self {
-        Self {
-            max_body_bytes: settings.max_body_bytes,
-            body_timeout: settings.body_timeout,
-            store_timeout: settings.store_timeout,
-            page_size: settings.page_size,
-            csv_safe: settings.csv_safe,
-            drain: Duration::from_secs(settings.drain.into()),
-        }
-    }
-}
-
-/// What a command needs that tells a broker of its changes: some of the server's settings.
-#[derive(Clone, Debug)]
-pub(crate) struct NoticeSettings(pub(crate) ServeSettings);
-
-impl NoticeSettings {
-    const KEYS: [&'static str; 5] = ["amqp", "amqp_queue_bytes", "node_name", "kazoo_node", "kazoo_zone"];
-}
-
-impl Group for NoticeSettings {
-    fn declared() -> Vec<Setting> {
-        let mut declared = ServeSettings::declared();
-        declared.retain(|setting| Self::KEYS.contains(&setting.key));
-        declared
-    }
-
-    fn read(layers: &Layers<'_>) -> Result<Self, Failure> {
-        ServeSettings::read(layers).map(Self)
+        /// The name of this node. Envelopes show a digest of it.
+        node_name: String = "node_name" "NAME", Found("crossbar_groups@ and the host's name", node_name);
+        /// The Kazoo node whose section of a system_config document is read first.
+        kazoo_node: Option<String> = "kazoo_node" "NAME", Nothing("no section of a node");
+        /// The Kazoo zone whose section of a system_config document is read second.
+        kazoo_zone: Option<String> = "kazoo_zone" "NAME", Nothing("no section of a zone");
     }
 }
 
@@ -160,9 +138,10 @@ settings! {
 
 settings! {
     /// The location of the store.
-    pub(crate) struct PlaceSettings in "Store" {
-        /// The store: sqlite:PATH for a file, or http(s)://USER:PASSWORD@HOST:5984 for a CouchDB. Repeat it for further
-        /// nodes of the same cluster, or separate them by white space. A node is used while none before it is well.
+    pub(crate) struct LocationSettings in "Store" {
+        /// The store: sqlite:PATH for a file, or http(s)://USER:PASSWORD@HOST:5984 for a CouchDB. Repeat it for
+        /// further nodes of the same cluster, or separate them by white space. A node is used while none before it is
+        /// well.
         location: StoreLocation = "store" "URL", Value("sqlite:data/crossbar-groups.db");
     }
 }
@@ -263,7 +242,7 @@ pub(crate) struct StoreSettings {
 impl Group for StoreSettings {
     fn declared() -> Vec<Setting> {
         [
-            PlaceSettings::declared(),
+            LocationSettings::declared(),
             CallSettings::declared(),
             EmbeddedSettings::declared(),
             CouchDbSettings::declared(),
@@ -273,7 +252,7 @@ impl Group for StoreSettings {
 
     fn read(layers: &Layers<'_>) -> Result<Self, Failure> {
         Ok(Self {
-            location: PlaceSettings::read(layers)?.location,
+            location: LocationSettings::read(layers)?.location,
             calls: CallSettings::read(layers)?,
             embedded: EmbeddedSettings::read(layers)?,
             couchdb: CouchDbSettings::read(layers)?,

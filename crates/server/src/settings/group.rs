@@ -84,6 +84,8 @@ impl Layers<'_> {
 /// /// The purpose of the setting.
 /// field: Type = "key" "VALUE_NAME", the default[, smallest..=largest];
 /// ```
+///
+/// Groups that are read on their own too may follow: `with { field: Group; }`.
 macro_rules! settings {
     (
         $(#[$about:meta])*
@@ -94,21 +96,24 @@ macro_rules! settings {
                     $(, $least:literal..=$most:literal)?;
             )+
         }
+        $(with { $( $(#[doc = $group_help:literal])+ $group_field:ident: $group:ty; )+ })?
     ) => {
         $(#[$about])*
         #[derive(Clone, Debug)]
         pub(crate) struct $name {
             $( $(#[doc = $help])+ pub(crate) $field: $kind, )+
+            $($( $(#[doc = $group_help])+ pub(crate) $group_field: $group, )+)?
         }
 
         impl $crate::settings::group::Group for $name {
             fn declared() -> Vec<$crate::settings::setting::Setting> {
-                vec![$(
+                let own = vec![$(
                     $crate::settings::group::settings!(
                         @setting $section, [$($help),+], $kind, $key $value_name, $default
                             $(, $least, $most)?
                     ),
-                )+]
+                )+];
+                [own, $($( <$group as $crate::settings::group::Group>::declared(), )+)?].concat()
             }
 
             fn read(
@@ -119,6 +124,7 @@ macro_rules! settings {
                         @setting $section, [$($help),+], $kind, $key $value_name, $default
                             $(, $least, $most)?
                     ))?, )+
+                    $($( $group_field: <$group as $crate::settings::group::Group>::read(layers)?, )+)?
                 })
             }
         }

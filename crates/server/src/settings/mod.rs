@@ -1,8 +1,9 @@
-//! Settings, each declared once, in `declared`. A value comes from the flag, else from the environment,
-//! else from the settings file, else from Kazoo's configuration, else it is the default. A bad value is refused with the setting's name.
+//! Settings, each declared once, in `declared`. A value comes from the flag, else from the environment, else from the
+//! settings file, else from Kazoo's configuration, else it is the default. A bad value is refused with the setting's
+//! name.
 //!
-//! Each file imports only files that stand before it in this row: `setting`, `unknown`, `location`, `origin`, `value`,
-//! `file`, `group`, `given`; and `declared`, which imports all but `unknown`, `file` and `given`.
+//! Each file imports only files that stand before it in this row: `setting`, `unknown`, `location`, `origin`,
+//! `value`, `file`, `group`, `given`; and `declared`, which imports all but `unknown`, `file` and `given`.
 
 mod declared;
 mod file;

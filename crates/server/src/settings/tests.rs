@@ -8,7 +8,7 @@ use couchdb::ServerUrl;
 
 use super::group::Group;
 use super::setting::{Default, Setting};
-use super::{Given, ServeSettings, SettingsFile, StoreSettings, declared};
+use super::{Given, NoticeSettings, ServeSettings, SettingsFile, StoreSettings, declared};
 use crate::failure::Failure;
 
 fn read<G: Group>(arguments: &[&str], file: &str) -> Result<G, Failure> {
@@ -26,7 +26,7 @@ fn check_refused<G: Group + std::fmt::Debug>(arguments: &[&str], file: &str, mes
 #[test]
 fn a_flag_wins_over_the_file_and_the_file_over_the_default() {
     let settings: ServeSettings = read(&["--page-size", "7"], "page_size = 9\nworkers = 3\n").unwrap();
-    assert_eq!((settings.page_size, settings.workers, settings.max_body_bytes), (7, 3, 8_000_000));
+    assert_eq!((settings.live.page_size, settings.workers, settings.live.max_body_bytes), (7, 3, 8_000_000));
 }
 
 #[test]
@@ -71,7 +71,7 @@ fn brokers_can_be_written_in_each_way() {
         (&[], format!("amqp = [{one:?}, {two:?}]")),
     ] {
         let settings: ServeSettings = read(arguments, &file).unwrap();
-        let shown: Vec<_> = settings.amqp.iter().map(ToString::to_string).collect();
+        let shown: Vec<_> = settings.notices.amqp.iter().map(ToString::to_string).collect();
         assert_eq!(
             shown,
             ["amqp://one:5672 (virtual host /)", "amqps://two:5671 (virtual host kazoo)"],
@@ -80,7 +80,7 @@ fn brokers_can_be_written_in_each_way() {
         assert!(!format!("{settings:?}").contains("p,q"), "the password is not shown");
     }
     let settings: ServeSettings = read(&[], "").unwrap();
-    assert!(settings.amqp.is_empty());
+    assert!(settings.notices.amqp.is_empty());
 }
 
 #[test]
@@ -132,6 +132,15 @@ fn nonsense_is_refused_by_name() {
         "the setting couchdb_read_retries must be a whole number from 0 to 100, not \"-1\"",
     );
     store(&["--store", "sqlite:"], "", "the setting store names no file: write sqlite:PATH");
+}
+
+#[test]
+fn a_command_ignores_values_that_only_serve_needs() {
+    let file = "workers = 0\nmax_body_bytes = 0\n";
+    let notices: NoticeSettings = read(&[], &format!("{file}kazoo_zone = \"east\"")).unwrap();
+    assert_eq!(notices.kazoo_zone.as_deref(), Some("east"));
+    assert!(read::<StoreSettings>(&[], file).is_ok());
+    assert!(read::<ServeSettings>(&[], file).is_err());
 }
 
 #[test]

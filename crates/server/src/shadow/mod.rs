@@ -1,6 +1,6 @@
 //! Copies of requests that another server is asked too (`--shadow`), and how many of the answers are the same. A
-//! request only leaves a copy of its head, if there is room, and never waits. How many copies are taken in a second has
-//! a bound, and so has their memory. `commands/looking.rs` looks at the copies.
+//! request only leaves a copy of its head, if there is room, and never waits. The number of copies in a second is
+//! bounded, and so is their memory. `commands/looking.rs` looks at the copies.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

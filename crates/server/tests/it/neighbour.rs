@@ -1,5 +1,5 @@
-//! What Kazoo's own databases say beside the groups: storage plans that put an account elsewhere, and a schema of groups
-//! that an operator has edited.
+//! What Kazoo's own databases say beside the groups: storage plans that put an account elsewhere, and a schema of
+//! groups that an operator has edited.
 
 use couchdb::standin::Standin;
 use serde_json::{Value, json};

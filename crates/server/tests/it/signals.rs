@@ -1,5 +1,5 @@
-//! What signals make a server do: SIGTERM drains and stops it, SIGINT stops it at once, SIGHUP lets it read its settings
-//! again. And what systemd is told.
+//! What signals make a server do: SIGTERM drains and stops it, SIGINT stops it at once, SIGHUP lets it read its
+//! settings again. And what systemd is told.
 
 use std::os::unix::net::UnixDatagram;
 use std::time::{Duration, Instant};

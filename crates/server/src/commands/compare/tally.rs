@@ -89,7 +89,7 @@ impl Latencies {
         }
     }
 
-    /// So many of a hundred answers took no longer, in milliseconds with three digits. `None` without answers.
+    /// The given percentile, in milliseconds with three digits. `None` without answers.
     pub(super) fn milliseconds(&self, percent: u64) -> Option<String> {
         let all: u64 = self.0.values().sum();
         let wanted = all.saturating_mul(percent).div_ceil(100);

@@ -6,14 +6,14 @@ use datastore::DocId;
 use kazoo::{Kind, is_deleted};
 use serde_json::{Map, Value};
 
-/// The kinds of documents that can be in a group, by the word in `endpoints`.
-pub(super) const MEMBER_KINDS: [&str; 3] = ["user", "device", "group"];
+/// The kinds of documents that can be in a group.
+pub(super) const MEMBER_KINDS: [Kind; 3] = [Kind::User, Kind::Device, Kind::Group];
 
 /// An account's users, devices and groups.
 #[derive(Default)]
 pub(super) struct Household {
     /// The kind of each document that can be in a group.
-    kinds: HashMap<DocId, String>,
+    kinds: HashMap<DocId, Kind>,
     pub(super) groups: Vec<Group>,
 }
 
@@ -26,12 +26,10 @@ pub(super) struct Group {
 impl Household {
     /// Takes note of a document. Answers whether it is a group that is not deleted.
     pub(super) fn note(&mut self, id: &DocId, members: &Map<String, Value>) -> bool {
-        let kind = members.get("pvt_type").and_then(Value::as_str).unwrap_or_default();
-        if is_deleted(members) || !MEMBER_KINDS.contains(&kind) {
-            return false;
-        }
-        self.kinds.insert(id.clone(), kind.to_owned());
-        let is_group = Kind::Group.is_kind_of(members);
+        let kind = Kind::of(members).filter(|kind| MEMBER_KINDS.contains(kind) && !is_deleted(members));
+        let Some(kind) = kind else { return false };
+        self.kinds.insert(id.clone(), kind);
+        let is_group = kind == Kind::Group;
         if is_group {
             let endpoints = members.get("endpoints").and_then(Value::as_object).into_iter().flatten();
             let word = |endpoint: &Value| {
@@ -44,8 +42,8 @@ impl Household {
     }
 
     /// The kind of a document, if it can be in a group.
-    pub(super) fn kind(&self, id: &str) -> Option<&str> {
-        self.kinds.get(&DocId::from_store(id.to_owned())).map(String::as_str)
+    pub(super) fn kind(&self, id: &str) -> Option<Kind> {
+        self.kinds.get(&DocId::from_store(id.to_owned())).copied()
     }
 
     /// The groups that contain themselves through others, one chain of ids for each cycle.
@@ -53,7 +51,7 @@ impl Household {
         let numbers: HashMap<&str, usize> =
             self.groups.iter().enumerate().map(|(number, group)| (group.id.as_str(), number)).collect();
         let inner = |group: &Group| -> Vec<usize> {
-            let groups = group.members.iter().filter(|(_, word)| word == "group");
+            let groups = group.members.iter().filter(|(_, word)| word == Kind::Group.as_str());
             groups.filter_map(|(id, _)| numbers.get(id.as_str()).copied()).collect()
         };
         let edges: Vec<_> = self.groups.iter().map(inner).collect();

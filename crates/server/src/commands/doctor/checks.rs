@@ -4,7 +4,7 @@ use datastore::{Document, StoreError, missing_views};
 use futures::future::{self, BoxFuture, FutureExt as _};
 use futures::stream::{self, StreamExt as _};
 use groups::SchemaSource;
-use kazoo::{AccountId, SystemDb, Time, is_private, term};
+use kazoo::{AccountId, Kind, SystemDb, Time, is_private, member, term};
 use notices::Brokers as _;
 use serde_json::{Map, Value};
 
@@ -245,7 +245,7 @@ fn hidden(_: &Examined, document: &Document, members: &Map<String, Value>) -> Ve
 fn clock(_: &Examined, document: &Document, members: &Map<String, Value>) -> Vec<Finding> {
     let latest = Time::now().gregorian_seconds().saturating_add(CLOCK_PATIENCE);
     let times =
-        ["pvt_created", "pvt_modified"].iter().filter_map(|name| term::to_integer(members.get(*name)?));
+        [member::CREATED, member::MODIFIED].iter().filter_map(|name| term::to_integer(members.get(*name)?));
     if times.max().is_none_or(|time| time <= i128::from(latest)) {
         return Vec::new();
     }
@@ -265,13 +265,13 @@ fn members(household: &Household) -> Vec<Finding> {
             findings.push(Finding::new(Some(group.id.as_str()), what, todo));
         };
         for (id, word) in &group.members {
-            if !MEMBER_KINDS.contains(&word.as_str()) {
+            if !MEMBER_KINDS.iter().any(|kind| kind.as_str() == word) {
                 tell(
                     format!("the member {id} has the type {word:?}, which Kazoo does not know"),
                     "PATCH its type to user, device or group, or remove the member",
                 );
             } else {
-                match household.kind(id) {
+                match household.kind(id).map(Kind::as_str) {
                     Some(kind) if kind == word => {}
                     Some(kind) => tell(
                         format!("the member {id} is a {kind}, and the group calls it a {word}"),

@@ -58,11 +58,11 @@ fn examine_all(serve: ServeSettings, store: &StoreSettings, mut report: Report) 
         store: stack.store,
         couchdb: stack.couchdb,
         file: store.location.file().map(Path::to_path_buf),
-        brokers: Amqp::new(serve.amqp, serve.node_name),
+        brokers: Amqp::new(serve.notices.amqp, serve.notices.node_name),
         schema,
         schema_source,
         profile: serve.profile,
-        max_body_bytes: serve.max_body_bytes,
+        max_body_bytes: serve.live.max_body_bytes,
     };
     runtime.block_on(examine(&examined, &mut report))?;
     report.end()
@@ -83,7 +83,7 @@ async fn examine(examined: &Examined, report: &mut Report) -> Result<(), Failure
     }
     let databases = match examined.store.list_dbs(deadline()).await {
         Ok(databases) => databases,
-        // The check of the store has told it.
+        // The check `reachable` has reported this.
         Err(_) => return Ok(()),
     };
     let accounts: Vec<_> =

@@ -34,7 +34,7 @@ pub(super) fn configure(service: &mut ServiceConfig) {
     }
 }
 
-/// What a page may do that talks to nobody but the admin listener.
+/// The `Content-Security-Policy` of a page that only talks to the admin listener.
 const SAME_ORIGIN: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; \
     connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 

@@ -1,4 +1,4 @@
-//! Which calls hold a place, and when it becomes free.
+//! Which calls hold a slot, and when it becomes free.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,9 +27,9 @@ async fn no_more_calls_run_than_may() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_call_but_a_feed_needs_a_place() {
+async fn every_call_but_a_feed_needs_a_slot() {
     let gated = Gated::new(4, 100);
-    // One database has half of the places.
+    // One database has half of the slots.
     let running = [gated.fetch("a"), gated.fetch("a")];
     settle().await;
     let (gate, db, id) = (&*gated.gate, db_name("a"), DocId::parse("a").unwrap());
@@ -66,7 +66,7 @@ async fn every_call_but_a_feed_needs_a_place() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_caller_that_goes_away_gives_its_place_back() {
+async fn a_caller_that_goes_away_gives_its_slot_back() {
     let gated = Gated::new(4, 100);
     let running = [gated.fetch("a"), gated.fetch("a")];
     settle().await;
@@ -90,11 +90,11 @@ async fn a_caller_that_goes_away_gives_its_place_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_query_holds_its_place_until_its_rows_end() {
+async fn a_query_holds_its_slot_until_its_rows_end() {
     for db in ["a", "broken"] {
         let gated = Gated::new(4, 100);
         gated.store.answer(100);
-        // With four places, a database has one for queries.
+        // With four slots, a database has one for queries.
         let mut rows = query(&gated.gate, db).await.unwrap();
         rows.next().await.unwrap().unwrap();
         let soon = Deadline::after(Duration::from_millis(100));
@@ -131,20 +131,20 @@ async fn callers_that_read_rows_may_make_other_calls() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn slow_readers_do_not_keep_places_for_ever() {
+async fn slow_readers_do_not_keep_slots_for_ever() {
     let gated = Gated::new(8, 100);
     gated.store.answer(1_000);
     let mut slow = Vec::new();
     for db in ["a", "a", "a", "b", "b", "b"] {
         slow.push(query(&gated.gate, db).await.unwrap());
     }
-    // All places for queries are held. A further query finds one when the others have become long.
+    // All slots for queries are held. A further query finds one when the others have become long.
     tokio::time::advance(Duration::from_millis(990)).await;
     drop(query(&gated.gate, "c").await.unwrap());
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_fetch_that_is_not_counted_needs_no_place() {
+async fn a_fetch_that_is_not_counted_needs_no_slot() {
     let gated = Gated::with(4, 1, |gate| gate.with_uncounted_fetch());
     let calls: Vec<_> = (0..100).map(|_| gated.fetch("a")).collect();
     settle().await;
