@@ -20,6 +20,7 @@ fn main() {
         None if is_release => commit(),
         None => Some("debug build".to_owned()),
     };
+    println!("cargo::rustc-env=SHOWN_COMMIT={}", about.as_deref().unwrap_or("unknown"));
     let about = about.map(|about| format!(" ({about})")).unwrap_or_default();
     println!("cargo::rustc-env=SHOWN_VERSION={version}{about}");
 }

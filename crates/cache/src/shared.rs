@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use datastore::DbName;
@@ -26,6 +27,9 @@ pub struct Figures {
     pub feeds: usize,
     /// How many of their feeds are known to be alive.
     pub alive_feeds: usize,
+    /// For how long the feed that is most overdue has not been known to be alive. Zero while each is. A feed that
+    /// cannot be opened counts too, if its database is always watched.
+    pub lag: Duration,
 }
 
 /// The state that the cache and its watcher share.
@@ -37,6 +41,8 @@ pub(crate) struct Shared {
     pub(crate) hot: ArcSwap<HashMap<DbName, Arc<Hot>>>,
     /// The feeds of the databases that are always watched.
     pub(crate) sentinels: Arc<Sentinels>,
+    /// Until when each database that is always watched is known to be heard. It outlives the sessions of the feeds.
+    heard_until: HashMap<DbName, AtomicU64>,
     hits: AtomicU64,
     misses: AtomicU64,
 }
@@ -45,6 +51,7 @@ impl Shared {
     pub(crate) fn new(settings: Settings) -> Self {
         Self {
             memory: Arc::new(Memory::new(settings.bytes)),
+            heard_until: settings.always.iter().map(|db| (db.clone(), AtomicU64::new(0))).collect(),
             settings,
             clock: Clock::start(),
             hot: ArcSwap::default(),
@@ -59,6 +66,28 @@ impl Shared {
         counter.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// A database is known to be heard until this time. Nothing is kept of one that is not always watched.
+    pub(crate) fn note_heard_until(&self, db: &DbName, time: u64) {
+        if let Some(heard_until) = self.heard_until.get(db) {
+            heard_until.store(time, Ordering::Relaxed);
+        }
+    }
+
+    /// The feed of a database has ended. Until now its changes were heard, at most.
+    pub(crate) fn note_unheard(&self, db: &DbName) {
+        if let Some(heard_until) = self.heard_until.get(db) {
+            heard_until.fetch_min(self.clock.now(), Ordering::Relaxed);
+        }
+    }
+
+    fn lag(&self, hot: &HashMap<DbName, Arc<Hot>>) -> Duration {
+        let now = self.clock.now();
+        let always = self.heard_until.values().map(|until| until.load(Ordering::Relaxed));
+        let open = hot.values().filter(|hot| hot.has_begun()).map(|hot| hot.alive_until());
+        let heard_until = always.chain(open).min().unwrap_or(now);
+        Duration::from_millis(now.saturating_sub(heard_until))
+    }
+
     pub(crate) fn figures(&self) -> Figures {
         let hot = self.hot.load();
         let (entries, bytes) = self.memory.size();
@@ -69,6 +98,7 @@ impl Shared {
             bytes,
             feeds: hot.len(),
             alive_feeds: hot.values().filter(|hot| hot.is_alive()).count(),
+            lag: self.lag(&hot),
         }
     }
 }

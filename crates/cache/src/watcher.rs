@@ -188,12 +188,19 @@ impl Watcher {
                     self.failed.remove(&hot.db);
                 }
                 hot.note_alive(time);
+                self.shared.note_heard_until(&hot.db, hot.alive_until());
                 if self.is_sentinel(&hot.db) {
                     self.note_sentinels();
                 }
             }
             Told::Sign(Ok(Sign::Changed { id, rev })) => hot.note_change(id, Some(&rev)),
-            Told::Sign(Err(error)) => self.lost(hot, &error.to_string()),
+            Told::Sign(Err(error)) => {
+                self.lost(hot, &error.to_string());
+                // A database that is missing has no changes.
+                if error.is_not_found() {
+                    self.shared.note_heard_until(&hot.db, u64::MAX);
+                }
+            }
             Told::End => self.lost(hot, "it ended"),
         }
     }
@@ -205,6 +212,7 @@ impl Watcher {
         let times = self.failed.get(&hot.db).map_or(0, |failed| failed.times).saturating_add(1);
         let pause = BACKOFF.delay(times);
         log::debug!(db = hot.db.as_str(), times; "a database is not watched any more: {why}");
+        self.shared.note_unheard(&hot.db);
         self.failed.insert(hot.db.clone(), Failed { times, until: self.now().saturating_add(millis(pause)) });
         let db = hot.db.clone();
         self.close(&db);

@@ -13,6 +13,7 @@ use tokio::time::{sleep, timeout};
 use crate::client::Client;
 use crate::error::{Call, Error, Target};
 use crate::nodes::Node;
+use crate::reply::Reply;
 use crate::request::{Path, Request};
 
 /// How long a node may take to say whether it is well.
@@ -53,10 +54,25 @@ impl Client {
         self.nodes().iter().map(|node| node.url.to_string()).zip(versions).collect()
     }
 
+    /// What the clock of each node says, as the header `Date` of an answer has it, with the node's address. `None` if
+    /// the answer has no such header.
+    pub async fn dates(&self, deadline: Deadline) -> Vec<(String, Result<Option<String>, Error>)> {
+        let asked = self.nodes().iter().map(|node| async move {
+            let reply = self.greet(node, deadline).await?;
+            Ok(reply.date())
+        });
+        let dates = futures::future::join_all(asked).await;
+        self.nodes().iter().map(|node| node.url.to_string()).zip(dates).collect()
+    }
+
     async fn ask(&self, node: &Node, deadline: Deadline) -> Result<Version, Error> {
-        let request = Request::read(Method::GET, Path::server(""), Target::Database);
-        let reply = self.attempt(self.fresh(), node, &request, deadline).await?;
+        let reply = self.greet(node, deadline).await?;
         reply.whole(deadline, self.settings().max_answer_bytes).await?.json()
+    }
+
+    async fn greet(&self, node: &Node, deadline: Deadline) -> Result<Reply, Error> {
+        let request = Request::read(Method::GET, Path::server(""), Target::Database);
+        self.attempt(self.fresh(), node, &request, deadline).await
     }
 
     /// Asks nodes that are down whether they are well, in the background and with pauses between the questions.

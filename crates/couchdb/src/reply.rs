@@ -117,6 +117,11 @@ impl Reply {
         &self.call
     }
 
+    /// What the server's clock said, in the form of HTTP.
+    pub(crate) fn date(&self) -> Option<String> {
+        Some(self.response.headers().get("date")?.to_str().ok()?.to_owned())
+    }
+
     /// The whole body.
     pub(crate) async fn whole(mut self, deadline: Deadline, max_bytes: usize) -> Result<Body, Error> {
         let limit = TimeLimit::Deadline(deadline);

@@ -6,19 +6,20 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::file::{BUSY_TIMEOUT, check_before_writing};
 use crate::open_error::OpenError;
-use crate::upgrade::write_copy;
+use crate::upgrade::{Copied, write_copy};
 
 /// Copies the store in the file at `path` into the file at `to`, which must be empty. The copy is the store at
 /// one moment. A process that writes to the store goes on meanwhile. The copy is not synced to disk.
+/// `tell` hears how far the copy is.
 ///
 /// # Errors
 /// [`OpenError`]. `path` is left as it is.
-pub fn back_up(path: &Path, to: &Path) -> Result<(), OpenError> {
+pub fn back_up(path: &Path, to: &Path, tell: impl FnMut(Copied)) -> Result<(), OpenError> {
     check_before_writing(path)?;
     let refused = |source| OpenError::of_sqlite(path, "it", source);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(refused)?;
     connection.busy_timeout(BUSY_TIMEOUT).map_err(refused)?;
-    write_copy(&connection, to).map_err(|source| OpenError::Sqlite { path: to.to_owned(), source })?;
+    write_copy(&connection, to, tell).map_err(|source| OpenError::Sqlite { path: to.to_owned(), source })?;
     check_before_writing(to).map(drop)
 }

@@ -10,6 +10,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use crate::error::SqliteResult as _;
 use crate::format::{APPLICATION_ID, TABLES, VERSION, for_the_owner, pragma};
 use crate::open_error::{self, OpenError};
+use crate::owner::Owner;
 use crate::settings::{Durability, Settings};
 use crate::upgrade;
 
@@ -53,6 +54,7 @@ impl StoreFile {
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder).map_err(io)?;
         }
+        let owner = Owner::of(path).map_err(io)?;
         let lock = lock(path)?;
         let mut format = VERSION;
         if fs::metadata(path).is_ok_and(|data| data.len() > 0) {
@@ -66,7 +68,13 @@ impl StoreFile {
             };
         }
         // SQLite would silently open a write-protected file as read-only, so open it for writing first.
+        let is_new = !path.try_exists().map_err(io)?;
         for_the_owner().open(path).map_err(io)?;
+        for (file, is_new) in [(path, is_new), (&lock.path, lock.is_new)] {
+            if is_new {
+                owner.take(file).map_err(io)?;
+            }
+        }
         let lock = Some(lock.file);
         let file = Self { path: path.to_owned(), lock, identity: identity(path).map_err(io)? };
         if format < VERSION {

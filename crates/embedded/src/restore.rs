@@ -7,21 +7,22 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, OpenFlags};
 
 use crate::backup::back_up;
-use crate::file::{BUSY_TIMEOUT, Lock, beside, check_before_writing, lock};
+use crate::file::{BUSY_TIMEOUT, beside, check_before_writing, lock};
 use crate::format::{APPLICATION_ID, for_the_owner, pragma};
 use crate::open_error::OpenError;
-use crate::upgrade::sync_folder;
+use crate::owner::Owner;
+use crate::upgrade::{Copied, sync_folder};
 
 /// The header of an SQLite file, up to and including the id of the program that made it.
 const HEADER: u64 = 72;
 
 /// Puts a copy of the store in the file `backup` into the place `path`, which no process may have open. A store that
 /// is there is kept: its new path is the answer. A process that is killed meanwhile leaves the old store or the new
-/// one in its place, or none; then the call is repeated.
+/// one in its place, or none; then the call is repeated. `tell` hears how far the copy is.
 ///
 /// # Errors
 /// [`OpenError`]. `backup` is left as it is, and so is `path`, unless the last step itself fails.
-pub fn restore(backup: &Path, path: &Path) -> Result<Option<PathBuf>, OpenError> {
+pub fn restore(backup: &Path, path: &Path, tell: impl FnMut(Copied)) -> Result<Option<PathBuf>, OpenError> {
     let io = |source| OpenError::Io { path: path.to_owned(), source };
     let _tidy = Tidy::before(backup);
     check_before_writing(backup)?;
@@ -37,7 +38,12 @@ pub fn restore(backup: &Path, path: &Path) -> Result<Option<PathBuf>, OpenError>
     }
     let lock = lock(path)?;
     let part = beside(path, ".restoring");
-    let copied = copy(backup, &part).and_then(|()| keep_owner(path, &lock, &part).map_err(io));
+    let keep_owner = || {
+        let owner = Owner::of(path)?;
+        owner.take(&part)?;
+        if lock.is_new { owner.take(&lock.path) } else { Ok(()) }
+    };
+    let copied = copy(backup, &part, tell).and_then(|()| keep_owner().map_err(io));
     if let Err(error) = copied {
         // If the part stays, the next call overwrites it.
         let _ = fs::remove_file(&part);
@@ -89,11 +95,11 @@ fn check_may_move(path: &Path) -> Result<(), OpenError> {
 }
 
 /// Copies the backup, and checks that the copy is a whole store.
-fn copy(backup: &Path, part: &Path) -> Result<(), OpenError> {
+fn copy(backup: &Path, part: &Path, tell: impl FnMut(Copied)) -> Result<(), OpenError> {
     let io = |source| OpenError::Io { path: part.to_owned(), source };
     remove(part).map_err(io)?;
     for_the_owner().open(part).map_err(io)?;
-    back_up(backup, part)?;
+    back_up(backup, part, tell)?;
     let refused = |source| OpenError::of_sqlite(backup, "its content", source);
     let check = || -> rusqlite::Result<(i32, String)> {
         let connection = open(part)?;
@@ -156,28 +162,6 @@ fn free_name(path: &Path) -> io::Result<PathBuf> {
         }
         number = number.saturating_add(1);
     }
-}
-
-/// Gives the files to the user who has the store, or the folder if there is no store. Root may run the command, and
-/// another user the server.
-#[cfg(unix)]
-fn keep_owner(path: &Path, lock: &Lock, part: &Path) -> io::Result<()> {
-    use std::os::unix::fs::{MetadataExt as _, chown};
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let owner = fs::metadata(if path.try_exists()? { path } else { folder })?;
-    let made = [Some(part), lock.is_new.then_some(lock.path.as_path())];
-    for file in made.into_iter().flatten() {
-        // Only root can give a file away.
-        if owner.uid() != 0 && fs::metadata(file)?.uid() == 0 {
-            chown(file, Some(owner.uid()), Some(owner.gid()))?;
-        }
-    }
-    Ok(())
-}
-
-#[cfg(not(unix))]
-fn keep_owner(_: &Path, _: &Lock, _: &Path) -> io::Result<()> {
-    Ok(())
 }
 
 fn open(path: &Path) -> rusqlite::Result<Connection> {

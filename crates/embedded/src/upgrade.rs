@@ -15,6 +15,7 @@ use rusqlite::{Connection, OpenFlags, params};
 use crate::error::SqliteResult;
 use crate::format::{VERSION, for_the_owner};
 use crate::open_error::OpenError;
+use crate::owner::Owner;
 use crate::put::put_new;
 use crate::rows::{RowParts, Rows};
 
@@ -153,7 +154,8 @@ fn copy(connection: &Connection, path: &Path, found: i32) -> Result<PathBuf, Ope
         _ => {}
     }
     for_the_owner().open(&part).map_err(io)?;
-    write_copy(connection, &part).map_err(|error| refused(error.to_string()))?;
+    Owner::of(path).and_then(|owner| owner.take(&part)).map_err(io)?;
+    write_copy(connection, &part, |_| ()).map_err(|error| refused(error.to_string()))?;
     let copied = File::open(&part).map_err(io)?;
     copied.sync_all().map_err(io)?;
     let mut number = 1u32;
@@ -176,8 +178,21 @@ fn copy(connection: &Connection, path: &Path, found: i32) -> Result<PathBuf, Ope
 /// for that.
 const PAGES_AT_ONCE: std::ffi::c_int = 500;
 
-/// Copies the store into another file, as it is at this moment.
-pub(crate) fn write_copy(connection: &Connection, to: &Path) -> rusqlite::Result<()> {
+/// How far a copy is, in pages of SQLite.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Copied {
+    /// How many pages are copied.
+    pub pages: u64,
+    /// How many pages the store has.
+    pub of: u64,
+}
+
+/// Copies the store into another file, as it is at this moment. `tell` hears how far the copy is.
+pub(crate) fn write_copy(
+    connection: &Connection,
+    to: &Path,
+    mut tell: impl FnMut(Copied),
+) -> rusqlite::Result<()> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let failed =
         |code, why: String| rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), Some(why));
@@ -193,7 +208,12 @@ pub(crate) fn write_copy(connection: &Connection, to: &Path) -> rusqlite::Result
     {
         let backup = Backup::new(&moment, &mut to)?;
         loop {
-            match backup.step(PAGES_AT_ONCE)? {
+            let step = backup.step(PAGES_AT_ONCE)?;
+            let progress = backup.progress();
+            let [left, of] =
+                [progress.remaining, progress.pagecount].map(|pages| u64::try_from(pages).unwrap_or(0));
+            tell(Copied { pages: of.saturating_sub(left), of });
+            match step {
                 StepResult::Done => break,
                 StepResult::More => file.sync_data().map_err(unsynced)?,
                 _ => {

@@ -158,10 +158,20 @@ fn write_as_kazoo(line: &mut String, visit: &Visit<'_>, ms: u128) -> fmt::Result
     let address = visit.address.map_or_else(|| "undefined".to_owned(), |address| address.to_string());
     // crossbar writes the query behind the `?`. It may hold a token.
     writeln!(line, "|{id}|api_resource:0(<0.0.0>) {method}: {path}? from {address}")?;
-    writeln!(
+    write!(
         line,
         "|{id}|api_resource:0(<0.0.0>) {method} request fulfilled in {ms} ms with {status}, {bytes} bytes, {route}"
-    )
+    )?;
+    // crossbar does not write these.
+    for (name, id) in [("account_id", &visit.account_id), ("user_id", &visit.user_id)] {
+        if let Some(id) = id {
+            write!(line, " {name}={}", Quoted(&one_line(id)))?;
+        }
+    }
+    if !visit.is_complete {
+        line.write_str(" complete=false")?;
+    }
+    line.write_char('\n')
 }
 
 /// A path without tokens, and not longer than lines may be.
@@ -254,6 +264,10 @@ mod tests {
         let last = lines.next().unwrap();
         let expected = r"^\|r\|api_resource:0\(<0\.0\.0>\) GET request fulfilled in \d+ ms";
         assert!(regex::Regex::new(expected).unwrap().is_match(last), "{last}");
+        assert!(last.ends_with(" bytes, /v2/accounts/{account_id}/groups account_id=a"), "{last}");
+        let broken = Visit { is_complete: false, user_id: Some("u x".into()), ..visit() };
+        let text = line(LogFormat::Kazoo, &broken);
+        assert!(text.ends_with(" account_id=a user_id=\"u x\" complete=false\n"), "{text}");
         assert_eq!(lines.next(), None);
     }
 

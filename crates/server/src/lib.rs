@@ -70,6 +70,9 @@ use std::error::Error;
 /// The version of this program and the commit that it was built from, as far as the build knew it.
 const VERSION: &str = env!("SHOWN_VERSION");
 
+/// The commit that this program was built from, as far as the build knew it.
+const COMMIT: &str = env!("SHOWN_COMMIT");
+
 /// An error and its sources in one line.
 fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();

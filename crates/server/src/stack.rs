@@ -132,8 +132,9 @@ pub(crate) fn check_exists(path: &Path) -> Result<(), Failure> {
         _ => return Ok(()),
     };
     Err(Failure::setup(format!(
-        "no such store: the file {} {what}; name another with --store or CROSSBAR_GROUPS_STORE, or create one with \
-         `account create`, `import` or `serve --demo`",
+        "no such store: the file {} {what}; name another with --store or CROSSBAR_GROUPS_STORE, or the settings file \
+         that names it with --config or CROSSBAR_GROUPS_CONFIG, or create one with `account create`, `import` or \
+         `serve --demo`",
         path.display()
     )))
 }

@@ -393,6 +393,38 @@ async fn a_feed_with_rare_signs_of_life_counts_only_while_the_store_is_there() {
     }
 }
 
+/// Operators see how long the store has been silent, also while no feed can be opened.
+#[tokio::test(start_paused = true)]
+async fn the_lag_is_the_time_for_which_a_feed_was_not_heard() {
+    let (system, absent) = (db("system"), db("absent"));
+    let heartbeat = Duration::from_secs(2);
+    let always = vec![system.clone(), absent.clone()];
+    let world = World::with(Settings { bytes: 1_000_000, feeds: 3, heartbeat, always });
+    world.hear().await;
+    // A database that does not exist has no changes.
+    world.store.tell(&absent, Err(StoreError::DatabaseMissing(Cause::new("absent"))));
+    world.store.tell(&system, alive(3));
+    world.hear().await;
+    let lag = || (world.figures)().lag.as_secs();
+    assert_eq!(lag(), 0);
+    advance(Duration::from_millis(2_900)).await;
+    assert_eq!(lag(), 0, "the next sign of life is not late yet");
+    advance(Duration::from_millis(10_100)).await;
+    assert_eq!(lag(), 10);
+    world.store.tell(&system, alive(3));
+    world.hear().await;
+    assert_eq!(lag(), 0);
+    // The feed ends, and its next one shows no sign of life.
+    world.store.end_feed(&system);
+    world.hear().await;
+    advance(Duration::from_secs(20)).await;
+    world.hear().await;
+    assert_eq!(lag(), 20);
+    world.store.tell(&system, alive(3));
+    world.hear().await;
+    assert_eq!(lag(), 0);
+}
+
 /// A database that is in use keeps its feed. One that is not makes room.
 #[tokio::test(start_paused = true)]
 async fn the_number_of_feeds_is_bounded() {

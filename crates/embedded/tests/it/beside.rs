@@ -56,13 +56,18 @@ async fn a_backup_is_taken_while_the_store_is_written() {
     let copy = fixture.file.with_extension("copy");
     fs::write(&copy, "").unwrap();
     let (file, to) = (fixture.file.clone(), copy.clone());
-    let copying = tokio::task::spawn_blocking(move || back_up(&file, &to));
+    let copying = tokio::task::spawn_blocking(move || {
+        let mut told = Vec::new();
+        back_up(&file, &to, |copied| told.push(copied)).map(|()| told)
+    });
     let mut during = 0;
     while !copying.is_finished() || during < 20 {
         fixture.create(&format!("during-{during}"), json!({})).await;
         during += 1;
     }
-    copying.await.unwrap().unwrap();
+    let told = copying.await.unwrap().unwrap();
+    assert!(told.last().is_some_and(|copied| copied.pages == copied.of && copied.of > 0), "{told:?}");
+    assert!(told.iter().is_sorted_by_key(|copied| copied.pages), "{told:?}");
     let copied = Embedded::open(&copy, Settings::default()).unwrap();
     for number in 0..500 {
         copied.fetch(&fixture.db, &doc_id(&format!("before-{number}")), soon()).await.unwrap();

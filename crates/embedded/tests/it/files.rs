@@ -292,3 +292,22 @@ async fn only_its_owner_may_read_a_new_store() {
         assert_eq!(mode & 0o077, 0, "{:?} has the mode {mode:o}", file.path());
     }
 }
+
+/// Root may run a command, and another user the server.
+#[cfg(unix)]
+#[tokio::test]
+async fn files_that_root_makes_belong_to_the_owner_of_the_folder() {
+    use std::os::unix::fs::{MetadataExt as _, chown};
+    let folder = tempfile::tempdir().unwrap();
+    // Only root can give the folder away. Others test that their own files stay theirs.
+    let _ = chown(folder.path(), Some(12_345), Some(12_345));
+    let owner = |path: &std::path::Path| fs::metadata(path).map(|data| (data.uid(), data.gid())).unwrap();
+    let path = folder.path().join("store.db");
+    let store = Embedded::open(&path, Settings::default()).unwrap();
+    let names: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert!(names.len() >= 3, "the store, its log and its lock: {names:?}");
+    for name in &names {
+        assert_eq!(owner(name).0, owner(folder.path()).0, "{}", name.display());
+    }
+    store.close();
+}

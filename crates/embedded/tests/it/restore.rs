@@ -13,7 +13,7 @@ use crate::support::{TestStore, doc_id, soon};
 fn backup_of(fixture: &TestStore) -> PathBuf {
     let copy = fixture.file.with_extension("backup");
     fs::write(&copy, "").unwrap();
-    back_up(&fixture.file, &copy).unwrap();
+    back_up(&fixture.file, &copy, |_| ()).unwrap();
     copy
 }
 
@@ -30,11 +30,11 @@ async fn a_backup_takes_the_place_of_a_store_that_is_kept() {
     fixture.create("before", json!({"n": 1})).await;
     let backup = backup_of(&fixture);
     fixture.create("after", json!({"n": 2})).await;
-    assert!(matches!(restore(&backup, &fixture.file), Err(OpenError::InUse { .. })));
+    assert!(matches!(restore(&backup, &fixture.file, |_| ()), Err(OpenError::InUse { .. })));
     let TestStore { store, db, file, _folder } = fixture;
     store.close();
     drop(store);
-    let kept = restore(&backup, &file).unwrap().unwrap();
+    let kept = restore(&backup, &file, |_| ()).unwrap().unwrap();
     let listed = ["store.backup", "store.db", "store.db.before-restore-1", "store.db.lock"];
     assert_eq!(names(_folder.path()), listed);
     let restored = Embedded::open(&file, Settings::default()).unwrap();
@@ -46,7 +46,7 @@ async fn a_backup_takes_the_place_of_a_store_that_is_kept() {
     old.fetch(&db, &doc_id("after"), soon()).await.unwrap();
     drop(old);
     // It is safe to repeat, and keeps each store.
-    assert!(restore(&backup, &file).unwrap().unwrap().ends_with("store.db.before-restore-2"));
+    assert!(restore(&backup, &file, |_| ()).unwrap().unwrap().ends_with("store.db.before-restore-2"));
 }
 
 /// A process that was killed leaves writes in the log. They belong to the old store, and never to the new one.
@@ -64,7 +64,7 @@ async fn the_log_of_a_damaged_store_stays_with_it() {
     // As if the process had been killed.
     fs::write(&file, &content).unwrap();
     fs::write(&log, &content_of_log).unwrap();
-    let kept = restore(&backup, &file).unwrap().unwrap();
+    let kept = restore(&backup, &file, |_| ()).unwrap().unwrap();
     assert!(!log.exists());
     let restored = Embedded::open(&file, Settings::default()).unwrap();
     let gone = restored.fetch(&db, &doc_id("after"), soon()).await;
@@ -76,7 +76,7 @@ async fn the_log_of_a_damaged_store_stays_with_it() {
     // A store that SQLite cannot open keeps its log.
     fs::write(&file, [&content[..100], &[b'x'; 5000]].concat()).unwrap();
     fs::write(&log, &content_of_log).unwrap();
-    let kept = restore(&backup, &file).unwrap().unwrap();
+    let kept = restore(&backup, &file, |_| ()).unwrap().unwrap();
     assert_eq!(fs::read(format!("{}-wal", kept.display())).unwrap(), content_of_log);
     assert!(Embedded::open(&file, Settings::default()).is_ok());
 }
@@ -93,7 +93,7 @@ async fn a_restore_that_was_interrupted_is_repeated() {
     fs::remove_file(&file).unwrap();
     fs::write(format!("{}-wal", file.display()), "the log of the old store").unwrap();
     fs::write(format!("{}.restoring", file.display()), "a copy that was not finished").unwrap();
-    assert_eq!(restore(&backup, &file).unwrap(), None);
+    assert_eq!(restore(&backup, &file, |_| ()).unwrap(), None);
     let listed = ["store.backup", "store.db", "store.db.before-restore-1-wal", "store.db.lock"];
     assert_eq!(names(_folder.path()), listed);
     let restored = Embedded::open(&file, Settings::default()).unwrap();
@@ -122,11 +122,11 @@ async fn what_is_no_whole_backup_is_refused_and_changes_nothing() {
     for (path, expected) in
         [(&empty, "it is empty"), (&notes, "not an SQLite database"), (&cut, "is damaged")]
     {
-        let refused = restore(path, &file).unwrap_err().to_string();
+        let refused = restore(path, &file, |_| ()).unwrap_err().to_string();
         assert!(refused.contains(expected) && refused.contains(&path.display().to_string()), "{refused}");
         assert_eq!((names(folder), fs::read(&file).unwrap()), before, "{refused}");
     }
-    assert!(restore(&backup, &notes).is_err(), "a file of somebody else is not moved away");
-    assert!(restore(&backup, folder).is_err());
+    assert!(restore(&backup, &notes, |_| ()).is_err(), "a file of somebody else is not moved away");
+    assert!(restore(&backup, folder, |_| ()).is_err());
     assert_eq!((names(folder), fs::read(&file).unwrap()), before);
 }

@@ -103,6 +103,9 @@ pub(crate) struct Healthcheck {
     admin: Given<AdminSettings>,
     #[command(flatten)]
     file: ConfigFile,
+    /// Ask whether the store can write, too. Without this, a server that can only read is ready.
+    #[arg(long)]
+    pub(crate) writes: bool,
     /// The URL of the server's admin listener [default: the address in the setting admin_listen].
     #[arg(value_name = "URL")]
     pub(crate) url: Option<String>,
@@ -132,6 +135,11 @@ impl Doctor {
     pub(crate) fn settings(&self) -> Result<(ServeSettings, StoreSettings), Failure> {
         let file = self.store.file.read()?;
         Ok((self.given.settings(&file)?, self.store.given.settings(&file)?))
+    }
+
+    /// The settings file, if it holds a password.
+    pub(crate) fn file_with_secret(&self) -> Result<Option<PathBuf>, Failure> {
+        self.store.file.with_secret()
     }
 }
 
@@ -236,6 +244,11 @@ impl Serve {
             self.store.given.texts(&file),
         ];
         Ok(texts.into_iter().flatten().collect())
+    }
+
+    /// The settings file, if it holds a password.
+    pub(crate) fn file_with_secret(&self) -> Result<Option<PathBuf>, Failure> {
+        self.store.file.with_secret()
     }
 
     /// The path of Kazoo's configuration, where Kazoo finds it unless it was given.

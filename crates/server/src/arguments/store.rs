@@ -32,6 +32,12 @@ impl ConfigFile {
         }
         Ok(file)
     }
+
+    /// The path of the settings file, if it holds a password.
+    pub(super) fn with_secret(&self) -> Result<Option<PathBuf>, Failure> {
+        let has_secret = self.read()?.has_secret(&settings::all());
+        Ok(self.config.clone().filter(|_| has_secret))
+    }
 }
 
 /// The store and how to use it: every command that opens a store takes these.

@@ -8,11 +8,12 @@ use cache::Watcher;
 use edge::Capacity;
 use notices::{Counts, Notices};
 
+use super::health::{Asks, Checker};
 use super::read_only::{nothing_here, read_only};
 use super::{health, pages};
 use crate::app::App;
 use crate::logging;
-use crate::metrics::{self, Kind, Metrics, Reading, number, number_of_u64};
+use crate::metrics::{self, Kind, Metrics, Reading, number, number_of_u64, one_if};
 use crate::supervisor::{State, Supervisor};
 
 /// Adds the paths of the admin listener.
@@ -25,7 +26,9 @@ pub(super) fn configure(service: &mut ServiceConfig) {
         .default_service(web::to(nothing_here));
 }
 
-async fn show_metrics(app: Data<App>) -> HttpResponse {
+/// The figures are those of this moment, so the store is asked as for `/health/ready`.
+async fn show_metrics(app: Data<App>, checker: Data<Checker>) -> HttpResponse {
+    checker.check(Asks::Reads).await;
     match app.metrics.encode() {
         Ok(text) => HttpResponse::Ok().content_type(metrics::MEDIA_TYPE).body(text),
         Err(error) => {
@@ -39,7 +42,7 @@ async fn show_metrics(app: Data<App>) -> HttpResponse {
 pub(super) fn register_cache(metrics: &Metrics, watcher: &Watcher) {
     type Figure = fn(cache::Figures) -> f64;
     let figures = watcher.figures();
-    let each: [(&'static str, &'static str, Kind, Figure); 6] = [
+    let each: [(&'static str, &'static str, Kind, Figure); 7] = [
         ("cache_hits", "Reads that were answered from memory", Kind::Counter, |now| number_of_u64(now.hits)),
         ("cache_misses", "Reads that went to the store", Kind::Counter, |now| number_of_u64(now.misses)),
         ("cache_entries", "Documents, absences and pages that are remembered", Kind::Gauge, |now| {
@@ -52,6 +55,12 @@ pub(super) fn register_cache(metrics: &Metrics, watcher: &Watcher) {
         ("cache_feeds_alive", "Watched databases whose feed is known to be alive", Kind::Gauge, |now| {
             number(now.alive_feeds)
         }),
+        (
+            "cache_feed_lag_seconds",
+            "For how long the most overdue feed has not been known to be alive",
+            Kind::Gauge,
+            |now| now.lag.as_secs_f64(),
+        ),
     ];
     for (name, help, kind, figure) in each {
         let figures = figures.clone();
@@ -88,11 +97,6 @@ pub(super) fn register_notices(metrics: &Metrics, notices: Option<&Arc<Notices>>
         };
         metrics.read(Reading { name, help, kind, label: "", values: Box::new(values) });
     }
-}
-
-/// A switch as a figure.
-fn one_if(is_on: bool) -> f64 {
-    if is_on { 1.0 } else { 0.0 }
 }
 
 /// Registers what the server can tell of itself when somebody asks.

@@ -42,7 +42,7 @@ pub(crate) fn run(mut arguments: Serve) -> Result<(), Failure> {
     say("# ---- systemd: /etc/systemd/system/crossbar-groups.service.d/kazoo.conf ----\n")?;
     say(&beside_kazoo(listen, all.admin.admin_listen, &path))?;
     say("# ---- What doctor finds. docs/kazoo.md has the next steps ----\n")?;
-    doctor::print_table(all.serve, &all.store)
+    doctor::print_table(all.serve, &all.store, arguments.file_with_secret()?)
 }
 
 /// The address by which a neighbour on this machine reaches a listener.

@@ -6,7 +6,7 @@ use datastore::Deadline;
 
 use super::health;
 use crate::failure::Failure;
-use crate::metrics::{Kind, Metrics, Reading, number_of_u64};
+use crate::metrics::{Kind, Metrics, Reading, number_of_u64, one_if};
 
 /// Refuses a CouchDB that is too old. A node that does not answer is no reason to stop: it may answer later.
 pub(super) async fn check_versions(couchdb: &Client) -> Result<(), Failure> {
@@ -42,7 +42,7 @@ pub(super) fn too_old(version: &Version) -> Option<String> {
 pub(super) fn register(metrics: &Metrics, couchdb: Option<Client>) {
     let nodes = move || couchdb.as_ref().map(Client::node_figures).unwrap_or_default();
     let here = nodes.clone();
-    let used = |node: NodeFigures| (node.address, if node.is_well { 1.0 } else { 0.0 });
+    let used = |node: NodeFigures| (node.address, one_if(node.is_well));
     metrics.read(Reading {
         name: "couchdb_node_used",
         help: "1 if requests may go to the node, 0 if it does not answer and is left out",

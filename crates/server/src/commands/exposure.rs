@@ -33,6 +33,12 @@ pub(super) fn open_files(store: &Path) -> Vec<(PathBuf, u32)> {
     with_mode.filter(|(_, mode)| mode & OTHERS != 0).collect()
 }
 
+/// The permissions of a file, if every user of the machine can read it. A group may be meant to.
+pub(super) fn mode_if_all_can_read(path: &Path) -> Option<u32> {
+    let mode = std::fs::metadata(path).ok()?.permissions().mode() & 0o777;
+    (mode & 0o004 != 0).then_some(mode)
+}
+
 #[cfg(test)]
 mod tests {
     use super::open_files;

@@ -3,7 +3,7 @@
 //! notices wait or were dropped. Reads decide whether the server is ready. Writes do so only if the question asks for
 //! it. A failing task is worth a look, but requests do not need it. A server that is about to stop is not ready.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
@@ -14,6 +14,7 @@ use notices::{Counts, Notices};
 use serde_json::{Value, json};
 
 use crate::app::App;
+use crate::metrics::{Kind, Metrics, Reading, one_if};
 use crate::supervisor::{Health, Supervisor};
 use crate::writes::{Verdict, Writes};
 
@@ -29,51 +30,87 @@ pub(super) enum Asks {
     Writes,
 }
 
+/// Asks whether the server is ready, and keeps what it found last for the metrics.
+pub(super) struct Checker {
+    pub(super) app: Arc<App>,
+    pub(super) writes: Arc<Writes>,
+    pub(super) supervisor: Arc<Supervisor>,
+    pub(super) notices: Option<Arc<Notices>>,
+    pub(super) found: Arc<Mutex<Found>>,
+}
+
+/// What a readiness check found.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Found {
+    /// Whether the server was ready to read.
+    is_ready: bool,
+    /// Whether the store could write, if that was known.
+    can_write: Option<bool>,
+}
+
 /// Answers `/health/ready`, with `writes=true` in the query only if the store can write.
-pub(super) async fn ready(
-    request: HttpRequest,
-    app: Data<App>,
-    writes: Data<Writes>,
-    supervisor: Data<Supervisor>,
-    notices: Data<Option<Arc<Notices>>>,
-) -> HttpResponse {
+pub(super) async fn ready(request: HttpRequest, checker: Data<Checker>) -> HttpResponse {
     let must_write = request.query_string().split('&').any(|parameter| parameter == "writes=true");
     let asks = if must_write { Asks::Writes } else { Asks::Reads };
-    let (status, body) = check(&app, &writes, &supervisor, (**notices).as_deref(), asks).await;
+    let (status, body) = checker.check(asks).await;
     HttpResponse::build(status).content_type("application/json").body(format!("{body}\n"))
 }
 
-/// The status and the body of a readiness check.
-pub(super) async fn check(
-    app: &App,
-    writes: &Writes,
-    supervisor: &Supervisor,
-    notices: Option<&Notices>,
-    asks: Asks,
-) -> (StatusCode, Value) {
-    let deadline = Deadline::after(PATIENCE);
-    let (is_set_up, verdict) =
-        futures::join!(app.auth.is_set_up(&*app.uncached, deadline), writes.verdict(deadline));
-    if let Err(error) = &is_set_up {
-        log::warn!("not ready: {}", crate::chain(error));
+/// Registers what the last readiness check found. Whoever shows the metrics makes a check before.
+pub(super) fn register(metrics: &Metrics, found: &Arc<Mutex<Found>>) {
+    type Figure = fn(Found) -> Option<bool>;
+    let each: [(&'static str, &'static str, Figure); 2] = [
+        ("ready", "1 if the server is ready, as /health/ready says", |found| Some(found.is_ready)),
+        ("store_writable", "1 if the store can write; absent while that is not known", |found| {
+            found.can_write
+        }),
+    ];
+    for (name, help, figure) in each {
+        let found = Arc::clone(found);
+        let values = move || {
+            let found = *found.lock().unwrap_or_else(PoisonError::into_inner);
+            figure(found).map(|is_so| (String::new(), one_if(is_so))).into_iter().collect()
+        };
+        metrics.read(Reading { name, help, kind: Kind::Gauge, label: "", values: Box::new(values) });
     }
-    let mismatch = app.release.mismatch();
-    let (mut status, mut body) =
-        readiness(&is_set_up, mismatch.as_deref(), verdict, asks, &supervisor.health());
-    if let Value::Object(members) = &mut body {
-        if app.running.is_stopping() {
-            status = StatusCode::SERVICE_UNAVAILABLE;
-            members.insert("status".to_owned(), Value::from("the server is stopping"));
+}
+
+impl Checker {
+    /// The status and the body of a readiness check.
+    pub(super) async fn check(&self, asks: Asks) -> (StatusCode, Value) {
+        let Self { app, writes, supervisor, notices, found } = self;
+        let deadline = Deadline::after(PATIENCE);
+        let (is_set_up, verdict) =
+            futures::join!(app.auth.is_set_up(&*app.uncached, deadline), writes.verdict(deadline));
+        if let Err(error) = &is_set_up {
+            log::warn!("not ready: {}", crate::chain(error));
         }
-        members.insert("profile".to_owned(), Value::from(app.profile().release.name()));
-        if let Some(notices) = notices {
-            members.insert("notices".to_owned(), notice_counts(notices.counts()));
+        let mismatch = app.release.mismatch();
+        *found.lock().unwrap_or_else(PoisonError::into_inner) = Found {
+            is_ready: matches!(is_set_up, Ok(true)) && mismatch.is_none() && !app.running.is_stopping(),
+            can_write: match &verdict {
+                Verdict::Yes => Some(true),
+                Verdict::No(_) => Some(false),
+                Verdict::Unknown => None,
+            },
+        };
+        let (mut status, mut body) =
+            readiness(&is_set_up, mismatch.as_deref(), verdict, asks, &supervisor.health());
+        if let Value::Object(members) = &mut body {
+            if app.running.is_stopping() {
+                status = StatusCode::SERVICE_UNAVAILABLE;
+                members.insert("status".to_owned(), Value::from("the server is stopping"));
+            }
+            members.insert("profile".to_owned(), Value::from(app.profile().release.name()));
+            if let Some(notices) = notices {
+                members.insert("notices".to_owned(), notice_counts(notices.counts()));
+            }
+            if let Some(shadow) = &app.shadow {
+                members.insert("shadow".to_owned(), shadow.counts().shown());
+            }
         }
-        if let Some(shadow) = &app.shadow {
-            members.insert("shadow".to_owned(), shadow.counts().shown());
-        }
+        (status, body)
     }
-    (status, body)
 }
 
 fn readiness(

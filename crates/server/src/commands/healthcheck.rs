@@ -22,7 +22,8 @@ pub(crate) fn run(arguments: &Healthcheck) -> Result<(), Failure> {
         Some(url) => authority_of(url)?,
         None => reachable(arguments.admin()?.admin_listen).to_string(),
     };
-    let readiness = ask(&authority, Instant::now() + PATIENCE).map_err(|error| {
+    let path = if arguments.writes { "/health/ready?writes=true" } else { "/health/ready" };
+    let readiness = ask(&authority, path, Instant::now() + PATIENCE).map_err(|error| {
         Failure::run(format!(
             "no answer from {authority}: {error}; is the server running, and is this its admin listener \
              (the setting admin_listen)?"
@@ -30,8 +31,8 @@ pub(crate) fn run(arguments: &Healthcheck) -> Result<(), Failure> {
     })?;
     match readiness {
         Readiness { is_ok: true, status: Some(status), .. } if status == "ready" => Ok(()),
-        Readiness { status: Some(status), .. } => {
-            Err(Failure::run(format!("{authority} is not ready: {status}")))
+        Readiness { status: Some(status), reason, .. } => {
+            Err(Failure::run(format!("{authority} is not ready: {}", reason.unwrap_or(status))))
         }
         Readiness { line, status: None, .. } => Err(Failure::run(format!(
             "{authority} answers {:?}, but is no admin listener: name the address in the setting admin_listen",
@@ -76,18 +77,22 @@ struct Readiness {
     is_ok: bool,
     /// What an admin listener says. Others do not.
     status: Option<String>,
+    /// Why the store cannot write.
+    reason: Option<String>,
 }
 
-fn ask(authority: &str, end: Instant) -> io::Result<Readiness> {
+fn ask(authority: &str, path: &str, end: Instant) -> io::Result<Readiness> {
     let address = authority.to_socket_addrs()?.next().ok_or(ErrorKind::NotFound)?;
     let mut connection = TcpStream::connect_timeout(&address, left_until(end)?)?;
     connection.set_write_timeout(Some(left_until(end)?))?;
-    write!(connection, "GET /health/ready HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n\r\n")?;
+    write!(connection, "GET {path} HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n\r\n")?;
     let mut answer = BufReader::new(TimedReader { connection, end }.take(MOST));
     let mut line = String::new();
     answer.read_line(&mut line)?;
     let is_ok = http_status(&line) == Some(200);
-    Ok(Readiness { line, is_ok, status: status_in(answer) })
+    let body = body_of(answer).unwrap_or_default();
+    let text = |key: &str| Some(body.get(key)?.as_str()?.to_owned());
+    Ok(Readiness { line, is_ok, status: text("status"), reason: text("reason") })
 }
 
 fn left_until(end: Instant) -> io::Result<Duration> {
@@ -119,11 +124,10 @@ fn http_status(line: &str) -> Option<u16> {
     digits.parse().ok()
 }
 
-/// The status in the line of JSON that an admin listener answers.
-fn status_in(answer: impl BufRead) -> Option<String> {
+/// The line of JSON that an admin listener answers.
+fn body_of(answer: impl BufRead) -> Option<Value> {
     let body = answer.lines().map_while(Result::ok).find(|line| line.starts_with('{'))?;
-    let body: Value = serde_json::from_str(&body).ok()?;
-    Some(body.get("status")?.as_str()?.to_owned())
+    serde_json::from_str(&body).ok()
 }
 
 #[cfg(test)]

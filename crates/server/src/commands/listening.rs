@@ -68,8 +68,9 @@ pub(super) fn refusal(setting: &str, address: SocketAddr, error: &io::Error) -> 
             SocketAddr::new(address.ip(), neighbour(address.port()))
         ),
         io::ErrorKind::PermissionDenied => format!(
-            "this user may not open the port: {other} with a port of 1024 or more, or allow it \
-             (AmbientCapabilities=CAP_NET_BIND_SERVICE in the systemd unit)"
+            "this user may not open the port: {other} with a port of 1024 or more, and let a proxy in front have \
+             this one, or let every user open it with `sysctl net.ipv4.ip_unprivileged_port_start={}`",
+            address.port()
         ),
         io::ErrorKind::AddrNotAvailable => format!(
             "this machine has no such address: {other}, such as 127.0.0.1 for this machine alone, or 0.0.0.0 for \
@@ -131,7 +132,7 @@ mod tests {
         let address = "10.1.2.3:80".parse().unwrap();
         for (kind, words) in [
             (ErrorKind::AddrInUse, "such as 10.1.2.3:90"),
-            (ErrorKind::PermissionDenied, "CAP_NET_BIND_SERVICE"),
+            (ErrorKind::PermissionDenied, "ip_unprivileged_port_start=80"),
             (ErrorKind::AddrNotAvailable, "`ip address` lists them"),
             (ErrorKind::OutOfMemory, "out of memory"),
         ] {

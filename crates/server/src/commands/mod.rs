@@ -96,6 +96,11 @@ fn say(line: &str) -> Result<(), Failure> {
 
 /// Prints a warning on standard error. The command goes on.
 fn warn(line: &str) {
-    // A command whose warnings cannot be printed still does its work.
-    let _ = writeln!(std::io::stderr(), "crossbar-groups: warning: {line}");
+    tell(&format!("warning: {line}"));
+}
+
+/// Prints a line on standard error, beside the output.
+fn tell(line: &str) {
+    // A command whose lines there cannot be printed still does its work.
+    let _ = writeln!(std::io::stderr(), "crossbar-groups: {line}");
 }

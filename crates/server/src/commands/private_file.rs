@@ -39,7 +39,7 @@ impl PrivateFile {
             return Err(Failure::setup(format!("{} is a folder: name a file in it", path.display())));
         }
         if let StoreLocation::File(store) = store
-            && is_of_store(path, store)
+            && (is_of_store(path, store) || is_copy_of_store(path, store))
         {
             return Err(Failure::setup(format!(
                 "{} belongs to the store itself: name another file",
@@ -85,18 +85,37 @@ impl Drop for PrivateFile {
     }
 }
 
-/// Whether a path is one of a store's files.
+/// The ends of the names of a store's files. `docs/operations.md` says what each file is.
+const ENDS: [&str; 5] = ["", "-wal", "-shm", ".lock", ".sock"];
+
+/// What follows the name of a store in the names of its older copies: `PATH.format-4`, `PATH.before-restore-1-wal`.
+const COPIES: [&str; 2] = [".format-", ".before-restore-"];
+
+/// Whether a path is one of the files that a store has open.
 pub(super) fn is_of_store(path: &Path, store: &Path) -> bool {
-    let real = |path: &Path| {
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        let folder = folder.unwrap_or(Path::new(".")).canonicalize().ok()?;
-        Some(path.canonicalize().unwrap_or_else(|_| folder.join(path.file_name().unwrap_or_default())))
-    };
-    ["", "-wal", "-shm", ".lock"].into_iter().any(|end| {
+    ENDS.into_iter().any(|end| {
         let mut file = store.as_os_str().to_owned();
         file.push(end);
         real(Path::new(&file)).is_some_and(|file| real(path) == Some(file))
     })
+}
+
+/// Whether a path is an older copy of a store, which the server or `restore` has kept.
+fn is_copy_of_store(path: &Path, store: &Path) -> bool {
+    let (Some(path), Some(store)) = (real(path), real(store)) else { return false };
+    let name = |path: &Path| path.file_name().map(|name| name.as_encoded_bytes().to_vec());
+    let (Some(own), Some(of_store)) = (name(&path), name(&store)) else { return false };
+    path.parent() == store.parent()
+        && own
+            .strip_prefix(&*of_store)
+            .is_some_and(|end| COPIES.iter().any(|copy| end.starts_with(copy.as_bytes())))
+}
+
+/// A path without links. The file itself may be missing.
+fn real(path: &Path) -> Option<PathBuf> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new(".")).canonicalize().ok()?;
+    Some(path.canonicalize().unwrap_or_else(|_| folder.join(path.file_name().unwrap_or_default())))
 }
 
 /// Warns if what a command prints can be read by others, or is shown. An export holds the store's key.
@@ -156,9 +175,24 @@ mod tests {
         fs::write(path("store.db"), "the store").unwrap();
         std::os::unix::fs::symlink(path("store.db"), path("link")).unwrap();
         let store = StoreLocation::File(path("store.db"));
-        for name in ["store.db", "./store.db", "store.db-wal", "store.db.lock", "link"] {
+        for name in [
+            "store.db",
+            "./store.db",
+            "store.db-wal",
+            "store.db-shm",
+            "store.db.lock",
+            "store.db.sock",
+            "store.db.format-4",
+            "store.db.format-4.2",
+            "store.db.before-restore-1",
+            "store.db.before-restore-1-wal",
+            "link",
+        ] {
             let refused = PrivateFile::create(&path(name), &store).unwrap_err().to_string();
             assert!(refused.contains("belongs to the store"), "{name}: {refused}");
+        }
+        for name in ["store.db.copy", "copy-of-store.db", "other.db.sock"] {
+            PrivateFile::create(&path(name), &store).unwrap();
         }
         let refused =
             PrivateFile::create(&PathBuf::from("/no/such/folder/x"), &store).unwrap_err().to_string();

@@ -18,6 +18,8 @@ pub(super) struct Progress {
     /// What is counted.
     what: &'static str,
     count: u64,
+    /// How many there are, if that is known.
+    of: Option<u64>,
     begun: Instant,
     told: Instant,
     is_terminal: bool,
@@ -31,6 +33,7 @@ impl Progress {
         Self {
             what,
             count: 0,
+            of: None,
             begun: now,
             told: now,
             is_terminal: io::stderr().is_terminal(),
@@ -41,6 +44,21 @@ impl Progress {
     /// Counts one more.
     pub(super) fn step(&mut self) {
         self.count = self.count.saturating_add(1);
+        self.show();
+    }
+
+    /// So many of all are done.
+    pub(super) fn reach(&mut self, count: u64, of: u64) {
+        (self.count, self.of) = (count, Some(of));
+        self.show();
+    }
+
+    /// How many were counted.
+    pub(super) fn count(&self) -> u64 {
+        self.count
+    }
+
+    fn show(&mut self) {
         let pause = if self.is_terminal { ON_A_TERMINAL } else { ELSEWHERE };
         if self.told.elapsed() >= pause {
             self.told = Instant::now();
@@ -55,7 +73,9 @@ impl Progress {
     fn line(&self, since: Duration) -> String {
         let seconds = since.as_secs().max(1);
         let rate = self.count.checked_div(seconds).unwrap_or_default();
-        format!("crossbar-groups: {} {} in {} s, {rate} each second", self.count, self.what, since.as_secs())
+        let of = self.of.map(|of| format!(" of {of}")).unwrap_or_default();
+        let (count, what, seconds) = (self.count, self.what, since.as_secs());
+        format!("crossbar-groups: {count}{of} {what} in {seconds} s, {rate} each second")
     }
 }
 
@@ -78,5 +98,9 @@ mod tests {
         let line = progress.line(Duration::from_secs(10));
         assert_eq!(line, "crossbar-groups: 1000 documents read in 10 s, 100 each second");
         assert!(progress.line(Duration::ZERO).ends_with("1000 each second"));
+        let mut progress = Progress::of("pages copied");
+        progress.reach(500, 2_000);
+        let line = progress.line(Duration::from_secs(5));
+        assert_eq!(line, "crossbar-groups: 500 of 2000 pages copied in 5 s, 100 each second");
     }
 }

@@ -2,6 +2,7 @@
 //! kept.
 
 use super::private_file::is_of_store;
+use super::progress::Progress;
 use crate::arguments::Restore;
 use crate::failure::Failure;
 use crate::settings::StoreLocation;
@@ -26,7 +27,10 @@ pub(crate) fn run(arguments: &Restore) -> Result<(), Failure> {
             file.display()
         )));
     }
-    let kept = embedded::restore(file, &store).map_err(|error| Failure::setup(crate::chain(&error)))?;
+    let mut progress = Progress::of("pages copied");
+    let kept = embedded::restore(file, &store, |copied| progress.reach(copied.pages, copied.of))
+        .map_err(|error| Failure::setup(crate::chain(&error)))?;
+    drop(progress);
     super::say(&format!("{} is the store of {} again", store.display(), file.display()))?;
     match kept {
         Some(kept) => super::say(&format!(

@@ -20,6 +20,7 @@ use tokio::runtime::Handle;
 use tokio::signal::unix::Signal;
 use validation::Schema;
 
+use super::health::Checker;
 use super::hearing::{self, Memories};
 use super::reload::Reload;
 use super::{
@@ -57,16 +58,17 @@ const PURGE_INTERVAL: Duration = Duration::from_secs(3600);
 const PURGE_PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) fn run(arguments: Serve) -> Result<(), Failure> {
+    let background = runtime("background", BACKGROUND_THREADS)?;
+    // SIGHUP ends the process until this. Opening a large store may take a while.
+    let hangups = {
+        let _within = background.enter();
+        signals::hangups()?
+    };
     let AllSettings { serve: settings, admin, cache, store: store_settings } = arguments.settings()?;
     // The addresses come first: a server that cannot listen makes no store.
     listening::check_addresses(settings.listen, admin.admin_listen)?;
     let api = listening::bind(listening::API, settings.listen)?;
     let admin = listening::bind(listening::ADMIN, admin.admin_listen)?;
-    let background = runtime("background", BACKGROUND_THREADS)?;
-    let hangups = {
-        let _within = background.enter();
-        signals::hangups()?
-    };
     // One more than the event loops, so that some large requests do not hold up all small ones.
     let lane = runtime("lane", settings.workers.saturating_add(1))?;
     let metrics = Arc::new(Metrics::new());
@@ -176,15 +178,20 @@ async fn serve(parts: ServeParts, opened: Opened, background: &Handle) -> Result
     let reload = Reload::new(arguments, shared.clone().into_inner())?;
 
     let for_looking = shared.clone();
-    let (tasks, writes, told) = (supervisor.clone(), Data::from(writes), Data::new(notices.clone()));
+    let checker = Data::new(Checker {
+        app: shared.clone().into_inner(),
+        writes,
+        supervisor: supervisor.clone().into_inner(),
+        notices: notices.clone(),
+        found: Arc::default(),
+    });
+    health::register(&shared.metrics, &checker.found);
     let about = Data::new(about);
     let service = Service { workers: 1, capacity: Capacity::new(ADMIN_CONNECTIONS), ..service };
     let admin = admin.serve(service, move || {
         ActixApp::new()
             .app_data(shared.clone())
-            .app_data(tasks.clone())
-            .app_data(writes.clone())
-            .app_data(told.clone())
+            .app_data(checker.clone())
             .app_data(about.clone())
             .configure(admin::configure)
     });

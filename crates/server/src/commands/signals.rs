@@ -1,6 +1,7 @@
 //! What signals make a server do: SIGTERM lets it drain and stop, SIGINT stops it at once, SIGHUP lets it read its
 //! settings again.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
@@ -43,15 +44,35 @@ pub(super) fn obey(
         reload.note_stop();
         if !drain.is_zero() {
             let drain_seconds = drain.as_secs();
-            log::info!(drain_seconds; "draining: not ready any more, and still serving; another signal ends the wait");
-            tokio::select! {
-                () = tokio::time::sleep(drain) => {}
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
+            log::info!(
+                drain_seconds;
+                "draining: not ready any more, and still serving; another SIGTERM or SIGINT ends the wait"
+            );
+            let over = async {
+                tokio::select! {
+                    () = tokio::time::sleep(drain) => {}
+                    _ = terminate.recv() => {}
+                    _ = interrupt.recv() => {}
+                }
+            };
+            refuse_hangups_until(over, &mut hangups).await;
         }
         log::info!("stopping: running requests may finish");
-        future::join_all(servers.iter().map(|server| server.stop(true))).await;
+        let stopped = future::join_all(servers.iter().map(|server| server.stop(true)));
+        refuse_hangups_until(stopped, &mut hangups).await;
     });
     Ok(())
+}
+
+/// A server that is about to stop takes no new settings, and says so.
+async fn refuse_hangups_until<T>(over: impl Future<Output = T>, hangups: &mut Signal) {
+    let mut over = pin!(over);
+    loop {
+        tokio::select! {
+            _ = &mut over => return,
+            Some(()) = hangups.recv() => {
+                log::warn!("the settings were not read again, because the server is stopping");
+            }
+        }
+    }
 }

@@ -240,6 +240,7 @@ pub(crate) fn export(arguments: Export) -> Result<(), Failure> {
         });
         let mut unreadable = Vec::new();
         let mut progress = Progress::of("documents exported");
+        let databases = dbs.len();
         for db in dbs {
             let rows = store.query(&db, ViewQuery::all_docs(), deadline()).await.map_err(&failure)?;
             let mut batches = rows.chunks(READ_BATCH);
@@ -252,9 +253,11 @@ pub(crate) fn export(arguments: Export) -> Result<(), Failure> {
                     if document.as_ref().is_err_and(StoreError::is_not_found) {
                         continue;
                     }
-                    progress.step();
                     match exported(&*store, &db, document).await {
-                        Ok(line) => writeln!(output, "{line}").map_err(cannot_write)?,
+                        Ok(line) => {
+                            writeln!(output, "{line}").map_err(cannot_write)?;
+                            progress.step();
+                        }
                         // One damaged document does not keep the others from being saved. If an attachment is
                         // missing, the document would be incomplete.
                         Err(error) if matches!(error, StoreError::Corrupt(_)) || error.is_not_found() => {
@@ -265,12 +268,14 @@ pub(crate) fn export(arguments: Export) -> Result<(), Failure> {
                 }
             }
         }
+        let documents = progress.count();
         drop(progress);
         output.flush().map_err(cannot_write)?;
         drop(output);
         if let Some(file) = file {
             file.finish()?;
         }
+        super::tell(&format!("{documents} documents of {databases} databases exported"));
         if unreadable.is_empty() {
             return Ok(());
         }

@@ -10,6 +10,6 @@ mod reading;
 mod registry;
 mod store;
 
-pub(crate) use self::reading::{Kind, Reading, number, number_of_u64};
+pub(crate) use self::reading::{Kind, Reading, number, number_of_u64, one_if};
 pub(crate) use self::registry::{InFlight, MEDIA_TYPE, Metrics};
 pub(crate) use self::store::{Measured, StoreFigures};

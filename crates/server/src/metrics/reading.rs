@@ -78,6 +78,11 @@ fn write(kind: Kind, number: f64, encoder: MetricEncoder<'_>) -> fmt::Result {
     }
 }
 
+/// A switch as a figure.
+pub(crate) fn one_if(is_on: bool) -> f64 {
+    if is_on { 1.0 } else { 0.0 }
+}
+
 /// A count as a figure.
 pub(crate) fn number(count: usize) -> f64 {
     number_of_u64(u64::try_from(count).unwrap_or(u64::MAX))

@@ -78,8 +78,8 @@ impl Metrics {
             "Requests that are not answered yet",
             metrics.in_flight.clone(),
         );
-        let version = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
-        metrics.register("build", "The version of the program", version);
+        let build = Info::new([("version", env!("CARGO_PKG_VERSION")), ("commit", crate::COMMIT)]);
+        metrics.register("build", "The version of the program, and the commit that it was built from", build);
         metrics
     }
 
@@ -197,7 +197,11 @@ mod tests {
             &format!("crossbar_groups_http_requests_total{{{route},method=\"other\",status=\"200\"}} 2"),
             &format!("crossbar_groups_http_request_duration_seconds_count{{{route},method=\"GET\"}} 1"),
             "crossbar_groups_http_requests_in_flight 1",
-            &format!("crossbar_groups_build_info{{version=\"{}\"}} 1", env!("CARGO_PKG_VERSION")),
+            &format!(
+                "crossbar_groups_build_info{{version=\"{}\",commit=\"{}\"}} 1",
+                env!("CARGO_PKG_VERSION"),
+                crate::COMMIT
+            ),
         ] {
             assert!(text.lines().any(|written| written.trim_end_matches(".0") == line), "{line}:\n{text}");
         }

@@ -69,6 +69,15 @@ impl SettingsFile {
         }
     }
 
+    /// Whether the file itself has a value that is not to be shown, like a URL with a password.
+    pub(crate) fn has_secret(&self, known: &[Setting]) -> bool {
+        known.iter().any(|setting| {
+            let entry =
+                self.entries.get(setting.key).filter(|entry| matches!(entry.source, Source::File(..)));
+            entry.is_some_and(|entry| (setting.shown)(&entry.text).contains("***"))
+        })
+    }
+
     pub(super) fn find(&self, setting: &Setting) -> Option<&Entry> {
         self.entries.get(setting.key)
     }

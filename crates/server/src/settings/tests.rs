@@ -8,7 +8,7 @@ use couchdb::ServerUrl;
 
 use super::group::Group;
 use super::setting::{Default, Setting};
-use super::{Given, NoticeSettings, ServeSettings, SettingsFile, StoreSettings, declared};
+use super::{Given, LiveSettings, NoticeSettings, ServeSettings, SettingsFile, StoreSettings, declared};
 use crate::failure::Failure;
 
 fn read<G: Group>(arguments: &[&str], file: &str) -> Result<G, Failure> {
@@ -257,4 +257,26 @@ fn the_documentation_lists_every_setting() {
         missing.join("\n"),
         gone.join("\n")
     );
+}
+
+/// The rows of the table that says what each setting does.
+fn explained() -> Vec<String> {
+    let page = include_str!("../../../../docs/deploy.md");
+    let (_, rest) = page.split_once("\n### What each setting does\n").unwrap_or_default();
+    let section = rest.split("\n## ").next().unwrap_or_default();
+    section.lines().filter(|line| line.starts_with("| `")).map(str::to_owned).collect()
+}
+
+#[test]
+fn the_documentation_says_what_each_setting_does() {
+    let live = LiveSettings::declared();
+    let is_live = |key: &str| live.iter().any(|setting| setting.key == key) || key == "log_level";
+    let rows = declared::all().into_iter().map(|setting| {
+        let help: Vec<_> = setting.help.iter().map(|line| line.trim()).collect();
+        let [help, words] = [help.join(" "), setting.words()].map(|text| text.replace('|', "\\|"));
+        let reload = if is_live(setting.key) { "yes" } else { "" };
+        format!("| `{}` | {help} | {words} | {reload} |", setting.key)
+    });
+    let rows: Vec<_> = rows.collect();
+    assert!(rows == explained(), "docs/deploy.md must have these rows:\n{}", rows.join("\n"));
 }

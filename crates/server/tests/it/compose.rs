@@ -102,6 +102,9 @@ fn each_profile_has_its_services_and_each_service_its_bounds() {
         }
     }
     let dockerfile = page("Dockerfile");
+    for argument in texts(&services(&compose)["first-account"]["build"]["args"]) {
+        assert!(dockerfile.contains(&format!("ARG {argument}")), "{argument}");
+    }
     assert!(
         dockerfile.contains(r#"CMD ["crossbar-groups", "healthcheck"]"#),
         "the check asks the admin listener"
@@ -173,13 +176,17 @@ fn nothing_starts_with_the_passwords_of_an_example() {
     // `server::it::commands` shows that those of earlier examples are refused too.
     let compose = compose();
     let script = texts(&services(&compose)["rabbitmq"]["command"])[2].replace("$$", "$");
-    for (password, code) in [("", 1), ("change-me", 1), ("good", 127)] {
+    // A broker that no server uses is refused, too.
+    for (password, broker, code) in
+        [("", "amqp://x", 1), ("change-me", "amqp://x", 1), ("good", "", 1), ("good", "amqp://x", 127)]
+    {
         let status = Command::new("/bin/sh")
             .args(["-c", &script])
             .env("RABBITMQ_DEFAULT_PASS", password)
+            .env("BROKER_OF_SERVERS", broker)
             .env("PATH", "/nothing")
             .stderr(std::process::Stdio::null())
             .status();
-        assert_eq!(status.unwrap().code(), Some(code), "{password:?}");
+        assert_eq!(status.unwrap().code(), Some(code), "{password:?} {broker:?}");
     }
 }

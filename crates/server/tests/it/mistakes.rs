@@ -39,6 +39,7 @@ const MISTAKES: &[Mistake] = &[
     mistake("account list --store sqlite:typo.db", &["no such store"]),
     mistake("user list --account alpha --store sqlite:typo.db", &["no such store"]),
     mistake("backup copy.db --store sqlite:typo.db", &["no such store"]),
+    mistake("backup copy.db", &["no such store", "--config", "CROSSBAR_GROUPS_CONFIG"]),
     mistake("account create --name b --parent a --store sqlite:typo.db", &["no such store"]),
     mistake("export --store sqlite:empty.db", &["no such store", "empty.db is empty"]),
     mistake("serve --store sqlite:notes.txt", &["notes.txt is not a store", "not an SQLite database"]),
@@ -89,6 +90,7 @@ const MISTAKES: &[Mistake] = &[
     mistake("serve --kazoo-config missing.ini", &["Kazoo's configuration missing.ini", "No such file"]),
     mistake("attach --kazoo-config unknown.toml", &["unknown.toml", "line 1"]),
     mistake("doctor --store sqlite:typo.db", &["no such store"]),
+    mistake("doctor --json --store sqlite:typo.db", &["no such store"]),
     mistake("compare --store sqlite:store.db", &["--against <URL>", "crossbar-groups compare --help"]),
     mistake(
         "compare --against http://u:very-secret@crossbar:8000 --token-file token.txt --store sqlite:store.db",
@@ -297,6 +299,21 @@ fn a_variable_that_is_no_setting_is_warned_about_and_an_empty_one_counts_as_unse
     assert!(output.status.success(), "{said}");
     let warned = "CROSSBAR_GROUPS_WORKER is no setting and is ignored; did you mean CROSSBAR_GROUPS_WORKERS?";
     assert!(said.contains(warned) && said.lines().count() == 1, "{said}");
+}
+
+/// A terminal says its width by itself. Elsewhere the variable COLUMNS says it.
+#[test]
+fn help_fits_the_width_of_the_terminal() {
+    for command in [&["--help"][..], &["serve", "--help"], &["user", "create", "--help"]] {
+        for width in [60, 80, 120] {
+            let output = binary().args(command).env("COLUMNS", width.to_string()).output().unwrap();
+            let help = String::from_utf8(output.stdout).unwrap();
+            // clap does not break the line of the usage.
+            let lines = help.lines().filter(|line| !line.starts_with("Usage: "));
+            let widest = lines.max_by_key(|line| line.chars().count()).unwrap();
+            assert!(widest.chars().count() <= width, "{command:?} at {width}: {widest:?}");
+        }
+    }
 }
 
 #[test]

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::account::{Account, json_of};
 use crate::http_client::send;
+use crate::process::{run, run_ok};
 
 /// The status and the body of a readiness check.
 fn ready(alpha: &Account, query: &str) -> (u16, Value) {
@@ -41,6 +42,16 @@ fn a_full_disk_is_told_and_reads_go_on() {
     let reason = body["reason"].as_str().unwrap();
     assert!(reason.starts_with("the store cannot write: ") && !reason.contains("deadline"), "{reason}");
     assert_eq!(ready(&alpha, "?writes=true").0, 503);
+    let url = format!("http://{}", alpha.server().admin_address);
+    run_ok(&["healthcheck", &url], b"");
+    let refused = run(&["healthcheck", "--writes", &url], b"");
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!(refused.status.code(), Some(1), "{said}");
+    assert!(said.contains("is not ready: the store cannot write: "), "{said}");
+    let metrics = send(alpha.server().admin_address, "GET", "/metrics", &[], b"").text();
+    for line in ["crossbar_groups_ready 1", "crossbar_groups_store_writable 0"] {
+        assert!(metrics.lines().any(|shown| shown.trim_end_matches(".0") == line), "{line}:\n{metrics}");
+    }
     assert!(alpha.ids("/groups").contains(&"a".to_owned()), "reads go on");
     // A thread writes the log, so the line may come later than the answer.
     let begun = std::time::Instant::now();
@@ -53,6 +64,7 @@ fn a_full_disk_is_told_and_reads_go_on() {
     alpha.restart(&[]);
     assert_eq!(alpha.ask("PUT", "/groups", &data).status, 201);
     assert_eq!(ready(&alpha, "?writes=true").0, 200);
+    run_ok(&["healthcheck", "--writes", &format!("http://{}", alpha.server().admin_address)], b"");
 }
 
 #[test]

@@ -25,11 +25,16 @@ fn a_server_that_is_told_to_stop_is_unready_first_and_serves_meanwhile() {
     // New connections and requests are served while proxies look elsewhere.
     alpha.create_all(&["late"]);
     assert!(alpha.server().log().contains("draining"));
+    // A reload comes too late, and does not end the server.
+    alpha.server().signal("HUP");
+    let refusal = "the settings were not read again, because the server is stopping";
+    wait_until(refusal, || alpha.server().log().contains(refusal));
+    alpha.create_all(&["later"]);
     // The second signal, which `while_stopped` sends, ends the wait.
     let begun = Instant::now();
     alpha.while_stopped(|_| ());
     assert!(begun.elapsed() < Duration::from_secs(60));
-    assert_eq!(alpha.ids("/groups"), ["late"]);
+    assert_eq!(alpha.ids("/groups"), ["later", "late"]);
 }
 
 #[test]

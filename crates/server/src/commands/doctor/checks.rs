@@ -20,6 +20,9 @@ const AT_ONCE: usize = 8;
 /// A time of a document may be so far ahead of this machine's clock, in seconds.
 const CLOCK_PATIENCE: i64 = 3600;
 
+/// The clocks of this machine and of a node of CouchDB may be so far apart, in seconds.
+const NODE_PATIENCE: i64 = 5;
+
 pub(super) struct Check {
     pub(super) name: &'static str,
     pub(super) look: Look,
@@ -47,6 +50,7 @@ pub(super) const CHECKS: &[Check] = &[
     check("reachable", Look::Store(|examined| reachable(examined).boxed())),
     check("set-up", Look::Store(|examined| set_up(examined).boxed())),
     check("permissions", Look::Store(|examined| future::ready(permissions(examined)).boxed())),
+    check("node-clocks", Look::Store(|examined| node_clocks(examined).boxed())),
     check("release", Look::Store(|examined| future::ready(release_of(examined)).boxed())),
     check("stored-schema", Look::Store(|examined| future::ready(stored_schema(examined)).boxed())),
     check("notices", Look::Store(|examined| exchange(examined).boxed())),
@@ -65,7 +69,7 @@ pub(super) const CHECKS: &[Check] = &[
     ),
 ];
 
-/// No other user of the machine can open the files of an embedded store.
+/// No other user of the machine can open the files of an embedded store, or a settings file with a password.
 fn permissions(examined: &Examined) -> Vec<Finding> {
     let files = examined.file.as_deref().map(exposure::open_files).unwrap_or_default();
     let finding = |(path, mode): (std::path::PathBuf, u32)| {
@@ -73,7 +77,40 @@ fn permissions(examined: &Examined) -> Vec<Finding> {
         let what = format!("other users of this machine can open {path}, which holds keys (mode {mode:o})");
         Finding::new(None, what, &format!("run chmod 600 {path}"))
     };
-    files.into_iter().map(finding).collect()
+    let settings = examined.file_with_secret.as_deref().and_then(|path| {
+        let mode = exposure::mode_if_all_can_read(path)?;
+        let path = path.display();
+        let what =
+            format!("every user of this machine can read {path}, which holds a password (mode {mode:o})");
+        Some(Finding::new(None, what, &format!("run chmod o-rwx {path}")))
+    });
+    files.into_iter().map(finding).chain(settings).collect()
+}
+
+/// The clock of each node of CouchDB goes as this machine's does: tokens and the times in documents depend on it.
+async fn node_clocks(examined: &Examined) -> Vec<Finding> {
+    let Some(couchdb) = &examined.couchdb else { return Vec::new() };
+    let before = unix_seconds();
+    let dates = couchdb.dates(deadline()).await;
+    let after = unix_seconds();
+    let finding = |(address, date): (String, Result<Option<String>, couchdb::Error>)| {
+        // Another check tells that a node does not answer.
+        let apart = seconds_apart(&date.ok()??, before, after).filter(|apart| *apart > NODE_PATIENCE)?;
+        let what = format!("the clock of {address} and the clock of this machine are {apart} seconds apart");
+        Some(Finding::new(None, what, "let NTP set the clocks of both machines"))
+    };
+    dates.into_iter().filter_map(finding).collect()
+}
+
+fn unix_seconds() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}
+
+/// How far a date of HTTP is from the time between two moments, in seconds. `None` if it is not readable.
+fn seconds_apart(date: &str, before: i64, after: i64) -> Option<i64> {
+    let date = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(date).ok()?.as_second();
+    Some(before.saturating_sub(date).max(date.saturating_sub(after)).max(0))
 }
 
 /// The store answers and lets this server in, and no node is too old.

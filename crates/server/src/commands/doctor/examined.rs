@@ -17,6 +17,8 @@ pub(super) struct Examined {
     pub(super) couchdb: Option<couchdb::Client>,
     /// The file of an embedded store.
     pub(super) file: Option<PathBuf>,
+    /// The settings file, if it holds a password.
+    pub(super) file_with_secret: Option<PathBuf>,
     /// Knows where storage plans put accounts.
     pub(super) auth: Authenticator,
     pub(super) brokers: Amqp,

@@ -7,7 +7,7 @@ mod examined;
 mod finding;
 mod report;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -23,8 +23,8 @@ use self::account::Household;
 use self::checks::{CHECKS, Look};
 use self::examined::Examined;
 use self::finding::Finding;
-use self::report::Report;
-use super::{BACKGROUND_THREADS, deadline, runtime, warn};
+use self::report::{Form, Report};
+use super::{BACKGROUND_THREADS, deadline, runtime, tell};
 use crate::arguments::Doctor;
 use crate::failure::Failure;
 use crate::release::{self, ProfileSetting};
@@ -36,15 +36,26 @@ const PROGRESS: Duration = Duration::from_secs(5);
 
 pub(crate) fn run(arguments: &Doctor) -> Result<(), Failure> {
     let (serve, store) = arguments.settings()?;
-    examine_all(serve, &store, Report::begin(arguments.json)?)
+    let form = if arguments.json { Form::Json } else { Form::Table };
+    examine_all(serve, &store, arguments.file_with_secret()?, form)
 }
 
 /// Examines the store and the brokers of these settings, and prints a table.
-pub(super) fn print_table(serve: ServeSettings, store: &StoreSettings) -> Result<(), Failure> {
-    examine_all(serve, store, Report::begin(false)?)
+/// `file_with_secret` is the settings file, if it holds a password.
+pub(super) fn print_table(
+    serve: ServeSettings,
+    store: &StoreSettings,
+    file_with_secret: Option<PathBuf>,
+) -> Result<(), Failure> {
+    examine_all(serve, store, file_with_secret, Form::Table)
 }
 
-fn examine_all(serve: ServeSettings, store: &StoreSettings, mut report: Report) -> Result<(), Failure> {
+fn examine_all(
+    serve: ServeSettings,
+    store: &StoreSettings,
+    file_with_secret: Option<PathBuf>,
+    form: Form,
+) -> Result<(), Failure> {
     let stack = stack::build(store, Opening::Read, None, None)?;
     let runtime = runtime("background", BACKGROUND_THREADS)?;
     let loaded = runtime.block_on(groups::load_schema(&*stack.store, deadline()));
@@ -58,12 +69,15 @@ fn examine_all(serve: ServeSettings, store: &StoreSettings, mut report: Report) 
         store: stack.store,
         couchdb: stack.couchdb,
         file: store.location.file().map(Path::to_path_buf),
+        file_with_secret,
         brokers: Amqp::new(serve.notices.amqp, serve.notices.node_name),
         schema,
         schema_source,
         profile: serve.profile,
         max_body_bytes: serve.live.max_body_bytes,
     };
+    // A store that cannot be opened is refused with one line, and no report is begun.
+    let mut report = Report::begin(form)?;
     runtime.block_on(examine(&examined, &mut report))?;
     report.end()
 }
@@ -93,7 +107,7 @@ async fn examine(examined: &Examined, report: &mut Report) -> Result<(), Failure
         if told.elapsed() >= PROGRESS {
             told = Instant::now();
             let (all, seconds) = (accounts.len(), began.elapsed().as_secs());
-            warn(&format!("{number} of {all} accounts examined in {seconds} s, {} findings", report.count()));
+            tell(&format!("{number} of {all} accounts examined in {seconds} s, {} findings", report.count()));
         }
         examine_account(examined, account, report).await?;
         report.count_account();

@@ -8,6 +8,13 @@ use super::checks::CHECKS;
 use super::finding::Finding;
 use crate::failure::Failure;
 
+/// How the report is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    Table,
+    Json,
+}
+
 /// The findings so far. Only their number is kept.
 pub(super) struct Report {
     is_json: bool,
@@ -19,7 +26,8 @@ pub(super) struct Report {
 }
 
 impl Report {
-    pub(super) fn begin(is_json: bool) -> Result<Self, Failure> {
+    pub(super) fn begin(form: Form) -> Result<Self, Failure> {
+        let is_json = form == Form::Json;
         if is_json {
             say("{\"findings\":[")?;
         }

@@ -1,21 +1,16 @@
 //! What the status page shows, as JSON: health, every figure of the registry, the last warnings and errors, and the
 //! settings that differ from their defaults. The page makes rates of it.
 
-use std::sync::Arc;
-
 use actix_web::HttpResponse;
 use actix_web::http::{StatusCode, header};
 use actix_web::web::Data;
-use notices::Notices;
 use serde_json::{Value, json};
 
 use crate::app::App;
 use crate::arguments::ShownSetting;
-use crate::commands::health::{self, Asks};
+use crate::commands::health::{Asks, Checker};
 use crate::logging::{self, Stamp};
 use crate::settings::{Default, Source};
-use crate::supervisor::Supervisor;
-use crate::writes::Writes;
 
 /// What stays the same while a server runs.
 #[derive(Clone, Debug)]
@@ -44,15 +39,8 @@ impl About {
 }
 
 /// `/status.json`.
-pub(super) async fn figures(
-    app: Data<App>,
-    about: Data<About>,
-    writes: Data<Writes>,
-    supervisor: Data<Supervisor>,
-    notices: Data<Option<Arc<Notices>>>,
-) -> HttpResponse {
-    let notices = (**notices).as_deref();
-    let (status, health) = health::check(&app, &writes, &supervisor, notices, Asks::Reads).await;
+pub(super) async fn figures(app: Data<App>, about: Data<About>, checker: Data<Checker>) -> HttpResponse {
+    let (status, health) = checker.check(Asks::Reads).await;
     let figures = match app.metrics.figures() {
         Ok(figures) => figures,
         Err(error) => {
@@ -61,7 +49,7 @@ pub(super) async fn figures(
         }
     };
     let body = json!({
-        "version": env!("CARGO_PKG_VERSION"),
+        "version": crate::VERSION,
         "time": Stamp.to_string(),
         "store": about.store,
         "ready": status == StatusCode::OK,

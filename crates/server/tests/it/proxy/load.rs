@@ -14,7 +14,7 @@ use plain_http::{AnswerTo, read_answer};
 pub(super) const CLIENTS: u8 = 16;
 
 /// One request in so many creates a group.
-const WRITE_EVERY: u64 = 50;
+const WRITE_EVERY: u64 = 10;
 
 /// What clients saw.
 #[derive(Clone, Debug, Default)]
