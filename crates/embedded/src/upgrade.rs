@@ -6,6 +6,7 @@ use std::fs::{self, File};
 use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use datastore::StoreError;
@@ -174,9 +175,9 @@ fn copy(connection: &Connection, path: &Path, found: i32) -> Result<PathBuf, Ope
     }
 }
 
-/// How many pages are copied before they are synced. If all were synced at the end, the writes of the store would wait
-/// for that.
-const PAGES_AT_ONCE: std::ffi::c_int = 500;
+/// How many pages are copied before they are synced. Writes of the store wait while the disk syncs them, so they are
+/// few. After each sync the copy rests for twice as long as it took, and the disk belongs to the writes.
+const PAGES_AT_ONCE: std::ffi::c_int = 64;
 
 /// How far a copy is, in pages of SQLite.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -208,6 +209,7 @@ pub(crate) fn write_copy(
     {
         let backup = Backup::new(&moment, &mut to)?;
         loop {
+            let begun = Instant::now();
             let step = backup.step(PAGES_AT_ONCE)?;
             let progress = backup.progress();
             let [left, of] =
@@ -215,7 +217,10 @@ pub(crate) fn write_copy(
             tell(Copied { pages: of.saturating_sub(left), of });
             match step {
                 StepResult::Done => break,
-                StepResult::More => file.sync_data().map_err(unsynced)?,
+                StepResult::More => {
+                    file.sync_data().map_err(unsynced)?;
+                    thread::sleep(begun.elapsed().saturating_mul(2));
+                }
                 _ => {
                     let why = "another program uses the file".to_owned();
                     return Err(failed(rusqlite::ffi::SQLITE_BUSY, why));

@@ -24,7 +24,7 @@ use self::pace::Pace;
 use self::pair::Pair;
 use self::report::Report;
 use self::state::{State, Work};
-use super::{BACKGROUND_THREADS, deadline, find, runtime, store_failure, warn};
+use super::{BACKGROUND_THREADS, deadline, find, runtime, store_failure, tell};
 use crate::arguments::Compare;
 use crate::counterpart::{Bounds, Counterpart, CounterpartUrl};
 use crate::failure::Failure;
@@ -102,7 +102,7 @@ async fn compare(
     let all = accounts.len();
     let left: Vec<_> = accounts.into_iter().filter(|account| !state.has_done(account)).collect();
     if left.len() < all {
-        warn(&format!("{} of {all} accounts were compared before", all.saturating_sub(left.len())));
+        tell(&format!("{} of {all} accounts were compared before", all.saturating_sub(left.len())));
     }
     let looks = left.iter().map(|account| account::look(pair, account));
     // In their order, so that all accounts before one that is done are done too.
@@ -125,7 +125,7 @@ async fn compare(
         if told.elapsed() >= PROGRESS {
             told = Instant::now();
             let tally = state.tally();
-            warn(&format!(
+            tell(&format!(
                 "{} of {all} accounts compared, {} requests in {} s, {} differences",
                 tally.accounts,
                 tally.requests,
