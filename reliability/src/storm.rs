@@ -20,6 +20,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// How many clients open their connections within a millisecond.
 const OPENED_AT_ONCE: usize = 10;
 
+/// How long they rest after the last one is open.
+const AFTER_OPENING: Duration = Duration::from_millis(300);
+
 /// How often each client sends.
 #[derive(Clone, Copy)]
 pub(crate) enum Rhythm {
@@ -41,14 +44,22 @@ pub(crate) fn run(
     let runtime = runtime.map_err(|error| format!("the clients do not start: {error}"))?;
     let request: Rc<[u8]> = request.kept().into();
     let work = async move {
-        let end = Instant::now() + duration;
+        // All are connected before the first one asks.
+        let opening =
+            Duration::from_millis(u64::try_from(clients / OPENED_AT_ONCE).unwrap_or(0)) + AFTER_OPENING;
+        let begin = Instant::now() + opening;
         let mut running = Vec::new();
         for number in 0..clients {
             if number % OPENED_AT_ONCE == 0 {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
             let client = Client { address, request: Rc::clone(&request), stream: None, read: Vec::new() };
-            running.push(tokio::task::spawn_local(client.run(number, clients, rhythm, end)));
+            running.push(tokio::task::spawn_local(client.run(
+                number,
+                clients,
+                rhythm,
+                [begin, begin + duration],
+            )));
         }
         let mut all = Served::default();
         for client in running {
@@ -68,18 +79,25 @@ struct Client {
 }
 
 impl Client {
-    async fn run(mut self, number: usize, clients: usize, rhythm: Rhythm, end: Instant) -> Served {
+    async fn run(
+        mut self,
+        number: usize,
+        clients: usize,
+        rhythm: Rhythm,
+        [begin, end]: [Instant; 2],
+    ) -> Served {
         let mut served = Served::default();
+        self.stream = self.connect().await.ok();
+        sleep_until(begin).await;
         let interval = match rhythm {
             Rhythm::Open(rate) => Duration::from_secs_f64(clients as f64 / rate.max(1.0)),
             Rhythm::Closed(_) => Duration::ZERO,
         };
         // Not all at once.
-        let mut due = Instant::now() + interval.mul_f64(number as f64 / clients as f64);
+        let mut due = begin + interval.mul_f64(number as f64 / clients as f64);
         loop {
-            match rhythm {
-                Rhythm::Open(_) => due += interval,
-                Rhythm::Closed(_) => due = Instant::now(),
+            if let Rhythm::Closed(_) = rhythm {
+                due = Instant::now();
             }
             if due >= end {
                 return served;
@@ -99,18 +117,24 @@ impl Client {
                     served.failed(format!("no answer ({:?})", error.kind()));
                 }
             }
-            if let (Rhythm::Closed(pause), true) = (rhythm, is_refused) {
-                sleep_until((Instant::now() + pause).min(end)).await;
+            match rhythm {
+                Rhythm::Open(_) => due += interval,
+                Rhythm::Closed(pause) if is_refused => sleep_until((Instant::now() + pause).min(end)).await,
+                Rhythm::Closed(_) => {}
             }
         }
+    }
+
+    async fn connect(&self) -> io::Result<TcpStream> {
+        let stream = TcpStream::connect(self.address).await?;
+        stream.set_nodelay(true)?;
+        Ok(stream)
     }
 
     /// Sends the request and reads the whole answer. Returns its status.
     async fn ask(&mut self) -> io::Result<u16> {
         if self.stream.is_none() {
-            let stream = TcpStream::connect(self.address).await?;
-            stream.set_nodelay(true)?;
-            self.stream = Some(stream);
+            self.stream = Some(self.connect().await?);
         }
         let Some(stream) = &mut self.stream else { return Err(io::ErrorKind::NotConnected.into()) };
         stream.write_all(&self.request).await?;
