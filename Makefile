@@ -45,6 +45,8 @@ FUZZ_SECONDS ?= 600
 ACCEPTANCE_FUZZ_SECONDS ?= 120
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
+# Many tests wait for a time-out or for a server, so more of them run at once than there are processors.
+export RUST_TEST_THREADS ?= $(shell echo $$((2 * $$(nproc))))
 # $(call judge,COMMAND) runs cargo on the judge of `make reliability`. It is a workspace of its own.
 judge = $(CARGO) $(1) --locked --quiet --manifest-path reliability/Cargo.toml --target-dir $(TARGET)/judge
 
@@ -65,11 +67,15 @@ run:
 release:
 	$(CARGO) build --release --locked --bin crossbar-groups
 
+# The debug build that the tests have made. `cargo build` would make another one, with fewer features of the libraries.
+.PHONY: debug
+debug:
+	$(CARGO) test --workspace --locked --no-run
+
 test: $(STANDIN)/node_modules/.package-lock.json strace valgrind client-tools
 	$(CARGO) test --workspace --locked
 	@echo "instructions of functions that ordinary requests run: now, and as recorded"
 	@diff --side-by-side --width=120 $(TARGET)/instructions.txt crates/server/src/linear_tests/instructions.txt || true
-	$(CARGO) build --locked --bin crossbar-groups
 	clients/run kazoo-sdk pykazoo
 	$(call judge,test)
 	CROSSBAR_GROUPS_BINARY=$(TARGET)/debug/crossbar-groups RELIABILITY_FOLDER=$(TARGET)/reliability-short \
@@ -134,8 +140,7 @@ screenshots: chromium
 # not in `test`, which a newcomer runs first and which must stay quick. What they need is installed here.
 # The random requests go to the build of the other tests, which also notices numbers that overflow. A failing run
 # prints its seed.
-acceptance: client-tools rabbitmq proxies chromium
-	$(CARGO) build --locked --bin crossbar-groups
+acceptance: client-tools rabbitmq proxies chromium debug
 	clients/run schemathesis
 	$(CARGO) test --workspace --locked --test it -- --ignored --test-threads=1 broker:: proxy:: pages::
 	FUZZ_SECONDS=$(ACCEPTANCE_FUZZ_SECONDS) $(CARGO) test --workspace --locked --test it -- \
@@ -146,8 +151,7 @@ acceptance: client-tools rabbitmq proxies chromium
 # The debug build is packaged here, and without its list of parts: to make a release build and to install the tool that
 # makes the list take ten minutes, and neither changes how a package is installed.
 .PHONY: check-package
-check-package: cargo-deb
-	$(CARGO) build --locked --bin crossbar-groups
+check-package: cargo-deb debug
 	echo '{}' > $(TARGET)/no-sbom.json
 	packaging/dist $(TARGET)/debug/crossbar-groups $(TARGET)/no-sbom.json
 	$$([ "$$(id -u)" = 0 ] || echo sudo) packaging/check target/dist/*.deb
