@@ -246,6 +246,13 @@ impl Marks {
         Ok(Some(left))
     }
 
+    /// The changes since an adopted mark are told, or wait as notices that hold the mark.
+    pub(crate) async fn recovered(&self, db: &MarkedDb) {
+        if let Mark::Set { is_old, .. } = &mut *db.mark.lock().await {
+            *is_old = false;
+        }
+    }
+
     /// The sequence of a database's mark, if it is set.
     pub(crate) async fn seq(&self, db: &MarkedDb) -> Option<String> {
         match &*db.mark.lock().await {
@@ -337,6 +344,10 @@ impl Marks {
             }
         }
         let mut mark = db.mark.lock().await;
+        if self.must_recover() && matches!(*mark, Mark::Set { is_old: true, .. }) {
+            // The recovery has not been here yet, and needs the sequence.
+            return Ok(());
+        }
         let is_over = |state: &DbState| state.idle_since.elapsed() >= linger;
         if *mark != Mark::Unset && db.unmark_if(is_over) {
             *mark = Mark::Doubtful;

@@ -21,6 +21,15 @@ fn soon() -> Deadline {
     Deadline::after(PATIENCE)
 }
 
+/// Does something for each database, some at once. One that fails holds up no other one; the first failure is answered.
+async fn all_of<T, F: Future<Output = Result<T>>>(
+    dbs: Vec<DbName>,
+    work: impl Fn(DbName) -> F,
+) -> Result<Vec<T>> {
+    let outcomes: Vec<_> = stream::iter(dbs).map(work).buffer_unordered(AT_ONCE).collect().await;
+    outcomes.into_iter().collect()
+}
+
 impl Teller {
     /// Tells what an earlier run of this server has left, if it was killed.
     pub(crate) async fn recover(&self) -> Result<()> {
@@ -30,9 +39,7 @@ impl Teller {
         }
         log::info!("an earlier run of this server has left writes untold: they are told now");
         let dbs = self.account_dbs().await?;
-        let recovered = stream::iter(dbs).map(|db| self.recover_db(db)).buffer_unordered(AT_ONCE);
-        let marked = recovered.try_fold(0_u64, |marked, found| async move { Ok(marked + u64::from(found)) });
-        let marked = marked.await?;
+        let marked = all_of(dbs, |db| self.recover_db(db)).await?.into_iter().filter(|found| *found).count();
         self.marks.end_recovery();
         log::info!(accounts = marked; "the writes that an earlier run has left are told");
         Ok(())
@@ -63,6 +70,7 @@ impl Teller {
         for (_, (note, _)) in unused.drain() {
             drop(holds(Some(note)));
         }
+        self.marks.recovered(&hold.db).await;
         Ok(true)
     }
 
@@ -70,11 +78,7 @@ impl Teller {
     pub(crate) async fn take_over(&self, node: String) -> Result<()> {
         log::warn!(node = node.as_str(); "another server is gone and has left writes untold: they are told now");
         let dbs = self.account_dbs().await?;
-        stream::iter(dbs)
-            .map(|db| self.take_over_db(db, &node))
-            .buffer_unordered(AT_ONCE)
-            .try_collect::<()>()
-            .await?;
+        all_of(dbs, |db| self.take_over_db(db, &node)).await?;
         let entry = format!("{PREFIX}{node}");
         self.marks.store.delete_local(SystemDb::SystemConfig.name(), &entry, soon()).await?;
         log::info!(node = node.as_str(); "the writes of the server that is gone are told");

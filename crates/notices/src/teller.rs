@@ -66,6 +66,21 @@ pub(crate) struct Doubt {
     since: Instant,
 }
 
+/// Doubts that are being settled. Those that are left go back if the server stops meanwhile, so that their marks stay.
+struct Ripe<'a> {
+    teller: &'a Teller,
+    doubts: VecDeque<Doubt>,
+}
+
+impl Drop for Ripe<'_> {
+    fn drop(&mut self) {
+        let mut doubts = self.teller.doubts();
+        while let Some(doubt) = self.doubts.pop_back() {
+            doubts.push_front(doubt);
+        }
+    }
+}
+
 impl Teller {
     pub(crate) fn new(marks: Marks, queue: Arc<Queue>, node_and_zone: NodeAndZone) -> Self {
         let untold = UNTOLD.iter().map(|kind| (*kind).to_owned()).collect();
@@ -160,14 +175,16 @@ impl Teller {
     /// Finds out about doubtful writes, and tells those that were done. A doubt stays while the store does not
     /// answer.
     pub(crate) async fn settle_doubts(&self, deadline: Deadline) {
-        let ripe: Vec<Doubt> = {
+        let mut ripe = {
             let mut doubts = self.doubts();
             let is_ripe = |doubt: &Doubt| doubt.since.elapsed() >= DOUBT_PAUSE;
             let count = doubts.iter().take_while(|doubt| is_ripe(doubt)).count();
-            doubts.drain(..count).collect()
+            Ripe { teller: self, doubts: doubts.drain(..count).collect() }
         };
-        for doubt in ripe {
-            match self.settle_doubt(&doubt, deadline).await {
+        while let Some(doubt) = ripe.doubts.front() {
+            let settled = self.settle_doubt(doubt, deadline).await;
+            let Some(doubt) = ripe.doubts.pop_front() else { break };
+            match settled {
                 Ok(Some(rev)) => self.tell(doubt.hold, doubt.key, &doubt.attempt, rev),
                 Ok(None) => {}
                 Err(error) => {

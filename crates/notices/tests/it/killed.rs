@@ -1,6 +1,11 @@
 //! A server that is killed between a write and its notice.
 
-use datastore::{DbName, Rev};
+use std::sync::Arc;
+
+use datastore::{Backend, Cause, Change, ChangesQuery, DbName, Layer, Result, Rev, StoreError};
+use futures::StreamExt as _;
+use futures::stream::{self, BoxStream};
+use kazoo::AccountId;
 use serde_json::json;
 
 use crate::world::{Mode, World, db, doc_id, draft, group_with, soon, wait_until};
@@ -185,4 +190,53 @@ async fn many_changes_are_all_told() {
     let mut unique = ids.clone();
     unique.dedup();
     assert_eq!((ids.len(), unique.len()), (1_201, 1_201));
+}
+
+/// A store that cannot read the changes of some databases.
+struct Unreadable {
+    inner: Arc<dyn Backend>,
+    dbs: Vec<DbName>,
+}
+
+impl Layer for Unreadable {
+    fn inner(&self) -> &dyn Backend {
+        &*self.inner
+    }
+
+    fn changes(&self, db: &DbName, query: ChangesQuery) -> BoxStream<'static, Result<Change>> {
+        if self.dbs.contains(db) {
+            let error = StoreError::Transport(Cause::new("a shard is lost"));
+            return stream::iter([Err(error)]).boxed();
+        }
+        self.inner.changes(db, query)
+    }
+}
+
+/// Accounts whose changes cannot be read hold up no other account, and their marks stay.
+#[tokio::test]
+async fn an_account_that_cannot_be_read_holds_up_no_other() {
+    let world = World::new().await;
+    // They come first, and are more than are recovered at once.
+    let bad: Vec<DbName> = (0..9).map(|n| AccountId::parse(&format!("{n:032x}")).unwrap().db()).collect();
+    world.broker.set(Mode::Down);
+    let server = world.server("n");
+    for db in &bad {
+        world.store.create_db(db, soon()).await.unwrap();
+        server.store.save(db, draft("untold", None, group_with("n", 1)), soon()).await.unwrap();
+    }
+    let good = server.create("good").await;
+    server.kill().await;
+    world.broker.set(Mode::Up);
+    let store = Unreadable { inner: Arc::clone(&world.store), dbs: bad.clone() };
+    let server = world.server_on(Arc::new(store), "n");
+    world.broker.wait_for(1).await;
+    assert_eq!(world.broker.told(), [told("doc_created", "good", &good)]);
+    server.stop().await;
+    for db in &bad {
+        assert_eq!(world.local(db).await.len(), 1, "{db}: the mark stays");
+    }
+    // Once they can be read, they are told.
+    let server = world.server("n");
+    wait_until("all are told", || world.broker.got().len() >= 10).await;
+    server.stop().await;
 }

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use datastore::{Backend, Cause, DbName, Deadline, Draft, Layer, LocalDocument, Result, Rev, StoreError};
+use datastore::{
+    Backend, Cause, DbName, Deadline, DocId, Document, Draft, Layer, LocalDocument, Result, Rev, StoreError,
+};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 
@@ -15,12 +17,22 @@ struct Faulty {
     local_writes: AtomicU64,
     loses_answers: AtomicBool,
     refuses_local: AtomicBool,
+    /// Reads of documents that never end, and how many have begun.
+    hangs: AtomicBool,
+    hanging: AtomicU64,
 }
 
 impl Faulty {
     fn before(inner: Arc<dyn Backend>) -> Arc<Self> {
         let off = || AtomicBool::new(false);
-        Arc::new(Self { inner, local_writes: AtomicU64::new(0), loses_answers: off(), refuses_local: off() })
+        Arc::new(Self {
+            inner,
+            local_writes: AtomicU64::new(0),
+            loses_answers: off(),
+            refuses_local: off(),
+            hangs: off(),
+            hanging: AtomicU64::new(0),
+        })
     }
 
     fn ended<T>(&self, ended: Result<T>) -> Result<T> {
@@ -34,6 +46,19 @@ impl Layer for Faulty {
         &*self.inner
     }
 
+    fn fetch<'a>(
+        &'a self,
+        db: &'a DbName,
+        id: &'a DocId,
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<Document>> {
+        if self.hangs.load(Ordering::SeqCst) {
+            self.hanging.fetch_add(1, Ordering::SeqCst);
+            return futures::future::pending().boxed();
+        }
+        self.inner.fetch(db, id, deadline)
+    }
+
     fn save<'a>(&'a self, db: &'a DbName, draft: Draft, deadline: Deadline) -> BoxFuture<'a, Result<Rev>> {
         self.inner.save(db, draft, deadline).map(|ended| self.ended(ended)).boxed()
     }
@@ -41,7 +66,7 @@ impl Layer for Faulty {
     fn delete<'a>(
         &'a self,
         db: &'a DbName,
-        id: &'a datastore::DocId,
+        id: &'a DocId,
         base: &'a Rev,
         deadline: Deadline,
     ) -> BoxFuture<'a, Result<Rev>> {
@@ -134,4 +159,26 @@ async fn a_write_in_doubt_is_told_once_it_is_known() {
     assert_eq!((told[1].0.as_str(), told[1].1.as_str()), ("doc_deleted", "deleted"));
     server.stop().await;
     assert!(world.local(&db()).await.is_empty());
+}
+
+/// A server that stops while it asks what became of a write leaves its marks. Its next run tells the write.
+#[tokio::test]
+async fn a_write_in_doubt_outlives_an_orderly_stop() {
+    let world = World::new().await;
+    let store = Faulty::before(Arc::clone(&world.store));
+    let server = world.server_on(store.clone(), "n");
+    wait_until("the server is in the roster", || store.local_writes.load(Ordering::SeqCst) > 0).await;
+    store.loses_answers.store(true, Ordering::SeqCst);
+    for id in ["a", "b"] {
+        server.store.save(&db(), draft(id, None, group_with("n", 1)), soon()).await.unwrap_err();
+    }
+    store.loses_answers.store(false, Ordering::SeqCst);
+    store.hangs.store(true, Ordering::SeqCst);
+    wait_until("the store is asked for the first", || store.hanging.load(Ordering::SeqCst) > 0).await;
+    server.stop().await;
+    assert_eq!(world.broker.told(), []);
+    store.hangs.store(false, Ordering::SeqCst);
+    let server = world.server_on(store, "n");
+    world.broker.wait_for(2).await;
+    server.stop().await;
 }
