@@ -156,9 +156,78 @@ check-package: cargo-deb debug
 	packaging/dist $(TARGET)/debug/crossbar-groups $(TARGET)/no-sbom.json
 	$$([ "$$(id -u)" = 0 ] || echo sudo) packaging/check target/dist/*.deb
 
-dist: release sbom cargo-deb
-	packaging/dist $(TARGET)/release/crossbar-groups $(TARGET)/sbom/crossbar-groups*.json
+lint:
+	$(CARGO) fmt --all -- --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	$(CARGO) fmt --manifest-path reliability/Cargo.toml -- --check
+	$(CARGO) fmt --manifest-path bench/Cargo.toml -- --check
+	$(call judge,clippy) --all-targets -- -D warnings
+	$(CARGO) clippy --locked --quiet --manifest-path bench/Cargo.toml --target-dir $(TARGET)/bench --all-targets -- \
+	  -D warnings
+	$(CARGO) metadata --locked --format-version 1 --manifest-path fuzz/Cargo.toml >/dev/null
+	@command -v cargo-machete >/dev/null || $(CARGO) install --locked cargo-machete
+	$(CARGO) machete --with-metadata . bench reliability
+	tools/import-circles
 
+fmt:
+	$(CARGO) fmt --all
+	$(CARGO) fmt --manifest-path reliability/Cargo.toml
+	$(CARGO) fmt --manifest-path bench/Cargo.toml
+
+# If a run finds a fault, it prints the seed and the requests. FUZZ_SEED=seed repeats the run.
+fuzz:
+	FUZZ_SECONDS=$(FUZZ_SECONDS) $(CARGO) test --release --locked -p server --test it -- \
+	  fuzz::generated_requests_are_answered --nocapture
+
+# libFuzzer keeps what it finds in fuzz/corpus and fuzz/artifacts. It needs a nightly toolchain of Rust.
+FUZZERS = $(basename $(notdir $(wildcard fuzz/fuzz_targets/*.rs)))
+fuzz-coverage:
+	@command -v cargo-fuzz >/dev/null || $(CARGO) install --locked cargo-fuzz
+	@for fuzzer in $(FUZZERS); do echo "fuzzing $$fuzzer"; \
+	  $(CARGO) +nightly fuzz run --target-dir $(TARGET)/fuzz $$fuzzer -- -max_total_time=$(FUZZ_SECONDS) \
+	    -max_len=65536 -timeout=10 -rss_limit_mb=1024 || exit 1; done
+
+# $(call bench,PROGRAM) runs a program of bench/, which is a workspace of its own.
+bench = CROSSBAR_GROUPS_BINARY=$(TARGET)/release/crossbar-groups $(CARGO) run --release --locked --quiet \
+  --manifest-path bench/Cargo.toml --target-dir $(TARGET)/bench --bin $(1) --
+
+# With COUCHDB_URL, it also measures on that CouchDB. Use an empty one: it creates accounts there.
+bench: release wrk
+	$(CARGO) bench --locked -p auth --bench warm
+	$(call bench,performance) $(BENCH)
+	$(call bench,listing)
+	$(call bench,growth) $(GROWTH)
+	$(call bench,fresh)
+	$(call bench,flood)
+	$(call bench,overload)
+
+# With COUCHDB_URL, it also judges faults and histories on that CouchDB; accounts are created there. With
+# RELIABILITY_COUCHDB_KILL and RELIABILITY_COUCHDB_START, shell commands, the histories kill that CouchDB too.
+reliability: release $(STANDIN)/node_modules/.package-lock.json
+	CROSSBAR_GROUPS_BINARY=$(TARGET)/release/crossbar-groups RELIABILITY_FOLDER=$(TARGET)/reliability \
+	  $(call judge,run) --release -- $(if $(AGAIN),--again) $(if $(TABLE),table $(TABLE),all)
+
+.PHONY: wrk
+wrk:
+	@command -v wrk >/dev/null || { $(call install,wrk); }
+
+audit:
+	@command -v cargo-deny >/dev/null || $(CARGO) install --locked cargo-deny
+	$(CARGO) deny --locked check bans licenses sources
+	@if $(CARGO) deny fetch db; then $(CARGO) deny --locked check --disable-fetch advisories; else \
+	  echo "the database of advisories could not be reached: advisories were NOT checked" >&2; fi
+
+# What `make dist` makes is explained in packaging/README.md.
+.PHONY: dist cargo-deb
+dist: release sbom cargo-deb
+	packaging/dist $(TARGET)/release/crossbar-groups $(TARGET)/sbom/*.json
+
+cargo-deb:
+	@command -v cargo-deb >/dev/null || $(CARGO) install --locked --no-default-features cargo-deb
+	@command -v dpkg-shlibdeps >/dev/null || { $(call install,dpkg-dev); }
+
+# A list of all that the binary is made of (CycloneDX, JSON).
+.PHONY: sbom
 sbom:
 	@command -v cargo-cyclonedx >/dev/null || $(CARGO) install --locked cargo-cyclonedx
 	$(CARGO) cyclonedx --manifest-path crates/server/Cargo.toml --format json --describe binaries
