@@ -55,15 +55,17 @@ install = as_root=$$([ "$$(id -u)" = 0 ] || echo sudo); \
   $$as_root apt-get update -qq && $$as_root apt-get install -y -qq $(1)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test acceptance lint fmt fuzz fuzz-coverage bench reliability audit up up-cluster down release
 
+.PHONY: help
 help:
 	@sed -n 's/^#   //p' Makefile
 
+.PHONY: run
 run:
 	@mkdir -p data
 	$(CARGO) run --locked --bin crossbar-groups -- serve --demo --store $(DEMO_STORE)
 
+.PHONY: release
 release:
 	$(CARGO) build --release --locked --bin crossbar-groups
 
@@ -72,6 +74,7 @@ release:
 debug:
 	$(CARGO) test --workspace --locked --no-run
 
+.PHONY: test
 test: $(STANDIN)/node_modules/.package-lock.json strace valgrind client-tools
 	$(CARGO) test --workspace --locked
 	@echo "instructions of functions that ordinary requests run: now, and as recorded"
@@ -140,6 +143,7 @@ screenshots: chromium
 # not in `test`, which a newcomer runs first and which must stay quick. What they need is installed here.
 # The random requests go to the build of the other tests, which also notices numbers that overflow. A failing run
 # prints its seed.
+.PHONY: acceptance
 acceptance: client-tools rabbitmq proxies chromium debug
 	clients/run schemathesis
 	$(CARGO) test --workspace --locked --test it -- --ignored --test-threads=1 broker:: proxy:: pages::
@@ -156,6 +160,7 @@ check-package: cargo-deb debug
 	packaging/dist $(TARGET)/debug/crossbar-groups $(TARGET)/no-sbom.json
 	$$([ "$$(id -u)" = 0 ] || echo sudo) packaging/check target/dist/*.deb
 
+.PHONY: lint
 lint:
 	$(CARGO) fmt --all -- --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
@@ -169,18 +174,21 @@ lint:
 	$(CARGO) machete --with-metadata . bench reliability
 	tools/import-circles
 
+.PHONY: fmt
 fmt:
 	$(CARGO) fmt --all
 	$(CARGO) fmt --manifest-path reliability/Cargo.toml
 	$(CARGO) fmt --manifest-path bench/Cargo.toml
 
 # If a run finds a fault, it prints the seed and the requests. FUZZ_SEED=seed repeats the run.
+.PHONY: fuzz
 fuzz:
 	FUZZ_SECONDS=$(FUZZ_SECONDS) $(CARGO) test --release --locked -p server --test it -- \
 	  fuzz::generated_requests_are_answered --nocapture
 
 # libFuzzer keeps what it finds in fuzz/corpus and fuzz/artifacts. It needs a nightly toolchain of Rust.
 FUZZERS = $(basename $(notdir $(wildcard fuzz/fuzz_targets/*.rs)))
+.PHONY: fuzz-coverage
 fuzz-coverage:
 	@command -v cargo-fuzz >/dev/null || $(CARGO) install --locked cargo-fuzz
 	@for fuzzer in $(FUZZERS); do echo "fuzzing $$fuzzer"; \
@@ -192,6 +200,7 @@ bench = CROSSBAR_GROUPS_BINARY=$(TARGET)/release/crossbar-groups $(CARGO) run --
   --manifest-path bench/Cargo.toml --target-dir $(TARGET)/bench --bin $(1) --
 
 # With COUCHDB_URL, it also measures on that CouchDB. Use an empty one: it creates accounts there.
+.PHONY: bench
 bench: release wrk
 	$(CARGO) bench --locked -p auth --bench warm
 	$(call bench,performance) $(BENCH)
@@ -203,6 +212,7 @@ bench: release wrk
 
 # With COUCHDB_URL, it also judges faults and histories on that CouchDB; accounts are created there. With
 # RELIABILITY_COUCHDB_KILL and RELIABILITY_COUCHDB_START, shell commands, the histories kill that CouchDB too.
+.PHONY: reliability
 reliability: release $(STANDIN)/node_modules/.package-lock.json
 	CROSSBAR_GROUPS_BINARY=$(TARGET)/release/crossbar-groups RELIABILITY_FOLDER=$(TARGET)/reliability \
 	  $(call judge,run) --release -- $(if $(AGAIN),--again) $(if $(TABLE),table $(TABLE),all)
@@ -211,6 +221,7 @@ reliability: release $(STANDIN)/node_modules/.package-lock.json
 wrk:
 	@command -v wrk >/dev/null || { $(call install,wrk); }
 
+.PHONY: audit
 audit:
 	@command -v cargo-deny >/dev/null || $(CARGO) install --locked cargo-deny
 	$(CARGO) deny --locked check bans licenses sources
@@ -238,15 +249,18 @@ up up-cluster: export CROSSBAR_GROUPS_BUILD_COMMIT ?= $(shell git rev-parse --sh
 
 compose = docker compose $(addprefix --profile ,$(PROFILES))
 
+.PHONY: up
 up:
 	$(compose) up --build --detach --wait
 
 # haproxy starts all that it depends on. The services of other profiles are named, as they would not start beside it.
 SERVICES_OF_kazoo := rabbitmq
 SERVICES_OF_observe := grafana
+.PHONY: up-cluster
 up-cluster:
 	$(compose) --profile cluster up --build --detach --wait haproxy \
 	  $(foreach profile,$(PROFILES),$(SERVICES_OF_$(profile)))
 
+.PHONY: down
 down:
 	docker compose --profile cluster --profile kazoo --profile observe down
