@@ -49,20 +49,22 @@ impl Client {
     /// # }
     /// ```
     pub async fn versions(&self, deadline: Deadline) -> Vec<(String, Result<Version, Error>)> {
-        let asked = self.nodes().iter().map(|node| self.ask(node, deadline));
-        let versions = futures::future::join_all(asked).await;
-        self.nodes().iter().map(|node| node.url.to_string()).zip(versions).collect()
+        self.of_each_node(|node| self.ask(node, deadline)).await
     }
 
     /// What the clock of each node says, as the header `Date` of an answer has it, with the node's address. `None` if
     /// the answer has no such header.
     pub async fn dates(&self, deadline: Deadline) -> Vec<(String, Result<Option<String>, Error>)> {
-        let asked = self.nodes().iter().map(|node| async move {
-            let reply = self.greet(node, deadline).await?;
-            Ok(reply.date())
-        });
-        let dates = futures::future::join_all(asked).await;
-        self.nodes().iter().map(|node| node.url.to_string()).zip(dates).collect()
+        self.of_each_node(|node| async move { Ok(self.greet(node, deadline).await?.date()) }).await
+    }
+
+    /// Asks all nodes at once. Each answer comes with the node's address.
+    async fn of_each_node<'a, T, F>(&'a self, ask: impl Fn(&'a Node) -> F) -> Vec<(String, Result<T, Error>)>
+    where
+        F: Future<Output = Result<T, Error>>,
+    {
+        let answers = futures::future::join_all(self.nodes().iter().map(ask)).await;
+        self.nodes().iter().map(|node| node.url.to_string()).zip(answers).collect()
     }
 
     async fn ask(&self, node: &Node, deadline: Deadline) -> Result<Version, Error> {

@@ -1,10 +1,10 @@
-//! Who has the files of a store. Root may run a command, and another user the server, which must be able to open what
-//! the command has made.
+//! The owner of a store's files. If root runs a command, the files that it makes belong to the user that runs the
+//! server, so that the server can open them.
 
 use std::io;
 use std::path::Path;
 
-/// The user and the group that have a store's files.
+/// The user and the group that own a store's files.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Owner {
     #[cfg(unix)]

@@ -254,7 +254,7 @@ fn node_and_zone(settings: &NoticeSettings) -> NodeAndZone {
     NodeAndZone { node: settings.kazoo_node.clone(), zone: settings.kazoo_zone.clone() }
 }
 
-/// SharedParts of the state that all requests share.
+/// Parts of the state that all requests share.
 struct SharedParts {
     lane: Lane,
     metrics: Arc<Metrics>,

@@ -93,12 +93,12 @@ impl Proxy {
         proxy
     }
 
-    /// Who answers.
+    /// Sends a GET, and names the server that answered it.
     fn asks(&self, account: &Account, target: &str) -> &'static str {
         self.asks_by(account, "GET", target)
     }
 
-    /// Who answers a request with this method.
+    /// Sends a request with this method, and names the server that answered it.
     fn asks_by(&self, account: &Account, method: &str, target: &str) -> &'static str {
         let headers = [
             ("X-Auth-Token".to_owned(), account.token.clone()),

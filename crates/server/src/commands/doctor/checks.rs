@@ -4,6 +4,7 @@ use datastore::{Document, StoreError, missing_views};
 use futures::future::{self, BoxFuture, FutureExt as _};
 use futures::stream::{self, StreamExt as _};
 use groups::SchemaSource;
+use jiff::Timestamp;
 use kazoo::{AccountId, Kind, SystemDb, Time, is_private, member, term};
 use notices::Brokers as _;
 use serde_json::{Map, Value};
@@ -20,7 +21,7 @@ const AT_ONCE: usize = 8;
 /// A time of a document may be so far ahead of this machine's clock, in seconds.
 const CLOCK_PATIENCE: i64 = 3600;
 
-/// The clocks of this machine and of a node of CouchDB may be so far apart, in seconds.
+/// How far the clocks of this machine and of a node of CouchDB may be apart, in seconds.
 const NODE_PATIENCE: i64 = 5;
 
 pub(super) struct Check {
@@ -90,9 +91,9 @@ fn permissions(examined: &Examined) -> Vec<Finding> {
 /// The clock of each node of CouchDB goes as this machine's does: tokens and the times in documents depend on it.
 async fn node_clocks(examined: &Examined) -> Vec<Finding> {
     let Some(couchdb) = &examined.couchdb else { return Vec::new() };
-    let before = unix_seconds();
+    let before = Timestamp::now().as_second();
     let dates = couchdb.dates(deadline()).await;
-    let after = unix_seconds();
+    let after = Timestamp::now().as_second();
     let finding = |(address, date): (String, Result<Option<String>, couchdb::Error>)| {
         // Another check tells that a node does not answer.
         let apart = seconds_apart(&date.ok()??, before, after).filter(|apart| *apart > NODE_PATIENCE)?;
@@ -100,11 +101,6 @@ async fn node_clocks(examined: &Examined) -> Vec<Finding> {
         Some(Finding::new(None, what, "let NTP set the clocks of both machines"))
     };
     dates.into_iter().filter_map(finding).collect()
-}
-
-fn unix_seconds() -> i64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 
 /// How far a date of HTTP is from the time between two moments, in seconds. `None` if it is not readable.
