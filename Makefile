@@ -47,8 +47,8 @@ ACCEPTANCE_FUZZ_SECONDS ?= 120
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 # Many tests wait for a time-out or for a server, so more of them run at once than there are processors.
 export RUST_TEST_THREADS ?= $(shell echo $$((2 * $$(nproc))))
-# $(call judge,COMMAND) runs cargo on the judge of `make reliability`. It is a workspace of its own.
-judge = $(CARGO) $(1) --locked --quiet --manifest-path reliability/Cargo.toml --target-dir $(TARGET)/judge
+# Debug builds use the system's allocator: to compile jemalloc takes a quarter of the time of everything else.
+DEBUG := --locked --no-default-features
 
 # $(call install,PACKAGES) installs Debian packages.
 install = as_root=$$([ "$$(id -u)" = 0 ] || echo sudo); \
@@ -63,7 +63,7 @@ help:
 .PHONY: run
 run:
 	@mkdir -p data
-	$(CARGO) run --locked --bin crossbar-groups -- serve --demo --store $(DEMO_STORE)
+	$(CARGO) run $(DEBUG) --bin crossbar-groups -- serve --demo --store $(DEMO_STORE)
 
 .PHONY: release
 release:
@@ -72,17 +72,21 @@ release:
 # The debug build that the tests have made. `cargo build` would make another one, with fewer features of the libraries.
 .PHONY: debug
 debug:
-	$(CARGO) test --workspace --locked --no-run
+	$(CARGO) test --workspace $(DEBUG) --no-run
 
-.PHONY: test
-test: $(STANDIN)/node_modules/.package-lock.json strace valgrind client-tools
-	$(CARGO) test --workspace --locked
+.PHONY: test test-workspace test-clients
+test: $(STANDIN)/node_modules/.package-lock.json strace valgrind client-tools debug
+	@$(MAKE) --no-print-directory --jobs=2 test-workspace test-clients
 	@echo "instructions of functions that ordinary requests run: now, and as recorded"
 	@diff --side-by-side --width=120 $(TARGET)/instructions.txt crates/server/src/linear_tests/instructions.txt || true
-	clients/run kazoo-sdk pykazoo
-	$(call judge,test)
 	CROSSBAR_GROUPS_BINARY=$(TARGET)/debug/crossbar-groups RELIABILITY_FOLDER=$(TARGET)/reliability-short \
-	  $(call judge,run) -- --again short
+	  $(TARGET)/debug/reliability --again short
+
+# These two run beside each other.
+test-workspace:
+	$(CARGO) test --workspace $(DEBUG)
+test-clients:
+	clients/run kazoo-sdk pykazoo
 
 # The tests of the CouchDB client use this CouchDB-compatible server.
 $(STANDIN)/node_modules/.package-lock.json: $(STANDIN)/package-lock.json
@@ -136,7 +140,7 @@ swagger-ui: $(BROWSER)/node_modules/.package-lock.json
 screenshots: chromium
 	@command -v pngquant >/dev/null || { $(call install,pngquant); }
 	mkdir -p docs/images
-	SCREENSHOTS=$(CURDIR)/docs/images $(CARGO) test --workspace --locked --test it -- --ignored pages::
+	SCREENSHOTS=$(CURDIR)/docs/images $(CARGO) test --workspace $(DEBUG) --test it -- --ignored pages::
 	pngquant --force --strip --speed 1 --ext .png 64 docs/images/*.png
 
 # Tests that need RabbitMQ, haproxy, Chromium or packages, and long runs for reliability, belong here and
@@ -146,16 +150,17 @@ screenshots: chromium
 .PHONY: acceptance
 acceptance: client-tools rabbitmq proxies chromium debug
 	clients/run schemathesis
-	$(CARGO) test --workspace --locked --test it -- --ignored --test-threads=1 broker:: proxy:: pages::
-	FUZZ_SECONDS=$(ACCEPTANCE_FUZZ_SECONDS) $(CARGO) test --workspace --locked --test it -- \
+	$(CARGO) test --workspace $(DEBUG) --test it -- --ignored --test-threads=1 broker:: proxy:: pages::
+	FUZZ_SECONDS=$(ACCEPTANCE_FUZZ_SECONDS) $(CARGO) test --workspace $(DEBUG) --test it -- \
 	  fuzz::generated_requests_are_answered --nocapture
 	$(MAKE) check-package
 
 # The package is installed, started, upgraded and removed in a folder.
-# The debug build is packaged here, and without its list of parts: to make a release build and to install the tool that
-# makes the list take ten minutes, and neither changes how a package is installed.
+# A debug build is packaged here, with jemalloc, and without its list of parts: to make a release build and to install
+# the tool that makes the list take ten minutes, and neither changes how a package is installed.
 .PHONY: check-package
-check-package: cargo-deb debug
+check-package: cargo-deb
+	$(CARGO) test --workspace --locked --no-run
 	echo '{}' > $(TARGET)/no-sbom.json
 	packaging/dist $(TARGET)/debug/crossbar-groups $(TARGET)/no-sbom.json
 	$$([ "$$(id -u)" = 0 ] || echo sudo) packaging/check target/dist/*.deb
@@ -163,21 +168,18 @@ check-package: cargo-deb debug
 .PHONY: lint
 lint:
 	$(CARGO) fmt --all -- --check
-	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
-	$(CARGO) fmt --manifest-path reliability/Cargo.toml -- --check
+	$(CARGO) clippy --workspace --all-targets $(DEBUG) -- -D warnings
 	$(CARGO) fmt --manifest-path bench/Cargo.toml -- --check
-	$(call judge,clippy) --all-targets -- -D warnings
 	$(CARGO) clippy --locked --quiet --manifest-path bench/Cargo.toml --target-dir $(TARGET)/bench --all-targets -- \
 	  -D warnings
 	$(CARGO) metadata --locked --format-version 1 --manifest-path fuzz/Cargo.toml >/dev/null
 	@command -v cargo-machete >/dev/null || $(CARGO) install --locked cargo-machete
-	$(CARGO) machete --with-metadata . bench reliability
+	$(CARGO) machete --with-metadata . bench
 	tools/import-circles
 
 .PHONY: fmt
 fmt:
 	$(CARGO) fmt --all
-	$(CARGO) fmt --manifest-path reliability/Cargo.toml
 	$(CARGO) fmt --manifest-path bench/Cargo.toml
 
 # If a run finds a fault, it prints the seed and the requests. FUZZ_SEED=seed repeats the run.
@@ -214,8 +216,9 @@ bench: release wrk
 # RELIABILITY_COUCHDB_KILL and RELIABILITY_COUCHDB_START, shell commands, the histories kill that CouchDB too.
 .PHONY: reliability
 reliability: release $(STANDIN)/node_modules/.package-lock.json
+	$(CARGO) build --release --locked --bin reliability
 	CROSSBAR_GROUPS_BINARY=$(TARGET)/release/crossbar-groups RELIABILITY_FOLDER=$(TARGET)/reliability \
-	  $(call judge,run) --release -- $(if $(AGAIN),--again) $(if $(TABLE),table $(TABLE),all)
+	  $(TARGET)/release/reliability $(if $(AGAIN),--again) $(if $(TABLE),table $(TABLE),all)
 
 .PHONY: wrk
 wrk:
