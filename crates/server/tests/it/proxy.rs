@@ -150,7 +150,17 @@ fn free() -> SocketAddr {
 /// haproxy with the file for Kazoo.
 fn haproxy(groups: SocketAddr, groups_admin: SocketAddr, crossbar: SocketAddr) -> Proxy {
     let address = free();
-    let text = file(
+    let text = haproxy_file(groups, groups_admin, crossbar, address);
+    start_haproxy(&text, address)
+}
+
+fn haproxy_file(
+    groups: SocketAddr,
+    groups_admin: SocketAddr,
+    crossbar: SocketAddr,
+    address: SocketAddr,
+) -> String {
+    file(
         "kazoo/haproxy.cfg",
         &[
             ("bind 127.0.0.1:8080", format!("bind {address}")),
@@ -161,36 +171,55 @@ fn haproxy(groups: SocketAddr, groups_admin: SocketAddr, crossbar: SocketAddr) -
             ("crossbar1 127.0.0.1:8000", format!("crossbar1 {crossbar}")),
             ("log /dev/log local0", "log stderr format raw local0 emerg".to_owned()),
         ],
-    );
-    Proxy::start("haproxy", &["-db", "-f"], &text, address)
+    )
+}
+
+fn start_haproxy(text: &str, address: SocketAddr) -> Proxy {
+    Proxy::start("haproxy", &["-db", "-f"], text, address)
 }
 
 /// nginx with the file for Kazoo.
 fn nginx(groups: SocketAddr, crossbar: SocketAddr) -> Proxy {
     let address = free();
-    let text = file(
+    let text = nginx_file(groups, crossbar, address);
+    start_nginx(&text, address)
+}
+
+fn nginx_file(groups: SocketAddr, crossbar: SocketAddr, address: SocketAddr) -> String {
+    file(
         "kazoo/nginx.conf",
         &[
             ("listen 127.0.0.1:8080", format!("listen {address}")),
             ("server 127.0.0.1:8010", format!("server {groups}")),
             ("server 127.0.0.1:8000", format!("server {crossbar}")),
         ],
-    );
-    Proxy::start("nginx", &["-g", "daemon off; master_process off;", "-c"], &text, address)
+    )
+}
+
+fn start_nginx(text: &str, address: SocketAddr) -> Proxy {
+    Proxy::start("nginx", &["-g", "daemon off; master_process off;", "-c"], text, address)
 }
 
 /// Caddy with the file for Kazoo, without TLS.
 fn caddy(groups: SocketAddr, crossbar: SocketAddr) -> Proxy {
     let address = free();
-    let text = file(
+    let text = caddy_file(groups, crossbar, address);
+    start_caddy(&text, address)
+}
+
+fn caddy_file(groups: SocketAddr, crossbar: SocketAddr, address: SocketAddr) -> String {
+    file(
         "kazoo/Caddyfile",
         &[
             ("kazoo.example.com {", format!("http://{address} {{\n\tbind 127.0.0.1")),
             ("127.0.0.1:8010", groups.to_string()),
             ("127.0.0.1:8000", crossbar.to_string()),
         ],
-    );
-    Proxy::start("caddy", &["run", "--adapter", "caddyfile", "--config"], &text, address)
+    )
+}
+
+fn start_caddy(text: &str, address: SocketAddr) -> Proxy {
+    Proxy::start("caddy", &["run", "--adapter", "caddyfile", "--config"], text, address)
 }
 
 #[test]

@@ -1,6 +1,9 @@
 //! Which path goes where, also in odd spellings, and that each arrives as it was sent.
 
-use super::{Proxy, caddy, crossbar, haproxy, nginx, send, standin};
+use super::{
+    Proxy, caddy, crossbar, free, haproxy, nginx, send, standin, start_caddy, start_haproxy, start_nginx,
+};
+use super::{caddy_file, haproxy_file, nginx_file};
 use crate::account::Account;
 
 /// Paths that clients send, and who serves them.
@@ -129,4 +132,63 @@ fn odd_paths_go_through_nginx_as_they_were_sent() {
 #[ignore = "it needs Caddy: make acceptance"]
 fn odd_paths_go_through_caddy_as_they_were_sent() {
     caddy(standin("groups"), crossbar()).check_odd_paths();
+}
+
+/// Two accounts, of which the first is in the list.
+const CANARY: &str = "11112222333344445555666677778888";
+const OTHER: &str = "99992222333344445555666677778888";
+
+impl Proxy {
+    /// Only the groups of the account in the list go to this server.
+    fn check_canary(&self) {
+        for (account, path, expected) in [
+            (CANARY, "groups", "groups"),
+            (CANARY, "groups/g?x=1", "groups"),
+            (CANARY, "users/u/groups", "groups"),
+            (CANARY, "groups/g/channels", "crossbar"),
+            (CANARY, "users/u", "crossbar"),
+            (OTHER, "groups", "crossbar"),
+            (OTHER, "groups/g", "crossbar"),
+            (OTHER, "users/u/groups", "crossbar"),
+            (OTHER, &format!("groups?x=/{CANARY}/"), "crossbar"),
+        ] {
+            let path = format!("/v2/accounts/{account}/{path}");
+            let text = send(self.address, "GET", &path, &[], b"").text();
+            assert!(text.starts_with(expected), "{path}: {text}");
+        }
+    }
+}
+
+#[test]
+#[ignore = "it needs haproxy: make acceptance"]
+fn haproxy_begins_with_a_few_accounts() {
+    let (groups, address, list) = (standin("groups"), free(), tempfile::NamedTempFile::new().unwrap());
+    std::fs::write(list.path(), format!("{CANARY}\n")).unwrap();
+    let text = haproxy_file(groups, groups, crossbar(), address);
+    let text = text.replace("/etc/haproxy/groups_accounts.lst", &list.path().display().to_string());
+    let usual = "    use_backend crossbar_groups if is_groups { nbsrv(crossbar_groups) gt 0 }\n    #";
+    assert!(text.contains(usual), "the second rule stands below the first");
+    start_haproxy(&text.replace(usual, "    "), address).check_canary();
+}
+
+/// nginx and Caddy have the ids in the pattern, as a comment says.
+fn with_ids(text: &str) -> String {
+    let ids = "(11112222333344445555666677778888|aaaabbbbccccddddeeeeffff00001111)";
+    let (comment, pattern) = (format!("#   {ids}\n"), "/accounts/[^/?]+/(users/");
+    assert!(text.contains(&comment) && text.contains(pattern), "{text}");
+    text.replace(pattern, &format!("/accounts/{ids}/(users/"))
+}
+
+#[test]
+#[ignore = "it needs nginx: make acceptance"]
+fn nginx_begins_with_a_few_accounts() {
+    let address = free();
+    start_nginx(&with_ids(&nginx_file(standin("groups"), crossbar(), address)), address).check_canary();
+}
+
+#[test]
+#[ignore = "it needs Caddy: make acceptance"]
+fn caddy_begins_with_a_few_accounts() {
+    let address = free();
+    start_caddy(&with_ids(&caddy_file(standin("groups"), crossbar(), address)), address).check_canary();
 }
