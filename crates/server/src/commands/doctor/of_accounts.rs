@@ -90,7 +90,8 @@ pub(super) async fn views(examined: &Examined, account: &AccountId) -> Vec<Findi
         Ok(missing) => vec![Finding::new(
             Some(design.id().as_str()),
             format!("views are missing: {}", missing.join(", ")),
-            "nothing: the server adds them when a listing first needs them, which takes as long as the index",
+            "run `views push` before the switch; otherwise the server adds them when a listing first needs them, and \
+             that listing waits for the index",
         )],
         Err(error @ StoreError::Invalid(_)) => vec![Finding::new(
             Some(design.id().as_str()),

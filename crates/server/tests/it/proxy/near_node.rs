@@ -31,7 +31,7 @@ fn requests_fail_for_two_seconds_at_most_when_the_near_node_of_three_is_killed()
         );
         return;
     };
-    let store = Store::new();
+    let store = Store::new("near-node");
     let server = Server::start(&store.urls, &[]);
     let mut target = Target {
         proxy: server.address,

@@ -34,10 +34,11 @@ pub(super) struct Store {
 }
 
 impl Store {
-    pub(super) fn new() -> Self {
+    /// With an account of this name. A cluster may have seen other runs.
+    pub(super) fn new(name: &str) -> Self {
         let urls = std::env::var("COUCHDB_CLUSTER_URLS").unwrap_or_else(|_| couchdb::standin::url());
         let mut store = Self { urls, account_id: String::new(), token: String::new() };
-        let name = format!("rolling-{}", std::process::id());
+        let name = format!("{name}-{}", std::process::id());
         store.account_id = store.command(&["account", "create", "--name", &name]);
         store.token = store.command(&["token", "--account", &store.account_id]);
         store
@@ -98,7 +99,7 @@ fn report(what: &str, seen: &Seen) {
 #[test]
 #[ignore = "it needs haproxy: make acceptance"]
 fn clients_see_no_restart_and_little_of_a_kill() {
-    let store = Store::new();
+    let store = Store::new("rolling");
     let places = [(); 2].map(|()| Place { api: free(), admin: free() });
     let mut servers: Vec<Server> = places.iter().map(|place| place.serve(&store)).collect();
     let address = free();
