@@ -7,7 +7,8 @@
 #                run what takes longer or needs more installs, 15 minutes at most: requests that schemathesis
 #                makes from docs/openapi.yaml, change notices through a RabbitMQ, proxies, the pages in a
 #                Chromium, random requests from a new seed, for ACCEPTANCE_FUZZ_SECONDS (120), and the Debian
-#                package
+#                package. It kills the server 5 times between a write and its notice; NOTICES_KILLS=50 does so
+#                50 times
 #   make lint    check the formatting, run clippy with warnings as errors, find unused dependencies and files
 #                that import each other or against the promised layers
 #   make fmt     format the code

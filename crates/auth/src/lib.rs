@@ -39,7 +39,7 @@ mod views;
 
 pub use access::{AccountAccess, Asked, Denied, Restrictions};
 pub use authenticator::Authenticator;
-pub use directory::{Account, databases};
+pub use directory::{Account, databases, own_db};
 pub use error::{AuthError, Barred};
 pub use limits::{BucketEmpty, Buckets, Charged, Client, RateLimits, network};
 pub use login::{Login, LoginError};

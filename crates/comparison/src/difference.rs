@@ -1,7 +1,7 @@
 //! One difference between two answers: where it is, and what it is. Where it is holds names of members and headers
 //! only, so it can be logged. What it is holds content.
 
-use std::fmt;
+use std::{fmt, mem};
 
 /// The longest place and the longest value that a difference shows, in characters. Clients choose names of members,
 /// and they may be long.
@@ -41,6 +41,13 @@ impl Difference {
         let value =
             What::Value { expected: shown(&expected.to_string()), actual: shown(&actual.to_string()) };
         Self::new(place, value)
+    }
+
+    /// Whether it has the same place and the same kind. The values may be others: a time, or a revision, changes from
+    /// answer to answer.
+    #[must_use]
+    pub fn is_like(&self, other: &Self) -> bool {
+        self.place == other.place && mem::discriminant(&self.what) == mem::discriminant(&other.what)
     }
 
     /// The place in the answer: `status`, `header NAME`, or a path like `body.data[2].name`. It has no control

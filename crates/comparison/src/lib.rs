@@ -8,10 +8,12 @@ mod difference;
 mod headers;
 mod json;
 mod live;
+mod looks;
 mod symbols;
 
 pub use difference::{Difference, What};
 pub use headers::{ADDED_HEADERS, header_difference, is_compared};
 pub use json::{Texts, difference, order_difference};
 pub use live::{Answer, compare, is_comparable};
+pub use looks::{Looks, Seen};
 pub use symbols::text_matches;

@@ -35,6 +35,7 @@
 //! - `nodes`: which node of a cluster is well. `copies`: how many copies a document has, and whether one hangs;
 //! - `client`: connections and attempts. `probe`: asks nodes whether they are well;
 //! - `tombstone` and `outcome`: deletions that can be told apart, and writes whose answer was lost;
+//! - `rights`: what the user may do;
 //! - `documents`, `leaves`, `views`, `changes`, `databases`, `attachments`, `local`: one file for each thing that can be
 //!   asked;
 //! - `store`: the traits of `datastore`. Only there, the error becomes a `StoreError`.
@@ -55,6 +56,7 @@ mod outcome;
 mod probe;
 mod reply;
 mod request;
+mod rights;
 mod rows;
 mod server_url;
 mod settings;
@@ -69,5 +71,6 @@ pub use client::{Client, NodeFigures};
 pub use datastore::Backoff;
 pub use error::{Call, Error, Refusal};
 pub use probe::Version;
+pub use rights::{Right, Security, Session};
 pub use server_url::{ServerUrl, UrlError};
 pub use settings::{Copies, Settings};

@@ -59,7 +59,10 @@ impl Client {
     }
 
     /// Asks all nodes at once. Each answer comes with the node's address.
-    async fn of_each_node<'a, T, F>(&'a self, ask: impl Fn(&'a Node) -> F) -> Vec<(String, Result<T, Error>)>
+    pub(crate) async fn of_each_node<'a, T, F>(
+        &'a self,
+        ask: impl Fn(&'a Node) -> F,
+    ) -> Vec<(String, Result<T, Error>)>
     where
         F: Future<Output = Result<T, Error>>,
     {

@@ -121,6 +121,19 @@ impl ServerUrl {
         self.login.as_ref().is_some_and(|(_, Password(password))| !password.is_empty())
     }
 
+    /// The port, which is that of the scheme if the URL names none.
+    ///
+    /// ```
+    /// use couchdb::ServerUrl;
+    ///
+    /// assert_eq!(ServerUrl::parse("http://127.0.0.1:5984")?.port(), Some(5984));
+    /// # Ok::<(), couchdb::UrlError>(())
+    /// ```
+    #[must_use]
+    pub fn port(&self) -> Option<u16> {
+        self.base.port_or_known_default()
+    }
+
     /// The `authorization` header, marked so that it is never printed.
     pub(crate) fn authorization(&self) -> Option<HeaderValue> {
         let (user, Password(password)) = self.login.as_ref()?;

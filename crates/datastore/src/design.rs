@@ -61,6 +61,13 @@ impl DesignDocument {
         self.views.iter().map(|(name, _)| name.as_str())
     }
 
+    /// The map of a view.
+    #[must_use]
+    pub fn map_of(&self, view: &str) -> Option<&str> {
+        let (_, members) = self.views.iter().find(|(name, _)| name == view)?;
+        members.get("map")?.as_str()
+    }
+
     /// The id, `_design/{name}`.
     #[must_use]
     pub fn id(&self) -> &DocId {

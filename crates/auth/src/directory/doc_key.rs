@@ -75,9 +75,10 @@ pub fn databases() -> Vec<DbName> {
     system.map(SystemDb::name).chain([own_db()]).cloned().collect()
 }
 
-/// The database that belongs to this program.
+/// The database that belongs to this program. It holds the tokens that were logged out.
+#[must_use]
 #[allow(clippy::expect_used, reason = "a constant name; every test of logging out uses it")]
-pub(crate) fn own_db() -> &'static DbName {
+pub fn own_db() -> &'static DbName {
     static OWN: LazyLock<DbName> =
         LazyLock::new(|| DbName::parse("crossbar_groups").expect("a constant database name"));
     &OWN

@@ -23,8 +23,7 @@ use kazoo::{AccountId, Config, Kind, NodeAndZone, SystemDb, is_deleted, term};
 use serde_json::{Map, Value};
 
 pub use account::Account;
-pub use doc_key::databases;
-pub(crate) use doc_key::own_db;
+pub use doc_key::{databases, own_db};
 pub(crate) use identity::Identity;
 pub(crate) use key::{Algorithm, BadKey, SigningKey, VerifyingKey};
 pub(crate) use sections::load_sections;

@@ -331,7 +331,7 @@ pub async fn push_account_views(
     account_id: &AccountId,
     deadline: Deadline,
 ) -> Result<Ensured> {
-    let design = registered_design(store, Registered::Account, made(users_design())?, deadline).await?;
+    let design = registered_design(store, Registered::Account, account_design()?, deadline).await?;
     ensure_design(store, &account_id.db(), &design, deadline).await
 }
 
@@ -340,8 +340,24 @@ pub async fn push_account_views(
 /// # Errors
 /// Errors from the store.
 pub async fn push_system_views(store: &dyn Backend, deadline: Deadline) -> Result<Ensured> {
-    let design = registered_design(store, Registered::Accounts, made(accounts_design())?, deadline).await?;
+    let design = registered_design(store, Registered::Accounts, system_design()?, deadline).await?;
     ensure_design(store, SystemDb::Accounts.name(), &design, deadline).await
+}
+
+/// The views for logging in that an account's database needs.
+///
+/// # Errors
+/// None: the names of the views are good.
+pub fn account_design() -> Result<DesignDocument> {
+    made(users_design())
+}
+
+/// The views over all accounts. Logins need them.
+///
+/// # Errors
+/// None: the names of the views are good.
+pub fn system_design() -> Result<DesignDocument> {
+    made(accounts_design())
 }
 
 /// The views for logging in that are missing in an account's database.
@@ -353,7 +369,7 @@ pub async fn missing_account_views(
     account_id: &AccountId,
     deadline: Deadline,
 ) -> Result<Vec<String>> {
-    missing_views(store, &account_id.db(), &made(users_design())?, deadline).await
+    missing_views(store, &account_id.db(), &account_design()?, deadline).await
 }
 
 /// The views over all accounts that are missing.
@@ -361,7 +377,7 @@ pub async fn missing_account_views(
 /// # Errors
 /// Errors from the store.
 pub async fn missing_system_views(store: &dyn Backend, deadline: Deadline) -> Result<Vec<String>> {
-    missing_views(store, SystemDb::Accounts.name(), &made(accounts_design())?, deadline).await
+    missing_views(store, SystemDb::Accounts.name(), &system_design()?, deadline).await
 }
 
 fn made(design: std::result::Result<DesignDocument, NameError>) -> Result<DesignDocument> {

@@ -133,7 +133,7 @@ pub(crate) struct Doctor {
 impl Doctor {
     /// The settings of the server and of its store.
     pub(crate) fn settings(&self) -> Result<(ServeSettings, StoreSettings), Failure> {
-        let file = self.store.file.read()?;
+        let file = self.store.read_file()?;
         Ok((self.given.settings(&file)?, self.store.given.settings(&file)?))
     }
 
@@ -219,7 +219,7 @@ pub(crate) struct ShownSetting {
 impl Serve {
     /// The settings of the server, of its cache and of its store. Those of the log are read before, by [`Serve::log`].
     pub(crate) fn settings(&self) -> Result<AllSettings, Failure> {
-        let file = self.store.file.read()?;
+        let file = self.store.read_file()?;
         Ok(AllSettings {
             serve: self.given.settings(&file)?,
             admin: self.admin.settings(&file)?,
@@ -230,12 +230,12 @@ impl Serve {
 
     /// The settings of the log.
     pub(crate) fn log(&self) -> Result<LogSettings, Failure> {
-        self.log.settings(&self.store.file.read()?)
+        self.log.settings(&self.store.read_file()?)
     }
 
     /// The text of every setting, secrets too: for comparing, never for showing.
     pub(crate) fn texts(&self) -> Result<BTreeMap<&'static str, Option<String>>, Failure> {
-        let file = self.store.file.read()?;
+        let file = self.store.read_file()?;
         let texts = [
             self.given.texts(&file),
             self.admin.texts(&file),
@@ -261,7 +261,7 @@ impl Serve {
 
     /// Every setting.
     pub(crate) fn show(&self) -> Result<Vec<ShownSetting>, Failure> {
-        let file = self.store.file.read()?;
+        let file = self.store.read_file()?;
         let shown = [
             self.given.show(&file),
             self.admin.show(&file),

@@ -52,7 +52,17 @@ pub(crate) struct StoreArguments {
 impl StoreArguments {
     /// The settings of the store.
     pub(crate) fn settings(&self) -> Result<StoreSettings, Failure> {
-        self.given.settings(&self.file.read()?)
+        self.given.settings(&self.read_file()?)
+    }
+
+    /// The settings file, filled with what Kazoo's configuration says and what follows from the store's address.
+    pub(super) fn read_file(&self) -> Result<SettingsFile, Failure> {
+        let mut file = self.file.read()?;
+        let store = self.given.texts(&file).into_iter().find(|(key, _)| *key == "store");
+        if let Some((_, Some(store))) = store {
+            file.fill(settings::that_fit_the_store(&store), &Source::Proxy);
+        }
+        Ok(file)
     }
 }
 
@@ -73,6 +83,6 @@ impl ChangedStore {
 
     /// The settings of the brokers, and of the names that change notices carry.
     pub(crate) fn notices(&self) -> Result<NoticeSettings, Failure> {
-        self.given.settings(&self.store.file.read()?)
+        self.given.settings(&self.store.read_file()?)
     }
 }

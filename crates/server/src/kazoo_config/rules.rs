@@ -6,10 +6,6 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 const BROKER: &str = "amqp://guest:guest@localhost:5672";
 pub(super) const ZONE: &str = "local";
 
-/// The port of the haproxy that Kazoo runs before CouchDB. It ends idle connections after 3 seconds, and silent ones
-/// after 10.
-const PROXY_PORT: u16 = 15_984;
-
 /// A setting of this server, taken from Kazoo's configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Taken {
@@ -81,17 +77,11 @@ impl Rules {
     pub(super) fn settings(self, host: &Host) -> Vec<Taken> {
         let brokers = if self.brokers.is_empty() { vec![BROKER.to_owned()] } else { self.brokers };
         let apps_host = self.apps_host.unwrap_or_else(|| host.name.clone());
-        let mut taken = vec![
+        vec![
             Taken { key: "store", text: self.database.url() },
             Taken { key: "amqp", text: brokers.join(" ") },
             Taken { key: "kazoo_zone", text: self.zone },
             Taken { key: "kazoo_node", text: format!("kazoo_apps@{apps_host}") },
-        ];
-        if self.database.port == PROXY_PORT {
-            for (key, text) in [("couchdb_pool_idle_ms", "2000"), ("couchdb_feed_heartbeat_ms", "4000")] {
-                taken.push(Taken { key, text: text.to_owned() });
-            }
-        }
-        taken
+        ]
     }
 }

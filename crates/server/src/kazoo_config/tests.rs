@@ -45,16 +45,12 @@ host = "apps1.example.com"
 
 #[test]
 fn the_usual_file_gives_brokers_database_zone_and_node() {
-    let rest = [
-        "kazoo_node=kazoo_apps@apps1.example.com",
-        "couchdb_pool_idle_ms=2000",
-        "couchdb_feed_heartbeat_ms=4000",
-    ];
+    let node = "kazoo_node=kazoo_apps@apps1.example.com";
     let store = "store=http://kazoo:p%40ss%3B%2F%25@127.0.0.1:15984";
     let east = "amqp=amqp://guest:guest@10.0.0.1:5672 amqp://guest:guest@10.0.0.2:5672";
-    check_ini(USUAL, None, &[&[store, east, "kazoo_zone=east"][..], &rest].concat());
+    check_ini(USUAL, None, &[store, east, "kazoo_zone=east", node]);
     let west = "amqp=amqp://guest:guest@10.1.0.1:5672";
-    check_ini(USUAL, Some("west"), &[&[store, west, "kazoo_zone=west"][..], &rest].concat());
+    check_ini(USUAL, Some("west"), &[store, west, "kazoo_zone=west", node]);
 }
 
 #[test]
@@ -125,8 +121,6 @@ fn the_form_of_newer_forks_is_read_too() {
             "amqp=amqp://guest:guest@rabbitmq1.example.com:5672 amqp://guest:guest@rabbitmq3.example.com:5672",
             "kazoo_zone=zone1",
             "kazoo_node=kazoo_apps@kazoo1.example.com",
-            "couchdb_pool_idle_ms=2000",
-            "couchdb_feed_heartbeat_ms=4000",
         ]
     );
     let far = yaml::read(YAML, &host(Some("zone2"))).unwrap();

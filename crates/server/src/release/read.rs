@@ -6,7 +6,7 @@ use futures::{StreamExt as _, future};
 use kazoo::{AccountId, SystemDb};
 use serde_json::{Map, Value};
 
-use super::signs::{SeenIn, Signs};
+use super::signs::{Places, Signs};
 
 /// The view that 4.3 and 5.0 list groups with.
 const GROUPS_VIEW: View = View { design: "groups", name: "crossbar_listing" };
@@ -14,8 +14,10 @@ const GROUPS_VIEW: View = View { design: "groups", name: "crossbar_listing" };
 /// The view that newer releases list groups with.
 const NEWER_VIEW: View = View { design: "crossbar_listings", name: "by_type_id" };
 
-/// How many documents of `accounts` are read to find one account.
+/// How many documents of `accounts` are read to find accounts, and how many accounts' databases are looked at: while
+/// Kazoo is upgraded, it changes one after the other.
 const ACCOUNTS_TRIED: u64 = 20;
+const ACCOUNTS_SEEN: usize = 3;
 
 /// A view of the accounts' databases.
 #[derive(Clone, Copy)]
@@ -35,18 +37,14 @@ pub(super) async fn signs(store: &dyn Backend, deadline: Deadline) -> Result<Sig
     );
     let (groups_view, newer_view, config, schema, (has_registry, has_schemas)) =
         future::try_join5(registered(GROUPS_VIEW), registered(NEWER_VIEW), config, schema, databases).await?;
-    let (groups_view, newer_view) = match groups_view.zip(newer_view) {
-        Some((groups, newer)) if groups || newer => {
-            (groups.then_some(SeenIn::Registry), newer.then_some(SeenIn::Registry))
-        }
-        // There is no registry, or it knows neither.
-        _ => in_an_account(store, deadline).await?,
-    };
+    // The registry is one sign. The accounts' databases may be of another release.
+    let (groups_in_account, newer_in_account) = in_accounts(store, deadline).await?;
+    let places = |registry: Option<bool>, account| Places { registry: registry.unwrap_or(false), account };
     let options = "/properties/music_on_hold/properties/options";
     Ok(Signs {
         has_kazoo_databases: has_registry || has_schemas || config.is_some(),
-        groups_view,
-        newer_view,
+        groups_view: places(groups_view, groups_in_account),
+        newer_view: places(newer_view, newer_in_account),
         migrated_to: config.map(|config| versions(&config)).unwrap_or_default(),
         has_newer_schema: schema.is_some_and(|schema| Value::Object(schema).pointer(options).is_some()),
     })
@@ -81,28 +79,36 @@ async fn is_registered(store: &dyn Backend, view: View, deadline: Deadline) -> R
     Ok(row.map(|row| row.is_some()))
 }
 
-/// Where an account's database has the two views.
-async fn in_an_account(store: &dyn Backend, deadline: Deadline) -> Result<(Option<SeenIn>, Option<SeenIn>)> {
-    let Some(db) = account_db(store, deadline).await? else { return Ok((None, None)) };
-    let has = async |view: View| has_view(store, &db, view, deadline).await;
-    let (groups, newer) = future::try_join(has(GROUPS_VIEW), has(NEWER_VIEW)).await?;
-    Ok((groups.then_some(SeenIn::Account), newer.then_some(SeenIn::Account)))
+/// Whether the databases of some accounts have the two views.
+async fn in_accounts(store: &dyn Backend, deadline: Deadline) -> Result<(bool, bool)> {
+    let (mut groups, mut newer) = (false, false);
+    for db in account_dbs(store, deadline).await? {
+        let has = async |view: View| has_view(store, &db, view, deadline).await;
+        let (has_groups, has_newer) = future::try_join(has(GROUPS_VIEW), has(NEWER_VIEW)).await?;
+        groups |= has_groups;
+        newer |= has_newer;
+    }
+    Ok((groups, newer))
 }
 
-/// The database of any account.
-async fn account_db(store: &dyn Backend, deadline: Deadline) -> Result<Option<DbName>> {
+/// The databases of some accounts.
+async fn account_dbs(store: &dyn Backend, deadline: Deadline) -> Result<Vec<DbName>> {
     let query = ViewQuery { limit: Some(ACCOUNTS_TRIED), ..ViewQuery::all_docs() };
     let mut rows = match store.query(SystemDb::Accounts.name(), query, deadline).await {
         Ok(rows) => rows,
-        Err(StoreError::DatabaseMissing(_)) => return Ok(None),
+        Err(StoreError::DatabaseMissing(_)) => return Ok(Vec::new()),
         Err(error) => return Err(error),
     };
+    let mut found = Vec::new();
     while let Some(row) = rows.next().await.transpose()? {
         if let Ok(id) = AccountId::parse(row.id.as_str()) {
-            return Ok(Some(id.db()));
+            found.push(id.db());
+        }
+        if found.len() == ACCOUNTS_SEEN {
+            break;
         }
     }
-    Ok(None)
+    Ok(found)
 }
 
 async fn has_view(store: &dyn Backend, db: &DbName, view: View, deadline: Deadline) -> Result<bool> {

@@ -7,15 +7,19 @@ use crate::profile::Release;
 /// The first release that this server cannot stand in for.
 const FIRST_NEWER: Version = Version { major: 5, minor: 1 };
 
+/// The views that releases list groups with, as Kazoo writes them.
+const GROUPS_VIEW: &str = "groups/crossbar_listing";
+const NEWER_VIEW: &str = "crossbar_listings/by_type_id";
+
 /// What was seen in the databases.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Signs {
     /// Whether there are databases that only Kazoo makes.
     pub(super) has_kazoo_databases: bool,
     /// Where the view of groups is that 4.3 and 5.0 have.
-    pub(super) groups_view: Option<SeenIn>,
+    pub(super) groups_view: Places,
     /// Where the view of all kinds of documents is that newer releases list groups with.
-    pub(super) newer_view: Option<SeenIn>,
+    pub(super) newer_view: Places,
     /// What the sections of `system_config/kapps_maintenance` call the version that the databases were migrated to.
     pub(super) migrated_to: Vec<String>,
     /// Whether the schema of groups has a member that newer releases added.
@@ -23,20 +27,24 @@ pub(crate) struct Signs {
 }
 
 /// Where a view was seen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum SeenIn {
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Places {
     /// In Kazoo's registry of views.
-    Registry,
+    pub(super) registry: bool,
     /// In the database of an account.
-    Account,
+    pub(super) account: bool,
 }
 
-impl fmt::Display for SeenIn {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Registry => "the registry of views has",
-            Self::Account => "an account's database has",
-        })
+impl Places {
+    /// The places in words, and what is there.
+    fn with(self, view: &str) -> Option<String> {
+        let place = match self {
+            Self { registry: true, account: true } => "the registry of views and an account's database have",
+            Self { registry: true, account: false } => "the registry of views has",
+            Self { registry: false, account: true } => "an account's database has",
+            Self { registry: false, account: false } => return None,
+        };
+        Some(format!("{place} {view}"))
     }
 }
 
@@ -124,28 +132,39 @@ impl Signs {
     pub(crate) fn finding(&self) -> Finding {
         let version = self.version();
         let newer = self.newer();
+        let registered = self.registered_by_known_release();
         match version {
-            Some(version) if version >= FIRST_NEWER => {
-                let migrated = migrated_to(version);
-                if newer.is_empty() && self.groups_view == Some(SeenIn::Registry) {
-                    let between = format!("{migrated}, but the views are those of 4.3 and 5.0");
-                    return Finding::Contradiction { between };
+            Some(version) if version >= FIRST_NEWER => match registered {
+                Some(registered) if newer.is_empty() => {
+                    Finding::Contradiction { between: format!("{}, but {registered}", migrated_to(version)) }
                 }
-                Finding::Newer { because: join(&newer, Some(migrated)) }
-            }
+                _ => Finding::Newer { because: join(&newer, Some(migrated_to(version))) },
+            },
             Some(version) if !newer.is_empty() => Finding::Contradiction {
                 between: format!("{}, but {}", migrated_to(version), join(&newer, None)),
             },
-            None if !newer.is_empty() => Finding::Newer { because: join(&newer, None) },
+            None if !newer.is_empty() => match registered {
+                Some(registered) => {
+                    Finding::Contradiction { between: format!("{registered}, but {}", join(&newer, None)) }
+                }
+                None => Finding::Newer { because: join(&newer, None) },
+            },
             Some(version) => {
                 let release = if version.major >= 5 { Release::Kazoo50 } else { Release::Kazoo43 };
                 Finding::Known { release, because: migrated_to(version) }
             }
-            None if self.has_kazoo_databases || self.groups_view == Some(SeenIn::Registry) => {
+            None if self.has_kazoo_databases || self.groups_view.registry => {
                 Finding::Unclear { seen: self.seen() }
             }
             None => Finding::NoKazoo,
         }
+    }
+
+    /// What the registry of views says, if it is that of 4.3 or 5.0.
+    fn registered_by_known_release(&self) -> Option<String> {
+        let is_known = self.groups_view.registry && !self.newer_view.registry;
+        is_known
+            .then(|| format!("the registry has the views of 4.3 and 5.0 ({GROUPS_VIEW} and no {NEWER_VIEW})"))
     }
 
     /// The newest version that the databases were migrated to. Kazoo writes each node's into a section of its own,
@@ -157,7 +176,7 @@ impl Signs {
 
     /// The signs of a newer release.
     fn newer(&self) -> Vec<String> {
-        let view = self.newer_view.map(|seen_in| format!("{seen_in} crossbar_listings/by_type_id"));
+        let view = self.newer_view.with(NEWER_VIEW);
         let schema =
             self.has_newer_schema.then(|| "the schema of groups has music_on_hold.options".to_owned());
         view.into_iter().chain(schema).collect()
@@ -165,7 +184,8 @@ impl Signs {
 
     /// What was seen, for the log.
     fn seen(&self) -> String {
-        let view = self.groups_view.map(|seen_in| format!("{seen_in} groups/crossbar_listing"));
+        let Places { registry, account } = self.groups_view;
+        let view = Places { registry, account: account && !registry }.with(GROUPS_VIEW);
         let view = view.unwrap_or_else(|| "Kazoo's databases are there".to_owned());
         match self.migrated_to.as_slice() {
             [] => format!("{view}, and no migration is recorded"),

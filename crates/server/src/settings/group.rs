@@ -28,7 +28,9 @@ impl Layers<'_> {
     pub(super) fn read<T: Value>(&self, setting: &Setting) -> Result<T, Failure> {
         let (text, source) = self.find(setting);
         let refused = |what: &str| match &source {
-            Source::Flag | Source::Default => Failure::setup(format!("the setting {} {what}", setting.key)),
+            Source::Flag | Source::Proxy | Source::Default => {
+                Failure::setup(format!("the setting {} {what}", setting.key))
+            }
             Source::Environment | Source::File(..) | Source::Kazoo(_) => {
                 Failure::setup(format!("the setting {} ({source}) {what}", setting.key))
             }

@@ -48,6 +48,11 @@ impl StoreLocation {
         self.urls().any(ServerUrl::has_password)
     }
 
+    /// Whether one of the addresses has this port.
+    pub(super) fn has_port(&self, port: u16) -> bool {
+        self.urls().any(|url| url.port() == Some(port))
+    }
+
     /// The location as other people may see it.
     pub(super) fn shown(&self) -> String {
         let shown = |url: &ServerUrl| match url.has_password() {

@@ -1,9 +1,10 @@
 //! Settings, each declared once, in `declared`. A value comes from the flag, else from the environment, else from the
-//! settings file, else from Kazoo's configuration, else it is the default. A bad value is refused with the setting's
+//! settings file, else from Kazoo's configuration, else from the store's address, else it is the default. A bad value is refused with the setting's
 //! name.
 //!
 //! Each file imports only files that stand before it in this row: `setting`, `unknown`, `location`, `origin`,
-//! `value`, `file`, `group`, `given`; and `declared`, which imports all but `unknown`, `file` and `given`.
+//! `proxied`, `value`, `file`, `group`, `given`; and `declared`, which imports all but `unknown`, `proxied`, `file` and
+//! `given`.
 
 mod declared;
 mod file;
@@ -11,6 +12,7 @@ mod given;
 mod group;
 mod location;
 mod origin;
+mod proxied;
 mod setting;
 mod unknown;
 mod value;
@@ -23,6 +25,7 @@ pub(crate) use file::SettingsFile;
 pub(crate) use given::Given;
 pub(crate) use location::StoreLocation;
 pub(crate) use origin::Origin;
+pub(crate) use proxied::that_fit_the_store;
 pub(crate) use setting::{Default, Setting, Shape, Source};
 pub(crate) use unknown::warnings;
 pub(crate) use value::OnOff;

@@ -80,6 +80,8 @@ pub(crate) enum Source {
     File(String, usize),
     /// Kazoo's configuration, by its path.
     Kazoo(String),
+    /// The address of the store, which is that of the proxy that Kazoo runs.
+    Proxy,
     Default,
 }
 
@@ -90,6 +92,7 @@ impl fmt::Display for Source {
             Self::Environment => f.write_str("from the environment"),
             Self::File(path, line) => write!(f, "from {path}, line {line}"),
             Self::Kazoo(path) => write!(f, "from Kazoo's {path}"),
+            Self::Proxy => f.write_str("because the store is Kazoo's haproxy on port 15984"),
             Self::Default => f.write_str("the default"),
         }
     }

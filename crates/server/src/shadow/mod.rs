@@ -110,7 +110,7 @@ pub(crate) fn target_of(path: &str, query: &str) -> String {
 pub(crate) enum Outcome {
     Same,
     Differs,
-    /// One of the servers gave no answer that could be compared.
+    /// One of the servers gave no answer that could be compared, or the answers differ in another place each time.
     Unanswered,
     /// There was no room, or the rate was reached.
     Dropped,

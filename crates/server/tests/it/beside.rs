@@ -67,6 +67,50 @@ fn attach_shows_what_it_takes_and_prints_the_rules_and_the_unit() {
     assert!(shown.contains("store = \"http://***@127.0.0.1:1\""), "{shown}{failure}");
 }
 
+/// The haproxy that Kazoo runs before CouchDB cuts connections early, however its address is given.
+#[test]
+fn the_times_fit_kazoos_proxy_however_its_address_is_given() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    let proxy = "http://kazoo:very-secret@127.0.0.1:15984";
+    let kazoo = write("config.ini", &KAZOO.replace("port = 1\n", "port = 15984\n"));
+    let file = write("settings.toml", &format!("store = \"{proxy}\"\n"));
+    let file_with_time = write("more.toml", &format!("store = \"{proxy}\"\ncouchdb_pool_idle_ms = 700\n"));
+    let proxied = ["couchdb_pool_idle_ms = 2000", "couchdb_feed_heartbeat_ms = 4000"];
+    let why = "because the store is Kazoo's haproxy on port 15984";
+    for (arguments, expected, shows_why) in [
+        (&["--store", proxy][..], proxied, true),
+        (&["--store", "http://near:5984", "--store", proxy], proxied, true),
+        (&["--config", &file], proxied, true),
+        (&["--kazoo-config", &kazoo], proxied, true),
+        (
+            &["--store", proxy, "--couchdb-pool-idle-ms", "500"],
+            ["couchdb_pool_idle_ms = 500", proxied[1]],
+            true,
+        ),
+        (&["--config", &file_with_time], ["couchdb_pool_idle_ms = 700", proxied[1]], true),
+        // A flag names another store than the one in Kazoo's configuration.
+        (
+            &["--kazoo-config", &kazoo, "--store", "http://couchdb:5984"],
+            ["couchdb_pool_idle_ms = 15000", "couchdb_feed_heartbeat_ms = 10000"],
+            false,
+        ),
+    ] {
+        let (shown, failure) = text(&run(&[&["config", "show"], arguments].concat(), b""));
+        for line in expected {
+            assert!(
+                shown.lines().any(|shown| shown.starts_with(line)),
+                "{arguments:?}: {line}\n{shown}{failure}"
+            );
+        }
+        assert_eq!(shown.contains(why), shows_why, "{arguments:?}\n{shown}");
+    }
+}
+
 #[test]
 fn attach_says_where_it_has_looked() {
     let output = binary().arg("attach").env("KAZOO_CONFIG", "/nowhere/config.ini").output().unwrap();
@@ -87,8 +131,11 @@ fn doctor_finds_what_is_wrong_and_says_what_to_do() {
     let account = Account::served();
     let (code, shown, failure) = doctor(&account, &[]);
     assert_eq!((code, failure.as_str()), (Some(0), ""), "{shown}");
-    let release = "the release of Kazoo: the store has no database that only Kazoo makes";
-    assert_eq!(shown, format!("{release}\n1 accounts with 0 groups were examined\n"));
+    let facts = "the release of Kazoo: the store has no database that only Kazoo makes\n\
+        view-ages: _design/groups is as this program has it (databases: 1)\n\
+        view-ages: _design/users is as this program has it (databases: 1)\n\
+        view-ages-system: _design/accounts is as this program has it (databases: 1)\n";
+    assert_eq!(shown, format!("{facts}1 accounts with 0 groups were examined\n"));
 
     let members = json!({"nobody": {"type": "user"}, "inner": {"type": "group"}});
     for (id, endpoints) in [("outer", members), ("inner", json!({"outer": {"type": "group"}}))] {
@@ -103,6 +150,9 @@ fn doctor_finds_what_is_wrong_and_says_what_to_do() {
     let (code, shown, _) = doctor(&account, &["--json"]);
     let found: Value = serde_json::from_str(&shown).unwrap();
     assert_eq!((code, &found["accounts"], &found["groups"]), (Some(1), &json!(1), &json!(2)));
+    let fact =
+        json!({"check": "view-ages", "what": "_design/groups is as this program has it", "databases": 1});
+    assert_eq!((found["facts"].as_array().unwrap().len(), &found["facts"][0]), (3, &fact), "{found}");
     let mut checks: Vec<_> =
         found["findings"].as_array().unwrap().iter().map(|finding| &finding["check"]).collect();
     checks.sort_by_key(ToString::to_string);

@@ -1,5 +1,6 @@
 //! `compare` between two servers of this program, over stores with the same content, and with another one.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -16,6 +17,7 @@ struct Twins {
     folder: tempfile::TempDir,
     seed: Seed,
     token: String,
+    tokens: BTreeMap<&'static str, String>,
     servers: Vec<Server>,
 }
 
@@ -46,7 +48,8 @@ impl Twins {
         let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
         let minter =
             Minter { seed: &seed, key: &key, other_key: &other_key, now: i64::try_from(now).unwrap() };
-        let token = minter.token("master");
+        let tokens: BTreeMap<_, _> = ["master", "alpha_admin"].map(|name| (name, minter.token(name))).into();
+        let token = tokens["master"].clone();
         let lines = seed.lines(&key);
         let servers = ["one", "other"].map(|name| {
             let store = format!("sqlite:{}", folder.path().join(name).display());
@@ -54,7 +57,7 @@ impl Twins {
             Server::start(&store, &[])
         });
         std::fs::write(folder.path().join("token"), format!("{token}\n")).unwrap();
-        Self { folder, seed, token, servers: servers.into() }
+        Self { folder, seed, token, tokens, servers: servers.into() }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -167,6 +170,35 @@ fn a_token_that_nobody_accepts_ends_the_comparison() {
     assert_eq!(code, Some(1));
     assert!(failure.contains("gave no token for the API key"), "{failure}");
     assert!(!failure.contains("very-secret"), "{failure}");
+}
+
+/// Equal refusals prove nothing about the groups.
+#[test]
+fn accounts_that_both_servers_refuse_are_told_and_are_no_success() {
+    let twins = Twins::start();
+    let admin = twins.tokens["alpha_admin"].clone();
+    std::fs::write(twins.path("token"), admin).unwrap();
+    let [alpha, beta] = ["alpha", "beta"].map(|name| twins.seed.names[name].as_str());
+    let (code, shown, failure) = twins.compare(&["--account", alpha, "--account", beta]);
+    assert_eq!(code, Some(1), "{shown}{failure}");
+    let line =
+        format!("/v2/accounts/{beta}/groups?paginate=false  not compared  both servers refuse the listing");
+    assert!(shown.contains(&line) && !shown.contains(&format!("{alpha}/")), "{shown}");
+    assert!(shown.contains("1 accounts with 7 groups were compared by "), "{shown}");
+    assert!(shown.contains("1 accounts were not compared\n"), "{shown}");
+    assert!(failure.contains("1 of 2 accounts were not compared"), "{failure}");
+
+    let gone = "f".repeat(32);
+    for account in [beta, &gone] {
+        let (code, shown, failure) = twins.compare(&["--json", "--account", account]);
+        assert_eq!(code, Some(1), "{shown}{failure}");
+        let told: Value = serde_json::from_str(&shown).unwrap();
+        assert_eq!(told["refused_accounts"], 1, "{told}");
+        assert_eq!(told["differences"][0]["place"], "not compared", "{told}");
+        assert!(failure.contains("nothing was compared"), "{failure}");
+    }
+    let (code, shown, failure) = twins.compare(&["--account", alpha]);
+    assert_eq!(code, Some(0), "{shown}{failure}");
 }
 
 #[test]

@@ -199,6 +199,11 @@ fn a_newer_release_is_refused_with_the_reason() {
     let error = place.refused();
     assert!(error.contains("music_on_hold.options"), "{error}");
     assert_eq!(error.lines().count(), 1, "{error}");
+    // A registry of 4.3 or 5.0 does not outweigh the account.
+    place.import(&registry()[1..]);
+    let error = place.refused();
+    assert!(error.contains("contradict each other: the registry has the views of 4.3 and 5.0"), "{error}");
+    assert!(error.contains("an account's database has crossbar_listings/by_type_id"), "{error}");
 }
 
 /// Kazoo is upgraded while the server runs.

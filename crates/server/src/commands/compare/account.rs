@@ -35,13 +35,17 @@ pub(super) struct Examined {
     pub(super) tally: Tally,
 }
 
-/// A request whose answers differ, or that has no answers.
+/// A request whose answers are not known to be the same.
 pub(super) struct Told {
     pub(super) target: String,
-    /// `None` if there is no answer.
-    pub(super) difference: Option<Difference>,
-    /// Why there is no answer.
-    pub(super) why: Option<String>,
+    pub(super) what: Outcome,
+}
+
+/// What came of such a request.
+pub(super) enum Outcome {
+    Differs(Difference),
+    /// Why the answers were not compared.
+    NotCompared(String),
 }
 
 /// Compares an account.
@@ -50,14 +54,20 @@ pub(super) async fn look(pair: &Pair, account: &AccountId) -> Result<Examined, F
     let mut look =
         Look { pair, examined: Examined { account: account.clone(), differences: Vec::new(), tally } };
     let base = format!("/v2/accounts/{account}");
-    let groups = look.listings(&format!("{base}/groups")).await?;
-    let mut users = BTreeSet::new();
+    let Some(groups) = look.listings(&format!("{base}/groups")).await? else { return Ok(look.examined) };
+    let (mut users, mut left_out) = (BTreeSet::new(), false);
     for group in groups {
         let answers = look.ask(format!("{base}/groups/{}", part(&group))).await?;
         let found = answers.as_ref().and_then(Answers::body).map(users_in).unwrap_or_default();
-        let room = MOST_USERS.saturating_sub(users.len());
-        users.extend(found.into_iter().take(room));
+        for user in found {
+            if users.len() < MOST_USERS {
+                users.insert(user);
+            } else {
+                left_out |= !users.contains(&user);
+            }
+        }
     }
+    look.examined.tally.shortened += u64::from(left_out);
     for user in users {
         look.ask(format!("{base}/users/{}/groups", part(&user))).await?;
     }
@@ -71,11 +81,16 @@ struct Look<'a> {
 }
 
 impl Look<'_> {
-    /// Compares the listings. Answers the ids of the groups.
-    async fn listings(&mut self, path: &str) -> Result<Vec<String>, Failure> {
-        let answers = self.ask(format!("{path}?paginate=false")).await?;
+    /// Compares the listings. Answers the ids of the groups, or `None` if the account was not compared.
+    async fn listings(&mut self, path: &str) -> Result<Option<Vec<String>>, Failure> {
+        let whole = format!("{path}?paginate=false");
+        let answers = self.ask(whole.clone()).await?;
         let Some(listing) = answers.as_ref().and_then(Answers::body).and_then(Listing::read) else {
-            return Ok(Vec::new());
+            // Answers with different statuses, and those that are missing, are counted already.
+            if let Some(status) = answers.as_ref().and_then(Answers::status) {
+                self.note_refused(whole, status);
+            }
+            return Ok(None);
         };
         drop(answers);
         let rows = listing.data;
@@ -98,7 +113,19 @@ impl Look<'_> {
         for filter in FILTERS.into_iter().map(str::to_owned).chain(named) {
             self.ask(format!("{path}?paginate=false&{filter}")).await?;
         }
-        Ok(rows.into_iter().map(|row| row.id).collect())
+        Ok(Some(rows.into_iter().map(|row| row.id).collect()))
+    }
+
+    /// Both servers refuse the listing of the account alike. That says nothing about its groups.
+    fn note_refused(&mut self, target: String, status: u16) {
+        let Examined { differences, tally, .. } = &mut self.examined;
+        let why = match status {
+            200 => "the answers of both servers are no listing".to_owned(),
+            404 => "neither server knows this account (404)".to_owned(),
+            status => format!("both servers refuse the listing of this account ({status})"),
+        };
+        tally.refused += 1;
+        differences.push(Told { target, what: Outcome::NotCompared(why) });
     }
 
     /// Asks both servers, and takes note of what came of it.
@@ -110,22 +137,27 @@ impl Look<'_> {
             tally.here.note(here.took);
             tally.there.note(there.took);
         }
-        let told = match verdict {
+        let what = match verdict {
             Verdict::Same => {
                 tally.same += 1;
                 return Ok(answers);
             }
             Verdict::Differs(difference) => {
                 tally.differs += 1;
-                Told { target, difference: Some(difference), why: None }
+                Outcome::Differs(difference)
             }
             Verdict::Unanswered(why) => {
                 tally.unanswered += 1;
-                Told { target, difference: None, why: Some(why) }
+                Outcome::NotCompared(why)
+            }
+            Verdict::Unsettled => {
+                tally.unsettled += 1;
+                let why = "the answers differ in another place each time, so somebody writes there";
+                Outcome::NotCompared(why.to_owned())
             }
         };
         if differences.len() < MOST_TOLD {
-            differences.push(told);
+            differences.push(Told { target, what });
         }
         Ok(answers)
     }

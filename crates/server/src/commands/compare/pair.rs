@@ -1,11 +1,11 @@
-//! Asks two servers the same question at the same time. What differs, or has no answer, is asked once more after a
-//! second: somebody may have written in between.
+//! Asks two servers the same question at the same time. What differs, or has no answer, is asked again after a second:
+//! somebody may have written in between.
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use comparison::Difference;
+use comparison::{Difference, Looks, Seen};
 use tokio::sync::Mutex;
 
 use super::credentials::Credentials;
@@ -38,11 +38,20 @@ pub(super) struct Compared {
     pub(super) answers: Option<Answers>,
 }
 
+/// What one look has shown: the first difference, if there is any.
+struct Look {
+    found: Option<Difference>,
+    answers: Answers,
+}
+
 /// Whether two servers answer alike.
 pub(super) enum Verdict {
     Same,
     Differs(Difference),
+    /// A server gave no answer.
     Unanswered(String),
+    /// The answers differ in another place each time.
+    Unsettled,
 }
 
 /// The answers of both servers.
@@ -53,7 +62,12 @@ pub(super) struct Answers {
 
 impl Answers {
     fn are_both(&self, status: u16) -> bool {
-        self.here.status == status && self.there.status == status
+        self.status() == Some(status)
+    }
+
+    /// The status of both answers, if they have the same one.
+    pub(super) fn status(&self) -> Option<u16> {
+        (self.here.status == self.there.status).then_some(self.here.status)
     }
 
     /// The body of this server's answer, if both answers are good.
@@ -94,22 +108,37 @@ impl Pair {
     /// # Errors
     /// A failure that ends the comparison: the token is no longer good, or a server is gone.
     pub(super) async fn ask(&self, target: String) -> Result<Compared, Failure> {
-        let mut last = self.ask_once(&target).await?;
-        if !matches!(last.verdict, Verdict::Same) {
-            tokio::time::sleep(PAUSE).await;
-            last = self.ask_once(&target).await?;
-        }
-        if let Verdict::Unanswered(why) = &last.verdict {
-            if self.silent.fetch_add(1, Ordering::Relaxed) >= MOST_SILENT {
-                return Err(Failure::run(format!("too many requests in a row had no answer: {why}")));
+        let mut looks = Looks::default();
+        let mut was_silent = false;
+        loop {
+            match self.look(&target).await? {
+                Ok(Look { found, answers }) => {
+                    was_silent = false;
+                    self.silent.store(0, Ordering::Relaxed);
+                    let verdict = match looks.note(found) {
+                        Seen::Same => Some(Verdict::Same),
+                        Seen::Differs(difference) => Some(Verdict::Differs(difference)),
+                        Seen::Unsettled => Some(Verdict::Unsettled),
+                        Seen::Unclear => None,
+                    };
+                    if let Some(verdict) = verdict {
+                        return Ok(Compared { verdict, answers: Some(answers) });
+                    }
+                }
+                Err(why) if was_silent => {
+                    if self.silent.fetch_add(1, Ordering::Relaxed) >= MOST_SILENT {
+                        return Err(Failure::run(format!("too many requests in a row had no answer: {why}")));
+                    }
+                    return Ok(Compared { verdict: Verdict::Unanswered(why), answers: None });
+                }
+                Err(_) => was_silent = true,
             }
-        } else {
-            self.silent.store(0, Ordering::Relaxed);
+            tokio::time::sleep(PAUSE).await;
         }
-        Ok(last)
     }
 
-    async fn ask_once(&self, target: &str) -> Result<Compared, Failure> {
+    /// Asks both servers once. Without an answer, it says which server gives none, and why.
+    async fn look(&self, target: &str) -> Result<Result<Look, String>, Failure> {
         let token = self.token.lock().await.clone();
         let mut answers = self.ask_both(target, &token).await;
         if answers.as_ref().is_ok_and(|answers| answers.are_both(401)) {
@@ -119,13 +148,10 @@ impl Pair {
                 return Err(Failure::run("neither server accepts a token that was fetched just now"));
             }
         }
-        let answers = match answers {
-            Ok(answers) => answers,
-            Err(why) => return Ok(Compared { verdict: Verdict::Unanswered(why), answers: None }),
-        };
-        let compared = comparison::compare(target, answers.there.as_answer(), answers.here.as_answer());
-        let verdict = compared.map_or(Verdict::Same, Verdict::Differs);
-        Ok(Compared { verdict, answers: Some(answers) })
+        Ok(answers.map(|answers| {
+            let found = comparison::compare(target, answers.there.as_answer(), answers.here.as_answer());
+            Look { found, answers }
+        }))
     }
 
     /// The answers of both servers, or which of them gives none, and why.

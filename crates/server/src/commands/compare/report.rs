@@ -1,10 +1,10 @@
 //! Prints each difference as soon as it is seen, as a line or as JSON, and the numbers at the end.
 
-use comparison::What;
+use comparison::{Difference, What};
 use serde_json::json;
 
 use super::super::say;
-use super::account::Told;
+use super::account::{Outcome, Told};
 use super::tally::Tally;
 use crate::failure::Failure;
 
@@ -29,9 +29,11 @@ impl Report {
     }
 
     fn tell(&mut self, told: &Told) -> Result<(), Failure> {
-        let place = told.difference.as_ref().map_or("no answer", |difference| difference.place());
-        let what = told.why.clone().unwrap_or_else(|| self.what(told));
-        let target = &told.target;
+        let Told { target, what } = told;
+        let (place, what) = match what {
+            Outcome::Differs(difference) => (difference.place(), self.what(difference)),
+            Outcome::NotCompared(why) => ("not compared", why.clone()),
+        };
         if !self.is_json {
             return say(&format!("{target}  {place}  {what}"));
         }
@@ -40,15 +42,14 @@ impl Report {
         say(&format!("{comma}{}", json!({"target": target, "place": place, "what": what})))
     }
 
-    fn what(&self, told: &Told) -> String {
-        let what = told.difference.as_ref().map(|difference| difference.what());
-        match what {
-            Some(What::Missing) => "only the other server has it".to_owned(),
-            Some(What::Surplus) => "only this server has it".to_owned(),
-            Some(What::Value { expected, actual }) if self.shows_values => {
+    fn what(&self, difference: &Difference) -> String {
+        match difference.what() {
+            What::Missing => "only the other server has it".to_owned(),
+            What::Surplus => "only this server has it".to_owned(),
+            What::Value { expected, actual } if self.shows_values => {
                 format!("the other server answers {expected}, and this one {actual}")
             }
-            _ => "it differs".to_owned(),
+            What::Value { .. } | What::Secret => "it differs".to_owned(),
         }
     }
 
@@ -63,11 +64,25 @@ impl Report {
             let numbers = shown.iter().map(|(name, value)| format!(",{}:{value}", json!(name)));
             return say(&format!("]{}}}", numbers.collect::<String>()));
         }
-        let Tally { accounts, groups, requests, same, differs, unanswered, .. } = tally;
+        let Tally { groups, requests, same, differs, unanswered, unsettled, refused, shortened, .. } = tally;
+        let accounts = tally.accounts.saturating_sub(*refused);
         say(&format!(
             "{accounts} accounts with {groups} groups were compared by {requests} requests to each server"
         ))?;
         say(&format!("{same} answers are the same, {differs} differ, {unanswered} are missing"))?;
+        if *unsettled > 0 {
+            say(&format!(
+                "{unsettled} answers differ in another place each time, so it is not known whether they are the same"
+            ))?;
+        }
+        if *refused > 0 {
+            say(&format!("{refused} accounts were not compared"))?;
+        }
+        if *shortened > 0 {
+            say(&format!(
+                "of {shortened} accounts, the groups of 1000 users were compared, and not those of further users"
+            ))?;
+        }
         for (name, latencies) in [("this server", &tally.here), ("the other server", &tally.there)] {
             if let (Some(p50), Some(p99)) = (latencies.milliseconds(50), latencies.milliseconds(99)) {
                 say(&format!("{name} answers in {p50} ms (half of the requests) and {p99} ms (99 of 100)"))?;

@@ -11,12 +11,19 @@ use crate::failure::Failure;
 
 /// The numbers of a comparison.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub(super) struct Tally {
     pub(super) accounts: u64,
     pub(super) requests: u64,
     pub(super) same: u64,
     pub(super) differs: u64,
     pub(super) unanswered: u64,
+    /// Answers that differ in another place each time.
+    pub(super) unsettled: u64,
+    /// Accounts whose listing both servers refuse alike.
+    pub(super) refused: u64,
+    /// Accounts with more users in groups than were asked for.
+    pub(super) shortened: u64,
     /// Listings of accounts that both servers answered with 200.
     pub(super) listings: u64,
     pub(super) groups: u64,
@@ -31,24 +38,41 @@ impl Tally {
         self.same = self.same.saturating_add(other.same);
         self.differs = self.differs.saturating_add(other.differs);
         self.unanswered = self.unanswered.saturating_add(other.unanswered);
+        self.unsettled = self.unsettled.saturating_add(other.unsettled);
+        self.refused = self.refused.saturating_add(other.refused);
+        self.shortened = self.shortened.saturating_add(other.shortened);
         self.listings = self.listings.saturating_add(other.listings);
         self.groups = self.groups.saturating_add(other.groups);
         self.here.add(&other.here);
         self.there.add(&other.there);
     }
 
-    /// Fails unless every answer was compared and is the same.
+    /// Fails unless every account was compared, and every answer is the same.
     pub(super) fn verdict(&self) -> Result<(), Failure> {
-        let Self { differs, unanswered, listings, .. } = self;
-        match (differs, unanswered, listings) {
-            (0, 0, 0) => Err(Failure::run(
-                "nothing was proven: both servers refuse the token in every account. Use one of a user of the \
-                 master account, or that account's API key",
-            )),
-            (0, 0, _) => Ok(()),
-            (0, count, _) => Err(Failure::run(format!("{count} requests were not answered by both servers"))),
-            (1, _, _) => Err(Failure::run("1 answer differs")),
-            (count, _, _) => Err(Failure::run(format!("{count} answers differ"))),
+        let Self { differs, unanswered, unsettled, refused, listings, accounts, .. } = self;
+        let reasons = [
+            (*differs, match differs {
+                1 => "1 answer differs".to_owned(),
+                _ => format!("{differs} answers differ"),
+            }),
+            (*unanswered, format!("{unanswered} requests were not answered by both servers")),
+            (*unsettled, format!("{unsettled} answers differ in another place each time: compare again when fewer people write")),
+            (*refused, match refused == accounts {
+                true => "nothing was compared, because both servers refuse every account: use the token of a user of \
+                         the master account, or that account's API key"
+                    .to_owned(),
+                false => format!(
+                    "{refused} of {accounts} accounts were not compared, because both servers refuse them: use the \
+                     token of a user of the master account, or name the other accounts with --account"
+                ),
+            }),
+        ];
+        let reasons = reasons.into_iter().filter(|(count, _)| *count > 0);
+        let reasons: Vec<_> = reasons.map(|(_, reason)| reason).collect();
+        match (reasons.is_empty(), listings) {
+            (true, 0) => Err(Failure::run("nothing was compared: there were no accounts to compare")),
+            (true, _) => Ok(()),
+            (false, _) => Err(Failure::run(reasons.join("; "))),
         }
     }
 
@@ -62,6 +86,9 @@ impl Tally {
             ("same", json!(self.same)),
             ("differs", json!(self.differs)),
             ("unanswered", json!(self.unanswered)),
+            ("unsettled", json!(self.unsettled)),
+            ("refused_accounts", json!(self.refused)),
+            ("shortened_accounts", json!(self.shortened)),
             ("latency_ms", json!({"server": latencies(&self.here), "against": latencies(&self.there)})),
         ];
         numbers.into_iter().map(|(name, number)| (name.to_owned(), number)).collect()
@@ -159,16 +186,22 @@ mod tests {
     }
 
     #[test]
-    fn only_equal_answers_of_both_are_a_success() {
-        let good = Tally { listings: 1, same: 1, ..Tally::default() };
+    fn only_equal_answers_of_every_account_are_a_success() {
+        let good = Tally { accounts: 3, listings: 3, same: 9, ..Tally::default() };
         assert!(good.verdict().is_ok());
-        let check = |tally: Tally, words: &str| {
+        let check = |tally: Tally, all_words: &[&str]| {
             let told = tally.verdict().unwrap_err().to_string();
-            assert!(told.contains(words), "{told}");
+            assert!(all_words.iter().all(|words| told.contains(words)), "{told}");
         };
-        check(Tally { differs: 1, ..good.clone() }, "1 answer differs");
-        check(Tally { differs: 2, unanswered: 1, ..good.clone() }, "2 answers differ");
-        check(Tally { unanswered: 1, ..good.clone() }, "1 requests were not answered");
-        check(Tally { listings: 0, ..good }, "nothing was proven");
+        check(Tally { differs: 1, ..good.clone() }, &["1 answer differs"]);
+        check(
+            Tally { differs: 2, unanswered: 1, ..good.clone() },
+            &["2 answers differ; 1 requests were not answered"],
+        );
+        check(Tally { unanswered: 1, ..good.clone() }, &["1 requests were not answered"]);
+        check(Tally { unsettled: 1, ..good.clone() }, &["in another place each time"]);
+        check(Tally { refused: 1, listings: 2, ..good.clone() }, &["1 of 3 accounts were not compared"]);
+        check(Tally { refused: 3, listings: 0, ..good.clone() }, &["nothing was compared", "master account"]);
+        check(Tally { accounts: 0, listings: 0, same: 0, ..good }, &["nothing was compared"]);
     }
 }

@@ -1,8 +1,9 @@
-//! What the checks of one account need: which users, devices and groups there are, and who is in which group.
+//! What the checks of one account need: which users, devices and groups there are, who is in which group, and the
+//! design documents.
 
 use std::collections::HashMap;
 
-use datastore::DocId;
+use datastore::{DocId, Document};
 use kazoo::{Kind, is_deleted};
 use serde_json::{Map, Value};
 
@@ -15,6 +16,8 @@ pub(super) struct Household {
     /// The kind of each document that can be in a group.
     kinds: HashMap<DocId, Kind>,
     pub(super) groups: Vec<Group>,
+    /// The design documents.
+    pub(super) designs: Vec<Document>,
 }
 
 pub(super) struct Group {

@@ -11,7 +11,7 @@ use super::super::examined::Examined;
 use super::{CHECKS, Look};
 use crate::release::{Finding, ProfileSetting};
 
-fn examined() -> (tempfile::TempDir, Examined) {
+pub(in super::super) fn examined() -> (tempfile::TempDir, Examined) {
     let folder = tempfile::tempdir().unwrap();
     let store =
         embedded::Embedded::open(&folder.path().join("store.db"), embedded::Settings::default()).unwrap();
@@ -22,6 +22,8 @@ fn examined() -> (tempfile::TempDir, Examined) {
         auth: auth::Authenticator::new(Arc::clone(&store), auth::Settings::default()),
         store,
         couchdb: None,
+        sessions: Vec::new(),
+        designs: Vec::new(),
         file: None,
         file_with_secret: None,
         brokers: Amqp::new(Vec::new(), "n".to_owned()),
@@ -30,31 +32,6 @@ fn examined() -> (tempfile::TempDir, Examined) {
         max_body_bytes: 5_000,
     };
     (folder, examined)
-}
-
-#[test]
-fn a_clock_is_wrong_if_no_moment_of_the_question_is_near_it() {
-    let date = "Sat, 31 Jan 2026 12:00:00 GMT";
-    let noon = 1_769_860_800;
-    for (before, after, apart) in
-        [(noon, noon, 0), (noon - 10, noon + 10, 0), (noon - 60, noon - 7, 7), (noon + 9, noon + 9, 9)]
-    {
-        assert_eq!(super::seconds_apart(date, before, after), Some(apart), "{before} {after}");
-    }
-    assert_eq!(super::seconds_apart("yesterday", noon, noon), None);
-}
-
-#[test]
-fn a_settings_file_with_a_password_is_for_its_owner_and_group() {
-    use std::os::unix::fs::PermissionsExt as _;
-    let (folder, examined) = examined();
-    let path = folder.path().join("settings.toml");
-    std::fs::write(&path, "").unwrap();
-    let examined = Examined { file_with_secret: Some(path.clone()), ..examined };
-    for (mode, count) in [(0o640, 0), (0o600, 0), (0o644, 1)] {
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
-        assert_eq!(super::permissions(&examined).len(), count, "{mode:o}");
-    }
 }
 
 /// The names of the checks of one group that find something.

@@ -4,17 +4,23 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use auth::Authenticator;
+use couchdb::Session;
 use datastore::Backend;
 use groups::SchemaSource;
 use notices::Amqp;
 use validation::Schema;
 
+use super::known_design::KnownDesign;
 use crate::release::{self, ProfileSetting};
 
 /// What the checks look at.
 pub(super) struct Examined {
     pub(super) store: Arc<dyn Backend>,
     pub(super) couchdb: Option<couchdb::Client>,
+    /// Who each node of a CouchDB takes this program for, with the node's address.
+    pub(super) sessions: Vec<(String, Result<Session, couchdb::Error>)>,
+    /// The design documents that each account's database should have.
+    pub(super) designs: Vec<KnownDesign>,
     /// The file of an embedded store.
     pub(super) file: Option<PathBuf>,
     /// The settings file, if it holds a password.

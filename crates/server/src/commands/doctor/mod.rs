@@ -2,17 +2,23 @@
 //! only reads, and asks no view, so no index is built for it. One account at a time is in memory.
 
 mod account;
+mod ages;
 mod checks;
 mod examined;
 mod finding;
+mod known_design;
+mod of_accounts;
+mod of_groups;
+mod of_store;
 mod report;
+mod rights;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use auth::Authenticator;
-use datastore::{DbName, ViewQuery};
+use auth::{Authenticator, Registered};
+use datastore::{Backend, DbName, DesignDocument, StoreError, ViewQuery};
 use futures::StreamExt as _;
 use groups::LoadedSchema;
 use kazoo::AccountId;
@@ -23,7 +29,9 @@ use self::account::Household;
 use self::checks::{CHECKS, Look};
 use self::examined::Examined;
 use self::finding::Finding;
+use self::known_design::KnownDesign;
 use self::report::{Form, Report};
+use self::rights::LET_IN;
 use super::{BACKGROUND_THREADS, deadline, runtime, tell};
 use crate::arguments::Doctor;
 use crate::failure::Failure;
@@ -63,7 +71,15 @@ fn examine_all(
         Ok(LoadedSchema { schema, source }) => (schema, Ok(source)),
         Err(error) => (Schema::groups(), Err(error)),
     };
+    let sessions = match &stack.couchdb {
+        Some(couchdb) => runtime.block_on(couchdb.sessions(deadline())),
+        None => Vec::new(),
+    };
+    let own = [Some(groups::design_document()), auth::bootstrap::account_design().ok()];
+    let designs = runtime.block_on(designs(&*stack.store, own.into_iter().flatten().collect()));
     let examined = Examined {
+        sessions,
+        designs,
         release: runtime.block_on(release::find(&*stack.store, deadline())),
         auth: Authenticator::new(Arc::clone(&stack.store), auth::Settings::default()),
         store: stack.store,
@@ -82,10 +98,21 @@ fn examine_all(
     report.end()
 }
 
+/// The design documents that each account's database should have.
+async fn designs(store: &dyn Backend, own: Vec<DesignDocument>) -> Vec<KnownDesign> {
+    let mut designs = Vec::with_capacity(own.len());
+    for design in own {
+        designs.push(KnownDesign::load(store, Registered::Account, design).await);
+    }
+    designs
+}
+
 async fn examine(examined: &Examined, report: &mut Report) -> Result<(), Failure> {
     for check in CHECKS {
-        if let Look::Store(look) = check.look {
-            report.note(check.name, None, look(examined).await)?;
+        match check.look {
+            Look::Store(look) => report.note(check.name, None, look(examined).await)?,
+            Look::StoreFacts(look) => report.note_facts(check.name, look(examined).await),
+            _ => {}
         }
     }
     // The check of the release tells an error.
@@ -122,14 +149,21 @@ async fn examine_account(
 ) -> Result<(), Failure> {
     let mut household = Household::default();
     if let Err(error) = read(examined, &account.db(), &mut household, report, account).await {
-        let finding = Finding::of_store(format!("its documents were not read: {error}"));
+        let what = format!("its documents were not read: {error}");
+        let is_refused =
+            matches!(error.downcast_ref(), Some(StoreError::Unauthorized(_) | StoreError::Forbidden(_)));
+        let finding = if is_refused { Finding::new(None, what, LET_IN) } else { Finding::of_store(what) };
         return report.note("documents", Some(account), vec![finding]);
     }
     for check in CHECKS {
         let findings = match check.look {
             Look::Account(look) => look(&household),
             Look::AccountInStore(look) => look(examined, account, &household).await,
-            Look::Store(_) | Look::Group(_) => continue,
+            Look::AccountFacts(look) => {
+                report.note_facts(check.name, look(examined, &household));
+                continue;
+            }
+            Look::Store(_) | Look::StoreFacts(_) | Look::Group(_) => continue,
         };
         report.note(check.name, Some(account), findings)?;
     }
@@ -149,6 +183,7 @@ async fn read(
     while let Some(row) = rows.next().await {
         let Some(document) = row?.doc else { continue };
         if document.id().design_name().is_some() {
+            household.designs.push(document);
             continue;
         }
         let members = document.to_object()?;

@@ -1,4 +1,6 @@
-//! Prints each finding as soon as it is made, as a line of a table or as JSON.
+//! Prints each finding as soon as it is made, as a line of a table or as JSON, and at the end the facts.
+
+use std::collections::BTreeMap;
 
 use kazoo::AccountId;
 use serde_json::json;
@@ -8,6 +10,9 @@ use super::checks::CHECKS;
 use super::finding::Finding;
 use crate::failure::Failure;
 
+/// How many different facts are kept.
+const MOST_FACTS: usize = 1_000;
+
 /// How the report is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
@@ -15,7 +20,7 @@ pub(super) enum Form {
     Json,
 }
 
-/// The findings so far. Only their number is kept.
+/// The findings so far, of which only the number is kept, and the facts.
 pub(super) struct Report {
     is_json: bool,
     findings: u64,
@@ -23,6 +28,8 @@ pub(super) struct Report {
     groups: u64,
     /// Which release of Kazoo the store belongs to, in words.
     release: Option<String>,
+    /// How many databases have each fact.
+    facts: BTreeMap<(&'static str, String), u64>,
 }
 
 impl Report {
@@ -31,7 +38,7 @@ impl Report {
         if is_json {
             say("{\"findings\":[")?;
         }
-        Ok(Self { is_json, findings: 0, accounts: 0, groups: 0, release: None })
+        Ok(Self { is_json, findings: 0, accounts: 0, groups: 0, release: None, facts: BTreeMap::new() })
     }
 
     pub(super) fn count(&self) -> u64 {
@@ -74,18 +81,33 @@ impl Report {
         Ok(())
     }
 
+    /// Takes note of what a check has seen in one database.
+    pub(super) fn note_facts(&mut self, check: &'static str, facts: Vec<String>) {
+        for fact in facts {
+            if self.facts.len() < MOST_FACTS || self.facts.contains_key(&(check, fact.clone())) {
+                *self.facts.entry((check, fact)).or_default() += 1;
+            }
+        }
+    }
+
     /// Tells the numbers. Findings are a failure.
     pub(super) fn end(self) -> Result<(), Failure> {
-        let Self { is_json, findings, accounts, groups, release } = self;
+        let Self { is_json, findings, accounts, groups, release, facts } = self;
         if is_json {
             let names: Vec<_> = CHECKS.iter().map(|check| check.name).collect();
-            let (checks, release) = (json!(names), json!(release));
+            let facts = facts.iter().map(
+                |((check, what), databases)| json!({"check": check, "what": what, "databases": databases}),
+            );
+            let (checks, release, facts) = (json!(names), json!(release), json!(facts.collect::<Vec<_>>()));
             say(&format!(
-                "],\"accounts\":{accounts},\"groups\":{groups},\"release\":{release},\"checks\":{checks}}}"
+                "],\"accounts\":{accounts},\"groups\":{groups},\"release\":{release},\"facts\":{facts},\"checks\":{checks}}}"
             ))?;
         } else {
             if let Some(release) = release {
                 say(&format!("the release of Kazoo: {release}"))?;
+            }
+            for ((check, what), databases) in facts {
+                say(&format!("{check}: {what} (databases: {databases})"))?;
             }
             say(&format!("{accounts} accounts with {groups} groups were examined"))?;
         }

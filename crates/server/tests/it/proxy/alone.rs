@@ -149,10 +149,12 @@ fn caddy_serves_with_tls() {
 #[test]
 #[ignore = "it needs haproxy, nginx and Caddy: make acceptance"]
 fn the_programs_accept_the_files_as_they_are() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docker/proxy");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docker");
     for (program, arguments) in [
-        ("haproxy", &["-c", "-f", "haproxy.cfg"][..]),
-        ("caddy", &["validate", "--adapter", "caddyfile", "--config", "Caddyfile"]),
+        ("haproxy", &["-c", "-f", "proxy/haproxy.cfg"][..]),
+        ("haproxy", &["-c", "-f", "kazoo/haproxy.cfg"]),
+        ("caddy", &["validate", "--adapter", "caddyfile", "--config", "proxy/Caddyfile"]),
+        ("caddy", &["validate", "--adapter", "caddyfile", "--config", "kazoo/Caddyfile"]),
     ] {
         let output = Command::new(program).args(arguments).current_dir(&folder).output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr).into_owned();

@@ -23,6 +23,10 @@ pub(super) struct Seen {
     pub(super) writes: u64,
     /// Requests that were not answered as they should be, by method and what came instead.
     pub(super) failed: BTreeMap<(&'static str, String), u64>,
+    /// Answers that say something that is not so: a group that is there is missing, or the answer is of another one.
+    pub(super) wrong: BTreeMap<(&'static str, String), u64>,
+    /// When the last failure was seen.
+    pub(super) last_failure: Option<Instant>,
     /// The longest time that a request took.
     pub(super) slowest: Duration,
     /// The ids of groups whose creation was acknowledged.
@@ -97,12 +101,18 @@ struct Client {
 
 impl Client {
     fn send(&mut self, number: u64, seen: &Mutex<Seen>) {
-        let Target { account_id, group_id, .. } = &self.target;
+        let Target { account_id, group_id, .. } = self.target.clone();
         let (groups, id) = (format!("/v2/accounts/{account_id}/groups"), format!("load-{number}"));
         let (method, target, body, expected) = match number % WRITE_EVERY {
-            0 => ("PUT", groups, format!("{{\"data\":{{\"id\":\"{id}\",\"name\":\"{id}\"}}}}"), 201),
-            1 => ("GET", groups, String::new(), 200),
-            _ => ("GET", format!("{groups}/{group_id}"), String::new(), 200),
+            0 => (
+                "PUT",
+                groups,
+                format!("{{\"data\":{{\"id\":\"{id}\",\"name\":\"{id}\"}}}}"),
+                (201, id.as_str()),
+            ),
+            // The listing's first page need not have the group.
+            1 => ("GET", groups, String::new(), (200, "\"data\":[")),
+            _ => ("GET", format!("{groups}/{group_id}"), String::new(), (200, group_id.as_str())),
         };
         let begun = Instant::now();
         let outcome = self.ask(method, &target, &body);
@@ -112,17 +122,29 @@ impl Client {
             ("GET", _) => seen.reads += 1,
             _ => seen.writes += 1,
         }
-        match outcome {
-            Ok(status) if status == expected && method == "PUT" => seen.created.push(id),
-            Ok(status) if status == expected => {}
-            Ok(status) => *seen.failed.entry((method, status.to_string())).or_default() += 1,
-            Err(error) => *seen.failed.entry((method, error.to_string())).or_default() += 1,
-        }
+        let failure = match outcome {
+            Ok((status, text)) if status == expected.0 => {
+                if !text.contains(expected.1) {
+                    *seen.wrong.entry((method, text)).or_default() += 1;
+                } else if method == "PUT" {
+                    seen.created.push(id);
+                }
+                return;
+            }
+            Ok((status, text)) if status < 500 => {
+                *seen.wrong.entry((method, text)).or_default() += 1;
+                status.to_string()
+            }
+            Ok((status, _)) => status.to_string(),
+            Err(error) => error.to_string(),
+        };
+        seen.last_failure = Some(Instant::now());
+        *seen.failed.entry((method, failure)).or_default() += 1;
     }
 
     /// Sends a request on the connection that is open. As every HTTP client does, it sends a read once more if the
     /// connection was closed between two requests.
-    fn ask(&mut self, method: &str, target: &str, body: &str) -> io::Result<u16> {
+    fn ask(&mut self, method: &str, target: &str, body: &str) -> io::Result<(u16, String)> {
         let was_open = self.connection.is_some();
         match self.try_ask(method, target, body) {
             Err(_) if was_open && method == "GET" => self.try_ask(method, target, body),
@@ -130,7 +152,7 @@ impl Client {
         }
     }
 
-    fn try_ask(&mut self, method: &str, target: &str, body: &str) -> io::Result<u16> {
+    fn try_ask(&mut self, method: &str, target: &str, body: &str) -> io::Result<(u16, String)> {
         let mut connection = match self.connection.take() {
             Some(open) => open,
             None => {
@@ -151,6 +173,6 @@ impl Client {
         if answer.header("connection") != Some("close") {
             self.connection = Some(connection);
         }
-        Ok(answer.status)
+        Ok((answer.status, String::from_utf8_lossy(&answer.body).into_owned()))
     }
 }

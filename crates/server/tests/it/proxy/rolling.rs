@@ -27,17 +27,18 @@ const IN_FLIGHT: u64 = CLIENTS as u64;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A store, an account in it, and a token of the account.
-struct Store {
-    urls: String,
-    account_id: String,
-    token: String,
+pub(super) struct Store {
+    pub(super) urls: String,
+    pub(super) account_id: String,
+    pub(super) token: String,
 }
 
 impl Store {
-    fn new() -> Self {
+    /// With an account of this name. A cluster may have seen other runs.
+    pub(super) fn new(name: &str) -> Self {
         let urls = std::env::var("COUCHDB_CLUSTER_URLS").unwrap_or_else(|_| couchdb::standin::url());
         let mut store = Self { urls, account_id: String::new(), token: String::new() };
-        let name = format!("rolling-{}", std::process::id());
+        let name = format!("{name}-{}", std::process::id());
         store.account_id = store.command(&["account", "create", "--name", &name]);
         store.token = store.command(&["token", "--account", &store.account_id]);
         store
@@ -98,7 +99,7 @@ fn report(what: &str, seen: &Seen) {
 #[test]
 #[ignore = "it needs haproxy: make acceptance"]
 fn clients_see_no_restart_and_little_of_a_kill() {
-    let store = Store::new();
+    let store = Store::new("rolling");
     let places = [(); 2].map(|()| Place { api: free(), admin: free() });
     let mut servers: Vec<Server> = places.iter().map(|place| place.serve(&store)).collect();
     let address = free();
@@ -194,7 +195,7 @@ fn headers(target: &Target) -> [(String, String); 2] {
 }
 
 /// Creates a group through the proxy once it finds a server that is ready, and answers the group's id.
-fn create_first(target: &Target) -> String {
+pub(super) fn create_first(target: &Target) -> String {
     let path = format!("/v2/accounts/{}/groups", target.account_id);
     let deadline = Instant::now() + PATIENCE;
     loop {
@@ -209,7 +210,7 @@ fn create_first(target: &Target) -> String {
 }
 
 /// The ids of all groups.
-fn ids(target: &Target) -> Vec<String> {
+pub(super) fn ids(target: &Target) -> Vec<String> {
     let path = format!("/v2/accounts/{}/groups?paginate=false", target.account_id);
     let answer = send(target.proxy, "GET", &path, &headers(target), b"");
     crate::account::ids_of(&serde_json::from_slice(&answer.body).unwrap())
