@@ -9,7 +9,7 @@ use datastore::{Backoff, Deadline, LocalDocument, Result};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt as _};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::marks::{AT_ONCE, LINGER, PATIENCE};
 use crate::teller::Teller;
@@ -26,8 +26,8 @@ const SWEEP: Duration = Duration::from_secs(2);
 /// The pauses between two attempts of a recovery.
 const BACKOFF: Backoff = Backoff { first: Duration::from_secs(1), cap: Duration::from_secs(60) };
 
-/// How long the last removal of marks may take when the server stops.
-const LAST_PATIENCE: Duration = Duration::from_millis(250);
+/// How long the server may take to stop, with the last notices.
+const LAST_PATIENCE: Duration = Duration::from_millis(850);
 
 /// How many marks are removed at once when the server stops. No request waits for the store then.
 const LAST_AT_ONCE: usize = 32;
@@ -129,17 +129,27 @@ pub(crate) async fn clear(teller: &Teller, sent: impl Future<Output = ()>) {
     }
 }
 
-/// Removes what may be removed when the server stops.
-pub(crate) async fn end(teller: &Teller) {
-    let deadline = Deadline::after(LAST_PATIENCE);
-    teller.marks.sweep(Duration::ZERO, LAST_AT_ONCE, deadline).await;
-    let accounts = teller.marks.len();
-    if accounts > 0 {
+/// Removes what may be removed when the server stops. It began to stop at `began`.
+pub(crate) async fn end(teller: &Teller, began: Instant) {
+    let deadline = Deadline::after(LAST_PATIENCE.saturating_sub(began.elapsed()));
+    let marks = &teller.marks;
+    let is_done = teller.doubt_count() == 0 && marks.are_needless();
+    // It comes first, so that it counts if there is no time for the marks.
+    let has_marks = || marks.len() > 0 || marks.must_recover();
+    let mut ended = if is_done && has_marks() { marks.roster.finish(deadline).await } else { Ok(()) };
+    let swept = marks.sweep(Duration::ZERO, LAST_AT_ONCE, deadline);
+    // What is not removed in time is counted below.
+    let _ = timeout_at(deadline.instant().into(), swept).await;
+    let accounts = marks.len();
+    if is_done && accounts > 0 {
+        log::info!(accounts; "all changes are told; the next start removes the marks that are left");
+    } else if accounts > 0 {
         log::warn!(accounts; "marks are left: the next start tells the changes of these accounts once more");
     }
-    if teller.doubt_count() == 0
-        && let Err(error) = teller.marks.sign_off(deadline).await
-    {
+    if is_done && !has_marks() && ended.is_ok() {
+        ended = marks.roster.sign_off(deadline).await;
+    }
+    if let Err(error) = ended {
         log::warn!("this server stays in the roster, and its next start looks for marks: {error}");
     }
 }

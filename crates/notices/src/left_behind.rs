@@ -55,6 +55,11 @@ impl LeftBehind {
     }
 }
 
+/// Whether an entry of the roster is of a server that has stopped in order: all is told, and only marks were left.
+pub(crate) fn is_done(entry: &LocalDocument) -> bool {
+    entry.body.get("done") == Some(&Value::Bool(true))
+}
+
 /// The node that has written a local document.
 pub(crate) fn node_of(document: &LocalDocument) -> Option<&str> {
     document.body.get("node")?.as_str()

@@ -22,6 +22,9 @@
 //! the server is killed, its marks stay: its next start finishes the work, or else another server that sees
 //! the entry unchanged for a minute. `marks` and `recovery` have the details.
 //!
+//! A server that stops in order with all notices confirmed says so in its entry first, and then removes its marks. Those
+//! that it has no time for mean nothing: whoever finds them removes them and tells nothing.
+//!
 //! Everything that a server writes for itself names its run, an id of the start. So a server never removes the entry or
 //! the mark of another run, and two servers with one name find out. Before a server removes marks of one that is gone,
 //! it writes a claim, and reads the entry of the other one again. A server that comes back writes its entry, and then
@@ -80,6 +83,7 @@ use datastore::Backend;
 use futures::FutureExt as _;
 use futures::channel::oneshot;
 use kazoo::NodeAndZone;
+use tokio::time::Instant;
 
 pub use amqp::{Amqp, BrokerUrl};
 pub use broker::{BrokerError, Brokers, Connection, Outcome, Payloads};
@@ -178,10 +182,12 @@ impl Notices {
         };
         let keep = async {
             keeper::run(&self.teller, stop.clone()).await;
+            let began = Instant::now();
             // Nothing is ever sent: the end of the channel is the end of the sender.
             keeper::clear(&self.teller, ended.map(drop)).await;
+            began
         };
-        futures::join!(send, keep);
-        keeper::end(&self.teller).await;
+        let ((), began) = futures::join!(send, keep);
+        keeper::end(&self.teller, began).await;
     }
 }

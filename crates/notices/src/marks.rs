@@ -12,7 +12,7 @@ use futures::stream::{self, StreamExt as _};
 use serde_json::json;
 use tokio::time::{Instant, timeout_at};
 
-use crate::left_behind::LeftBehind;
+use crate::left_behind::{LeftBehind, is_done};
 use crate::marked_db::{DbState, Mark, MarkedDb, OwnHold};
 use crate::notice::Facts;
 use crate::roster::{OwnPlace, Roster};
@@ -40,6 +40,8 @@ pub(crate) struct Marks {
     dbs: Mutex<HashMap<DbName, Arc<MarkedDb>>>,
     /// Whether marks of an earlier run may be in the store.
     must_recover: AtomicBool,
+    /// Whether the earlier run has told everything, so that its marks mean nothing.
+    is_earlier_done: AtomicBool,
     sweep_log: Seldom,
 }
 
@@ -50,6 +52,7 @@ impl Marks {
             store,
             dbs: Mutex::default(),
             must_recover: AtomicBool::new(true),
+            is_earlier_done: AtomicBool::new(false),
             sweep_log: Seldom::new(LOG_PAUSE),
         }
     }
@@ -81,7 +84,8 @@ impl Marks {
         let mut mark = db.mark.lock().await;
         if !matches!(*mark, Mark::Set { .. }) {
             // The recovery may not have been here yet. The sequence of an old mark is the older one.
-            let old = if self.must_recover() { self.left_behind(db, deadline).await? } else { None };
+            let needs_old = self.must_recover() && !self.is_earlier_done();
+            let old = if needs_old { self.left_behind(db, deadline).await? } else { None };
             let is_old = old.is_some();
             let seq = match old {
                 Some(left) => left.seq,
@@ -155,14 +159,20 @@ impl Marks {
         self.must_recover.load(Ordering::SeqCst)
     }
 
+    /// Whether these marks mean nothing, because the earlier run has told everything.
+    pub(crate) fn is_earlier_done(&self) -> bool {
+        self.is_earlier_done.load(Ordering::SeqCst)
+    }
+
     pub(crate) fn end_recovery(&self) {
         self.must_recover.store(false, Ordering::SeqCst);
     }
 
     /// Enters this server in the roster. An entry that is there already is from an earlier run that has ended early.
     pub(crate) async fn sign_on(&self, deadline: Deadline) -> Result<()> {
-        if !self.roster.sign_on(deadline).await? {
-            self.end_recovery();
+        match self.roster.sign_on(deadline).await? {
+            Some(entry) => self.is_earlier_done.store(is_done(&entry), Ordering::SeqCst),
+            None => self.end_recovery(),
         }
         Ok(())
     }
@@ -256,10 +266,9 @@ impl Marks {
         self.dbs().len()
     }
 
-    /// Leaves the roster, unless something is left to recover.
-    pub(crate) async fn sign_off(&self, deadline: Deadline) -> Result<()> {
-        let is_clean = !self.must_recover() && self.len() == 0;
-        if is_clean { self.roster.sign_off(deadline).await } else { Ok(()) }
+    /// Whether nothing is left to recover, whatever marks there are.
+    pub(crate) fn are_needless(&self) -> bool {
+        (!self.must_recover() || self.is_earlier_done()) && self.all().iter().all(|db| db.lock().holds == 0)
     }
 }
 

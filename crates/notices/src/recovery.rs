@@ -14,7 +14,7 @@ use kazoo::AccountId;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 
-use crate::left_behind::{Deletions, LeftBehind};
+use crate::left_behind::{Deletions, LeftBehind, is_done};
 use crate::marked_db::{Hold, OwnHold, Recovering};
 use crate::marks::{AT_ONCE, PATIENCE};
 use crate::notice::{DocKey, Event, Facts, Notice};
@@ -106,7 +106,13 @@ impl Teller {
         if !self.marks.must_recover() {
             return Ok(());
         }
-        log::info!("an earlier run of this server has left writes untold: they are told now");
+        if self.marks.is_earlier_done() {
+            log::info!(
+                "an earlier run of this server has left marks that mean nothing: they are removed now"
+            );
+        } else {
+            log::info!("an earlier run of this server has left writes untold: they are told now");
+        }
         let dbs = self.account_dbs().await?;
         let (found, first_failure) = for_each(dbs, |db| self.begin_recovery(db)).await;
         let found: Vec<_> = found.into_iter().flatten().collect();
@@ -141,6 +147,10 @@ impl Teller {
 
     /// Tells the changes since the mark that an earlier run has left. `None` if there is no mark.
     async fn begin_recovery(&self, db: DbName) -> Result<Option<Replay>> {
+        if self.marks.is_earlier_done() {
+            self.remove_left(&db, &self.marks.roster.node, None).await?;
+            return Ok(None);
+        }
         let hold = self.marks.hold(&db);
         let left = match self.marks.adopt(&hold.db, soon()).await {
             Ok(Some(left)) => left,
@@ -185,8 +195,18 @@ impl Teller {
 
     /// Finishes the work of another server that is gone. `entry` is its last one in the roster.
     pub(crate) async fn take_over(&self, node: String, entry: LocalDocument) -> Result<()> {
-        log::warn!(node = node.as_str(); "another server is gone and has left writes untold: they are told now");
         let dbs = self.account_dbs().await?;
+        if is_done(&entry) {
+            self.marks.roster.claim(&node, soon()).await?;
+            for_each(dbs, |db| {
+                let (node, entry) = (&node, &entry);
+                async move { self.remove_left(&db, node, Some(entry)).await }
+            })
+            .await
+            .1?;
+            return self.marks.roster.remove(&node, &entry, soon()).await.map(drop);
+        }
+        log::warn!(node = node.as_str(); "another server is gone and has left writes untold: they are told now");
         let (found, first_failure) = for_each(dbs, |db| self.begin_take_over(db, &node)).await;
         let found: Vec<_> = found.into_iter().flatten().collect();
         self.wait_for_copies(found.is_empty()).await;
@@ -202,6 +222,19 @@ impl Teller {
             log::info!(node = node.as_str(); "the server that was gone is back, and keeps its marks");
         }
         Ok(())
+    }
+
+    /// Removes what a server has left that had told everything. What this run has written stays.
+    async fn remove_left(&self, db: &DbName, node: &str, entry: Option<&LocalDocument>) -> Result<()> {
+        match LeftBehind::read(&*self.marks.store, db, node, soon()).await {
+            Ok(Some(mut left)) => {
+                left.documents.retain(|document| !self.marks.roster.is_own(document));
+                self.remove_documents(db, left.documents, node, entry).await.map(drop)
+            }
+            Ok(None) => Ok(()),
+            Err(error) if error.is_not_found() => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     async fn begin_take_over(&self, db: DbName, node: &str) -> Result<Option<Taken>> {
@@ -221,9 +254,9 @@ impl Teller {
     /// Removes the mark and the notes once all is told, if the server has not come back. Answers whether it has not.
     async fn end_take_over(&self, taken: Taken, node: &str, entry: &LocalDocument) -> Result<bool> {
         let Taken { mut replay, mut documents, keeps, mut all_gone } = taken;
-        let (store, db) = (&self.marks.store, replay.hold.db.name.clone());
+        let db = replay.hold.db.name.clone();
         if self.second_look.is_some() {
-            match LeftBehind::read(&**store, &db, node, soon()).await {
+            match LeftBehind::read(&*self.marks.store, &db, node, soon()).await {
                 Ok(Some(left)) => {
                     replay.add(left.deletions);
                     let is_new =
@@ -241,12 +274,24 @@ impl Teller {
         drop((keeps, replay));
         // Nothing is ever sent: the end of the channel is the end of the last notice.
         let _ = all_gone.recv().await;
+        self.remove_documents(&db, documents, node, Some(entry)).await
+    }
+
+    /// Removes local documents of a server that nobody has written since. `entry` is the last one in the roster of a
+    /// server that is gone: if it has come back, the answer is `false`, and the rest stays.
+    async fn remove_documents(
+        &self,
+        db: &DbName,
+        documents: Vec<LocalDocument>,
+        node: &str,
+        entry: Option<&LocalDocument>,
+    ) -> Result<bool> {
         for document in documents {
-            if self.marks.roster.entry(node, soon()).await?.as_ref() != Some(entry) {
+            if entry.is_some() && self.marks.roster.entry(node, soon()).await?.as_ref() != entry {
                 return Ok(false);
             }
             let is_same = |found: &LocalDocument| *found == document;
-            match store.delete_local_if(&db, &document.name, &is_same, soon()).await {
+            match self.marks.store.delete_local_if(db, &document.name, &is_same, soon()).await {
                 Err(error) if error.is_not_found() => {}
                 deleted => drop(deleted?),
             }

@@ -193,7 +193,7 @@ async fn two_servers_with_one_name_find_out() {
     create(&other_writes, "a").await;
     one.marks.end_recovery();
     keeper::beat(&other).await.unwrap();
-    keeper::end(&one).await;
+    keeper::end(&one, tokio::time::Instant::now()).await;
     assert!(one.marks.roster.entry("node", soon()).await.unwrap().is_some());
     assert!(mark(&store, "node").await.is_some());
     keeper::beat(&other).await.unwrap();

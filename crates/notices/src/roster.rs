@@ -69,17 +69,22 @@ impl Roster {
         self.shares_name.load(Ordering::Relaxed)
     }
 
-    /// Enters this server. Answers whether there was an entry: then an earlier run has ended early.
-    pub(crate) async fn sign_on(&self, deadline: Deadline) -> Result<bool> {
+    /// Enters this server. Answers the entry that an earlier run has left.
+    pub(crate) async fn sign_on(&self, deadline: Deadline) -> Result<Option<LocalDocument>> {
         let found = self.entry(&self.node, deadline).await?;
-        self.save_entry(deadline).await?;
-        Ok(found.is_some())
+        self.save_entry(&json!({}), deadline).await?;
+        Ok(found)
+    }
+
+    /// Says that all is told. If marks stay, they mean nothing.
+    pub(crate) async fn finish(&self, deadline: Deadline) -> Result<()> {
+        self.save_entry(&json!({"done": true}), deadline).await
     }
 
     /// Shows that this server lives, and looks for signs that others disagree.
     pub(crate) async fn beat(&self, deadline: Deadline) -> Result<OwnPlace> {
         let found = self.entry(&self.node, deadline).await?;
-        self.save_entry(deadline).await?;
+        self.save_entry(&json!({}), deadline).await?;
         let other = found.as_ref().is_some_and(|entry| !self.is_own(entry));
         self.shares_name.store(other, Ordering::Relaxed);
         if other && self.shared_log.is_time() {
@@ -101,9 +106,9 @@ impl Roster {
         self.end_claim(&self.node, deadline).await
     }
 
-    async fn save_entry(&self, deadline: Deadline) -> Result<()> {
+    async fn save_entry(&self, members: &Value, deadline: Deadline) -> Result<()> {
         // The number of the write is the beat.
-        let entry = self.document(self.name(), &json!({}));
+        let entry = self.document(self.name(), members);
         self.store.save_local(SystemDb::SystemConfig.name(), entry, deadline).await
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use datastore::{
     Backend, Cause, DbName, Deadline, DocId, Document, Draft, Layer, LocalCheck, LocalDocument, Result, Rev,
@@ -261,4 +261,32 @@ async fn a_stop_removes_hundreds_of_marks() {
         left.extend(world.local(db).await);
     }
     assert_eq!(left, []);
+}
+
+/// The store is too slow to remove the marks in time. All is told, so the next start tells nothing, and removes them.
+#[tokio::test]
+async fn marks_that_a_stop_has_left_mean_nothing() {
+    let world = World::new().await;
+    let config = DbName::parse("system_config").unwrap();
+    let slow = Faulty { deletes_for: Duration::from_secs(60), ..Faulty::new(Arc::clone(&world.store)) };
+    let server = world.server_on(Arc::new(slow), "n");
+    server.create("a").await;
+    world.broker.wait_for(1).await;
+    wait_until("the confirmation", || server.counts().waiting == 0).await;
+    let began = Instant::now();
+    server.stop().await;
+    assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+    assert_eq!((world.local(&db()).await.len(), world.local(&config).await.len()), (1, 1));
+    world.broker.forget();
+    let server = world.server("n");
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !world.local(&db()).await.is_empty() {
+        assert!(Instant::now() < deadline);
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    server.create("b").await;
+    world.broker.wait_for(1).await;
+    server.stop().await;
+    assert_eq!(world.broker.told().into_iter().map(|told| told.1).collect::<Vec<_>>(), ["b"]);
+    assert_eq!((world.local(&db()).await, world.local(&config).await), (vec![], vec![]));
 }
