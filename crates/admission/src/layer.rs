@@ -6,8 +6,8 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use datastore::{
-    Backend, Created, DbName, Deadline, DocId, Document, Draft, Layer, LocalDocument, Result, Rev, RowStream,
-    ViewQuery, ViewRow,
+    Backend, Created, DbName, Deadline, DocId, Document, Draft, Layer, LocalCheck, LocalDocument, Result,
+    Rev, RowStream, ViewQuery, ViewRow,
 };
 use futures::Stream;
 use futures::future::BoxFuture;
@@ -167,6 +167,16 @@ impl Layer for Admission {
         Box::pin(self.short(db.as_str(), deadline, call))
     }
 
+    fn fetch_local<'a>(
+        &'a self,
+        db: &'a DbName,
+        name: &'a str,
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<Option<LocalDocument>>> {
+        let call = move || self.inner.fetch_local(db, name, deadline);
+        Box::pin(self.short(db.as_str(), deadline, call))
+    }
+
     fn save_local<'a>(
         &'a self,
         db: &'a DbName,
@@ -184,6 +194,17 @@ impl Layer for Admission {
         deadline: Deadline,
     ) -> BoxFuture<'a, Result<()>> {
         let call = move || self.inner.delete_local(db, name, deadline);
+        Box::pin(self.short(db.as_str(), deadline, call))
+    }
+
+    fn delete_local_if<'a>(
+        &'a self,
+        db: &'a DbName,
+        name: &'a str,
+        may: LocalCheck<'a>,
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<bool>> {
+        let call = move || self.inner.delete_local_if(db, name, may, deadline);
         Box::pin(self.short(db.as_str(), deadline, call))
     }
 

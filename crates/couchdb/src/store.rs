@@ -5,7 +5,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use datastore::{
     Attachments, Cause, Change, Changes, ChangesQuery, Created, Databases, DbName, Deadline, DocId, Document,
-    Draft, LocalDocument, LocalDocuments, Result, Rev, RowStream, Sign, Store, StoreError, ViewQuery,
+    Draft, LocalCheck, LocalDocument, LocalDocuments, Result, Rev, RowStream, Sign, Store, StoreError,
+    ViewQuery,
 };
 use futures::future::BoxFuture;
 use futures::stream::{BoxStream, StreamExt};
@@ -144,6 +145,15 @@ impl LocalDocuments for Client {
         Box::pin(async move { Ok(Client::list_local(self, db, prefix, deadline).await?) })
     }
 
+    fn fetch_local<'a>(
+        &'a self,
+        db: &'a DbName,
+        name: &'a str,
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<Option<LocalDocument>>> {
+        Box::pin(async move { Ok(Client::fetch_local(self, db, name, deadline).await?) })
+    }
+
     fn save_local<'a>(
         &'a self,
         db: &'a DbName,
@@ -160,6 +170,16 @@ impl LocalDocuments for Client {
         deadline: Deadline,
     ) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move { Ok(Client::delete_local(self, db, name, deadline).await?) })
+    }
+
+    fn delete_local_if<'a>(
+        &'a self,
+        db: &'a DbName,
+        name: &'a str,
+        may: LocalCheck<'a>,
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<bool>> {
+        Box::pin(async move { Ok(Client::delete_local_if(self, db, name, may, deadline).await?) })
     }
 }
 

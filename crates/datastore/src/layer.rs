@@ -11,7 +11,7 @@ use crate::deadline::Deadline;
 use crate::document::{Document, Draft};
 use crate::epoch::Epoch;
 use crate::error::Result;
-use crate::local::LocalDocument;
+use crate::local::{LocalCheck, LocalDocument};
 use crate::name::{DbName, DocId};
 use crate::rev::Rev;
 use crate::store::{Attachments, Backend, Changes, Created, Databases, LocalDocuments, Store};
@@ -163,6 +163,16 @@ pub trait Layer: Send + Sync {
         self.inner().list_local(db, prefix, deadline)
     }
 
+    /// See [`LocalDocuments::fetch_local`].
+    fn fetch_local<'a>(
+        &'a self,
+        db: &'a DbName,
+        name: &'a str,
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<Option<LocalDocument>>> {
+        self.inner().fetch_local(db, name, deadline)
+    }
+
     /// See [`LocalDocuments::save_local`].
     fn save_local<'a>(
         &'a self,
@@ -181,6 +191,17 @@ pub trait Layer: Send + Sync {
         deadline: Deadline,
     ) -> BoxFuture<'a, Result<()>> {
         self.inner().delete_local(db, name, deadline)
+    }
+
+    /// See [`LocalDocuments::delete_local_if`].
+    fn delete_local_if<'a>(
+        &'a self,
+        db: &'a DbName,
+        name: &'a str,
+        may: LocalCheck<'a>,
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<bool>> {
+        self.inner().delete_local_if(db, name, may, deadline)
     }
 
     /// See [`Databases::create_db`].
@@ -296,6 +317,15 @@ impl<L: Layer> LocalDocuments for L {
         Layer::list_local(self, db, prefix, deadline)
     }
 
+    fn fetch_local<'a>(
+        &'a self,
+        db: &'a DbName,
+        name: &'a str,
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<Option<LocalDocument>>> {
+        Layer::fetch_local(self, db, name, deadline)
+    }
+
     fn save_local<'a>(
         &'a self,
         db: &'a DbName,
@@ -312,6 +342,16 @@ impl<L: Layer> LocalDocuments for L {
         deadline: Deadline,
     ) -> BoxFuture<'a, Result<()>> {
         Layer::delete_local(self, db, name, deadline)
+    }
+
+    fn delete_local_if<'a>(
+        &'a self,
+        db: &'a DbName,
+        name: &'a str,
+        may: LocalCheck<'a>,
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<bool>> {
+        Layer::delete_local_if(self, db, name, may, deadline)
     }
 }
 

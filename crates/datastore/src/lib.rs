@@ -32,7 +32,7 @@ pub use epoch::{Epoch, EpochClock};
 pub use error::{Cause, Result, StoreError, if_found};
 pub use latest::Latest;
 pub use layer::Layer;
-pub use local::LocalDocument;
+pub use local::{LocalCheck, LocalDocument};
 pub use name::{DbName, DocId, NameError, SEGMENT};
 pub use random::{hex, random_hex};
 pub use rev::Rev;

@@ -10,3 +10,6 @@ pub struct LocalDocument {
     /// Its members. Their names must not begin with `_`.
     pub body: Map<String, Value>,
 }
+
+/// Says whether a local document may go.
+pub type LocalCheck<'a> = &'a (dyn Fn(&LocalDocument) -> bool + Send + Sync);

@@ -11,7 +11,7 @@ use crate::deadline::Deadline;
 use crate::document::{Document, Draft};
 use crate::epoch::Epoch;
 use crate::error::Result;
-use crate::local::LocalDocument;
+use crate::local::{LocalCheck, LocalDocument};
 use crate::name::{DbName, DocId};
 use crate::rev::Rev;
 use crate::view::{RowStream, ViewQuery};
@@ -147,6 +147,18 @@ pub trait LocalDocuments: Send + Sync {
         deadline: Deadline,
     ) -> BoxFuture<'a, Result<Vec<LocalDocument>>>;
 
+    /// The local document of this name, if there is one. A cluster asks several of its copies, so an acknowledged
+    /// write is seen. [`LocalDocuments::list_local`] may ask one copy only, which can lack the newest writes.
+    ///
+    /// # Errors
+    /// `DatabaseMissing`.
+    fn fetch_local<'a>(
+        &'a self,
+        db: &'a DbName,
+        name: &'a str,
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<Option<LocalDocument>>>;
+
     /// Writes a local document. It replaces an older one of this name. The write is durable once it is
     /// acknowledged.
     ///
@@ -169,6 +181,19 @@ pub trait LocalDocuments: Send + Sync {
         name: &'a str,
         deadline: Deadline,
     ) -> BoxFuture<'a, Result<()>>;
+
+    /// Deletes a local document if `may` agrees to what it says. Nobody can write it between the question and the
+    /// deletion. Answers whether none is there now.
+    ///
+    /// # Errors
+    /// `DatabaseMissing`. `Conflict` if others write the document all the time.
+    fn delete_local_if<'a>(
+        &'a self,
+        db: &'a DbName,
+        name: &'a str,
+        may: LocalCheck<'a>,
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<bool>>;
 }
 
 /// Whether [`Databases::create_db`] created the database.

@@ -163,6 +163,8 @@ macro_rules! store_suite {
                 local_documents_are_listed_by_prefix
                 a_local_document_is_written_over
                 deleting_a_local_document_needs_no_revision
+                a_local_document_is_read_by_name
+                a_local_document_is_deleted_on_a_condition
                 local_documents_are_in_no_listing_and_no_feed
                 local_documents_end_with_their_database
                 members_of_local_documents_do_not_begin_with_an_underscore

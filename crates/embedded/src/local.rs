@@ -1,7 +1,7 @@
 //! Local documents: rows of a table of their own, without revisions, sequences or view rows.
 
-use datastore::{Cause, DbName, Deadline, LocalDocument, StoreError, json};
-use rusqlite::{Connection, params};
+use datastore::{Cause, DbName, Deadline, LocalCheck, LocalDocument, StoreError, json};
+use rusqlite::{Connection, OptionalExtension as _, params};
 
 use crate::embedded::Inner;
 use crate::error::{SqliteResult, invalid};
@@ -20,13 +20,24 @@ pub(crate) fn list(connection: &Connection, db: i64, prefix: &str) -> Result<Vec
         if !name.starts_with(prefix) {
             break;
         }
-        let text: String = row.get(1).during(WHAT)?;
-        let body = json::parse_stored_object(&text).map_err(|error| {
-            StoreError::Corrupt(Cause::with_source(format!("local document {name}"), error))
-        })?;
-        found.push(LocalDocument { name, body });
+        found.push(parse(name, &row.get::<_, String>(1).during(WHAT)?)?);
     }
     Ok(found)
+}
+
+/// The text of a local document, if there is one of this name.
+fn read(connection: &Connection, db: i64, name: &str) -> Result<Option<String>, StoreError> {
+    let what = "reading a local document";
+    let mut statement =
+        connection.prepare_cached("SELECT text FROM local WHERE db = ?1 AND name = ?2").during(what)?;
+    statement.query_row(params![db, name], |row| row.get(0)).optional().during(what)
+}
+
+fn parse(name: String, text: &str) -> Result<LocalDocument, StoreError> {
+    match json::parse_stored_object(text) {
+        Ok(body) => Ok(LocalDocument { name, body }),
+        Err(error) => Err(StoreError::Corrupt(Cause::with_source(format!("local document {name}"), error))),
+    }
 }
 
 impl Inner {
@@ -45,6 +56,41 @@ impl Inner {
         let sql = "INSERT INTO local (db, name, text) VALUES (?1, ?2, ?3)
                    ON CONFLICT (db, name) DO UPDATE SET text = excluded.text";
         self.write_local(db, sql, vec![name, text], deadline).await
+    }
+
+    /// The local document of this name, if there is one.
+    pub(crate) fn fetch_local(
+        &self,
+        db: &DbName,
+        name: &str,
+        deadline: Deadline,
+    ) -> Result<Option<LocalDocument>, StoreError> {
+        let text = self.local_text(db, name, deadline)?;
+        text.map(|text| parse(name.to_owned(), &text)).transpose()
+    }
+
+    fn local_text(&self, db: &DbName, name: &str, deadline: Deadline) -> Result<Option<String>, StoreError> {
+        self.begin(deadline)?;
+        let db = self.catalogue.load(db)?;
+        self.readers.with(|connection| read(connection, db.id, name))
+    }
+
+    /// Deletes a local document if `may` agrees to what it says. One that is written meanwhile is judged again.
+    pub(crate) async fn delete_local_if(
+        &self,
+        db: &DbName,
+        name: &str,
+        may: LocalCheck<'_>,
+        deadline: Deadline,
+    ) -> Result<bool, StoreError> {
+        while let Some(text) = self.local_text(db, name, deadline)? {
+            if !may(&parse(name.to_owned(), &text)?) {
+                return Ok(false);
+            }
+            let sql = "DELETE FROM local WHERE db = ?1 AND name = ?2 AND text = ?3";
+            self.write_local(db, sql, vec![name.to_owned(), text], deadline).await?;
+        }
+        Ok(true)
     }
 
     /// Deletes a local document, if there is one of this name.

@@ -8,8 +8,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use datastore::{
     Attachments, Change, Changes, ChangesQuery, Created, Databases, DbName, Deadline, DocId, Document, Draft,
-    Feed, LocalDocument, LocalDocuments, Result, Rev, RowStream, Sign, Since, Store, StoreError, ViewQuery,
-    ViewRow, ViewSource,
+    Feed, LocalCheck, LocalDocument, LocalDocuments, Result, Rev, RowStream, Sign, Since, Store, StoreError,
+    ViewQuery, ViewRow, ViewSource,
 };
 use futures::StreamExt as _;
 use futures::future::{self, BoxFuture};
@@ -275,6 +275,15 @@ impl LocalDocuments for Embedded {
         })
     }
 
+    fn fetch_local<'a>(
+        &'a self,
+        db: &'a DbName,
+        name: &'a str,
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<Option<LocalDocument>>> {
+        Box::pin(async move { self.inner.fetch_local(db, name, deadline) })
+    }
+
     fn save_local<'a>(
         &'a self,
         db: &'a DbName,
@@ -291,6 +300,16 @@ impl LocalDocuments for Embedded {
         deadline: Deadline,
     ) -> BoxFuture<'a, Result<()>> {
         Box::pin(self.inner.delete_local(db, name, deadline))
+    }
+
+    fn delete_local_if<'a>(
+        &'a self,
+        db: &'a DbName,
+        name: &'a str,
+        may: LocalCheck<'a>,
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<bool>> {
+        Box::pin(self.inner.delete_local_if(db, name, may, deadline))
     }
 }
 

@@ -280,6 +280,11 @@ impl Connection for OpenConnection {
         };
         error.boxed()
     }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        // An error means that the connection is broken.
+        self.connection.close(200, "done".into()).map(drop).boxed()
+    }
 }
 
 /// Sends messages and waits for all confirmations. lapin hands a returned message to any confirmation that comes

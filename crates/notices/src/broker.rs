@@ -33,6 +33,10 @@ pub trait Connection: Send + Sync {
 
     /// Waits until the connection breaks, and says why.
     fn broken(&self) -> BoxFuture<'static, BrokerError>;
+
+    /// Closes the connection, and waits until the broker has dealt with all that it has read from it. If the
+    /// connection is broken, that is not known.
+    fn close(&self) -> BoxFuture<'_, ()>;
 }
 
 /// What became of a message.

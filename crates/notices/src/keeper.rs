@@ -5,15 +5,13 @@ use std::collections::{HashMap, HashSet};
 use std::future::Future;
 use std::time::Duration;
 
-use datastore::{Backoff, Deadline, Result};
+use datastore::{Backoff, Deadline, LocalDocument, Result};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt as _};
-use serde_json::Value;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout_at};
 
-use crate::left_behind::node_of;
-use crate::marks::{LINGER, PATIENCE};
+use crate::marks::{AT_ONCE, LINGER, PATIENCE};
 use crate::teller::Teller;
 
 /// How often this server shows that it lives, and looks for others.
@@ -28,29 +26,35 @@ const SWEEP: Duration = Duration::from_secs(2);
 /// The pauses between two attempts of a recovery.
 const BACKOFF: Backoff = Backoff { first: Duration::from_secs(1), cap: Duration::from_secs(60) };
 
-/// How long the last removal of marks may take when the server stops.
-const LAST_PATIENCE: Duration = Duration::from_millis(250);
+/// How long the server may take to stop, with the last notices.
+const LAST_PATIENCE: Duration = Duration::from_millis(850);
+
+/// How many marks are removed at once when the server stops. No request waits for the store then.
+const LAST_AT_ONCE: usize = 32;
+
+/// How often marks are looked through while the last notices leave.
+const LAST_SWEEP: Duration = Duration::from_millis(20);
 
 /// What this server has seen of the others.
 #[derive(Default)]
 struct Watch {
-    /// The last beat of each node, and since when it is the last.
-    beats: HashMap<String, (Value, Instant)>,
+    /// The last entry of each node, and since when it is the last.
+    beats: HashMap<String, (LocalDocument, Instant)>,
     /// The nodes whose work is being finished.
     taken: HashSet<String>,
 }
 
 impl Watch {
-    /// Takes note of the roster, and answers the nodes that are gone.
-    fn look(&mut self, entries: &[(String, Value)], now: Instant) -> Vec<String> {
+    /// Takes note of the roster, and answers the nodes that are gone, with their last entries.
+    fn look(&mut self, entries: &[(String, LocalDocument)], now: Instant) -> Vec<(String, LocalDocument)> {
         self.beats.retain(|node, _| entries.iter().any(|(other, _)| other == node));
         let mut gone = Vec::new();
-        for (node, beat) in entries {
-            let seen = self.beats.entry(node.clone()).or_insert_with(|| (beat.clone(), now));
-            if seen.0 != *beat {
-                *seen = (beat.clone(), now);
+        for (node, entry) in entries {
+            let seen = self.beats.entry(node.clone()).or_insert_with(|| (entry.clone(), now));
+            if seen.0 != *entry {
+                *seen = (entry.clone(), now);
             } else if now.duration_since(seen.1) >= GONE_AFTER && self.taken.insert(node.clone()) {
-                gone.push(node.clone());
+                gone.push((node.clone(), entry.clone()));
             }
         }
         gone
@@ -73,9 +77,8 @@ async fn keep(teller: &Teller) {
 /// Removes marks that nobody needs, and finds out about doubtful writes.
 async fn sweep(teller: &Teller) {
     loop {
-        let deadline = Deadline::after(PATIENCE);
-        teller.settle_doubts(deadline).await;
-        teller.marks.sweep(LINGER, deadline).await;
+        teller.settle_doubts(Deadline::after(PATIENCE)).await;
+        teller.marks.sweep(LINGER, AT_ONCE, Deadline::after(PATIENCE)).await;
         sleep(SWEEP).await;
     }
 }
@@ -90,8 +93,8 @@ async fn watch(teller: &Teller) {
             others = &mut next_beat => {
                 match others {
                     Ok(others) => {
-                        for node in watch.look(&others, Instant::now()) {
-                            let taken = teller.take_over(node.clone());
+                        for (node, entry) in watch.look(&others, Instant::now()) {
+                            let taken = teller.take_over(node.clone(), entry);
                             takeovers.push(taken.map(|outcome| (node, outcome)).boxed());
                         }
                     }
@@ -112,13 +115,41 @@ async fn watch(teller: &Teller) {
     }
 }
 
-/// Removes what may be removed when the server stops.
-pub(crate) async fn end(teller: &Teller) {
-    let deadline = Deadline::after(LAST_PATIENCE);
-    teller.marks.sweep(Duration::ZERO, deadline).await;
-    if !teller.has_doubts()
-        && let Err(error) = teller.marks.sign_off(deadline).await
-    {
+/// Removes the marks of databases whose notices have left, until `sent` ends: then the last ones have, or are left.
+pub(crate) async fn clear(teller: &Teller, sent: impl Future<Output = ()>) {
+    let clear = async {
+        loop {
+            teller.marks.sweep(Duration::ZERO, LAST_AT_ONCE, Deadline::after(PATIENCE)).await;
+            sleep(LAST_SWEEP).await;
+        }
+    };
+    tokio::select! {
+        () = sent => {}
+        () = clear => {}
+    }
+}
+
+/// Removes what may be removed when the server stops. It began to stop at `began`.
+pub(crate) async fn end(teller: &Teller, began: Instant) {
+    let deadline = Deadline::after(LAST_PATIENCE.saturating_sub(began.elapsed()));
+    let marks = &teller.marks;
+    let is_done = teller.doubt_count() == 0 && marks.are_needless();
+    // It comes first, so that it counts if there is no time for the marks.
+    let has_marks = || marks.len() > 0 || marks.must_recover();
+    let mut ended = if is_done && has_marks() { marks.roster.finish(deadline).await } else { Ok(()) };
+    let swept = marks.sweep(Duration::ZERO, LAST_AT_ONCE, deadline);
+    // What is not removed in time is counted below.
+    let _ = timeout_at(deadline.instant().into(), swept).await;
+    let accounts = marks.len();
+    if is_done && accounts > 0 {
+        log::info!(accounts; "all changes are told; the next start removes the marks that are left");
+    } else if accounts > 0 {
+        log::warn!(accounts; "marks are left: the next start tells the changes of these accounts once more");
+    }
+    if is_done && !has_marks() && ended.is_ok() {
+        ended = marks.roster.sign_off(deadline).await;
+    }
+    if let Err(error) = ended {
         log::warn!("this server stays in the roster, and its next start looks for marks: {error}");
     }
 }
@@ -133,41 +164,35 @@ async fn recover(teller: &Teller) {
     }
 }
 
-/// Shows that this server lives, reads the configuration, and answers the beats of the others.
-async fn beat(teller: &Teller) -> Result<Vec<(String, Value)>> {
+/// Shows that this server lives, reads the configuration, and answers the entries of the others.
+pub(crate) async fn beat(teller: &Teller) -> Result<Vec<(String, LocalDocument)>> {
     let deadline = Deadline::after(PATIENCE);
-    let marks = &teller.marks;
     teller.prepare(deadline).await?;
     teller.read_configuration(deadline).await?;
-    let (own, others): (Vec<_>, Vec<_>) =
-        marks.roster(deadline).await?.into_iter().partition(|entry| entry.name == marks.name());
-    marks.beat(deadline).await?;
-    if own.is_empty() {
-        log::warn!("another server assumed that this one was dead; the marks are written again");
-        marks.set_again(deadline).await?;
-    }
-    let beat_of = |entry: datastore::LocalDocument| {
-        let node = node_of(&entry)?.to_owned();
-        Some((node, entry.body.get("beat").cloned().unwrap_or_default()))
-    };
-    Ok(others.into_iter().filter_map(beat_of).collect())
+    teller.marks.beat(deadline).await?;
+    teller.marks.roster.others(deadline).await
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use datastore::LocalDocument;
+    use serde_json::{Map, json};
     use tokio::time::Instant;
 
     use super::{GONE_AFTER, Watch};
 
+    fn entry(node: &str, beat: u64) -> (String, LocalDocument) {
+        let body = Map::from_iter([("write".to_owned(), json!(beat))]);
+        (node.to_owned(), LocalDocument { name: node.to_owned(), body })
+    }
+
     #[test]
     fn a_server_whose_entry_stays_the_same_for_a_minute_is_gone() {
         let (mut watch, began) = (Watch::default(), Instant::now());
-        let entries =
-            |one: u64, other: u64| vec![("a".to_owned(), json!(one)), ("b".to_owned(), json!(other))];
+        let entries = |one: u64, other: u64| vec![entry("a", one), entry("b", other)];
         assert!(watch.look(&entries(1, 1), began).is_empty());
         assert!(watch.look(&entries(2, 1), began + GONE_AFTER / 2).is_empty());
-        assert_eq!(watch.look(&entries(2, 1), began + GONE_AFTER), ["b"]);
+        assert_eq!(watch.look(&entries(2, 1), began + GONE_AFTER), [entry("b", 1)]);
         assert!(watch.look(&entries(3, 1), began + GONE_AFTER * 2).is_empty(), "its work is being finished");
         // It came back, and its entry was removed or not: it is looked at anew.
         watch.taken.clear();

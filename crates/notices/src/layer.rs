@@ -6,7 +6,7 @@ use std::sync::Arc;
 use datastore::{Backend, DbName, Deadline, DocId, Draft, Layer, Result, Rev, StoreError};
 use futures::future::BoxFuture;
 
-use crate::marks::OwnHold;
+use crate::marked_db::OwnHold;
 use crate::notice::{DocKey, Facts};
 use crate::queue::Slot;
 use crate::teller::{Attempt, AttemptKind, Stamp, Teller};

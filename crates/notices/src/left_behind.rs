@@ -10,36 +10,54 @@ use crate::notice::Facts;
 /// How the name of every local document of this program begins. The node's name follows.
 pub(crate) const PREFIX: &str = "crossbar_groups-";
 
+/// The documents that a server was about to delete: the names of the notes, and what the notices must say.
+pub(crate) type Deletions = HashMap<DocId, (String, Facts)>;
+
 /// What a server has left in a database.
 pub(crate) struct LeftBehind {
     /// The sequence of its mark.
-    pub(crate) seq: Option<String>,
+    pub(crate) seq: String,
     /// The documents that it was about to delete, with the names of the notes.
-    pub(crate) deletions: HashMap<DocId, (String, Facts)>,
+    pub(crate) deletions: Deletions,
+    /// The notes and the mark as they were read. The mark is the last.
+    pub(crate) documents: Vec<LocalDocument>,
 }
 
 impl LeftBehind {
-    /// Reads what a node has left.
+    /// Reads what a node has left. `None` if there is no mark.
+    ///
+    /// The mark is read by its name. A cluster answers a list from one copy, which may lack the newest writes.
     pub(crate) async fn read(
         store: &dyn Backend,
         db: &DbName,
         node: &str,
         deadline: Deadline,
-    ) -> Result<Self> {
+    ) -> Result<Option<Self>> {
         let name = format!("{PREFIX}{node}");
-        let found = store.list_local(db, &name, deadline).await?;
-        let mut left = Self { seq: None, deletions: HashMap::new() };
+        let text = |document: &LocalDocument, member: &str| {
+            document.body.get(member).and_then(Value::as_str).map(str::to_owned)
+        };
+        let Some(mark) = store.fetch_local(db, &name, deadline).await? else { return Ok(None) };
+        let Some(seq) = text(&mark, "seq") else { return Ok(None) };
+        let mut left = Self { seq, deletions: HashMap::new(), documents: Vec::new() };
+        let notes = store.list_local(db, &format!("{name}/"), deadline).await?;
         // The names of other nodes may begin with this node's.
-        for document in found.into_iter().filter(|found| node_of(found) == Some(node)) {
-            let text = |member: &str| document.body.get(member).and_then(Value::as_str).map(str::to_owned);
-            if document.name == name {
-                left.seq = text("seq");
-            } else if let (Some(id), Some(Value::Object(was))) = (text("deletes"), document.body.get("was")) {
+        for document in notes.into_iter().filter(|found| node_of(found) == Some(node)) {
+            if let (Some(id), Some(Value::Object(was))) =
+                (text(&document, "deletes"), document.body.get("was"))
+            {
                 left.deletions.insert(DocId::from_store(id), (document.name.clone(), Facts::of(was)));
             }
+            left.documents.push(document);
         }
-        Ok(left)
+        left.documents.push(mark);
+        Ok(Some(left))
     }
+}
+
+/// Whether an entry of the roster is of a server that has stopped in order: all is told, and only marks were left.
+pub(crate) fn is_done(entry: &LocalDocument) -> bool {
+    entry.body.get("done") == Some(&Value::Bool(true))
 }
 
 /// The node that has written a local document.

@@ -7,7 +7,9 @@
 //!   process is killed between the write and its notice. Design documents and the types that Kazoo's
 //!   configuration excludes are not told.
 //! - The notices of one document leave in the order of its revisions. The last one names its last revision,
-//!   unless somebody else has written the document after this server.
+//!   unless somebody else has written the document after this server. If a connection breaks while notices are under
+//!   way, the broker may still deal with them: they are sent again a second later, so that the first copy does not come
+//!   last. A broker that takes longer than that may turn the order.
 //! - A broker that is down, slow or overloaded never delays or fails a write.
 //! - While the process lives, it tells its own writes only. After a kill, every group that has changed since the
 //!   mark is told once more, whoever wrote it: the store keeps each document's newest revision only.
@@ -20,13 +22,30 @@
 //! the server is killed, its marks stay: its next start finishes the work, or else another server that sees
 //! the entry unchanged for a minute. `marks` and `recovery` have the details.
 //!
+//! A server that stops in order with all notices confirmed says so in its entry first, and then removes its marks. Those
+//! that it has no time for mean nothing: whoever finds them removes them and tells nothing.
+//!
+//! Everything that a server writes for itself names its run, an id of the start. So a server never removes the entry or
+//! the mark of another run, and two servers with one name find out. Before a server removes marks of one that is gone,
+//! it writes a claim, and reads the entry of the other one again. A server that comes back writes its entry, and then
+//! looks for a claim. So one of the two always sees the other: either the marks stay, or they are written again.
+//!
 //! It listens, too: [`Notices::listen`] hands over what others have changed, so that copies of it can be dropped.
+//! The queue for that takes every notice, and the own ones too. While it is bound, the broker sends none of them back.
+//! After a restart of the broker, that would lose the notices for Kazoo's nodes that are not back yet. So the queue is
+//! bound only when somebody else has taken a notice over the present connection, or a minute after it began, and not
+//! while notices wait that came back. Once a notice was given up, nobody else is there, and the wait is over. The queue
+//! of another server of this program counts as somebody else: with several servers, one takes the notices of the
+//! other, and the minute is the shortest time that Kazoo's nodes have.
 //!
 //! The crate knows Kazoo's documents and a broker. It does not know HTTP.
 //!
 //! The files, from the bottom up:
 //! - `notice`: what a notice says;
-//! - `left_behind` and `marks`: what a killed server leaves, and marks in the store that outlive a kill;
+//! - `seldom` and `drops`: keep the log from being flooded, and count what is given up;
+//! - `left_behind`, `roster`, `marked_db` and `marks`: what a killed server leaves, which servers there are, and marks
+//!   in the store that outlive a kill;
+//! - `takers`: whether others take the notices;
 //! - `waiting` and `queue`: what waits, in order and within bounds;
 //! - `teller`: what the following three share. `layer` sees each write, `recovery` finishes the work of a killed
 //!   server, `keeper` removes marks and watches other servers;
@@ -37,32 +56,41 @@
 
 mod amqp;
 mod broker;
+mod drops;
 mod heard;
 mod keeper;
 mod layer;
 mod left_behind;
 mod listener;
+mod marked_db;
 mod marks;
 mod notice;
 mod queue;
 mod recovery;
+mod roster;
 mod rounds;
+mod seldom;
 mod sender;
+mod takers;
 mod teller;
 mod waiting;
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use datastore::Backend;
 use futures::FutureExt as _;
+use futures::channel::oneshot;
 use kazoo::NodeAndZone;
+use tokio::time::Instant;
 
 pub use amqp::{Amqp, BrokerUrl};
 pub use broker::{BrokerError, Brokers, Connection, Outcome, Payloads};
 pub use heard::Heard;
 pub use notice::Message;
 pub use queue::Counts;
+pub use takers::RETURNED_PATIENCE;
 
 use layer::ToldWrites;
 use listener::Listener;
@@ -80,7 +108,16 @@ pub struct Settings {
     pub node_and_zone: NodeAndZone,
     /// How much memory waiting notices may take, in bytes.
     pub queue_bytes: usize,
+    /// How long a notice is sent again that nobody takes. For so long after a connection began, this server also
+    /// leaves its own queue unbound, unless others take notices before. [`RETURNED_PATIENCE`] is a good time.
+    pub returned_patience: Duration,
+    /// On a cluster, the changes that a killed server has left may be missing in the copy that answers. They are read
+    /// once more so long after the first time. `None` if the store has one copy. [`SECOND_LOOK`] is a good time.
+    pub second_look: Option<Duration>,
 }
+
+/// How long the copies of a cluster may take to become the same, for [`Settings::second_look`].
+pub const SECOND_LOOK: Duration = Duration::from_secs(5);
 
 /// The change notices of a server.
 pub struct Notices {
@@ -93,9 +130,10 @@ impl Notices {
     /// Notices about writes in `store`.
     #[must_use]
     pub fn new(store: Arc<dyn Backend>, settings: Settings) -> Self {
-        let Settings { node, node_and_zone, queue_bytes } = settings;
+        let Settings { node, node_and_zone, queue_bytes, returned_patience, second_look } = settings;
         let marks = Marks::new(Arc::clone(&store), node);
-        let teller = Arc::new(Teller::new(marks, Queue::new(queue_bytes), node_and_zone));
+        let queue = Queue::new(queue_bytes, returned_patience);
+        let teller = Arc::new(Teller::new(marks, queue, node_and_zone, second_look));
         Self { store, teller, listener: Listener::default() }
     }
 
@@ -111,12 +149,16 @@ impl Notices {
         Counts {
             is_listening: self.listener.is_listening(),
             heard: self.listener.heard(),
+            shares_name: self.teller.marks.roster.shares_name(),
             ..self.teller.queue.counts()
         }
     }
 
     /// Hears the notices of others until `stop` ends: of Kazoo's nodes, and of other servers of this program. `hear`
-    /// must not wait. While no broker answers, notices are missed.
+    /// must not wait. It hears only while [`Notices::run`] runs, and from the broker that gets the own notices.
+    ///
+    /// Notices are missed while no broker answers, and while the own queue is not bound yet. So what a caller
+    /// remembers must not depend on them alone.
     pub async fn listen(
         &self,
         brokers: &dyn Brokers,
@@ -125,7 +167,7 @@ impl Notices {
     ) {
         tokio::select! {
             () = stop => {}
-            () = self.listener.run(brokers, &self.teller.marks.node, hear) => {}
+            () = self.listener.run(brokers, &self.teller.queue, &self.teller.marks.roster.node, hear) => {}
         }
     }
 
@@ -133,8 +175,19 @@ impl Notices {
     /// a second. What is left stays marked.
     pub async fn run(&self, brokers: &dyn Brokers, stop: impl Future<Output = ()> + Send) {
         let stop = stop.shared();
-        let send = sender::run(&self.teller.queue, brokers, &self.teller.marks.node, stop.clone());
-        futures::join!(send, keeper::run(&self.teller, stop));
-        keeper::end(&self.teller).await;
+        let (end, ended) = oneshot::channel::<()>();
+        let send = async {
+            sender::run(&self.teller.queue, brokers, &self.teller.marks.roster.node, stop.clone()).await;
+            drop(end);
+        };
+        let keep = async {
+            keeper::run(&self.teller, stop.clone()).await;
+            let began = Instant::now();
+            // Nothing is ever sent: the end of the channel is the end of the sender.
+            keeper::clear(&self.teller, ended.map(drop)).await;
+            began
+        };
+        let ((), began) = futures::join!(send, keep);
+        keeper::end(&self.teller, began).await;
     }
 }

@@ -1,12 +1,16 @@
 //! Hears the notices of others, on a connection of its own: a broker that takes no more notices stops reading
-//! from a connection that sends some.
+//! from a connection that sends some. Its queue is bound at the broker that gets this server's notices, and not before
+//! `takers` agrees.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use futures::{FutureExt as _, StreamExt as _};
+use tokio::time::Instant;
 
 use crate::broker::Brokers;
 use crate::heard::Heard;
+use crate::queue::Queue;
 use crate::rounds::{self, Ended};
 
 /// Numbers about what is heard.
@@ -14,6 +18,20 @@ use crate::rounds::{self, Ended};
 pub(crate) struct Listener {
     is_listening: AtomicBool,
     heard: AtomicU64,
+}
+
+/// Who hears what.
+struct Ear<'a> {
+    listener: &'a Listener,
+    brokers: &'a dyn Brokers,
+    queue: &'a Queue,
+    /// The name of this node.
+    own: &'a str,
+    hear: &'a (dyn Fn(&Heard) + Send + Sync),
+    /// The broker that is listened to, or was.
+    broker: AtomicUsize,
+    /// Since when there is no queue.
+    unbound_since: Mutex<Instant>,
 }
 
 impl Listener {
@@ -26,37 +44,47 @@ impl Listener {
     }
 
     /// Listens for ever. Notices of the node `own` do not count.
-    pub(crate) async fn run(&self, brokers: &dyn Brokers, own: &str, hear: &(dyn Fn(&Heard) + Send + Sync)) {
-        let attempt = |number| self.listen(brokers, number, own, hear).boxed();
-        rounds::run(brokers, "for the notices of others", &attempt).await;
-    }
-
-    /// Listens to one broker until the connection breaks.
-    async fn listen(
+    pub(crate) async fn run(
         &self,
         brokers: &dyn Brokers,
-        number: usize,
+        queue: &Queue,
         own: &str,
         hear: &(dyn Fn(&Heard) + Send + Sync),
-    ) -> Ended {
-        let mut notices = match brokers.listen(number).await {
+    ) {
+        let (broker, unbound_since) = (AtomicUsize::new(0), Mutex::new(Instant::now()));
+        let ear = Ear { listener: self, brokers, queue, own, hear, broker, unbound_since };
+        let name = |_| brokers.name(ear.broker.load(Ordering::Relaxed));
+        let attempt = |_| ear.listen().boxed();
+        rounds::run(1, "for the notices of others", &name, &attempt).await;
+    }
+}
+
+impl Ear<'_> {
+    /// Waits until the queue may be bound, and listens until the connection breaks.
+    async fn listen(&self) -> Ended {
+        let unbound_since = *self.unbound_since.lock().unwrap_or_else(PoisonError::into_inner);
+        let broker = self.queue.wait_until_bindable(unbound_since).await;
+        self.broker.store(broker, Ordering::Relaxed);
+        let mut notices = match self.brokers.listen(broker).await {
             Ok(notices) => notices,
             Err(error) => return Ended::Unconnected(error),
         };
-        log::info!(broker = brokers.name(number).as_str(); "listens to the change notices of others");
-        let _listening = Listening::begin(&self.is_listening);
-        loop {
+        log::info!(broker = self.brokers.name(broker).as_str(); "listens to the change notices of others");
+        let _listening = Listening::begin(&self.listener.is_listening);
+        let error = loop {
             match notices.next().await {
                 Some(Ok(payload)) => {
-                    if let Some(heard) = Heard::read(&payload, own) {
-                        self.heard.fetch_add(1, Ordering::Relaxed);
-                        hear(&heard);
+                    if let Some(heard) = Heard::read(&payload, self.own) {
+                        self.listener.heard.fetch_add(1, Ordering::Relaxed);
+                        (self.hear)(&heard);
                     }
                 }
-                Some(Err(error)) => return Ended::Broken(error),
-                None => return Ended::Broken("the broker has ended the queue".into()),
+                Some(Err(error)) => break error,
+                None => break "the broker has ended the queue".into(),
             }
-        }
+        };
+        *self.unbound_since.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        Ended::Broken(error)
     }
 }
 

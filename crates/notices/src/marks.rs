@@ -2,26 +2,30 @@
 //! broker does not have yet. It names the sequence after which these writes are. If the server is killed,
 //! `recovery` finds the marks. This file knows no broker.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use datastore::{Backend, Cause, DbName, Deadline, DocId, LocalDocument, Result, StoreError};
 use futures::stream::{self, StreamExt as _};
-use kazoo::SystemDb;
-use serde_json::{Map, Value, json};
-use tokio::sync::mpsc;
+use serde_json::json;
 use tokio::time::{Instant, timeout_at};
 
-use crate::left_behind::{LeftBehind, PREFIX};
+use crate::left_behind::{LeftBehind, is_done};
+use crate::marked_db::{DbState, Mark, MarkedDb, OwnHold};
 use crate::notice::Facts;
+use crate::roster::{OwnPlace, Roster};
+use crate::seldom::Seldom;
 
 /// How long a mark stays when all notices are confirmed. The next writes of the account need no new one.
 pub(crate) const LINGER: Duration = Duration::from_secs(60);
 
 /// After this time a mark gets a new sequence, so that a recovery does not tell much that was told before.
 const RENEW_AFTER: Duration = Duration::from_secs(600);
+
+/// How often the log repeats that marks are not removed.
+const LOG_PAUSE: Duration = Duration::from_secs(60);
 
 /// How many databases are worked on at once in the background.
 pub(crate) const AT_ONCE: usize = 4;
@@ -32,130 +36,24 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 /// The marks of this server.
 pub(crate) struct Marks {
     pub(crate) store: Arc<dyn Backend>,
-    pub(crate) node: String,
+    pub(crate) roster: Roster,
     dbs: Mutex<HashMap<DbName, Arc<MarkedDb>>>,
     /// Whether marks of an earlier run may be in the store.
     must_recover: AtomicBool,
-    beat: AtomicU64,
-}
-
-/// A database that this server has written.
-pub(crate) struct MarkedDb {
-    pub(crate) name: DbName,
-    /// Held while the mark in the store changes.
-    mark: tokio::sync::Mutex<Mark>,
-    pub(crate) state: Mutex<DbState>,
-}
-
-/// The mark of a database in the store.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Mark {
-    /// There is none.
-    Unset,
-    /// There may be one that nobody needs.
-    Doubtful,
-    /// There is one. An old one is left from an earlier run.
-    Set { seq: String, at: Instant, is_old: bool },
-}
-
-/// What is going on in a database.
-pub(crate) struct DbState {
-    /// The writes and notices that need the mark.
-    holds: usize,
-    /// Whether the mark is set, so that a write need not look.
-    is_marked: bool,
-    idle_since: Instant,
-    /// The notes of deletions that nobody needs any more.
-    old_notes: Vec<String>,
-    /// The recoveries that read the database now.
-    recoveries: usize,
-    /// The documents whose writes this server has told during these recoveries.
-    told: HashSet<DocId>,
-}
-
-impl DbState {
-    /// Notes that a write was told, so that a recovery does not tell an older revision after it.
-    pub(crate) fn note_told(&mut self, id: &DocId) {
-        if self.recoveries > 0 {
-            self.told.insert(id.clone());
-        }
-    }
-
-    pub(crate) fn has_told(&self, id: &DocId) -> bool {
-        self.told.contains(id)
-    }
-}
-
-/// Keeps something in the store until a notice is confirmed.
-pub(crate) enum Hold {
-    /// A mark of this server.
-    Own(#[expect(dead_code, reason = "it is there to be dropped")] OwnHold),
-    /// A mark of another server, whose work this one finishes. The receiver waits until all are gone.
-    Other(#[expect(dead_code, reason = "it is there to be dropped")] mpsc::Sender<()>),
-}
-
-/// Keeps a mark of this server.
-pub(crate) struct OwnHold {
-    pub(crate) db: Arc<MarkedDb>,
-    /// The note of a deletion, which goes with this hold.
-    pub(crate) note: Option<String>,
-}
-
-impl Drop for OwnHold {
-    fn drop(&mut self) {
-        let note = self.note.take();
-        let mut state = self.db.lock();
-        state.holds = state.holds.saturating_sub(1);
-        state.idle_since = Instant::now();
-        state.old_notes.extend(note);
-    }
-}
-
-/// A recovery that reads a database. While it lives, the documents that are told meanwhile are noted.
-pub(crate) struct Recovering(Arc<MarkedDb>);
-
-impl Drop for Recovering {
-    fn drop(&mut self) {
-        let mut state = self.0.lock();
-        state.recoveries = state.recoveries.saturating_sub(1);
-        if state.recoveries == 0 {
-            state.told = HashSet::new();
-        }
-    }
-}
-
-impl MarkedDb {
-    /// Nothing panics while it holds this lock, so a poisoned one is still whole.
-    pub(crate) fn lock(&self) -> MutexGuard<'_, DbState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Begins to note which documents are told.
-    pub(crate) fn recovering(self: &Arc<Self>) -> Recovering {
-        let mut state = self.lock();
-        state.recoveries = state.recoveries.saturating_add(1);
-        Recovering(Arc::clone(self))
-    }
-
-    /// Stops writes from relying on the mark, if none does now.
-    fn unmark_if(&self, may: impl FnOnce(&DbState) -> bool) -> bool {
-        let mut state = self.lock();
-        let may = state.holds == 0 && state.old_notes.is_empty() && may(&state);
-        if may {
-            state.is_marked = false;
-        }
-        may
-    }
+    /// Whether the earlier run has told everything, so that its marks mean nothing.
+    is_earlier_done: AtomicBool,
+    sweep_log: Seldom,
 }
 
 impl Marks {
     pub(crate) fn new(store: Arc<dyn Backend>, node: String) -> Self {
         Self {
+            roster: Roster::new(Arc::clone(&store), node),
             store,
-            node,
             dbs: Mutex::default(),
             must_recover: AtomicBool::new(true),
-            beat: AtomicU64::new(0),
+            is_earlier_done: AtomicBool::new(false),
+            sweep_log: Seldom::new(LOG_PAUSE),
         }
     }
 
@@ -163,31 +61,11 @@ impl Marks {
         self.dbs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The name of this server's marks, and of its entry in the roster.
-    pub(crate) fn name(&self) -> String {
-        format!("{PREFIX}{}", self.node)
-    }
-
     /// Keeps a database in memory, marked or not.
     pub(crate) fn hold(&self, db: &DbName) -> OwnHold {
         let mut dbs = self.dbs();
-        let found = dbs.entry(db.clone()).or_insert_with(|| {
-            let state = DbState {
-                holds: 0,
-                is_marked: false,
-                idle_since: Instant::now(),
-                old_notes: Vec::new(),
-                recoveries: 0,
-                told: HashSet::new(),
-            };
-            let mark = tokio::sync::Mutex::new(Mark::Unset);
-            Arc::new(MarkedDb { name: db.clone(), mark, state: Mutex::new(state) })
-        });
-        let db = Arc::clone(found);
-        let mut state = db.lock();
-        state.holds = state.holds.saturating_add(1);
-        drop(state);
-        OwnHold { db, note: None }
+        let found = dbs.entry(db.clone()).or_insert_with(|| Arc::new(MarkedDb::new(db.clone())));
+        OwnHold::new(Arc::clone(found))
     }
 
     /// Marks a database before a write. The mark stays as long as the hold.
@@ -205,32 +83,32 @@ impl Marks {
     async fn set(&self, db: &MarkedDb, deadline: Deadline) -> Result<()> {
         let mut mark = db.mark.lock().await;
         if !matches!(*mark, Mark::Set { .. }) {
-            let old = if self.must_recover() { self.old_mark(db, deadline).await? } else { None };
+            // The recovery may not have been here yet. The sequence of an old mark is the older one.
+            let needs_old = self.must_recover() && !self.is_earlier_done();
+            let old = if needs_old { self.left_behind(db, deadline).await? } else { None };
             let is_old = old.is_some();
             let seq = match old {
-                // The recovery has not been here yet. Its sequence is the older one.
-                Some(seq) => seq,
-                None => {
-                    let seq = self.store.newest_seq(&db.name, deadline).await?;
-                    *mark = Mark::Doubtful;
-                    self.save(db, &seq, deadline).await?;
-                    seq
-                }
+                Some(left) => left.seq,
+                None => self.store.newest_seq(&db.name, deadline).await?,
             };
-            *mark = Mark::Set { seq, at: Instant::now(), is_old };
+            *mark = Mark::Doubtful;
+            *mark = self.save(db, seq, is_old, deadline).await?;
         }
         db.lock().is_marked = true;
         Ok(())
     }
 
-    async fn save(&self, db: &MarkedDb, seq: &str, deadline: Deadline) -> Result<()> {
-        let body = object(json!({"node": self.node, "seq": seq}));
-        self.store.save_local(&db.name, LocalDocument { name: self.name(), body }, deadline).await
+    /// Writes a mark. An old one is written again as well: another server that takes over the earlier run must not
+    /// remove it, and knows it by what it says.
+    async fn save(&self, db: &MarkedDb, seq: String, is_old: bool, deadline: Deadline) -> Result<Mark> {
+        let document = self.roster.document(self.roster.name(), &json!({"seq": seq}));
+        self.store.save_local(&db.name, document, deadline).await?;
+        Ok(Mark::Set { seq, at: Instant::now(), is_old })
     }
 
-    /// The sequence of a mark that an earlier run of this server has left.
-    async fn old_mark(&self, db: &MarkedDb, deadline: Deadline) -> Result<Option<String>> {
-        Ok(LeftBehind::read(&*self.store, &db.name, &self.node, deadline).await?.seq)
+    /// What this server, or an earlier run of it, has left in a database.
+    pub(crate) async fn left_behind(&self, db: &MarkedDb, deadline: Deadline) -> Result<Option<LeftBehind>> {
+        LeftBehind::read(&*self.store, &db.name, &self.roster.node, deadline).await
     }
 
     /// Takes over the mark of an earlier run. Answers what it has left behind, if anything.
@@ -239,9 +117,8 @@ impl Marks {
         if matches!(*mark, Mark::Set { is_old: false, .. }) {
             return Ok(None);
         }
-        let left = LeftBehind::read(&*self.store, &db.name, &self.node, deadline).await?;
-        let Some(seq) = left.seq.clone() else { return Ok(None) };
-        *mark = Mark::Set { seq, at: Instant::now(), is_old: true };
+        let Some(left) = self.left_behind(db, deadline).await? else { return Ok(None) };
+        *mark = self.save(db, left.seq.clone(), true, deadline).await?;
         db.lock().is_marked = true;
         Ok(Some(left))
     }
@@ -270,10 +147,10 @@ impl Marks {
         facts: &Facts,
         deadline: Deadline,
     ) -> Result<()> {
-        let name = format!("{}/{id}", self.name());
-        let body = json!({"node": self.node, "deletes": id.as_str(), "was": facts.clone().into_members()});
+        let name = format!("{}/{id}", self.roster.name());
         hold.note = Some(name.clone());
-        let note = LocalDocument { name, body: object(body) };
+        let members = json!({"deletes": id.as_str(), "was": facts.clone().into_members()});
+        let note = self.roster.document(name, &members);
         self.store.save_local(&hold.db.name, note, deadline).await
     }
 
@@ -282,39 +159,40 @@ impl Marks {
         self.must_recover.load(Ordering::SeqCst)
     }
 
+    /// Whether these marks mean nothing, because the earlier run has told everything.
+    pub(crate) fn is_earlier_done(&self) -> bool {
+        self.is_earlier_done.load(Ordering::SeqCst)
+    }
+
     pub(crate) fn end_recovery(&self) {
         self.must_recover.store(false, Ordering::SeqCst);
     }
 
-    /// Enters this server in the roster. Other servers look there for servers that are gone. An entry that is
-    /// there already is from an earlier run that has ended early.
+    /// Enters this server in the roster. An entry that is there already is from an earlier run that has ended early.
     pub(crate) async fn sign_on(&self, deadline: Deadline) -> Result<()> {
-        let found = self.roster(deadline).await?;
-        if !found.iter().any(|entry| entry.name == self.name()) {
-            self.end_recovery();
+        match self.roster.sign_on(deadline).await? {
+            Some(entry) => self.is_earlier_done.store(is_done(&entry), Ordering::SeqCst),
+            None => self.end_recovery(),
         }
-        self.beat(deadline).await
+        Ok(())
     }
 
-    /// The entries of all servers.
-    pub(crate) async fn roster(&self, deadline: Deadline) -> Result<Vec<LocalDocument>> {
-        self.store.list_local(SystemDb::SystemConfig.name(), PREFIX, deadline).await
-    }
-
-    /// Changes this server's entry in the roster, so that others see that it lives.
+    /// Shows in the roster that this server lives. If another one thought that it was gone, its marks are written
+    /// again.
     pub(crate) async fn beat(&self, deadline: Deadline) -> Result<()> {
-        let beat = self.beat.fetch_add(1, Ordering::Relaxed);
-        let body = object(json!({"node": self.node, "beat": beat}));
-        let entry = LocalDocument { name: self.name(), body };
-        self.store.save_local(SystemDb::SystemConfig.name(), entry, deadline).await
+        if self.roster.beat(deadline).await? == OwnPlace::Taken {
+            log::warn!("another server assumed that this one was dead; the marks are written again");
+            self.set_again(deadline).await?;
+            self.roster.end_claims(deadline).await?;
+        }
+        Ok(())
     }
 
-    /// Sets every mark once more. Another server took this one for gone and has removed them.
-    pub(crate) async fn set_again(&self, deadline: Deadline) -> Result<()> {
+    async fn set_again(&self, deadline: Deadline) -> Result<()> {
         for db in self.all() {
-            let mark = db.mark.lock().await;
-            if let Mark::Set { seq, .. } = &*mark {
-                self.save(&db, seq, deadline).await?;
+            let mut mark = db.mark.lock().await;
+            if let Mark::Set { seq, is_old, .. } = &*mark {
+                *mark = self.save(&db, seq.clone(), *is_old, deadline).await?;
             }
         }
         Ok(())
@@ -325,23 +203,26 @@ impl Marks {
     }
 
     /// Removes the marks and notes that nobody needs any more, and gives a new sequence to marks that have
-    /// been needed for long.
-    pub(crate) async fn sweep(&self, linger: Duration, deadline: Deadline) {
-        let swept = stream::iter(self.all()).for_each_concurrent(AT_ONCE, |db| async move {
-            if let Err(error) = self.sweep_db(&db, linger, deadline).await {
-                log::warn!(db = db.name.as_str(); "a mark for change notices was not removed: {error}");
-            }
-        });
-        swept.await;
+    /// been needed for long. It works on `at_once` databases at once.
+    pub(crate) async fn sweep(&self, linger: Duration, at_once: usize, deadline: Deadline) {
+        let sweep = |db: Arc<MarkedDb>| async move { self.sweep_db(&db, linger, deadline).await };
+        let swept: Vec<_> = stream::iter(self.all()).map(sweep).buffer_unordered(at_once).collect().await;
+        let mut errors = swept.into_iter().filter_map(Result::err);
+        if let Some(error) = errors.next()
+            && self.sweep_log.is_time()
+        {
+            let accounts = errors.count().saturating_add(1);
+            log::warn!(accounts; "marks for change notices were not removed, and will be later: {error}");
+        }
     }
 
     async fn sweep_db(&self, db: &Arc<MarkedDb>, linger: Duration, deadline: Deadline) -> Result<()> {
-        let notes = std::mem::take(&mut db.lock().old_notes);
-        for (done, note) in notes.iter().enumerate() {
-            if let Err(error) = self.delete(db, note, deadline).await {
-                db.lock().old_notes.extend(notes.iter().skip(done).cloned());
-                return Err(error);
-            }
+        loop {
+            // It stays in memory until it is deleted: this call may be dropped while it waits.
+            let note = db.lock().old_notes.last().cloned();
+            let Some(note) = note else { break };
+            unless_gone(self.store.delete_local(&db.name, &note, deadline).await)?;
+            db.lock().old_notes.retain(|other| *other != note);
         }
         let mut mark = db.mark.lock().await;
         if self.must_recover() && matches!(*mark, Mark::Set { is_old: true, .. }) {
@@ -351,21 +232,20 @@ impl Marks {
         let is_over = |state: &DbState| state.idle_since.elapsed() >= linger;
         if *mark != Mark::Unset && db.unmark_if(is_over) {
             *mark = Mark::Doubtful;
-            self.delete(db, &self.name(), deadline).await?;
+            self.delete_mark(db, deadline).await?;
             *mark = Mark::Unset;
         }
         match &*mark {
             Mark::Set { at, .. } if at.elapsed() >= RENEW_AFTER && db.unmark_if(|_| true) => {
                 // No write relies on the mark now, and none begins before it is set again.
                 let seq = self.store.newest_seq(&db.name, deadline).await?;
-                self.save(db, &seq, deadline).await?;
-                *mark = Mark::Set { seq, at: Instant::now(), is_old: false };
+                *mark = self.save(db, seq, false, deadline).await?;
                 db.lock().is_marked = true;
             }
             Mark::Unset => {
                 let mut dbs = self.dbs();
                 let state = db.lock();
-                if state.holds == 0 && state.old_notes.is_empty() {
+                if state.is_free() {
                     drop(state);
                     dbs.remove(&db.name);
                 }
@@ -375,27 +255,27 @@ impl Marks {
         Ok(())
     }
 
-    async fn delete(&self, db: &MarkedDb, name: &str, deadline: Deadline) -> Result<()> {
-        match self.store.delete_local(&db.name, name, deadline).await {
-            // The mark went with the database.
-            Err(StoreError::DatabaseMissing(_)) => Ok(()),
-            deleted => deleted,
-        }
+    /// Deletes the mark of this run. Another run's stays.
+    async fn delete_mark(&self, db: &MarkedDb, deadline: Deadline) -> Result<()> {
+        let is_own = |found: &LocalDocument| self.roster.is_own(found);
+        unless_gone(self.store.delete_local_if(&db.name, &self.roster.name(), &is_own, deadline).await)
     }
 
-    /// Leaves the roster, unless something is left to recover.
-    pub(crate) async fn sign_off(&self, deadline: Deadline) -> Result<()> {
-        let is_clean = !self.must_recover() && self.dbs().is_empty();
-        if is_clean {
-            self.store.delete_local(SystemDb::SystemConfig.name(), &self.name(), deadline).await?;
-        }
-        Ok(())
+    /// How many databases may have marks.
+    pub(crate) fn len(&self) -> usize {
+        self.dbs().len()
+    }
+
+    /// Whether nothing is left to recover, whatever marks there are.
+    pub(crate) fn are_needless(&self) -> bool {
+        (!self.must_recover() || self.is_earlier_done()) && self.all().iter().all(|db| db.lock().holds == 0)
     }
 }
 
-fn object(value: Value) -> Map<String, Value> {
-    match value {
-        Value::Object(object) => object,
-        _ => Map::new(),
+/// A database that is gone has taken its marks along.
+fn unless_gone<T>(deleted: Result<T>) -> Result<()> {
+    match deleted {
+        Err(StoreError::DatabaseMissing(_)) => Ok(()),
+        deleted => deleted.map(drop),
     }
 }

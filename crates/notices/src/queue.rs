@@ -1,14 +1,16 @@
 //! The notices that wait for the broker. Those of one document leave in the order of its revisions, one at a
 //! time. The queue is bounded in bytes. It knows neither the store nor the broker.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::Notify;
-use tokio::time::timeout_at;
+use tokio::time::{Instant, timeout_at};
 
-use crate::marks::Hold;
+use crate::marked_db::Hold;
 use crate::notice::{DocKey, Notice};
+use crate::takers::{MayBind, Takers};
 use crate::waiting::{Item, Sent, Waiting};
 
 /// Numbers about notices since the start.
@@ -30,6 +32,8 @@ pub struct Counts {
     pub is_listening: bool,
     /// How many notices of others were heard.
     pub heard: u64,
+    /// Whether another server that runs now has the same node name. Then a kill may lose notices.
+    pub shares_name: bool,
 }
 
 /// The waiting notices.
@@ -38,9 +42,8 @@ pub(crate) struct Queue {
     waiting: Mutex<Waiting>,
     /// A notice may have become ready.
     changed: Notify,
-    /// A notice has left.
-    room: Notify,
-    is_connected: AtomicBool,
+    /// A notice was settled, or the connection has changed.
+    settled: Notify,
     sent: AtomicU64,
     returned: AtomicU64,
 }
@@ -51,13 +54,13 @@ pub(crate) struct Queue {
 pub(crate) struct Left(#[expect(dead_code, reason = "it is there to be dropped")] Vec<Item>);
 
 impl Queue {
-    pub(crate) fn new(limit_bytes: usize) -> Arc<Self> {
+    /// A queue that takes so much memory, and sends a notice again for so long that nobody takes.
+    pub(crate) fn new(limit_bytes: usize, returned_patience: Duration) -> Arc<Self> {
         Arc::new(Self {
             limit_bytes,
-            waiting: Mutex::default(),
+            waiting: Mutex::new(Waiting::new(Takers::new(returned_patience))),
             changed: Notify::new(),
-            room: Notify::new(),
-            is_connected: AtomicBool::new(false),
+            settled: Notify::new(),
             sent: AtomicU64::new(0),
             returned: AtomicU64::new(0),
         })
@@ -113,24 +116,42 @@ impl Queue {
 
     async fn wait_for_bytes(&self, most: usize) {
         loop {
-            let left = self.room.notified();
-            futures::pin_mut!(left);
-            left.as_mut().enable();
+            let settled = self.settled.notified();
+            futures::pin_mut!(settled);
+            settled.as_mut().enable();
             if self.lock().bytes() <= most {
                 return;
             }
-            left.await;
+            settled.await;
         }
     }
 
-    pub(crate) fn set_connected(&self, is_connected: bool) {
-        self.is_connected.store(is_connected, Ordering::Relaxed);
+    /// Notices are sent to the broker of this number now, or to none.
+    pub(crate) fn set_connected(&self, broker: Option<usize>) {
+        self.lock().takers.connected(broker, Instant::now());
+        self.settled.notify_waiters();
+    }
+
+    /// Waits until this server may bind a queue of its own, which it has not since `unbound_since`. Answers the number
+    /// of the broker.
+    pub(crate) async fn wait_until_bindable(&self, unbound_since: Instant) -> usize {
+        loop {
+            let settled = self.settled.notified();
+            futures::pin_mut!(settled);
+            settled.as_mut().enable();
+            let may_bind = self.lock().takers.may_bind(unbound_since, Instant::now());
+            match may_bind {
+                MayBind::At(broker) => return broker,
+                MayBind::NotBefore(at) => drop(timeout_at(at, settled).await),
+                MayBind::NotYet => settled.await,
+            }
+        }
     }
 
     pub(crate) fn counts(&self) -> Counts {
         let waiting = self.lock();
         Counts {
-            is_connected: self.is_connected.load(Ordering::Relaxed),
+            is_connected: waiting.takers.is_connected(),
             waiting: waiting.len(),
             waiting_bytes: u64::try_from(waiting.bytes()).unwrap_or(u64::MAX),
             sent: self.sent.load(Ordering::Relaxed),
@@ -193,7 +214,7 @@ impl Sending {
         let gone = self.queue.lock().settle(item, sent);
         drop(gone);
         self.queue.changed.notify_one();
-        self.queue.room.notify_waiters();
+        self.queue.settled.notify_waiters();
     }
 }
 

@@ -10,9 +10,14 @@ use tokio::time::advance;
 
 use super::{Hold, Queue, Sending};
 use crate::notice::{DocKey, Event, Facts, Notice};
+use crate::takers::RETURNED_PATIENCE;
 use crate::waiting::Sent;
 
 const LARGE: usize = 1_000_000;
+
+fn queue_of(bytes: usize) -> Arc<Queue> {
+    Queue::new(bytes, RETURNED_PATIENCE)
+}
 
 fn key(id: &str) -> Arc<DocKey> {
     let db = DbName::parse("account/11/11/2222333344445555666677778888").unwrap();
@@ -56,7 +61,7 @@ fn named(names: &[(&str, u64)]) -> Vec<(String, u64)> {
 
 #[tokio::test]
 async fn documents_take_turns_and_each_is_in_order() {
-    let queue = Queue::new(LARGE);
+    let queue = queue_of(LARGE);
     for (id, generation) in [("a", 1), ("b", 5), ("a", 3), ("a", 2)] {
         push(&queue, id, generation);
     }
@@ -75,7 +80,7 @@ async fn documents_take_turns_and_each_is_in_order() {
 
 #[tokio::test]
 async fn a_notice_waits_for_the_writes_that_may_have_been_earlier() {
-    let queue = Queue::new(LARGE);
+    let queue = queue_of(LARGE);
     let (earlier, later) = (queue.open(key("a")), queue.open(key("a")));
     push(&queue, "a", 3);
     drop(later);
@@ -92,7 +97,7 @@ async fn a_notice_waits_for_the_writes_that_may_have_been_earlier() {
 
 #[tokio::test]
 async fn a_notice_that_was_not_delivered_is_sent_again_first() {
-    let queue = Queue::new(LARGE);
+    let queue = queue_of(LARGE);
     push(&queue, "a", 1);
     let sending = queue.next().await;
     push(&queue, "a", 2);
@@ -104,11 +109,11 @@ async fn a_notice_that_was_not_delivered_is_sent_again_first() {
 #[tokio::test]
 async fn older_notices_of_a_document_give_way_first() {
     let bytes = {
-        let queue = Queue::new(LARGE);
+        let queue = queue_of(LARGE);
         push(&queue, "a", 1);
         usize::try_from(queue.counts().waiting_bytes).unwrap()
     };
-    let queue = Queue::new(bytes * 4);
+    let queue = queue_of(bytes * 4);
     for (id, generation) in [("z", 1), ("a", 1), ("a", 2), ("a", 3), ("b", 1)] {
         push(&queue, id, generation);
     }
@@ -126,10 +131,10 @@ async fn older_notices_of_a_document_give_way_first() {
 
 #[tokio::test]
 async fn a_notice_that_is_being_sent_does_not_give_way() {
-    let queue = Queue::new(1);
+    let queue = queue_of(1);
     push(&queue, "a", 1);
     assert_eq!(queue.counts().dropped, 1);
-    let queue = Queue::new(700);
+    let queue = queue_of(800);
     push(&queue, "a", 1);
     let sending = queue.next().await;
     push(&queue, "a", 2);
@@ -140,7 +145,7 @@ async fn a_notice_that_is_being_sent_does_not_give_way() {
 
 #[tokio::test(start_paused = true)]
 async fn a_notice_that_comes_back_is_sent_for_a_minute() {
-    let queue = Queue::new(LARGE);
+    let queue = queue_of(LARGE);
     push(&queue, "a", 1);
     push(&queue, "a", 2);
     let mut tries = 0;
@@ -166,9 +171,58 @@ async fn a_notice_that_comes_back_is_sent_for_a_minute() {
     assert_eq!(deliver_all(&queue), named(&[("a", 3)]));
 }
 
+/// Each notice has a minute of its own, however old the first one of its document is.
+#[tokio::test(start_paused = true)]
+async fn the_minute_of_a_notice_that_comes_back_is_its_own() {
+    let queue = queue_of(LARGE);
+    push(&queue, "a", 1);
+    let began = tokio::time::Instant::now();
+    while began.elapsed() < Duration::from_secs(40) {
+        queue.next().await.end(Sent::Returned);
+    }
+    push(&queue, "a", 2);
+    let pushed = tokio::time::Instant::now();
+    let mut last = (1, Duration::ZERO);
+    while queue.counts().waiting > 0 {
+        let sending = queue.next().await;
+        last = (name(&sending).1, pushed.elapsed());
+        sending.end(Sent::Returned);
+    }
+    assert_eq!((last.0, queue.counts().dropped), (2, 2));
+    assert!(last.1 >= Duration::from_secs(60) && last.1 < Duration::from_secs(100), "{last:?}");
+}
+
+/// Many notices of one document that nobody takes do not wait one after the other.
+#[tokio::test(start_paused = true)]
+async fn notices_of_a_document_come_back_together() {
+    let queue = queue_of(LARGE);
+    for generation in 1..=20 {
+        push(&queue, "a", generation);
+    }
+    let began = tokio::time::Instant::now();
+    while queue.counts().waiting > 0 {
+        queue.next().await.end(Sent::Returned);
+    }
+    assert!(began.elapsed() < Duration::from_secs(100), "{:?}", began.elapsed());
+    assert_eq!(queue.counts().dropped, 20);
+}
+
+/// An earlier revision came while the notice was under way.
+#[tokio::test]
+async fn a_notice_that_is_put_back_goes_behind_an_earlier_one() {
+    let queue = queue_of(LARGE);
+    push(&queue, "a", 2);
+    let sending = queue.next().await;
+    push(&queue, "a", 1);
+    push(&queue, "a", 3);
+    drop(sending);
+    assert_eq!(deliver_all(&queue), named(&[("a", 1), ("a", 2), ("a", 3)]));
+    assert!(queue.lock().is_blank());
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_notice_that_was_refused_waits_a_moment() {
-    let queue = Queue::new(LARGE);
+    let queue = queue_of(LARGE);
     push(&queue, "a", 1);
     queue.next().await.end(Sent::Refused);
     push(&queue, "b", 1);
@@ -179,7 +233,7 @@ async fn a_notice_that_was_refused_waits_a_moment() {
 
 #[tokio::test]
 async fn waiting_ends_when_there_is_room() {
-    let queue = Queue::new(1_500);
+    let queue = queue_of(1_500);
     push(&queue, "a", 1);
     push(&queue, "b", 1);
     let waiting = tokio::spawn({

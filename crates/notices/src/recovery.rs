@@ -1,16 +1,22 @@
 //! Finishes the work of a server that was killed: its own earlier run, or another server. The group documents
 //! that changed since a mark are told once more, whoever wrote them.
+//!
+//! A cluster answers from one of its copies, which may lack the last writes. So the changes are read twice, some seconds
+//! apart, before a mark may go.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 
-use datastore::{Change, ChangesQuery, DbName, Deadline, DocId, Result, Since};
+use datastore::{Change, ChangesQuery, DbName, Deadline, DocId, LocalDocument, Result, Since};
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
-use kazoo::{AccountId, SystemDb};
+use kazoo::AccountId;
 use tokio::sync::mpsc;
+use tokio::time::sleep;
 
-use crate::left_behind::{LeftBehind, PREFIX};
-use crate::marks::{AT_ONCE, Hold, MarkedDb, PATIENCE};
+use crate::left_behind::{Deletions, LeftBehind, is_done};
+use crate::marked_db::{Hold, OwnHold, Recovering};
+use crate::marks::{AT_ONCE, PATIENCE};
 use crate::notice::{DocKey, Event, Facts, Notice};
 use crate::teller::Teller;
 
@@ -21,13 +27,76 @@ fn soon() -> Deadline {
     Deadline::after(PATIENCE)
 }
 
-/// Does something for each database, some at once. One that fails holds up no other one; the first failure is answered.
-async fn all_of<T, F: Future<Output = Result<T>>>(
-    dbs: Vec<DbName>,
-    work: impl Fn(DbName) -> F,
-) -> Result<Vec<T>> {
-    let outcomes: Vec<_> = stream::iter(dbs).map(work).buffer_unordered(AT_ONCE).collect().await;
-    outcomes.into_iter().collect()
+/// Does something for each item, some at once. One that fails holds up no other one. Answers what was achieved, and the
+/// first failure.
+async fn for_each<I, T, F: Future<Output = Result<T>>>(
+    items: Vec<I>,
+    work: impl Fn(I) -> F,
+) -> (Vec<T>, Result<()>) {
+    let outcomes: Vec<_> = stream::iter(items).map(work).buffer_unordered(AT_ONCE).collect().await;
+    let (mut achieved, mut failure) = (Vec::new(), Ok(()));
+    for outcome in outcomes {
+        match outcome {
+            Ok(outcome) => achieved.push(outcome),
+            Err(error) if failure.is_ok() => failure = Err(error),
+            Err(_) => {}
+        }
+    }
+    (achieved, failure)
+}
+
+/// The changes of a database since a mark, while they are told.
+struct Replay {
+    seq: String,
+    /// The deletions that no change has shown yet.
+    deletions: Deletions,
+    /// The documents that were deleted as their notes say.
+    deleted: HashSet<DocId>,
+    /// The generation of each document that was told, by a hash of its id: there may be many.
+    told: HashMap<u64, u64>,
+    hasher: RandomState,
+    /// Keeps the database in memory.
+    hold: OwnHold,
+    _recovering: Recovering,
+}
+
+impl Replay {
+    fn new(hold: OwnHold, seq: String, deletions: Deletions) -> Self {
+        let recovering = hold.db.recovering();
+        let (deleted, told, hasher) = (HashSet::new(), HashMap::new(), RandomState::new());
+        Self { seq, deletions, deleted, told, hasher, hold, _recovering: recovering }
+    }
+
+    /// The deletions that are known when the changes are read again.
+    fn add(&mut self, mut deletions: Deletions) {
+        deletions.retain(|id, _| !self.deleted.contains(id));
+        self.deletions.extend(deletions);
+    }
+
+    /// The facts of a document that was about to be deleted, with the name of the note.
+    fn deletion_of(&mut self, id: &DocId) -> (Option<String>, Option<Facts>) {
+        let Some((note, facts)) = self.deletions.remove(id) else { return (None, None) };
+        self.deleted.insert(id.clone());
+        (Some(note), Some(facts))
+    }
+
+    /// Whether this revision, or a later one, was not told yet.
+    fn is_news(&mut self, id: &DocId, generation: u64) -> bool {
+        let told = self.told.entry(self.hasher.hash_one(id)).or_default();
+        let is_news = *told < generation;
+        *told = generation.max(*told);
+        is_news
+    }
+}
+
+/// What another server has left in a database, while it is told.
+struct Taken {
+    replay: Replay,
+    /// The mark and the notes.
+    documents: Vec<LocalDocument>,
+    /// Each notice has a clone. The receiver ends with the last one.
+    keeps: mpsc::Sender<()>,
+    all_gone: mpsc::Receiver<()>,
 }
 
 impl Teller {
@@ -37,11 +106,21 @@ impl Teller {
         if !self.marks.must_recover() {
             return Ok(());
         }
-        log::info!("an earlier run of this server has left writes untold: they are told now");
+        if self.marks.is_earlier_done() {
+            log::info!(
+                "an earlier run of this server has left marks that mean nothing: they are removed now"
+            );
+        } else {
+            log::info!("an earlier run of this server has left writes untold: they are told now");
+        }
         let dbs = self.account_dbs().await?;
-        let marked = all_of(dbs, |db| self.recover_db(db)).await?.into_iter().filter(|found| *found).count();
+        let (found, first_failure) = for_each(dbs, |db| self.begin_recovery(db)).await;
+        let found: Vec<_> = found.into_iter().flatten().collect();
+        self.wait_for_copies(found.is_empty()).await;
+        let (recovered, failure) = for_each(found, |replay| self.end_recovery(replay)).await;
+        first_failure.and(failure)?;
         self.marks.end_recovery();
-        log::info!(accounts = marked; "the writes that an earlier run has left are told");
+        log::info!(accounts = recovered.len(); "the writes that an earlier run has left are told");
         Ok(())
     }
 
@@ -50,76 +129,183 @@ impl Teller {
         Ok(dbs.into_iter().filter(|db| AccountId::of_db(db).is_some()).collect())
     }
 
-    /// Answers whether there was a mark.
-    async fn recover_db(&self, db: DbName) -> Result<bool> {
+    /// Waits until the copies of a cluster are likely to be the same.
+    async fn wait_for_copies(&self, is_nothing_left: bool) {
+        if let Some(pause) = self.second_look
+            && !is_nothing_left
+        {
+            sleep(pause).await;
+        }
+    }
+
+    /// A hold of a database of this server. A note goes with it.
+    fn own_hold(&self, db: &DbName, note: Option<String>) -> Hold {
+        let mut hold = self.marks.hold(db);
+        hold.note = note;
+        Hold::Own(hold)
+    }
+
+    /// Tells the changes since the mark that an earlier run has left. `None` if there is no mark.
+    async fn begin_recovery(&self, db: DbName) -> Result<Option<Replay>> {
+        if self.marks.is_earlier_done() {
+            self.remove_left(&db, &self.marks.roster.node, None).await?;
+            return Ok(None);
+        }
         let hold = self.marks.hold(&db);
         let left = match self.marks.adopt(&hold.db, soon()).await {
             Ok(Some(left)) => left,
-            Ok(None) => return Ok(false),
+            Ok(None) => return Ok(None),
             // It was deleted meanwhile.
-            Err(error) if error.is_not_found() => return Ok(false),
+            Err(error) if error.is_not_found() => return Ok(None),
             Err(error) => return Err(error),
         };
-        // The notes go with the notices of their deletions, or with this hold.
-        let holds = |note: Option<String>| {
-            let mut hold = self.marks.hold(&db);
-            hold.note = note;
-            Hold::Own(hold)
-        };
-        let mut unused = self.replay(&hold.db, left, &holds).await?;
-        for (_, (note, _)) in unused.drain() {
-            drop(holds(Some(note)));
+        let (seq, deletions) = self.of_earlier_run(left);
+        let mut replay = Replay::new(hold, seq, deletions);
+        self.replay(&mut replay, &|note| self.own_hold(&db, note)).await?;
+        Ok(Some(replay))
+    }
+
+    /// Tells what the copy that answered first did not have. Then the mark is as good as a new one.
+    async fn end_recovery(&self, mut replay: Replay) -> Result<()> {
+        let db = replay.hold.db.name.clone();
+        if self.second_look.is_some() {
+            match self.marks.left_behind(&replay.hold.db, soon()).await {
+                Ok(left) => replay.add(left.map(|left| self.of_earlier_run(left).1).unwrap_or_default()),
+                Err(error) if error.is_not_found() => return Ok(()),
+                Err(error) => return Err(error),
+            }
+            self.replay(&mut replay, &|note| self.own_hold(&db, note)).await?;
         }
-        self.marks.recovered(&hold.db).await;
+        // The notes of deletions that were not made.
+        for (_, (note, _)) in replay.deletions.drain() {
+            drop(self.own_hold(&db, Some(note)));
+        }
+        self.marks.recovered(&replay.hold.db).await;
+        Ok(())
+    }
+
+    /// The sequence and the deletions of an earlier run. This run may be deleting documents, too.
+    fn of_earlier_run(&self, left: LeftBehind) -> (String, Deletions) {
+        let LeftBehind { seq, mut deletions, documents } = left;
+        let own = documents.iter().filter(|document| self.marks.roster.is_own(document));
+        let own: HashSet<&str> = own.map(|document| document.name.as_str()).collect();
+        deletions.retain(|_, (note, _)| !own.contains(note.as_str()));
+        (seq, deletions)
+    }
+
+    /// Finishes the work of another server that is gone. `entry` is its last one in the roster.
+    pub(crate) async fn take_over(&self, node: String, entry: LocalDocument) -> Result<()> {
+        let dbs = self.account_dbs().await?;
+        if is_done(&entry) {
+            self.marks.roster.claim(&node, soon()).await?;
+            for_each(dbs, |db| {
+                let (node, entry) = (&node, &entry);
+                async move { self.remove_left(&db, node, Some(entry)).await }
+            })
+            .await
+            .1?;
+            return self.marks.roster.remove(&node, &entry, soon()).await.map(drop);
+        }
+        log::warn!(node = node.as_str(); "another server is gone and has left writes untold: they are told now");
+        let (found, first_failure) = for_each(dbs, |db| self.begin_take_over(db, &node)).await;
+        let found: Vec<_> = found.into_iter().flatten().collect();
+        self.wait_for_copies(found.is_empty()).await;
+        // A server that comes back sees this claim, and writes its marks again.
+        self.marks.roster.claim(&node, soon()).await?;
+        let (ended, failure) = for_each(found, |taken| self.end_take_over(taken, &node, &entry)).await;
+        first_failure.and(failure)?;
+        let is_gone = ended.into_iter().all(|is_gone| is_gone)
+            && self.marks.roster.remove(&node, &entry, soon()).await?;
+        if is_gone {
+            log::info!(node = node.as_str(); "the writes of the server that is gone are told");
+        } else {
+            log::info!(node = node.as_str(); "the server that was gone is back, and keeps its marks");
+        }
+        Ok(())
+    }
+
+    /// Removes what a server has left that had told everything. What this run has written stays.
+    async fn remove_left(&self, db: &DbName, node: &str, entry: Option<&LocalDocument>) -> Result<()> {
+        match LeftBehind::read(&*self.marks.store, db, node, soon()).await {
+            Ok(Some(mut left)) => {
+                left.documents.retain(|document| !self.marks.roster.is_own(document));
+                self.remove_documents(db, left.documents, node, entry).await.map(drop)
+            }
+            Ok(None) => Ok(()),
+            Err(error) if error.is_not_found() => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn begin_take_over(&self, db: DbName, node: &str) -> Result<Option<Taken>> {
+        let LeftBehind { seq, deletions, documents } =
+            match LeftBehind::read(&*self.marks.store, &db, node, soon()).await {
+                Ok(Some(left)) => left,
+                Ok(None) => return Ok(None),
+                Err(error) if error.is_not_found() => return Ok(None),
+                Err(error) => return Err(error),
+            };
+        let (keeps, all_gone) = mpsc::channel(1);
+        let mut replay = Replay::new(self.marks.hold(&db), seq, deletions);
+        self.replay(&mut replay, &|_| Hold::Other(keeps.clone())).await?;
+        Ok(Some(Taken { replay, documents, keeps, all_gone }))
+    }
+
+    /// Removes the mark and the notes once all is told, if the server has not come back. Answers whether it has not.
+    async fn end_take_over(&self, taken: Taken, node: &str, entry: &LocalDocument) -> Result<bool> {
+        let Taken { mut replay, mut documents, keeps, mut all_gone } = taken;
+        let db = replay.hold.db.name.clone();
+        if self.second_look.is_some() {
+            match LeftBehind::read(&*self.marks.store, &db, node, soon()).await {
+                Ok(Some(left)) => {
+                    replay.add(left.deletions);
+                    let is_new =
+                        |found: &LocalDocument| documents.iter().all(|other| other.name != found.name);
+                    let more: Vec<_> = left.documents.into_iter().filter(is_new).collect();
+                    // The mark stays the last.
+                    documents.splice(0..0, more);
+                }
+                Ok(None) => {}
+                Err(error) if error.is_not_found() => return Ok(true),
+                Err(error) => return Err(error),
+            }
+            self.replay(&mut replay, &|_| Hold::Other(keeps.clone())).await?;
+        }
+        drop((keeps, replay));
+        // Nothing is ever sent: the end of the channel is the end of the last notice.
+        let _ = all_gone.recv().await;
+        self.remove_documents(&db, documents, node, Some(entry)).await
+    }
+
+    /// Removes local documents of a server that nobody has written since. `entry` is the last one in the roster of a
+    /// server that is gone: if it has come back, the answer is `false`, and the rest stays.
+    async fn remove_documents(
+        &self,
+        db: &DbName,
+        documents: Vec<LocalDocument>,
+        node: &str,
+        entry: Option<&LocalDocument>,
+    ) -> Result<bool> {
+        for document in documents {
+            if entry.is_some() && self.marks.roster.entry(node, soon()).await?.as_ref() != entry {
+                return Ok(false);
+            }
+            let is_same = |found: &LocalDocument| *found == document;
+            match self.marks.store.delete_local_if(db, &document.name, &is_same, soon()).await {
+                Err(error) if error.is_not_found() => {}
+                deleted => drop(deleted?),
+            }
+        }
         Ok(true)
     }
 
-    /// Finishes the work of another server that is gone.
-    pub(crate) async fn take_over(&self, node: String) -> Result<()> {
-        log::warn!(node = node.as_str(); "another server is gone and has left writes untold: they are told now");
-        let dbs = self.account_dbs().await?;
-        all_of(dbs, |db| self.take_over_db(db, &node)).await?;
-        let entry = format!("{PREFIX}{node}");
-        self.marks.store.delete_local(SystemDb::SystemConfig.name(), &entry, soon()).await?;
-        log::info!(node = node.as_str(); "the writes of the server that is gone are told");
-        Ok(())
-    }
-
-    async fn take_over_db(&self, db: DbName, node: &str) -> Result<()> {
-        let store = &self.marks.store;
-        let left = match LeftBehind::read(&**store, &db, node, soon()).await {
-            Ok(left) => left,
-            Err(error) if error.is_not_found() => return Ok(()),
-            Err(error) => return Err(error),
-        };
-        if left.seq.is_none() {
-            return Ok(());
-        }
-        let notes: Vec<String> = left.deletions.values().map(|(note, _)| note.clone()).collect();
-        let (keeps, mut all_gone) = mpsc::channel(1);
-        {
-            let hold = self.marks.hold(&db);
-            self.replay(&hold.db, left, &|_| Hold::Other(keeps.clone())).await?;
-        }
-        drop(keeps);
-        // Nothing is ever sent: the end of the channel is the end of the last notice.
-        let _ = all_gone.recv().await;
-        for name in notes.into_iter().chain([format!("{PREFIX}{node}")]) {
-            store.delete_local(&db, &name, soon()).await?;
-        }
-        Ok(())
-    }
-
-    /// Tells the changes of a database since a mark. Answers the deletions that were not made.
+    /// Tells the changes of a database since a mark that were not told yet.
     async fn replay(
         &self,
-        db: &Arc<MarkedDb>,
-        left: LeftBehind,
+        replay: &mut Replay,
         hold: &(dyn Fn(Option<String>) -> Hold + Sync),
-    ) -> Result<HashMap<DocId, (String, Facts)>> {
-        let LeftBehind { seq, mut deletions } = left;
-        let Some(mut seq) = seq else { return Ok(deletions) };
-        let _recovering = db.recovering();
+    ) -> Result<()> {
+        let (db, mut seq) = (Arc::clone(&replay.hold.db), replay.seq.clone());
         loop {
             self.queue.wait_for_room().await;
             let since = Since::Seq(seq.clone());
@@ -130,17 +316,18 @@ impl Teller {
             while let Some(change) = changes.try_next().await? {
                 count += 1;
                 seq.clone_from(&change.seq);
-                let deletion = deletions.remove(&change.id);
-                let (note, facts) = deletion.map_or((None, None), |(note, facts)| (Some(note), Some(facts)));
+                let (note, facts) = replay.deletion_of(&change.id);
                 // The note ends with this hold, whether there is a notice or not.
                 let hold = hold(note);
                 let key = DocKey { db: db.name.clone(), id: change.id.clone() };
-                if let Some(notice) = self.judge(&key, change, facts)? {
-                    self.tell_found(db, hold, Arc::new(key), notice);
+                if let Some(notice) = self.judge(&key, change, facts)?
+                    && replay.is_news(&key.id, notice.generation())
+                {
+                    self.tell_found(&db, hold, Arc::new(key), notice);
                 }
             }
             if count < PAGE {
-                return Ok(deletions);
+                return Ok(());
             }
         }
     }

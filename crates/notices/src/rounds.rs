@@ -6,7 +6,7 @@ use datastore::Backoff;
 use futures::future::BoxFuture;
 use tokio::time::{Instant, sleep};
 
-use crate::broker::{BrokerError, Brokers};
+use crate::broker::BrokerError;
 
 /// The pauses between two rounds of all brokers.
 const BACKOFF: Backoff = Backoff { first: Duration::from_millis(200), cap: Duration::from_secs(10) };
@@ -25,17 +25,18 @@ pub(crate) enum Ended {
     Broken(BrokerError),
 }
 
-/// Uses brokers for ever. `attempt` connects to the one of this number, and ends with the connection. `purpose`
-/// completes the sentence "a broker … failed" in the log.
+/// Uses so many brokers for ever. `attempt` connects to the one of this number, and ends with the connection. `name`
+/// names it afterwards. `purpose` completes the sentence "a broker … failed" in the log.
 pub(crate) async fn run<'a>(
-    brokers: &dyn Brokers,
+    count: usize,
     purpose: &str,
+    name: &(dyn Fn(usize) -> String + Send + Sync),
     attempt: &(dyn Fn(usize) -> BoxFuture<'a, Ended> + Send + Sync),
 ) {
     let mut failures: u32 = 0;
     let mut told_at: Option<Instant> = None;
     loop {
-        for number in 0..brokers.count() {
+        for number in 0..count {
             let began = Instant::now();
             let error = match attempt(number).await {
                 Ended::Broken(error) => {
@@ -48,7 +49,7 @@ pub(crate) async fn run<'a>(
                 Ended::Unconnected(error) => error,
             };
             if told_at.is_none_or(|at| at.elapsed() >= LOG_PAUSE) {
-                log::warn!(broker = brokers.name(number).as_str(); "a broker {purpose} failed: {error}");
+                log::warn!(broker = name(number).as_str(); "a broker {purpose} failed: {error}");
                 told_at = Some(Instant::now());
             }
         }

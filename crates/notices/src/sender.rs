@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt as _;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::broker::{BrokerError, Brokers, Connection, Outcome};
 use crate::notice::{MAX_ROUTING_KEY, Message};
@@ -16,6 +16,9 @@ use crate::waiting::Sent;
 
 /// How many notices are sent together. Those of one document follow each other.
 const BATCH: usize = 256;
+
+/// How long a broker may take to deal with the rest of a connection that failed, before notices are sent again.
+const REST_PATIENCE: Duration = Duration::from_secs(1);
 
 /// How long the waiting notices may take to leave when the server stops.
 const LAST_PATIENCE: Duration = Duration::from_millis(600);
@@ -45,12 +48,13 @@ pub(crate) async fn run(
             }
         }
     }
-    queue.set_connected(false);
+    queue.set_connected(None);
 }
 
 async fn send_for_ever(queue: &Arc<Queue>, brokers: &dyn Brokers, node: &str) {
     let attempt = |number| connect_and_send(queue, brokers, number, node).boxed();
-    rounds::run(brokers, "for change notices", &attempt).await;
+    let name = |number| brokers.name(number);
+    rounds::run(brokers.count(), "for change notices", &name, &attempt).await;
 }
 
 async fn connect_and_send(queue: &Arc<Queue>, brokers: &dyn Brokers, number: usize, node: &str) -> Ended {
@@ -59,18 +63,32 @@ async fn connect_and_send(queue: &Arc<Queue>, brokers: &dyn Brokers, number: usi
         Err(error) => return Ended::Unconnected(error),
     };
     log::info!(broker = brokers.name(number).as_str(); "connected to a broker for change notices");
-    queue.set_connected(true);
-    let error = send_over(queue, &*connection, node).await;
-    queue.set_connected(false);
+    queue.set_connected(Some(number));
+    let Broken { error, is_open } = send_over(queue, &*connection, node).await;
+    queue.set_connected(None);
+    if is_open {
+        // The broker may have notices that it has not dealt with. If they are sent again over another connection, the
+        // first copy must not come after the notices that follow. A broken connection does not say when that is over.
+        let began = Instant::now();
+        let _ = timeout(REST_PATIENCE, connection.close()).await;
+        sleep_until(began + REST_PATIENCE).await;
+    }
     Ended::Broken(error)
 }
 
+/// How a connection ended.
+struct Broken {
+    error: BrokerError,
+    /// Whether notices were under way.
+    is_open: bool,
+}
+
 /// Sends over one connection until it breaks. Notices that were under way then are sent again.
-async fn send_over(queue: &Arc<Queue>, connection: &dyn Connection, node: &str) -> BrokerError {
+async fn send_over(queue: &Arc<Queue>, connection: &dyn Connection, node: &str) -> Broken {
     let mut broken = connection.broken();
     loop {
         let first = tokio::select! {
-            error = &mut broken => return error,
+            error = &mut broken => return Broken { error, is_open: false },
             first = queue.next() => first,
         };
         let (mut batch, mut messages) = (Vec::new(), Vec::new());
@@ -87,10 +105,10 @@ async fn send_over(queue: &Arc<Queue>, connection: &dyn Connection, node: &str) 
         }
         // What is dropped here without an outcome goes back into the queue.
         let outcomes = tokio::select! {
-            error = &mut broken => return error,
+            error = &mut broken => return Broken { error, is_open: true },
             outcomes = connection.publish(messages) => match outcomes {
                 Ok(outcomes) => outcomes,
-                Err(error) => return error,
+                Err(error) => return Broken { error, is_open: true },
             },
         };
         for (sending, outcome) in batch.into_iter().zip(outcomes) {

@@ -5,16 +5,18 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
-use datastore::{ChangesQuery, DbName, Deadline, DocId, Result, Rev, Since, StoreError};
+use datastore::{Cause, ChangesQuery, DbName, Deadline, DocId, Result, Rev, Since, StoreError};
 use futures::TryStreamExt as _;
 use kazoo::{AccountId, Config, NodeAndZone, SystemDb};
 use serde_json::{Map, Value};
 use tokio::sync::OnceCell;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
-use crate::marks::{Hold, MarkedDb, Marks, OwnHold};
+use crate::marked_db::{Hold, MarkedDb, OwnHold};
+use crate::marks::Marks;
 use crate::notice::{DocKey, Event, Facts, Notice};
 use crate::queue::Queue;
+use crate::seldom::Seldom;
 
 /// The types that Kazoo does not tell unless its configuration says otherwise.
 const UNTOLD: [&str; 6] = ["cdr", "ledger", "audit_log", "login_attempt", "pivot_debug", "notify_smtp_log"];
@@ -25,13 +27,22 @@ const DOUBT_PAUSE: Duration = Duration::from_secs(5);
 /// The most doubtful writes that are remembered.
 const MAX_DOUBTS: usize = 10_000;
 
+/// After so many failures, the other doubtful writes wait for the next time: the store may be down.
+const MAX_FAILURES: usize = 8;
+
+/// How often the log repeats that doubtful writes stay doubtful.
+const LOG_PAUSE: Duration = Duration::from_secs(60);
+
 pub(crate) struct Teller {
     pub(crate) marks: Marks,
     pub(crate) queue: Arc<Queue>,
     node_and_zone: NodeAndZone,
     untold: RwLock<HashSet<String>>,
     doubts: Mutex<VecDeque<Doubt>>,
+    doubt_log: Seldom,
     prepared: OnceCell<()>,
+    /// How long after the changes of a mark were read they are read once more, if at all.
+    pub(crate) second_look: Option<Duration>,
 }
 
 /// A write that is being made.
@@ -82,7 +93,12 @@ impl Drop for Ripe<'_> {
 }
 
 impl Teller {
-    pub(crate) fn new(marks: Marks, queue: Arc<Queue>, node_and_zone: NodeAndZone) -> Self {
+    pub(crate) fn new(
+        marks: Marks,
+        queue: Arc<Queue>,
+        node_and_zone: NodeAndZone,
+        second_look: Option<Duration>,
+    ) -> Self {
         let untold = UNTOLD.iter().map(|kind| (*kind).to_owned()).collect();
         Self {
             marks,
@@ -90,6 +106,8 @@ impl Teller {
             node_and_zone,
             untold: RwLock::new(untold),
             doubts: Mutex::default(),
+            doubt_log: Seldom::new(LOG_PAUSE),
+            second_look,
             prepared: OnceCell::new(),
         }
     }
@@ -173,7 +191,7 @@ impl Teller {
     }
 
     /// Finds out about doubtful writes, and tells those that were done. A doubt stays while the store does not
-    /// answer.
+    /// answer. All of them share the deadline.
     pub(crate) async fn settle_doubts(&self, deadline: Deadline) {
         let mut ripe = {
             let mut doubts = self.doubts();
@@ -181,25 +199,43 @@ impl Teller {
             let count = doubts.iter().take_while(|doubt| is_ripe(doubt)).count();
             Ripe { teller: self, doubts: doubts.drain(..count).collect() }
         };
-        while let Some(doubt) = ripe.doubts.front() {
+        let (mut failures, mut last_error) = (0_usize, None);
+        while let Some(doubt) = ripe.doubts.front()
+            && failures < MAX_FAILURES
+        {
+            // A later write of the document must not be told before this one, so its notice waits for the slot.
+            let slot = self.queue.open(Arc::clone(&doubt.key));
             let settled = self.settle_doubt(doubt, deadline).await;
             let Some(doubt) = ripe.doubts.pop_front() else { break };
             match settled {
                 Ok(Some(rev)) => self.tell(doubt.hold, doubt.key, &doubt.attempt, rev),
                 Ok(None) => {}
                 Err(error) => {
-                    log::warn!(
-                        db = doubt.key.db.as_str(), id = doubt.key.id.as_str();
-                        "whether a document was written is not known yet: {error}"
-                    );
+                    failures = failures.saturating_add(1);
+                    last_error = Some(error);
                     self.doubts().push_back(Doubt { since: Instant::now(), ..doubt });
                 }
             }
+            drop(slot);
+        }
+        drop(ripe);
+        if let Some(error) = last_error
+            && self.doubt_log.is_time()
+        {
+            let writes = self.doubt_count();
+            log::warn!(writes; "whether documents were written is not known yet, so they are not told: {error}");
         }
     }
 
     /// The revision that a doubtful write has made, if it was done.
     async fn settle_doubt(&self, doubt: &Doubt, deadline: Deadline) -> Result<Option<Rev>> {
+        let settled = timeout_at(deadline.instant().into(), self.rev_of(doubt, deadline)).await;
+        settled.unwrap_or_else(|_| {
+            Err(StoreError::DeadlineExceeded(Cause::new("a write in doubt was not found out about in time")))
+        })
+    }
+
+    async fn rev_of(&self, doubt: &Doubt, deadline: Deadline) -> Result<Option<Rev>> {
         let DocKey { db, id } = &*doubt.key;
         let fetched = self.marks.store.fetch(db, id, deadline).await;
         match (&doubt.attempt.kind, fetched) {
@@ -232,8 +268,8 @@ impl Teller {
         Ok(None)
     }
 
-    /// Whether writes are in doubt.
-    pub(crate) fn has_doubts(&self) -> bool {
-        !self.doubts().is_empty()
+    /// How many writes are in doubt.
+    pub(crate) fn doubt_count(&self) -> usize {
+        self.doubts().len()
     }
 }

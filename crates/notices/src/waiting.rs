@@ -7,25 +7,21 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::marks::Hold;
+use crate::drops::Drops;
+use crate::marked_db::Hold;
 use crate::notice::{DocKey, Notice};
+use crate::takers::Takers;
 
 /// The pause before a notice is sent again that came back or that the broker refused. It doubles.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 
-/// How often the log tells of dropped notices.
-const LOG_PAUSE: Duration = Duration::from_secs(10);
-
 /// What a waiting notice takes in memory beside its texts: its places in the maps below, and its key.
 const OVERHEAD_BYTES: usize = 384;
 
-/// How long the notices of a document are sent again when no queue of the broker takes them.
-const RETURNED_PATIENCE: Duration = Duration::from_secs(60);
-
 /// All waiting notices.
-#[derive(Default)]
 pub(crate) struct Waiting {
+    pub(crate) takers: Takers,
     docs: HashMap<Arc<DocKey>, Doc>,
     /// The notices that are not being sent, by their numbers.
     items: BTreeMap<u64, Item>,
@@ -51,8 +47,8 @@ struct Doc {
     is_in_flight: bool,
     ready: Option<u64>,
     delayed: Option<(Instant, u64)>,
-    /// When its notices began to come back.
-    returned_since: Option<Instant>,
+    /// Whether one of its notices has come back, and none was taken since.
+    comes_back: bool,
     tries: u32,
 }
 
@@ -63,16 +59,12 @@ pub(crate) struct Item {
     /// Writes of the document that were opened before this number may have been earlier.
     barrier: u64,
     bytes: usize,
+    /// When it was sent last.
+    sent_at: Option<Instant>,
+    /// Since when nobody takes it: it came back, or one before it did.
+    returned_since: Option<Instant>,
     /// Keeps the mark in the store until the broker has the notice.
     _hold: Hold,
-}
-
-/// Dropped notices, and how many of them the log has not told.
-#[derive(Default)]
-struct Drops {
-    total: u64,
-    untold: u64,
-    told_at: Option<Instant>,
 }
 
 /// What happens to a notice that was sent.
@@ -104,6 +96,21 @@ impl Doc {
 }
 
 impl Waiting {
+    pub(crate) fn new(takers: Takers) -> Self {
+        Self {
+            takers,
+            docs: HashMap::new(),
+            items: BTreeMap::new(),
+            superseded: BTreeSet::new(),
+            ready: BTreeMap::new(),
+            delayed: BTreeMap::new(),
+            in_flight: 0,
+            bytes: 0,
+            next_number: 0,
+            drops: Drops::new(),
+        }
+    }
+
     /// Announces a write of a document, and answers its number.
     pub(crate) fn open(&mut self, key: Arc<DocKey>) -> u64 {
         let number = self.number();
@@ -129,7 +136,9 @@ impl Waiting {
     ) -> Vec<Item> {
         let texts = key.db.as_str().len().saturating_add(key.id.as_str().len());
         let bytes = notice.bytes().saturating_add(texts).saturating_add(OVERHEAD_BYTES);
-        self.insert(Item { key, notice, barrier: self.next_number, bytes, _hold: hold });
+        self.bytes = self.bytes.saturating_add(bytes);
+        let (barrier, sent_at, returned_since) = (self.next_number, None, None);
+        self.insert(Item { key, notice, barrier, bytes, sent_at, returned_since, _hold: hold });
         self.make_room(limit_bytes)
     }
 
@@ -137,7 +146,8 @@ impl Waiting {
     pub(crate) fn take(&mut self) -> Option<Item> {
         self.end_delays(Instant::now());
         let (number, key) = self.ready.pop_first()?;
-        let item = self.items.remove(&number)?;
+        let mut item = self.items.remove(&number)?;
+        item.sent_at = Some(Instant::now());
         self.superseded.remove(&number);
         if let Some(doc) = self.docs.get_mut(&key) {
             doc.items.pop_front();
@@ -148,20 +158,25 @@ impl Waiting {
     }
 
     /// Ends the sending of a notice. It is answered if it is gone.
-    pub(crate) fn settle(&mut self, item: Item, sent: Sent) -> Option<Item> {
+    pub(crate) fn settle(&mut self, mut item: Item, sent: Sent) -> Option<Item> {
         let (now, key) = (Instant::now(), Arc::clone(&item.key));
         self.in_flight = self.in_flight.saturating_sub(1);
+        match sent {
+            Sent::Delivered => self.note_taken(&key, &item),
+            Sent::Returned => self.note_returned(&key, &mut item, now),
+            Sent::Refused | Sent::Unsendable | Sent::Unknown => {}
+        }
         let doc = self.docs.entry(Arc::clone(&key)).or_default();
         doc.is_in_flight = false;
         // The time of the next try; `None` if there is none.
         let again = match sent {
             Sent::Delivered => {
-                (doc.returned_since, doc.tries) = (None, 0);
+                doc.tries = 0;
                 None
             }
             Sent::Returned => {
-                let since = *doc.returned_since.get_or_insert(now);
-                let may_wait = now.duration_since(since) < RETURNED_PATIENCE;
+                let first = item.returned_since.unwrap_or(now);
+                let may_wait = !self.takers.gives_up(first, now);
                 may_wait.then(|| now + doc.pause())
             }
             Sent::Refused => Some(now + doc.pause()),
@@ -174,7 +189,7 @@ impl Waiting {
                 None
             }
             None => {
-                self.bytes = self.bytes.saturating_sub(item.bytes);
+                self.leave(&item);
                 if sent != Sent::Delivered {
                     self.drops.add();
                 }
@@ -184,6 +199,46 @@ impl Waiting {
         self.refresh(&key);
         self.drops.tell();
         gone
+    }
+
+    /// Somebody has taken a notice, so those of its document that wait are not known to come back any more.
+    fn note_taken(&mut self, key: &DocKey, item: &Item) {
+        self.takers.taken(item.sent_at.unwrap_or_else(Instant::now));
+        let Some(doc) = self.docs.get_mut(key) else { return };
+        if !std::mem::take(&mut doc.comes_back) {
+            return;
+        }
+        for number in &doc.items {
+            let since = self.items.get_mut(number).and_then(|item| item.returned_since.take());
+            if since.is_some() {
+                self.takers.end_return();
+            }
+        }
+    }
+
+    /// Nobody takes a notice now, nor those of its document that wait behind it. Each has its own time from now on.
+    fn note_returned(&mut self, key: &DocKey, item: &mut Item, now: Instant) {
+        let Some(doc) = self.docs.get_mut(key) else { return };
+        doc.comes_back = true;
+        let mut note = |item: &mut Item| {
+            if item.returned_since.replace(item.returned_since.unwrap_or(now)).is_none() {
+                self.takers.begin_return();
+            }
+        };
+        note(item);
+        for number in &doc.items {
+            if let Some(item) = self.items.get_mut(number) {
+                note(item);
+            }
+        }
+    }
+
+    /// A notice has left: its memory is free.
+    fn leave(&mut self, item: &Item) {
+        self.bytes = self.bytes.saturating_sub(item.bytes);
+        if item.returned_since.is_some() {
+            self.takers.end_return();
+        }
     }
 
     /// When the next document has waited long enough.
@@ -208,7 +263,7 @@ impl Waiting {
 
     /// How many were given up since the start.
     pub(crate) fn dropped(&self) -> u64 {
-        self.drops.total
+        self.drops.total()
     }
 
     /// Whether nothing at all is left of the documents that had notices.
@@ -223,37 +278,37 @@ impl Waiting {
         number
     }
 
-    /// Puts a notice among those of its document, behind the one of the revision before it.
+    /// Adds a notice behind those of earlier revisions of its document.
     fn insert(&mut self, item: Item) {
-        let number = self.number();
         let key = Arc::clone(&item.key);
         let generation = item.notice.generation();
-        let doc = self.docs.entry(Arc::clone(&key)).or_default();
-        let items = &self.items;
-        let is_earlier =
-            |other: &u64| items.get(other).is_some_and(|other| other.notice.generation() <= generation);
-        let place = doc.items.iter().rposition(is_earlier).map_or(0, |place| place.saturating_add(1));
-        let older = if place == doc.items.len() { doc.items.back().copied() } else { Some(number) };
-        doc.items.insert(place, number);
-        self.superseded.extend(older);
-        self.bytes = self.bytes.saturating_add(item.bytes);
-        self.items.insert(number, item);
+        self.place(item, |other| other.generation() <= generation);
         self.refresh(&key);
     }
 
-    /// Puts a notice back that was being sent. It is the oldest of its document.
+    /// Puts a notice back that was being sent. One of an earlier revision may have come meanwhile.
     fn put_back(&mut self, item: Item, at: Instant, now: Instant) {
+        let key = Arc::clone(&item.key);
+        let generation = item.notice.generation();
+        let number = self.place(item, |other| other.generation() < generation);
+        if at > now {
+            self.docs.entry(Arc::clone(&key)).or_default().delayed = Some((at, number));
+            self.delayed.insert((at, number), key);
+        }
+    }
+
+    /// Puts a notice among those of its document, behind those that are before it.
+    fn place(&mut self, item: Item, is_before: impl Fn(&Notice) -> bool) -> u64 {
         let number = self.number();
         let doc = self.docs.entry(Arc::clone(&item.key)).or_default();
-        if !doc.items.is_empty() {
-            self.superseded.insert(number);
-        }
-        doc.items.push_front(number);
-        if at > now {
-            doc.delayed = Some((at, number));
-            self.delayed.insert((at, number), Arc::clone(&item.key));
-        }
+        let items = &self.items;
+        let is_before = |other: &u64| items.get(other).is_some_and(|other| is_before(&other.notice));
+        let place = doc.items.iter().rposition(is_before).map_or(0, |place| place.saturating_add(1));
+        let older = if place == doc.items.len() { doc.items.back().copied() } else { Some(number) };
+        doc.items.insert(place, number);
+        self.superseded.extend(older);
         self.items.insert(number, item);
+        number
     }
 
     /// Drops notices until the others fit: first those that have a newer one, then the oldest.
@@ -264,7 +319,7 @@ impl Waiting {
             let Some(number) = self.superseded.first().copied().or(oldest) else { break };
             self.superseded.remove(&number);
             let Some(item) = self.items.remove(&number) else { break };
-            self.bytes = self.bytes.saturating_sub(item.bytes);
+            self.leave(&item);
             if let Some(doc) = self.docs.get_mut(&item.key) {
                 if doc.items.front() == Some(&number) {
                     doc.items.pop_front();
@@ -318,28 +373,6 @@ impl Waiting {
         if doc.open.first().is_none_or(|open| *open >= barrier) {
             doc.ready = Some(number);
             self.ready.insert(number, Arc::clone(key));
-        }
-    }
-}
-
-impl Drops {
-    fn add(&mut self) {
-        self.total = self.total.saturating_add(1);
-        self.untold = self.untold.saturating_add(1);
-        self.tell();
-    }
-
-    /// Logs how many were dropped, now and then.
-    fn tell(&mut self) {
-        let now = Instant::now();
-        let is_time = self.told_at.is_none_or(|at| now.duration_since(at) >= LOG_PAUSE);
-        if self.untold > 0 && is_time {
-            log::warn!(
-                dropped = self.untold, dropped_since_start = self.total;
-                "change notices were dropped: nobody takes them, or too many wait for the broker. Kazoo may show \
-                 the older revisions of these documents for 15 minutes"
-            );
-            (self.untold, self.told_at) = (0, Some(now));
         }
     }
 }

@@ -58,7 +58,11 @@ pub(crate) fn build(
     let is_quick = embedded.is_some();
     let writes = Arc::new(Writes::new(embedded));
     let noted: Arc<dyn Backend> = Arc::new(NotedWrites::new(backend, Arc::clone(&writes)));
-    let notices = notices.map(|notices| Arc::new(Notices::new(Arc::clone(&noted), notices)));
+    let notices = notices.map(|settings| {
+        // A file is its only copy.
+        let second_look = settings.second_look.filter(|_| !is_quick);
+        Arc::new(Notices::new(Arc::clone(&noted), notices::Settings { second_look, ..settings }))
+    });
     let told = notices.as_ref().map_or(noted, |notices| notices.layer());
     let gate = Admission::new(told, limits(&settings.calls));
     let store: Arc<dyn Backend> =

@@ -50,8 +50,10 @@ async fn every_call_but_a_feed_needs_a_slot() {
         Databases::delete_db(gate, &db, by).await.err(),
         Changes::newest_seq(gate, &db, by).await.err(),
         LocalDocuments::list_local(gate, &db, "", by).await.err(),
+        LocalDocuments::fetch_local(gate, &db, "x", by).await.err(),
         LocalDocuments::save_local(gate, &db, note, by).await.err(),
         LocalDocuments::delete_local(gate, &db, "x", by).await.err(),
+        LocalDocuments::delete_local_if(gate, &db, "x", &|_| true, by).await.err(),
     ];
     for (call, refused) in refused.into_iter().enumerate() {
         assert!(refused.is_some_and(|error| error.is_busy()), "call {call}");

@@ -9,8 +9,8 @@ use admission::{Admission, Limits};
 use bytes::Bytes;
 use datastore::{
     Attachments, Cause, Change, Changes, ChangesQuery, Created, Databases, DbName, Deadline, DocId, Document,
-    Draft, JsonText, LocalDocument, LocalDocuments, Result, Rev, RowStream, Sign, Store, StoreError,
-    ViewQuery, ViewRow,
+    Draft, JsonText, LocalCheck, LocalDocument, LocalDocuments, Result, Rev, RowStream, Sign, Store,
+    StoreError, ViewQuery, ViewRow,
 };
 use futures::future::BoxFuture;
 use futures::stream::{self, BoxStream, StreamExt as _};
@@ -212,12 +212,31 @@ impl LocalDocuments for TestStore {
         self.call(async { Ok(Vec::new()) })
     }
 
+    fn fetch_local<'a>(
+        &'a self,
+        _: &'a DbName,
+        _: &'a str,
+        _: Deadline,
+    ) -> BoxFuture<'a, Result<Option<LocalDocument>>> {
+        self.call(async { Ok(None) })
+    }
+
     fn save_local<'a>(&'a self, _: &'a DbName, _: LocalDocument, _: Deadline) -> BoxFuture<'a, Result<()>> {
         self.call(async { Ok(()) })
     }
 
     fn delete_local<'a>(&'a self, _: &'a DbName, _: &'a str, _: Deadline) -> BoxFuture<'a, Result<()>> {
         self.call(async { Ok(()) })
+    }
+
+    fn delete_local_if<'a>(
+        &'a self,
+        _: &'a DbName,
+        _: &'a str,
+        _: LocalCheck<'a>,
+        _: Deadline,
+    ) -> BoxFuture<'a, Result<bool>> {
+        self.call(async { Ok(true) })
     }
 }
 

@@ -9,8 +9,8 @@ use bytes::Bytes;
 use cache::{Cache, Figures, Hints, Settings};
 use datastore::{
     Attachments, Cause, Change, Changes, ChangesQuery, Created, Databases, DbName, Deadline, DocId, Document,
-    Draft, JsonText, LocalDocument, LocalDocuments, Result, Rev, RowStream, Sign, Store, StoreError,
-    ViewQuery, ViewRow,
+    Draft, JsonText, LocalCheck, LocalDocument, LocalDocuments, Result, Rev, RowStream, Sign, Store,
+    StoreError, ViewQuery, ViewRow,
 };
 use futures::future::{self, BoxFuture, FutureExt as _};
 use futures::stream::{self, BoxStream, StreamExt as _};
@@ -226,12 +226,31 @@ impl LocalDocuments for Scripted {
         future::ready(Ok(Vec::new())).boxed()
     }
 
+    fn fetch_local<'a>(
+        &'a self,
+        _: &'a DbName,
+        _: &'a str,
+        _: Deadline,
+    ) -> BoxFuture<'a, Result<Option<LocalDocument>>> {
+        future::ready(Ok(None)).boxed()
+    }
+
     fn save_local<'a>(&'a self, _: &'a DbName, _: LocalDocument, _: Deadline) -> BoxFuture<'a, Result<()>> {
         future::ready(Ok(())).boxed()
     }
 
     fn delete_local<'a>(&'a self, _: &'a DbName, _: &'a str, _: Deadline) -> BoxFuture<'a, Result<()>> {
         future::ready(Ok(())).boxed()
+    }
+
+    fn delete_local_if<'a>(
+        &'a self,
+        _: &'a DbName,
+        _: &'a str,
+        _: LocalCheck<'a>,
+        _: Deadline,
+    ) -> BoxFuture<'a, Result<bool>> {
+        future::ready(Ok(true)).boxed()
     }
 }
 

@@ -54,6 +54,41 @@ pub async fn deleting_a_local_document_needs_no_revision(subject: Subject) {
     assert_eq!(listed(&subject, "").await, [("a".to_owned(), json!({"n": 3}))]);
 }
 
+/// A name that is the beginning of another one is not the other one.
+pub async fn a_local_document_is_read_by_name(subject: Subject) {
+    let fetch = |name: &'static str| {
+        let subject = &subject;
+        async move { subject.store.fetch_local(&subject.db, name, soon()).await.unwrap() }
+    };
+    assert_eq!(fetch("a-node@host").await, None);
+    for name in ["a-node@host", "a-node@host/x y%é"] {
+        save(&subject, name, json!({"name": name, "n": [1, {"k": null}]})).await.unwrap();
+        let body = object(json!({"name": name, "n": [1, {"k": null}]}));
+        assert_eq!(fetch(name).await, Some(LocalDocument { name: name.to_owned(), body }));
+    }
+    assert_eq!(fetch("a-node").await, None);
+    delete(&subject, "a-node@host").await.unwrap();
+    assert_eq!(fetch("a-node@host").await, None);
+}
+
+/// The question is about the content that would be deleted.
+pub async fn a_local_document_is_deleted_on_a_condition(subject: Subject) {
+    let delete_if = |n: i64| {
+        let subject = &subject;
+        async move {
+            let may = move |found: &LocalDocument| found.body.get("n") == Some(&json!(n));
+            subject.store.delete_local_if(&subject.db, "a", &may, soon()).await.unwrap()
+        }
+    };
+    assert!(delete_if(1).await, "there is none");
+    save(&subject, "a", json!({"n": 1})).await.unwrap();
+    save(&subject, "a", json!({"n": 2})).await.unwrap();
+    assert!(!delete_if(1).await);
+    assert_eq!(listed(&subject, "").await, [("a".to_owned(), json!({"n": 2}))]);
+    assert!(delete_if(2).await);
+    assert_eq!(listed(&subject, "").await, []);
+}
+
 /// Neither the feed nor the list of documents shows them, and they do not move the sequence.
 pub async fn local_documents_are_in_no_listing_and_no_feed(subject: Subject) {
     let rev = subject.create("a", json!({})).await;
@@ -93,6 +128,8 @@ pub async fn local_documents_of_a_missing_database_fail(subject: Subject) {
         save(&nowhere, "a", json!({})).await.unwrap_err(),
         delete(&nowhere, "a").await.unwrap_err(),
         nowhere.store.list_local(&nowhere.db, "", soon()).await.unwrap_err(),
+        nowhere.store.fetch_local(&nowhere.db, "a", soon()).await.unwrap_err(),
+        nowhere.store.delete_local_if(&nowhere.db, "a", &|_| true, soon()).await.unwrap_err(),
         nowhere.store.newest_seq(&nowhere.db, soon()).await.unwrap_err(),
     ];
     for error in errors {

@@ -64,6 +64,76 @@ async fn a_notice_that_comes_back_is_sent_again() {
     server.stop().await;
 }
 
+/// The server's own queue would take the notices before Kazoo's nodes are back, and Kazoo would never get them.
+#[tokio::test]
+async fn after_a_restart_of_the_broker_notices_wait_for_kazoo() {
+    let world = World::new().await;
+    let server = world.server("n");
+    server.create("before").await;
+    wait_until("a listener", || server.counts().is_listening).await;
+    world.broker.set(Mode::Down);
+    wait_until("the end of the connections", || {
+        !server.counts().is_connected && !server.counts().is_listening
+    })
+    .await;
+    world.broker.set(Mode::Unbound);
+    let rev = server.create("after").await;
+    // By the second one, a listener that does not wait would have its queue.
+    wait_until("two returns", || server.counts().returned >= 2).await;
+    assert!(!server.counts().is_listening);
+    world.broker.set(Mode::Up);
+    world.broker.wait_for(2).await;
+    assert_eq!(world.broker.told()[1].2, rev.to_string());
+    wait_until("a listener", || server.counts().is_listening).await;
+    assert_eq!(server.counts().dropped, 0);
+    server.stop().await;
+}
+
+/// Nobody else is there. After a while the server listens all the same.
+#[tokio::test]
+async fn a_server_that_is_alone_listens_in_the_end() {
+    let mut world = World::new().await;
+    world.patience = Duration::from_millis(500);
+    world.broker.set(Mode::Unbound);
+    let server = world.server("n");
+    let began = Instant::now();
+    wait_until("a listener", || server.counts().is_listening).await;
+    assert!(began.elapsed() >= world.patience);
+    server.stop().await;
+    // A notice that nobody takes is given up first.
+    let server = world.server("n");
+    wait_until("the connection", || server.counts().is_connected).await;
+    server.create("a").await;
+    wait_until("a return", || server.counts().returned > 0).await;
+    assert!(!server.counts().is_listening);
+    wait_until("a listener", || server.counts().is_listening).await;
+    assert_eq!((server.counts().dropped, server.counts().waiting), (1, 0));
+    server.stop().await;
+}
+
+/// The broker may still deal with notices of the old connection. They must not come after later ones.
+#[tokio::test]
+async fn a_connection_with_open_notices_is_closed_before_they_are_sent_again() {
+    let world = World::new().await;
+    world.broker.set(Mode::Silent);
+    let server = world.server("n");
+    server.create("a").await;
+    world.broker.wait_for(1).await;
+    world.broker.set(Mode::Down);
+    wait_until("the end of the connection", || !server.counts().is_connected).await;
+    world.broker.set(Mode::Up);
+    let ended = Instant::now();
+    world.broker.wait_for(2).await;
+    assert_eq!(world.broker.closed(), 1);
+    assert!(ended.elapsed() >= Duration::from_millis(900), "{:?}", ended.elapsed());
+    // Without open notices there is nothing to wait for.
+    wait_until("the confirmation", || server.counts().waiting == 0).await;
+    world.broker.set(Mode::Down);
+    wait_until("the end of the connection", || !server.counts().is_connected).await;
+    assert_eq!(world.broker.closed(), 1);
+    server.stop().await;
+}
+
 /// The routing key would be longer than AMQP can carry.
 #[tokio::test]
 async fn an_id_that_is_too_long_is_counted_and_does_not_stop_others() {

@@ -1,5 +1,7 @@
 //! The notices of others: what is heard, and what is not.
 
+use std::time::Duration;
+
 use notices::Heard;
 use serde_json::json;
 
@@ -9,9 +11,16 @@ fn document(id: &str, rev: &datastore::Rev) -> Heard {
     Heard::Document { db: db(), id: doc_id(id), rev: Some(rev.clone()) }
 }
 
+/// Servers listen soon after the connection began.
+async fn quick_world() -> World {
+    let mut world = World::new().await;
+    world.patience = Duration::from_millis(20);
+    world
+}
+
 #[tokio::test]
 async fn another_server_is_heard_and_itself_is_not() {
-    let world = World::new().await;
+    let world = quick_world().await;
     let (one, other) = (world.server("one"), world.server("other"));
     wait_until("two listeners", || one.counts().is_listening && other.counts().is_listening).await;
     let rev = one.create("a b/c").await;
@@ -27,7 +36,7 @@ async fn another_server_is_heard_and_itself_is_not() {
 
 #[tokio::test]
 async fn databases_are_heard_and_other_messages_harm_nothing() {
-    let world = World::new().await;
+    let world = quick_world().await;
     let server = world.server("n");
     wait_until("a listener", || server.counts().is_listening).await;
     for text in ["", "{", "[1]", "\u{fffd}"] {
@@ -45,7 +54,7 @@ async fn databases_are_heard_and_other_messages_harm_nothing() {
 
 #[tokio::test]
 async fn a_broker_that_was_down_is_listened_to_again() {
-    let world = World::new().await;
+    let world = quick_world().await;
     let (one, other) = (world.server("one"), world.server("other"));
     wait_until("a listener", || other.counts().is_listening).await;
     world.broker.set(Mode::Down);

@@ -1,10 +1,15 @@
 //! A server that is killed between a write and its notice.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use datastore::{Backend, Cause, Change, ChangesQuery, DbName, Layer, Result, Rev, StoreError};
-use futures::StreamExt as _;
+use datastore::{
+    Backend, Cause, Change, ChangesQuery, DbName, Deadline, Layer, LocalDocument, Result, Rev, StoreError,
+};
+use futures::future::BoxFuture;
 use futures::stream::{self, BoxStream};
+use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _};
 use kazoo::AccountId;
 use serde_json::json;
 
@@ -239,4 +244,84 @@ async fn an_account_that_cannot_be_read_holds_up_no_other() {
     let server = world.server("n");
     wait_until("all are told", || world.broker.got().len() >= 10).await;
     server.stop().await;
+}
+
+/// A cluster whose answering copy lacks the last writes, until it has been asked once.
+struct Lagging {
+    inner: Arc<dyn Backend>,
+    /// The document whose change it lacks.
+    lacks: &'static str,
+    asked: AtomicBool,
+}
+
+impl Lagging {
+    fn before(inner: Arc<dyn Backend>, lacks: &'static str) -> Arc<Self> {
+        Arc::new(Self { inner, lacks, asked: AtomicBool::new(false) })
+    }
+}
+
+impl Layer for Lagging {
+    fn inner(&self) -> &dyn Backend {
+        &*self.inner
+    }
+
+    fn list_local<'a>(
+        &'a self,
+        db: &'a DbName,
+        prefix: &'a str,
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<Vec<LocalDocument>>> {
+        if self.asked.load(Ordering::SeqCst) {
+            return self.inner.list_local(db, prefix, deadline);
+        }
+        futures::future::ready(Ok(Vec::new())).boxed()
+    }
+
+    fn changes(&self, db: &DbName, query: ChangesQuery) -> BoxStream<'static, Result<Change>> {
+        let changes = self.inner.changes(db, query);
+        if self.asked.swap(true, Ordering::SeqCst) {
+            return changes;
+        }
+        let lacks = self.lacks;
+        changes.try_filter(move |change| futures::future::ready(change.id.as_str() != lacks)).boxed()
+    }
+}
+
+/// The changes are read once more before the mark goes. What was told is not told again.
+#[tokio::test]
+async fn a_copy_that_lags_behind_loses_nothing() {
+    let mut world = World::new().await;
+    world.second_look = Some(Duration::from_millis(300));
+    world.broker.set(Mode::Down);
+    let server = world.server("n");
+    let seen = server.create("seen").await;
+    let missing = server.create("missing").await;
+    server.kill().await;
+    world.broker.set(Mode::Up);
+    let server = world.server_on(Lagging::before(Arc::clone(&world.store), "missing"), "n");
+    world.broker.wait_for(2).await;
+    wait_until("all are confirmed", || server.counts().waiting == 0).await;
+    server.stop().await;
+    let expected = [told("doc_created", "seen", &seen), told("doc_created", "missing", &missing)];
+    assert_eq!(world.broker.told(), expected);
+}
+
+/// Only the note says what the notice of a deletion needs, and only a list shows the notes.
+#[tokio::test]
+async fn a_copy_that_lags_behind_loses_no_deletion() {
+    let mut world = World::new().await;
+    world.second_look = Some(Duration::from_millis(300));
+    let server = world.server("n");
+    let rev = server.create("gone").await;
+    world.broker.wait_for(1).await;
+    world.broker.set(Mode::Down);
+    let rev = server.delete("gone", &rev).await;
+    server.kill().await;
+    world.broker.forget();
+    world.broker.set(Mode::Up);
+    let server = world.server_on(Lagging::before(Arc::clone(&world.store), "nothing"), "n");
+    world.broker.wait_for(1).await;
+    wait_until("all are confirmed", || server.counts().waiting == 0).await;
+    server.stop().await;
+    assert_eq!(world.broker.told(), [told("doc_deleted", "gone", &rev)]);
 }

@@ -1,5 +1,6 @@
 //! A store with an account, a broker that keeps what it gets, and servers that tell it of their writes.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -22,6 +23,10 @@ pub(crate) const ACCOUNT: &str = "11112222333344445555666677778888";
 pub(crate) struct World {
     pub(crate) store: Arc<dyn Backend>,
     pub(crate) broker: Broker,
+    /// How long its servers send a notice again that nobody takes.
+    pub(crate) patience: Duration,
+    /// When they read the changes of a mark once more.
+    pub(crate) second_look: Option<Duration>,
     _folder: Option<tempfile::TempDir>,
 }
 
@@ -43,7 +48,13 @@ impl World {
         for db in [db(), DbName::parse("system_config").unwrap()] {
             store.create_db(&db, soon()).await.unwrap();
         }
-        Self { store, broker: Broker::default(), _folder: folder }
+        Self {
+            store,
+            broker: Broker::default(),
+            patience: notices::RETURNED_PATIENCE,
+            second_look: None,
+            _folder: folder,
+        }
     }
 
     /// A server of this name.
@@ -53,8 +64,13 @@ impl World {
 
     /// A server whose store is this one.
     pub(crate) fn server_on(&self, store: Arc<dyn Backend>, node: &str) -> Server {
-        let settings =
-            Settings { node: node.to_owned(), node_and_zone: NodeAndZone::default(), queue_bytes: 1_000_000 };
+        let settings = Settings {
+            node: node.to_owned(),
+            node_and_zone: NodeAndZone::default(),
+            queue_bytes: 1_000_000,
+            returned_patience: self.patience,
+            second_look: self.second_look,
+        };
         let notices = Arc::new(Notices::new(store, settings));
         let (stop, stopped) = oneshot::channel::<()>();
         let (running, broker) = (Arc::clone(&notices), self.broker.clone());
@@ -125,7 +141,7 @@ impl Server {
 pub(crate) enum Mode {
     Up,
     Down,
-    /// No queue takes a message.
+    /// It runs, and no node of Kazoo has a queue. Servers that listen have theirs.
     Unbound,
     /// It takes messages and confirms nothing.
     Silent,
@@ -136,13 +152,19 @@ pub(crate) enum Mode {
 pub(crate) struct Broker {
     mode: watch::Sender<Mode>,
     got: Arc<Mutex<Vec<Message>>>,
+    closed: Arc<AtomicU64>,
     /// The queues of those who listen.
     queues: Arc<Mutex<Vec<UnboundedSender<Vec<u8>>>>>,
 }
 
 impl Default for Broker {
     fn default() -> Self {
-        Self { mode: watch::Sender::new(Mode::Up), got: Arc::default(), queues: Arc::default() }
+        Self {
+            mode: watch::Sender::new(Mode::Up),
+            got: Arc::default(),
+            closed: Arc::default(),
+            queues: Arc::default(),
+        }
     }
 }
 
@@ -156,13 +178,20 @@ impl Broker {
         self.got.lock().unwrap().clone()
     }
 
+    /// How many connections were closed.
+    pub(crate) fn closed(&self) -> u64 {
+        self.closed.load(Ordering::SeqCst)
+    }
+
     pub(crate) fn forget(&self) {
         self.got.lock().unwrap().clear();
     }
 
-    /// Somebody publishes a notice.
-    pub(crate) fn publish(&self, payload: &[u8]) {
-        self.queues.lock().unwrap().retain(|queue| queue.unbounded_send(payload.to_vec()).is_ok());
+    /// Somebody publishes a notice. Answers whether a queue of a server has it.
+    pub(crate) fn publish(&self, payload: &[u8]) -> bool {
+        let mut queues = self.queues.lock().unwrap();
+        queues.retain(|queue| queue.unbounded_send(payload.to_vec()).is_ok());
+        !queues.is_empty()
     }
 
     /// Waits until the broker has so many messages, and answers them.
@@ -222,7 +251,13 @@ impl Connection for Broker {
                     self.got.lock().unwrap().extend(messages);
                     Ok(vec![Outcome::Delivered; count])
                 }
-                Mode::Unbound => Ok(vec![Outcome::Returned; count]),
+                Mode::Unbound => {
+                    let outcome = |message: &Message| match self.publish(message.payload.as_bytes()) {
+                        true => Outcome::Delivered,
+                        false => Outcome::Returned,
+                    };
+                    Ok(messages.iter().map(outcome).collect())
+                }
                 Mode::Down => Err(BrokerError("down".to_owned())),
                 Mode::Silent => {
                     self.got.lock().unwrap().extend(messages);
@@ -239,6 +274,11 @@ impl Connection for Broker {
             BrokerError("down".to_owned())
         };
         broken.boxed()
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        self.closed.fetch_add(1, Ordering::SeqCst);
+        futures::future::ready(()).boxed()
     }
 }
 

@@ -143,11 +143,21 @@ fn readiness(
 
 /// A broker that does not answer is no reason to be unready: the notices wait.
 fn notice_counts(counts: Counts) -> Value {
-    let Counts { is_connected, waiting, waiting_bytes, sent, dropped, returned, is_listening, heard } =
-        counts;
+    let Counts {
+        is_connected,
+        waiting,
+        waiting_bytes,
+        sent,
+        dropped,
+        returned,
+        is_listening,
+        heard,
+        shares_name,
+    } = counts;
     json!({
         "connected": is_connected, "waiting": waiting, "waiting_bytes": waiting_bytes, "sent": sent,
         "dropped": dropped, "returned": returned, "listening": is_listening, "heard": heard,
+        "shares_name": shares_name,
     })
 }
 

@@ -1,5 +1,10 @@
 //! Hears from a broker what others have changed, and drops it from every memory of this server. The stores' own
 //! feeds tell the same: this is the second path, and the only one where no feed lives.
+//!
+//! Notices are missed while there is no connection. Nothing needs to be forgotten for that when the connection is back:
+//! no memory counts on the notices. Where a feed lives, what is remembered ends with the feed or with what it tells.
+//! Where none lives, the cache remembers nothing, and authentication, the storage plans and the schema of groups forget
+//! by time: what is there after at most 60 seconds, what is missing after at most 5. A notice only makes that sooner.
 
 use std::sync::Arc;
 

@@ -246,6 +246,8 @@ pub(super) fn notice_settings(settings: &NoticeSettings) -> Option<notices::Sett
         node: settings.node_name.clone(),
         node_and_zone: node_and_zone(settings),
         queue_bytes: settings.amqp_queue_bytes,
+        returned_patience: notices::RETURNED_PATIENCE,
+        second_look: Some(notices::SECOND_LOOK),
     })
 }
 

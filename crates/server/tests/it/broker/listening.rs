@@ -21,6 +21,8 @@ struct World {
     rabbit: Rabbit,
     standin: Standin,
     server: Server,
+    /// It takes the notices of servers, as Kazoo does.
+    kazoo: Listener,
     account: crate::accounts::AccountWithUser,
 }
 
@@ -37,9 +39,28 @@ impl World {
         let (rabbit, standin) = (Rabbit::start(), Standin::start());
         copy(&format!("sqlite:{}", path.display()), standin.url());
         let server = start(&rabbit, &standin, "crossbar_groups@one");
-        let world = Self { rabbit, standin, server, account };
-        world.wait_until("a listener", || notices(&world.server)["listening"] == true);
+        let kazoo = Listener::to(&rabbit);
+        let world = Self { rabbit, standin, server, kazoo, account };
+        world.wait_until_it_listens(&world.server);
         world
+    }
+
+    /// A server listens once it has seen that others take its notices.
+    fn wait_until_it_listens(&self, server: &Server) {
+        self.create(server, "heard by others");
+        self.wait_until("a listener", || notices(server)["listening"] == true);
+        self.wait_until("the confirmation", || notices(server)["sent"] == 1);
+    }
+
+    /// Creates a group through a server.
+    fn create(&self, server: &Server, name: &str) {
+        let target = format!("/v2/accounts/{}/groups", self.account.id);
+        let headers = [
+            ("X-Auth-Token".to_owned(), self.account.token.clone()),
+            ("Content-Type".to_owned(), "application/json".to_owned()),
+        ];
+        let body = json!({"data": {"name": name}}).to_string();
+        assert_eq!(send(server.address, "PUT", &target, &headers, body.as_bytes()).status, 201);
     }
 
     fn wait_until(&self, what: &str, condition: impl Fn() -> bool) {
@@ -140,19 +161,15 @@ fn what_kazoo_has_changed_counts_as_soon_as_it_tells() {
 fn other_servers_are_heard_and_the_server_itself_is_not() {
     let world = World::new();
     let other = start(&world.rabbit, &world.standin, "crossbar_groups@other");
-    world.wait_until("a listener", || notices(&other)["listening"] == true);
-    let target = format!("/v2/accounts/{}/groups", world.account.id);
-    let headers = [
-        ("X-Auth-Token".to_owned(), world.account.token.clone()),
-        ("Content-Type".to_owned(), "application/json".to_owned()),
-    ];
+    world.wait_until_it_listens(&other);
+    world.wait_until("the notice of the other", || notices(&world.server)["heard"] == 1);
     for n in 0..3 {
-        let body = json!({"data": {"name": format!("group {n}")}}).to_string();
-        assert_eq!(send(world.server.address, "PUT", &target, &headers, body.as_bytes()).status, 201);
+        world.create(&world.server, &format!("group {n}"));
     }
     world.wait_until("the notices", || notices(&other)["heard"] == 3);
-    world.wait_until("the confirmations", || notices(&world.server)["sent"] == 3);
-    assert_eq!(notices(&world.server)["heard"], 0);
+    world.wait_until("the confirmations", || notices(&world.server)["sent"] == 4);
+    assert_eq!(notices(&world.server)["heard"], 1);
+    assert_eq!(world.kazoo.heard().len(), 5);
 }
 
 /// Commands write to the CouchDB themselves. They have told the broker before they end.

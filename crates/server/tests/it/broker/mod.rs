@@ -139,6 +139,32 @@ fn a_broker_that_is_killed_under_load_loses_nothing_and_delays_nobody() {
     assert_eq!(notices(&account)["dropped"], 0);
 }
 
+/// The server listens, so it has a queue that takes every notice. After a restart of the broker it must not take those
+/// that Kazoo's nodes need, which come back later.
+#[test]
+#[ignore = "it needs RabbitMQ: make acceptance"]
+fn after_a_restart_of_the_broker_notices_wait_for_kazoo() {
+    let mut rabbit = Rabbit::start();
+    let account = served(&rabbit.url(), &[]);
+    wait_for(&account, "the connection", |notices| notices["connected"] == true);
+    let kazoo = Listener::to(&rabbit);
+    account.create_all(&["before"]);
+    kazoo.wait_until("the first notice", |heard| heard.len() == 1);
+    wait_for(&account, "a listener", |notices| notices["listening"] == true);
+    drop(kazoo);
+    rabbit.kill();
+    rabbit.restart();
+    wait_for(&account, "the connection", |notices| notices["connected"] == true);
+    account.create_all(&["after 1", "after 2"]);
+    wait_for(&account, "returns", |notices| notices["returned"].as_u64() >= Some(4));
+    let kazoo = Listener::to(&rabbit);
+    let heard = kazoo.wait_until("the notices", |heard| heard.len() == 2);
+    assert!(heard.iter().all(|heard| heard.says("ID").starts_with("after")));
+    wait_for(&account, "a listener", |notices| notices["listening"] == true);
+    let notices = notices(&account);
+    assert_eq!((&notices["dropped"], &notices["waiting"]), (&json!(0), &json!(0)));
+}
+
 #[test]
 #[ignore = "it needs RabbitMQ: make acceptance"]
 fn a_server_that_is_killed_under_load_tells_all_acknowledged_writes() {

@@ -196,7 +196,8 @@ function drawNotices(notices) {
   }
   show("notices", `${count(notices.waiting)} waiting`);
   show("notices-more", `${notices.connected ? "connected" : "no broker answers"}; ${count(notices.sent)} sent, `
-    + `${count(notices.dropped)} dropped; ${notices.listening ? `${count(notices.heard)} heard` : "hears nobody"}`);
+    + `${count(notices.dropped)} dropped; ${notices.listening ? `${count(notices.heard)} heard` : "hears nobody"}`
+    + (notices.shares_name ? "; another server has the same node name" : ""));
 }
 
 function drawAbout(now) {
