@@ -174,7 +174,7 @@ impl OpenError {
                 | ErrorCode::NotADatabase
                 | ErrorCode::TypeMismatch,
             ) => Self::Damaged { path: path.to_owned(), reason: format!("{what} cannot be read ({source})") },
-            Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
+            Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied | ErrorCode::ReadOnly) => {
                 Self::NotAllowed { path: path.to_owned(), source }
             }
             Some(_) => Self::Sqlite { path: path.to_owned(), source },
@@ -192,11 +192,13 @@ mod tests {
 
     #[test]
     fn a_file_that_may_not_be_opened_is_a_matter_of_rights() {
-        let source = rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_CANTOPEN), None);
-        let told = OpenError::of_sqlite(Path::new("store.db"), "its content", source).to_string();
-        assert!(
-            told.starts_with("store.db cannot be opened: ") && told.contains("Run this as the user"),
-            "{told}"
-        );
+        for code in [ffi::SQLITE_CANTOPEN, ffi::SQLITE_PERM, ffi::SQLITE_READONLY_DIRECTORY] {
+            let source = rusqlite::Error::SqliteFailure(ffi::Error::new(code), None);
+            let told = OpenError::of_sqlite(Path::new("store.db"), "its content", source).to_string();
+            assert!(
+                told.starts_with("store.db cannot be opened: ") && told.contains("Run this as"),
+                "{told}"
+            );
+        }
     }
 }
