@@ -146,7 +146,10 @@ const MISTAKES: &[Mistake] = &[
     mistake("serv", &["'serv'", "'serve'", "crossbar-groups --help"]),
     mistake("serve --wrokers 3", &["'--wrokers'", "'--workers'", "crossbar-groups serve --help"]),
     mistake("account create", &["--name <NAME>", "crossbar-groups account create --help"]),
-    mistake("token --account alpha --ttl 0 --store sqlite:store.db", &["--ttl", "1.."]),
+    mistake(
+        "token --account alpha --ttl 0 --store sqlite:store.db",
+        &["--ttl", "1..", "`crossbar-groups token --help`"],
+    ),
     mistake("import --store sqlite:new.db", &["<FILE>"]),
     // What the commands are about.
     mistake(
