@@ -27,7 +27,8 @@ fn main() {
 
 /// The commit of this project's own repository. A tarball may lie in the repository of somebody else.
 fn commit() -> Option<String> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().ok()?;
+    // Not `env!`: with one target directory for two clones, this program may have been compiled in the other one.
+    let root = Path::new(&std::env::var_os("CARGO_MANIFEST_DIR")?).join("../..").canonicalize().ok()?;
     let top = git(&["rev-parse", "--show-toplevel"])?;
     if Path::new(&top).canonicalize().ok()? != root {
         return None;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags};
 
-use crate::file::{BUSY_TIMEOUT, check_before_writing};
+use crate::file::{BUSY_TIMEOUT, beside, check_before_writing, remove};
 use crate::open_error::OpenError;
 use crate::upgrade::{Copied, write_copy};
 
@@ -21,5 +21,10 @@ pub fn back_up(path: &Path, to: &Path, tell: impl FnMut(Copied)) -> Result<(), O
     let connection = Connection::open_with_flags(path, flags).map_err(refused)?;
     connection.busy_timeout(BUSY_TIMEOUT).map_err(refused)?;
     write_copy(&connection, to, tell).map_err(|source| OpenError::Sqlite { path: to.to_owned(), source })?;
-    check_before_writing(to).map(drop)
+    let checked = check_before_writing(to).map(drop);
+    // SQLite has made these for the check, which only reads, so they hold nothing.
+    for end in ["-wal", "-shm"] {
+        remove(&beside(to, end)).map_err(|source| OpenError::Io { path: to.to_owned(), source })?;
+    }
+    checked
 }

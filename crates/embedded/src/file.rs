@@ -1,6 +1,7 @@
 //! The store's file: locking it, checking its contents, and setting up connections to it.
 
 use std::fs::{self, File, TryLockError};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -34,13 +35,13 @@ pub(crate) struct StoreFile {
 type Identity = Option<(u64, u64)>;
 
 #[cfg(unix)]
-fn identity(path: &Path) -> std::io::Result<Identity> {
+fn identity(path: &Path) -> io::Result<Identity> {
     use std::os::unix::fs::MetadataExt as _;
     fs::metadata(path).map(|data| Some((data.dev(), data.ino())))
 }
 
 #[cfg(not(unix))]
-fn identity(path: &Path) -> std::io::Result<Identity> {
+fn identity(path: &Path) -> io::Result<Identity> {
     fs::metadata(path).map(|_| None)
 }
 
@@ -218,6 +219,14 @@ pub(crate) fn beside(path: &Path, end: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(end);
     PathBuf::from(name)
+}
+
+/// Removes a file, if it is there.
+pub(crate) fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// Locks a separate file next to the store's file. SQLite's own locks are not enough, because each belongs

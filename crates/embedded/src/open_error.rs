@@ -108,6 +108,17 @@ pub enum OpenError {
         /// The error from the operating system.
         source: io::Error,
     },
+    /// This user may not open the file, or SQLite may not make its own files beside it.
+    #[error(
+        "{path} cannot be opened: {source}. Run this as the user that the file belongs to, or give this user the \
+         right to read the file and to write to its folder"
+    )]
+    NotAllowed {
+        /// The file.
+        path: PathBuf,
+        /// The error from SQLite.
+        source: rusqlite::Error,
+    },
     /// SQLite cannot open the file.
     #[error(
         "{path} cannot be opened: {source}. Stop other programs that use the file, check that the disk has \
@@ -163,7 +174,31 @@ impl OpenError {
                 | ErrorCode::NotADatabase
                 | ErrorCode::TypeMismatch,
             ) => Self::Damaged { path: path.to_owned(), reason: format!("{what} cannot be read ({source})") },
+            Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied | ErrorCode::ReadOnly) => {
+                Self::NotAllowed { path: path.to_owned(), source }
+            }
             Some(_) => Self::Sqlite { path: path.to_owned(), source },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use rusqlite::ffi;
+
+    use super::OpenError;
+
+    #[test]
+    fn a_file_that_may_not_be_opened_is_a_matter_of_rights() {
+        for code in [ffi::SQLITE_CANTOPEN, ffi::SQLITE_PERM, ffi::SQLITE_READONLY_DIRECTORY] {
+            let source = rusqlite::Error::SqliteFailure(ffi::Error::new(code), None);
+            let told = OpenError::of_sqlite(Path::new("store.db"), "its content", source).to_string();
+            assert!(
+                told.starts_with("store.db cannot be opened: ") && told.contains("Run this as"),
+                "{told}"
+            );
         }
     }
 }

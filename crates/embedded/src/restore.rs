@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, OpenFlags};
 
 use crate::backup::back_up;
-use crate::file::{BUSY_TIMEOUT, beside, check_before_writing, lock};
+use crate::file::{BUSY_TIMEOUT, beside, check_before_writing, lock, remove};
 use crate::format::{APPLICATION_ID, for_the_owner, pragma};
 use crate::open_error::OpenError;
 use crate::owner::Owner;
@@ -169,11 +169,4 @@ fn open(path: &Path) -> rusqlite::Result<Connection> {
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     Ok(connection)
-}
-
-fn remove(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
 }

@@ -135,7 +135,7 @@ pub(crate) fn command() -> clap::Command {
 pub fn main() -> ExitCode {
     let cli = match parse(std::env::args_os()) {
         Ok(cli) => cli,
-        Err(error) => return usage::report(&error),
+        Err(error) => return usage::report(&error, &command_of(std::env::args_os())),
     };
     let outcome = start_log(&cli.command).and_then(|()| run(cli.command));
     logging::flush();
@@ -152,6 +152,18 @@ pub fn main() -> ExitCode {
 fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
     let matches = without_empty_variables(command()).try_get_matches_from(arguments)?;
     Cli::from_arg_matches(&matches)
+}
+
+/// The words of the command that the arguments name, as far as there is one.
+fn command_of(arguments: impl IntoIterator<Item = OsString>) -> String {
+    let mut command = command();
+    let mut words = vec![command.get_name().to_owned()];
+    for word in arguments.into_iter().skip(1) {
+        let Some(named) = command.find_subcommand(&word).cloned() else { break };
+        words.push(named.get_name().to_owned());
+        command = named;
+    }
+    words.join(" ")
 }
 
 /// Lets a variable that is set to nothing count as one that is not set.

@@ -6,8 +6,8 @@ use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 
-/// Prints help, the version, or one line that says what is wrong.
-pub(crate) fn report(error: &clap::Error) -> ExitCode {
+/// Prints help, the version, or one line that says what is wrong. `command` is the command as far as it is known.
+pub(crate) fn report(error: &clap::Error, command: &str) -> ExitCode {
     match error.kind() {
         ErrorKind::DisplayHelp
         | ErrorKind::DisplayVersion
@@ -17,16 +17,16 @@ pub(crate) fn report(error: &clap::Error) -> ExitCode {
             u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from)
         }
         _ => {
-            let _ = writeln!(std::io::stderr(), "crossbar-groups: {}", one_line(&error.to_string()));
+            let _ = writeln!(std::io::stderr(), "crossbar-groups: {}", one_line(&error.to_string(), command));
             ExitCode::from(2)
         }
     }
 }
 
 /// clap's message in one line, with the way to the command's help.
-fn one_line(message: &str) -> String {
+fn one_line(message: &str, command: &str) -> String {
     let mut parts: Vec<String> = Vec::new();
-    let mut help = "crossbar-groups --help".to_owned();
+    let mut help = format!("{command} --help");
     let mut begins_part = true;
     for line in message.lines().map(str::trim) {
         if let Some(usage) = line.strip_prefix("Usage: ") {
@@ -83,11 +83,12 @@ mod tests {
                  `crossbar-groups user create --help` says what there is",
             ),
             (
+                // Not every message of clap has the usage.
                 "error: unexpected argument 'http://u:p@w@host' found\n",
-                "unexpected argument 'http://***@host' found; `crossbar-groups --help` says what there is",
+                "unexpected argument 'http://***@host' found; `crossbar-groups token --help` says what there is",
             ),
         ] {
-            assert_eq!(one_line(message), expected);
+            assert_eq!(one_line(message, "crossbar-groups token"), expected);
         }
     }
 }

@@ -49,6 +49,15 @@ async fn a_backup_takes_the_place_of_a_store_that_is_kept() {
     assert!(restore(&backup, &file, |_| ()).unwrap().unwrap().ends_with("store.db.before-restore-2"));
 }
 
+#[tokio::test]
+async fn a_backup_leaves_nothing_beside_it() {
+    let fixture = TestStore::new().await;
+    let backup = backup_of(&fixture);
+    let mut beside = names(fixture._folder.path());
+    beside.retain(|name| name.starts_with("store.backup"));
+    assert_eq!(beside, [backup.file_name().unwrap().to_str().unwrap()]);
+}
+
 /// A process that was killed leaves writes in the log. They belong to the old store, and never to the new one.
 #[tokio::test]
 async fn the_log_of_a_damaged_store_stays_with_it() {

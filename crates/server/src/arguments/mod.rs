@@ -3,7 +3,6 @@
 mod administration;
 mod store;
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
@@ -16,9 +15,8 @@ pub(crate) use self::administration::{
 };
 pub(crate) use self::store::{ChangedStore, ConfigFile, StoreArguments};
 use crate::failure::Failure;
-use crate::kazoo_config;
 use crate::settings::{
-    AdminSettings, CacheSettings, Given, LogSettings, ServeSettings, Setting, Source, StoreSettings,
+    AdminSettings, CacheSettings, Given, LogSettings, ServeSettings, ShownSetting, StoreSettings,
 };
 
 /// `import`.
@@ -114,7 +112,7 @@ pub(crate) struct Healthcheck {
 impl Healthcheck {
     /// The settings of the admin listener.
     pub(crate) fn admin(&self) -> Result<AdminSettings, Failure> {
-        self.admin.settings(&self.file.read()?)
+        self.admin.settings(self.file.read()?)
     }
 }
 
@@ -134,7 +132,7 @@ impl Doctor {
     /// The settings of the server and of its store.
     pub(crate) fn settings(&self) -> Result<(ServeSettings, StoreSettings), Failure> {
         let file = self.store.read_file()?;
-        Ok((self.given.settings(&file)?, self.store.given.settings(&file)?))
+        Ok((self.given.settings(file)?, self.store.given.settings(file)?))
     }
 
     /// The settings file, if it holds a password.
@@ -209,41 +207,21 @@ pub(crate) struct AllSettings {
     pub(crate) store: StoreSettings,
 }
 
-/// A setting with its value as other people may see it, and where that came from.
-pub(crate) struct ShownSetting {
-    pub(crate) setting: Setting,
-    pub(crate) value: Option<String>,
-    pub(crate) source: Source,
-}
-
 impl Serve {
     /// The settings of the server, of its cache and of its store. Those of the log are read before, by [`Serve::log`].
     pub(crate) fn settings(&self) -> Result<AllSettings, Failure> {
         let file = self.store.read_file()?;
         Ok(AllSettings {
-            serve: self.given.settings(&file)?,
-            admin: self.admin.settings(&file)?,
-            cache: self.cache.settings(&file)?,
-            store: self.store.given.settings(&file)?,
+            serve: self.given.settings(file)?,
+            admin: self.admin.settings(file)?,
+            cache: self.cache.settings(file)?,
+            store: self.store.given.settings(file)?,
         })
     }
 
     /// The settings of the log.
     pub(crate) fn log(&self) -> Result<LogSettings, Failure> {
-        self.log.settings(&self.store.read_file()?)
-    }
-
-    /// The text of every setting, secrets too: for comparing, never for showing.
-    pub(crate) fn texts(&self) -> Result<BTreeMap<&'static str, Option<String>>, Failure> {
-        let file = self.store.read_file()?;
-        let texts = [
-            self.given.texts(&file),
-            self.admin.texts(&file),
-            self.cache.texts(&file),
-            self.log.texts(&file),
-            self.store.given.texts(&file),
-        ];
-        Ok(texts.into_iter().flatten().collect())
+        self.log.settings(self.store.read_file()?)
     }
 
     /// The settings file, if it holds a password.
@@ -253,23 +231,24 @@ impl Serve {
 
     /// The path of Kazoo's configuration, where Kazoo finds it unless it was given.
     pub(crate) fn find_kazoo_config(&mut self) -> Result<PathBuf, Failure> {
-        let given = &mut self.store.file.kazoo_config;
-        let path = given.take().map_or_else(kazoo_config::find, Ok)?;
-        *given = Some(path.clone());
-        Ok(path)
+        self.store.find_kazoo_config()
     }
 
     /// Every setting.
     pub(crate) fn show(&self) -> Result<Vec<ShownSetting>, Failure> {
         let file = self.store.read_file()?;
         let shown = [
-            self.given.show(&file),
-            self.admin.show(&file),
-            self.cache.show(&file),
-            self.log.show(&file),
-            self.store.given.show(&file),
+            self.given.show(file),
+            self.admin.show(file),
+            self.cache.show(file),
+            self.log.show(file),
+            self.store.given.show(file),
         ];
-        let shown = shown.into_iter().flatten();
-        Ok(shown.map(|(setting, value, source)| ShownSetting { setting, value, source }).collect())
+        Ok(shown.into_iter().flatten().collect())
+    }
+
+    /// The same arguments, for which the settings files are read once more.
+    pub(crate) fn again(&self) -> Result<Self, Failure> {
+        Ok(Self { store: self.store.again()?, ..self.clone() })
     }
 }

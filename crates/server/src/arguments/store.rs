@@ -1,27 +1,66 @@
 //! Where a command finds its settings: the settings file, and the store.
 
 use std::path::PathBuf;
+use std::sync::OnceLock;
 
 use clap::Args;
 
 use crate::failure::Failure;
 use crate::kazoo_config;
-use crate::settings::{self, Given, NoticeSettings, SettingsFile, Source, StoreSettings};
+use crate::settings::{self, Given, NoticeSettings, SettingsFile, ShownSetting, Source, StoreSettings};
 
-/// The settings file, and Kazoo's configuration.
+/// The settings file, and Kazoo's configuration. A command reads them once, since they may be pipes, and since they may
+/// change meanwhile.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct ConfigFile {
     /// A file with settings in TOML.
     #[arg(long, value_name = "FILE", env = "CROSSBAR_GROUPS_CONFIG")]
-    pub(super) config: Option<PathBuf>,
+    config: Option<PathBuf>,
     /// Kazoo's configuration (config.ini or config.yaml). The store, the brokers, the zone and the node are taken from
     /// it, unless they are given otherwise.
     #[arg(long, value_name = "FILE", env = "CROSSBAR_GROUPS_KAZOO_CONFIG")]
-    pub(super) kazoo_config: Option<PathBuf>,
+    kazoo_config: Option<PathBuf>,
+    /// What was read.
+    #[arg(skip)]
+    content: OnceLock<SettingsFile>,
 }
 
 impl ConfigFile {
-    pub(super) fn read(&self) -> Result<SettingsFile, Failure> {
+    /// What the files say, at the first call.
+    pub(super) fn read(&self) -> Result<&SettingsFile, Failure> {
+        match self.content.get() {
+            Some(content) => Ok(content),
+            None => {
+                let content = self.read_files()?;
+                Ok(self.content.get_or_init(|| content))
+            }
+        }
+    }
+
+    /// The same files, to be read once more.
+    pub(super) fn again(&self) -> Result<Self, Failure> {
+        for path in [&self.config, &self.kazoo_config].into_iter().flatten() {
+            // A pipe that was read is empty, and every setting would have its default. Whoever reads a file that is
+            // missing says so.
+            if path.metadata().is_ok_and(|data| !data.is_file()) {
+                return Err(Failure::setup(format!(
+                    "{} is no file, and what was read from it cannot be read again: restart the server",
+                    path.display()
+                )));
+            }
+        }
+        Ok(Self { content: OnceLock::new(), ..self.clone() })
+    }
+
+    /// The path of Kazoo's configuration, where Kazoo finds it unless it was given.
+    pub(super) fn find_kazoo_config(&mut self) -> Result<PathBuf, Failure> {
+        let path = self.kazoo_config.take().map_or_else(kazoo_config::find, Ok)?;
+        *self =
+            Self { config: self.config.take(), kazoo_config: Some(path.clone()), content: OnceLock::new() };
+        Ok(path)
+    }
+
+    fn read_files(&self) -> Result<SettingsFile, Failure> {
         let mut file = match self.config.as_deref() {
             Some(path) => SettingsFile::read(path, &settings::all())?,
             None => SettingsFile::default(),
@@ -47,22 +86,40 @@ pub(crate) struct StoreArguments {
     pub(super) given: Given<StoreSettings>,
     #[command(flatten)]
     pub(super) file: ConfigFile,
+    /// What the files say, and what follows from the store's address.
+    #[arg(skip)]
+    content: OnceLock<SettingsFile>,
 }
 
 impl StoreArguments {
     /// The settings of the store.
     pub(crate) fn settings(&self) -> Result<StoreSettings, Failure> {
-        self.given.settings(&self.read_file()?)
+        self.given.settings(self.read_file()?)
     }
 
     /// The settings file, filled with what Kazoo's configuration says and what follows from the store's address.
-    pub(super) fn read_file(&self) -> Result<SettingsFile, Failure> {
-        let mut file = self.file.read()?;
-        let store = self.given.texts(&file).into_iter().find(|(key, _)| *key == "store");
-        if let Some((_, Some(store))) = store {
-            file.fill(settings::that_fit_the_store(&store), &Source::Proxy);
+    pub(super) fn read_file(&self) -> Result<&SettingsFile, Failure> {
+        if let Some(content) = self.content.get() {
+            return Ok(content);
         }
-        Ok(file)
+        let mut file = self.file.read()?.clone();
+        let shown = self.given.show(&file);
+        let store = shown.iter().find(|shown| shown.setting.key == "store").and_then(ShownSetting::text);
+        if let Some(store) = store {
+            file.fill(settings::that_fit_the_store(store), &Source::Proxy);
+        }
+        Ok(self.content.get_or_init(|| file))
+    }
+
+    /// The path of Kazoo's configuration, where Kazoo finds it unless it was given.
+    pub(super) fn find_kazoo_config(&mut self) -> Result<PathBuf, Failure> {
+        self.content = OnceLock::new();
+        self.file.find_kazoo_config()
+    }
+
+    /// The same arguments, for which the files are read once more.
+    pub(super) fn again(&self) -> Result<Self, Failure> {
+        Ok(Self { file: self.file.again()?, content: OnceLock::new(), ..self.clone() })
     }
 }
 
@@ -83,6 +140,6 @@ impl ChangedStore {
 
     /// The settings of the brokers, and of the names that change notices carry.
     pub(crate) fn notices(&self) -> Result<NoticeSettings, Failure> {
-        self.given.settings(&self.store.read_file()?)
+        self.given.settings(self.store.read_file()?)
     }
 }

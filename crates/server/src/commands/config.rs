@@ -1,12 +1,12 @@
 //! `config show`, `config check` and `config example`: the settings, without opening anything.
 
 use super::say;
-use crate::arguments::{Serve, ShownSetting};
+use crate::arguments::Serve;
 use crate::failure::Failure;
-use crate::settings::{self, Default, Setting, Shape};
+use crate::settings::{self, Default, Setting, Shape, ShownSetting};
 
 pub(crate) fn show(arguments: &Serve) -> Result<(), Failure> {
-    for ShownSetting { setting, value, source } in arguments.show()? {
+    for ShownSetting { setting, value, source, .. } in arguments.show()? {
         let line = match value {
             Some(value) => format!("{} = {}", setting.key, in_toml(&setting, &value)),
             None => format!("# {} is not set: {}", setting.key, default_words(&setting)),

@@ -40,7 +40,7 @@ pub(super) struct Checker {
 }
 
 /// What a readiness check found.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Found {
     /// Whether the server was ready to read.
     is_ready: bool,
@@ -80,27 +80,16 @@ impl Checker {
     pub(super) async fn check(&self, asks: Asks) -> (StatusCode, Value) {
         let Self { app, writes, supervisor, notices, found } = self;
         let deadline = Deadline::after(PATIENCE);
-        let (is_set_up, verdict) =
+        let (is_set_up, writes) =
             futures::join!(app.auth.is_set_up(&*app.uncached, deadline), writes.verdict(deadline));
         if let Err(error) = &is_set_up {
             log::warn!("not ready: {}", crate::chain(error));
         }
-        let mismatch = app.release.mismatch();
-        *found.lock().unwrap_or_else(PoisonError::into_inner) = Found {
-            is_ready: matches!(is_set_up, Ok(true)) && mismatch.is_none() && !app.running.is_stopping(),
-            can_write: match &verdict {
-                Verdict::Yes => Some(true),
-                Verdict::No(_) => Some(false),
-                Verdict::Unknown => None,
-            },
-        };
-        let (mut status, mut body) =
-            readiness(&is_set_up, mismatch.as_deref(), verdict, asks, &supervisor.health());
+        let reads = reads(&is_set_up, app.release.mismatch().as_deref(), app.running.is_stopping());
+        let readiness = Readiness { reads, writes };
+        *found.lock().unwrap_or_else(PoisonError::into_inner) = readiness.found();
+        let (status, mut body) = readiness.answer(asks, &supervisor.health());
         if let Value::Object(members) = &mut body {
-            if app.running.is_stopping() {
-                status = StatusCode::SERVICE_UNAVAILABLE;
-                members.insert("status".to_owned(), Value::from("the server is stopping"));
-            }
             members.insert("profile".to_owned(), Value::from(app.profile().release.name()));
             if let Some(notices) = notices {
                 members.insert("notices".to_owned(), notice_counts(notices.counts()));
@@ -113,32 +102,53 @@ impl Checker {
     }
 }
 
-fn readiness(
+/// Whether the server can answer reads. An error says why not.
+fn reads(
     is_set_up: &Result<bool, StoreError>,
     mismatch: Option<&str>,
-    verdict: Verdict,
-    asks: Asks,
-    tasks: &[Health],
-) -> (StatusCode, Value) {
-    let (mut is_ready, store) = match (is_set_up, mismatch) {
-        (Ok(true), None) => (true, "ready".to_owned()),
-        (Ok(true), Some(reason)) => {
-            (false, format!("the store is one of another release of Kazoo: {reason}"))
-        }
-        (Ok(false), _) => (false, "the store is not set up".to_owned()),
-        (Err(_), _) => (false, "the store does not answer".to_owned()),
-    };
-    let tasks: Vec<_> = tasks.iter().map(ToString::to_string).collect();
-    let body = match verdict {
-        Verdict::Yes => json!({"status": store, "writes": true, "tasks": tasks}),
-        Verdict::Unknown => json!({"status": store, "writes": null, "tasks": tasks}),
-        Verdict::No(reason) => {
-            is_ready = is_ready && asks == Asks::Reads;
-            let reason = format!("the store cannot write: {reason}");
-            json!({"status": store, "writes": false, "reason": reason, "tasks": tasks})
-        }
-    };
-    (if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, body)
+    is_stopping: bool,
+) -> Result<(), String> {
+    match (is_set_up, mismatch) {
+        _ if is_stopping => Err("the server is stopping".to_owned()),
+        (Ok(true), None) => Ok(()),
+        (Ok(true), Some(reason)) => Err(format!("the store is one of another release of Kazoo: {reason}")),
+        (Ok(false), _) => Err("the store is not set up".to_owned()),
+        (Err(_), _) => Err("the store does not answer".to_owned()),
+    }
+}
+
+/// How ready the server is: for the answer and for the metrics.
+struct Readiness {
+    /// Whether the server can answer reads. An error says why not.
+    reads: Result<(), String>,
+    /// Whether the store can write.
+    writes: Verdict,
+}
+
+impl Readiness {
+    fn found(&self) -> Found {
+        let can_write = match self.writes {
+            Verdict::Yes => Some(true),
+            Verdict::No(_) => Some(false),
+            Verdict::Unknown => None,
+        };
+        Found { is_ready: self.reads.is_ok(), can_write }
+    }
+
+    fn answer(&self, asks: Asks, tasks: &[Health]) -> (StatusCode, Value) {
+        let Found { is_ready, can_write } = self.found();
+        let is_ready = is_ready && (asks == Asks::Reads || can_write != Some(false));
+        let status = self.reads.as_ref().err().map_or("ready", String::as_str);
+        let tasks: Vec<_> = tasks.iter().map(ToString::to_string).collect();
+        let body = match &self.writes {
+            Verdict::Yes | Verdict::Unknown => json!({"status": status, "writes": can_write, "tasks": tasks}),
+            Verdict::No(reason) => {
+                let reason = format!("the store cannot write: {reason}");
+                json!({"status": status, "writes": can_write, "reason": reason, "tasks": tasks})
+            }
+        };
+        (if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, body)
+    }
 }
 
 /// A broker that does not answer is no reason to be unready: the notices wait.
@@ -163,14 +173,16 @@ fn notice_counts(counts: Counts) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use datastore::Cause;
     use serde_json::{Value, json};
     use tokio::time::Instant;
 
-    use super::{Asks, Health, StoreError, Verdict, readiness};
+    use super::{Asks, Found, Health, Readiness, StoreError, Verdict, reads};
     use crate::supervisor::State;
 
-    fn check(is_set_up: &Result<bool, StoreError>, verdict: Verdict, asks: Asks, expected: (u16, Value)) {
-        let (status, body) = readiness(is_set_up, None, verdict, asks, &[]);
+    fn check(is_set_up: &Result<bool, StoreError>, writes: Verdict, asks: Asks, expected: (u16, Value)) {
+        let readiness = Readiness { reads: reads(is_set_up, None, false), writes };
+        let (status, body) = readiness.answer(asks, &[]);
         assert_eq!((status.as_u16(), body), expected);
     }
 
@@ -178,7 +190,8 @@ mod tests {
     fn a_failing_task_is_named_and_the_server_stays_ready() {
         let state = State::BackingOff { since: Instant::now() };
         let task = Health { name: "purge", state, last_error: Some("no".to_owned()), restarts: 3 };
-        let (status, body) = readiness(&Ok(true), None, Verdict::Yes, Asks::Writes, &[task]);
+        let readiness = Readiness { reads: Ok(()), writes: Verdict::Yes };
+        let (status, body) = readiness.answer(Asks::Writes, &[task]);
         let tasks = ["purge: failing for 0 seconds, 3 restarts"];
         assert_eq!(
             (status.as_u16(), body),
@@ -186,12 +199,43 @@ mod tests {
         );
     }
 
+    fn timeout() -> Result<bool, StoreError> {
+        Err(StoreError::DeadlineExceeded(Cause::new("x")))
+    }
+
     #[test]
-    fn another_release_makes_the_server_unready() {
-        let (status, body) =
-            readiness(&Ok(true), Some("it is Kazoo 4.3 now"), Verdict::Yes, Asks::Reads, &[]);
-        let text = "the store is one of another release of Kazoo: it is Kazoo 4.3 now";
-        assert_eq!((status.as_u16(), &body["status"]), (503, &json!(text)));
+    fn the_reason_for_which_a_server_is_not_ready_is_told() {
+        let mismatch = Some("it is Kazoo 4.3 now");
+        for (is_set_up, mismatch, is_stopping, expected) in [
+            (Ok(true), mismatch, false, "the store is one of another release of Kazoo: it is Kazoo 4.3 now"),
+            (Ok(false), mismatch, false, "the store is not set up"),
+            (timeout(), None, false, "the store does not answer"),
+            (Ok(true), None, true, "the server is stopping"),
+            (timeout(), mismatch, true, "the server is stopping"),
+        ] {
+            assert_eq!(reads(&is_set_up, mismatch, is_stopping), Err(expected.to_owned()));
+        }
+        assert_eq!(reads(&Ok(true), None, false), Ok(()));
+    }
+
+    /// An answer and the metrics after it say the same.
+    #[test]
+    fn the_metrics_and_the_answer_agree() {
+        for reads in [Ok(()), Err("the server is stopping".to_owned())] {
+            for (writes, can_write) in [
+                (Verdict::Yes, Some(true)),
+                (Verdict::No("full".to_owned()), Some(false)),
+                (Verdict::Unknown, None),
+            ] {
+                let readiness = Readiness { reads: reads.clone(), writes };
+                let found = readiness.found();
+                assert_eq!(found, Found { is_ready: reads.is_ok(), can_write });
+                let (status, body) = readiness.answer(Asks::Reads, &[]);
+                assert_eq!((status == 200, &body["writes"]), (found.is_ready, &json!(can_write)));
+                let (status, _) = readiness.answer(Asks::Writes, &[]);
+                assert_eq!(status == 200, found.is_ready && can_write != Some(false));
+            }
+        }
     }
 
     #[test]

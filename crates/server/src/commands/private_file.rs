@@ -38,6 +38,12 @@ impl PrivateFile {
         if path.is_dir() {
             return Err(Failure::setup(format!("{} is a folder: name a file in it", path.display())));
         }
+        if fs::metadata(path).is_ok_and(|data| !data.is_file()) {
+            return Err(Failure::setup(format!(
+                "{} is a device or a pipe: name a file; without --output, `export` writes to standard output",
+                path.display()
+            )));
+        }
         if let StoreLocation::File(store) = store
             && (is_of_store(path, store) || is_copy_of_store(path, store))
         {
@@ -46,7 +52,18 @@ impl PrivateFile {
                 path.display()
             )));
         }
-        let mut name = path.as_os_str().to_owned();
+        // A link stays, and the file that it leads to is replaced.
+        let place = match path.canonicalize() {
+            Ok(place) => place,
+            Err(_) if path.is_symlink() => {
+                return Err(Failure::setup(format!(
+                    "{} is a link that leads nowhere: name a file",
+                    path.display()
+                )));
+            }
+            Err(_) => path.to_owned(),
+        };
+        let mut name = place.as_os_str().to_owned();
         name.push(".part");
         let part = PathBuf::from(name);
         let mut options = OpenOptions::new();
@@ -54,7 +71,7 @@ impl PrivateFile {
         let file = options.open(&part).map_err(refused)?;
         // The part of a command that was killed may be there, with other permissions.
         file.set_permissions(Permissions::from_mode(OWNER_ONLY)).map_err(refused)?;
-        Ok(Self { path: path.to_owned(), part, file, is_complete: false })
+        Ok(Self { path: place, part, file, is_complete: false })
     }
 
     /// Where the content is to be written.
@@ -166,6 +183,20 @@ mod tests {
         assert_eq!(fs::read_to_string(&path).unwrap(), "new");
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_link_stays_and_the_file_that_it_leads_to_is_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = StoreLocation::File(folder.path().join("store.db"));
+        let (path, link) = (folder.path().join("out"), folder.path().join("link"));
+        fs::write(&path, "older").unwrap();
+        std::os::unix::fs::symlink("out", &link).unwrap();
+        let file = PrivateFile::create(&link, &store).unwrap();
+        file.writer().write_all(b"new").unwrap();
+        file.finish().unwrap();
+        assert!(link.is_symlink());
+        assert_eq!(fs::read_to_string(&path).unwrap(), "new");
     }
 
     #[test]

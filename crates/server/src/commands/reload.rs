@@ -1,15 +1,15 @@
 //! SIGHUP: reads the settings again, and takes those that can change while the server runs. A mistake in them changes
 //! nothing.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::pages::About;
 use crate::app::App;
 use crate::arguments::Serve;
 use crate::failure::Failure;
 use crate::logging;
-use crate::settings::LiveSettings;
+use crate::settings::{LiveSettings, LogSettings, ShownSetting};
 
 /// The setting of the least level that is logged.
 const LOG_LEVEL: &str = "log_level";
@@ -18,15 +18,16 @@ const LOG_LEVEL: &str = "log_level";
 pub(super) struct Reload {
     arguments: Serve,
     app: Arc<App>,
-    /// The text of every setting as the server uses it. Some are secret.
-    used: BTreeMap<&'static str, Option<String>>,
+    about: Arc<About>,
+    /// Every setting as the server uses it.
+    used: Vec<ShownSetting>,
 }
 
 impl Reload {
     /// The settings that the server has started with.
-    pub(super) fn new(arguments: Serve, app: Arc<App>) -> Result<Self, Failure> {
-        let used = arguments.texts()?;
-        Ok(Self { arguments, app, used })
+    pub(super) fn new(arguments: Serve, app: Arc<App>, about: Arc<About>) -> Result<Self, Failure> {
+        let used = arguments.show()?;
+        Ok(Self { arguments, app, about, used })
     }
 
     /// How long the server drains before it stops.
@@ -47,31 +48,44 @@ impl Reload {
     }
 
     fn try_run(&mut self) -> Result<(), Failure> {
-        let settings = self.arguments.settings()?;
-        let log = self.arguments.log()?;
-        let found = self.arguments.texts()?;
-        let changed = found.iter().filter(|(key, text)| self.used.get(*key) != Some(*text));
-        let changed: Vec<_> = changed.map(|(key, text)| (*key, text.clone())).collect();
-        if changed.is_empty() {
+        let arguments = self.arguments.again()?;
+        let settings = arguments.settings()?;
+        let log = arguments.log()?;
+        let found = arguments.show()?;
+        self.app.running.set(settings.serve.live);
+        let mut has_changed = false;
+        // Both have every setting, in the order of `--help`.
+        for (used, found) in self.used.iter_mut().zip(found) {
+            let is_same = found.has_value_of(used);
+            has_changed |= !is_same;
+            // The same value may stand on another line now.
+            if is_same || take(&found, &log) {
+                *used = found;
+            }
+        }
+        if !has_changed {
             log::info!("the settings were read again: nothing has changed");
         }
-        self.app.running.set(settings.serve.live);
-        for (key, text) in changed {
-            if key == LOG_LEVEL {
-                let counts = logging::server_log().is_some_and(|server| server.set_level(log.log_level));
-                if !counts {
-                    log::warn!(setting = key; "a setting has changed, and does not count: the variable RUST_LOG is set");
-                    continue;
-                }
-            } else if !LiveSettings::has(key) {
-                log::warn!(setting = key; "a setting has changed, and counts from the next start on: restart the server");
-                continue;
-            }
-            log::info!(setting = key, value = text.as_deref().unwrap_or_default(); "a setting has changed");
-            self.used.insert(key, text);
-        }
+        self.about.set(&self.used);
         Ok(())
     }
+}
+
+/// Takes a setting that has changed, if it can change while the server runs. The log says what becomes of it.
+fn take(found: &ShownSetting, log: &LogSettings) -> bool {
+    let key = found.setting.key;
+    if key == LOG_LEVEL {
+        let counts = logging::server_log().is_some_and(|server| server.set_level(log.log_level));
+        if !counts {
+            log::warn!(setting = key; "a setting has changed, and does not count: the variable RUST_LOG is set");
+            return false;
+        }
+    } else if !LiveSettings::has(key) {
+        log::warn!(setting = key; "a setting has changed, and counts from the next start on: restart the server");
+        return false;
+    }
+    log::info!(setting = key, value = found.value.as_deref().unwrap_or_default(); "a setting has changed");
+    true
 }
 
 #[cfg(test)]

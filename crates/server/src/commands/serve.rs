@@ -98,11 +98,7 @@ pub(crate) fn run(arguments: Serve) -> Result<(), Failure> {
         file,
         is_own,
     };
-    let about = pages::About {
-        api_port: api.address().port(),
-        store: opened.name.clone(),
-        settings: pages::About::changed(arguments.show()?),
-    };
+    let about = pages::About::new(api.address().port(), opened.name.clone(), &arguments.show()?);
     let parts = ServeParts {
         about,
         settings,
@@ -175,7 +171,8 @@ async fn serve(parts: ServeParts, opened: Opened, background: &Handle) -> Result
         ActixApp::new().app_data(api_shared.clone()).default_service(web::route().to(http::serve))
     });
     let api = api.map_err(|error| listening::refusal(listening::API, api_address, &error))?;
-    let reload = Reload::new(arguments, shared.clone().into_inner())?;
+    let about = Data::new(about);
+    let reload = Reload::new(arguments, shared.clone().into_inner(), about.clone().into_inner())?;
 
     let for_looking = shared.clone();
     let checker = Data::new(Checker {
@@ -186,7 +183,6 @@ async fn serve(parts: ServeParts, opened: Opened, background: &Handle) -> Result
         found: Arc::default(),
     });
     health::register(&shared.metrics, &checker.found);
-    let about = Data::new(about);
     let service = Service { workers: 1, capacity: Capacity::new(ADMIN_CONNECTIONS), ..service };
     let admin = admin.serve(service, move || {
         ActixApp::new()

@@ -146,9 +146,10 @@ fn builder(level: LevelFilter) -> env_logger::Builder {
             builder.filter_level(level);
             // The HTTP server tells at `info` how many threads it starts.
             builder.filter_module("actix_server", level.min(LevelFilter::Warn));
-            // The client of brokers tells at `info` of each of its own steps.
+            // The client of brokers tells at `info` of each of its own steps, and at `error` of answers that `notices`
+            // expects, like that of a missing exchange. What goes wrong, `notices` tells.
             builder.filter_module("tracing", level.min(LevelFilter::Warn));
-            builder.filter_module("lapin", level.min(LevelFilter::Warn))
+            builder.filter_module("lapin", LevelFilter::Off)
         }
     };
     builder

@@ -7,7 +7,7 @@ use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 
 use super::file::SettingsFile;
-use super::group::{Group, Layers};
+use super::group::{Group, Layers, ShownSetting};
 use super::setting::{Default, Setting, Shape, Source};
 use crate::failure::Failure;
 
@@ -25,19 +25,9 @@ impl<G: Group> Given<G> {
     }
 
     /// Each setting of the group, with its value as other people may see it, and where that came from.
-    pub(crate) fn show(&self, file: &SettingsFile) -> Vec<(Setting, Option<String>, Source)> {
+    pub(crate) fn show(&self, file: &SettingsFile) -> Vec<ShownSetting> {
         let layers = Layers { given: &self.values, file };
-        let shown = G::declared().into_iter().map(|setting| {
-            let (text, source) = layers.show(&setting);
-            (setting, text, source)
-        });
-        shown.collect()
-    }
-
-    /// The text of each setting of the group, secrets too: for comparing, never for showing.
-    pub(crate) fn texts(&self, file: &SettingsFile) -> Vec<(&'static str, Option<String>)> {
-        let layers = Layers { given: &self.values, file };
-        G::declared().iter().map(|setting| (setting.key, layers.text(setting))).collect()
+        G::declared().into_iter().map(|setting| layers.show(setting)).collect()
     }
 }
 

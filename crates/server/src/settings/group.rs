@@ -17,6 +17,28 @@ pub(crate) trait Group: Sized {
     fn read(layers: &Layers<'_>) -> Result<Self, Failure>;
 }
 
+/// A setting with its value as other people may see it, and where that came from.
+#[derive(Clone)]
+pub(crate) struct ShownSetting {
+    pub(crate) setting: Setting,
+    pub(crate) value: Option<String>,
+    pub(crate) source: Source,
+    /// The value as it was given, secrets too.
+    text: Option<String>,
+}
+
+impl ShownSetting {
+    /// Whether both have the same value. A secret counts, not the `***` in its place.
+    pub(crate) fn has_value_of(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+
+    /// The value as it was given, secrets too: never for showing.
+    pub(crate) fn text(&self) -> Option<&str> {
+        self.text.as_deref()
+    }
+}
+
 /// The places where values are looked for.
 pub(crate) struct Layers<'a> {
     pub(super) given: &'a BTreeMap<&'static str, (String, Source)>,
@@ -52,15 +74,10 @@ impl Layers<'_> {
         Ok(value)
     }
 
-    /// The text of a setting as other people may see it, and where it came from.
-    pub(super) fn show(&self, setting: &Setting) -> (Option<String>, Source) {
-        let (text, source) = self.find(setting);
-        (text.as_deref().map(setting.shown), source)
-    }
-
-    /// The text of a setting as it was given.
-    pub(super) fn text(&self, setting: &Setting) -> Option<String> {
-        self.find(setting).0
+    /// A setting as other people may see it.
+    pub(super) fn show(&self, setting: Setting) -> ShownSetting {
+        let (text, source) = self.find(&setting);
+        ShownSetting { value: text.as_deref().map(setting.shown), setting, source, text }
     }
 
     /// The text of a setting, and where it came from.

@@ -23,6 +23,7 @@ pub(crate) use declared::{
 };
 pub(crate) use file::SettingsFile;
 pub(crate) use given::Given;
+pub(crate) use group::ShownSetting;
 pub(crate) use location::StoreLocation;
 pub(crate) use origin::Origin;
 pub(crate) use proxied::that_fit_the_store;

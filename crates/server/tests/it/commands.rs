@@ -18,6 +18,23 @@ fn check_refused(arguments: &[&str], code: i32, words: &[&str]) {
     assert_eq!(error.trim_end().lines().count(), 1, "{arguments:?}: {error:?} is not one line");
 }
 
+/// A secret store may give the settings through a pipe, which can be read once.
+#[test]
+fn settings_come_through_a_pipe() {
+    let folder = tempfile::tempdir().unwrap();
+    let missing = folder.path().join("missing.db").display().to_string();
+    let settings =
+        format!("store = \"sqlite:{missing}\"\nlisten = \"127.0.0.1:0\"\nadmin_listen = \"127.0.0.1:0\"\n");
+    for command in [&["serve"][..], &["doctor"], &["export"], &["key", "rotate"]] {
+        let refused = run(&[command, &["--config", "/dev/stdin"]].concat(), settings.as_bytes());
+        let error = String::from_utf8(refused.stderr).unwrap();
+        assert_eq!(refused.status.code(), Some(2), "{command:?}: {error}");
+        assert!(error.contains(&missing), "{command:?}: {error}");
+    }
+    let refused = run(&["config", "show", "--config", "/dev/stdin"], b"page_size = 0\n");
+    assert_eq!(refused.status.code(), Some(2), "{refused:?}");
+}
+
 #[test]
 fn a_wrong_store_is_one_line_and_exit_code_2() {
     let folder = tempfile::tempdir().unwrap();

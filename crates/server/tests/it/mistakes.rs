@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::net::TcpListener;
+use std::os::unix::ffi::OsStringExt as _;
 use std::path::Path;
 use std::process::{Output, Stdio};
 use std::sync::mpsc;
@@ -145,7 +146,10 @@ const MISTAKES: &[Mistake] = &[
     mistake("serv", &["'serv'", "'serve'", "crossbar-groups --help"]),
     mistake("serve --wrokers 3", &["'--wrokers'", "'--workers'", "crossbar-groups serve --help"]),
     mistake("account create", &["--name <NAME>", "crossbar-groups account create --help"]),
-    mistake("token --account alpha --ttl 0 --store sqlite:store.db", &["--ttl", "1.."]),
+    mistake(
+        "token --account alpha --ttl 0 --store sqlite:store.db",
+        &["--ttl", "1..", "`crossbar-groups token --help`"],
+    ),
     mistake("import --store sqlite:new.db", &["<FILE>"]),
     // What the commands are about.
     mistake(
@@ -181,6 +185,9 @@ const MISTAKES: &[Mistake] = &[
     mistake("export --output none/out --store sqlite:store.db", &["none/out", "a folder that exists"]),
     mistake("export --output store.db --store sqlite:store.db", &["belongs to the store itself"]),
     mistake("backup folder --store sqlite:store.db", &["folder is a folder"]),
+    mistake("backup device --store sqlite:store.db", &["device is a device or a pipe", "name a file"]),
+    mistake("export --output device --store sqlite:store.db", &["without --output", "standard output"]),
+    mistake("backup nowhere --store sqlite:store.db", &["nowhere is a link that leads nowhere"]),
     mistake("import missing.ndjson --store sqlite:new.db", &["missing.ndjson", "No such file"]),
     mistake("import unknown.toml --store sqlite:new.db", &["line 1", "nothing was imported", "export"]),
     mistake("import folder --store sqlite:new.db", &["line 1", "nothing was imported"]),
@@ -198,6 +205,8 @@ fn prepare(folder: &Path) {
     write("section.toml", "[server]\nworkers = 1\n");
     write("broken.toml", "workers = [1\n");
     std::fs::create_dir(folder.join("folder")).unwrap();
+    std::os::unix::fs::symlink("/dev/null", folder.join("device")).unwrap();
+    std::os::unix::fs::symlink("missing", folder.join("nowhere")).unwrap();
     let user = NewUser { username: "admin", password: &Secret::new("secret"), is_admin: true };
     OpenStore::open(&folder.join("store.db")).account("alpha", &user);
 }
@@ -211,7 +220,9 @@ fn contents(folder: &Path) -> BTreeMap<String, Vec<u8>> {
             found.extend(contents(&entry.path()));
             found.insert(name, Vec::new());
         } else {
-            found.insert(name, std::fs::read(entry.path()).unwrap());
+            // A link is what it leads to.
+            let link = std::fs::read_link(entry.path()).map(|to| to.into_os_string().into_vec());
+            found.insert(name, link.or_else(|_| std::fs::read(entry.path())).unwrap());
         }
     }
     found

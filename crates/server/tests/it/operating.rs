@@ -371,6 +371,7 @@ fn a_backup_is_a_store_that_only_its_owner_can_read() {
     let said = run_ok(&["backup", &path, "--store", &alpha.store()], b"");
     assert!(said.starts_with(&path), "{said}");
     assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(std::fs::read_dir(copy.path()).unwrap().count(), 1, "nothing is left beside it");
     alpha.create_all(&["later"]);
     // A second backup takes the place of the first.
     run_ok(&["backup", &path, "--store", &alpha.store()], b"");

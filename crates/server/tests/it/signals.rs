@@ -1,8 +1,12 @@
 //! What signals make a server do: SIGTERM drains and stops it, SIGINT stops it at once, SIGHUP lets it read its
 //! settings again. And what systemd is told.
 
+use std::collections::BTreeMap;
 use std::os::unix::net::UnixDatagram;
+use std::process::Command;
 use std::time::{Duration, Instant};
+
+use serde_json::Value;
 
 use crate::account::{Account, json_of};
 use crate::http_client::{send, try_send};
@@ -93,6 +97,68 @@ fn a_hangup_takes_new_settings_and_refuses_wrong_ones() {
         "page_size = 3\nlog_level = \"warn\"\n",
         "the variable RUST_LOG is set setting=log_level",
     );
+}
+
+/// The settings that the page `/status` shows, and where each came from.
+fn shown_settings(server: &Server) -> BTreeMap<String, (String, String)> {
+    let status = json_of(&send(server.admin_address, "GET", "/status.json", &[], b""));
+    let text = |setting: &Value, member: &str| setting[member].as_str().unwrap().to_owned();
+    let settings = status["settings"].as_array().unwrap().iter();
+    settings
+        .map(|setting| (text(setting, "key"), (text(setting, "value"), text(setting, "source"))))
+        .collect()
+}
+
+#[test]
+fn after_a_hangup_the_status_shows_the_settings_that_count() {
+    let mut alpha = Account::served();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("settings.toml");
+    let config = file.display().to_string();
+    std::fs::write(&file, "page_size = 7\ncsv_safe = true\n").unwrap();
+    alpha.restart(&["--config", &config]);
+    let shown = |key: &str| {
+        let (value, source) = shown_settings(alpha.server()).remove(key)?;
+        Some((value, source.replace(&config, "FILE")))
+    };
+    let at = |value: &str, line: u32| Some((value.to_owned(), format!("from FILE, line {line}")));
+    assert_eq!((shown("page_size"), shown("csv_safe")), (at("7", 1), at("true", 2)));
+    let cache_before = shown("cache_bytes");
+    // One setting has a new value, one has its default again, one is on another line, and one cannot change.
+    std::fs::write(&file, "# more\npage_size = 8\nbody_timeout_ms = 9\ncache_bytes = 2000000\n").unwrap();
+    alpha.server().signal("HUP");
+    wait_until("the new value", || shown("page_size") == at("8", 2));
+    assert_eq!((shown("body_timeout_ms"), shown("csv_safe")), (at("9", 3), None));
+    assert_eq!(shown("cache_bytes"), cache_before, "it counts from the next start on");
+    std::fs::write(&file, "page_size = 8\n").unwrap();
+    alpha.server().signal("HUP");
+    wait_until("the new line", || shown("page_size") == at("8", 1));
+    // A mistake changes nothing.
+    std::fs::write(&file, "page_size = 0\n").unwrap();
+    alpha.server().signal("HUP");
+    wait_until("the refusal", || alpha.server().log().contains("must be a whole number of at least 1"));
+    assert_eq!(shown("page_size"), at("8", 1));
+}
+
+/// A secret store may give the settings through a pipe, which can be read once.
+#[test]
+fn settings_from_a_pipe_stay_as_they_were_after_a_hangup() {
+    let mut alpha = Account::served();
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("settings");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let writer = {
+        let pipe = pipe.clone();
+        std::thread::spawn(move || std::fs::write(pipe, "page_size = 7\n").unwrap())
+    };
+    alpha.restart(&["--config", &pipe.display().to_string()]);
+    writer.join().unwrap();
+    let page_size = || shown_settings(alpha.server()).remove("page_size").map(|(value, _)| value);
+    assert_eq!(page_size().as_deref(), Some("7"));
+    alpha.server().signal("HUP");
+    let refusal = "cannot be read again: restart the server";
+    wait_until(refusal, || alpha.server().log().contains(refusal));
+    assert_eq!(page_size().as_deref(), Some("7"));
 }
 
 #[test]

@@ -1,41 +1,52 @@
 //! What the status page shows, as JSON: health, every figure of the registry, the last warnings and errors, and the
 //! settings that differ from their defaults. The page makes rates of it.
 
+use std::sync::Arc;
+
 use actix_web::HttpResponse;
 use actix_web::http::{StatusCode, header};
 use actix_web::web::Data;
+use arc_swap::ArcSwap;
 use serde_json::{Value, json};
 
 use crate::app::App;
-use crate::arguments::ShownSetting;
 use crate::commands::health::{Asks, Checker};
 use crate::logging::{self, Stamp};
-use crate::settings::{Default, Source};
+use crate::settings::{Default, ShownSetting, Source};
 
-/// What stays the same while a server runs.
-#[derive(Clone, Debug)]
+/// What the page tells of a server beside its figures.
 pub(in crate::commands) struct About {
     /// The port of the API's listener.
     pub(in crate::commands) api_port: u16,
     /// The location of the store, without credentials.
     pub(in crate::commands) store: String,
     /// The settings that differ from their defaults, as other people may see them.
-    pub(in crate::commands) settings: Vec<Value>,
+    settings: ArcSwap<Vec<Value>>,
 }
 
 impl About {
-    /// The settings that differ from their defaults.
-    pub(in crate::commands) fn changed(settings: Vec<ShownSetting>) -> Vec<Value> {
-        let changed = settings.into_iter().filter(|shown| match (&shown.source, &shown.setting.default) {
-            (Source::Default, _) => false,
-            (_, Default::Value(default)) => shown.value.as_deref() != Some(*default),
-            _ => true,
-        });
-        let shown = changed.map(|ShownSetting { setting, value, source }| {
-            json!({"key": setting.key, "value": value, "source": source.to_string()})
-        });
-        shown.collect()
+    /// A server whose API listens on this port.
+    pub(in crate::commands) fn new(api_port: u16, store: String, settings: &[ShownSetting]) -> Self {
+        Self { api_port, store, settings: ArcSwap::from_pointee(changed(settings)) }
     }
+
+    /// Shows these settings from now on.
+    pub(in crate::commands) fn set(&self, settings: &[ShownSetting]) {
+        self.settings.store(Arc::new(changed(settings)));
+    }
+}
+
+/// The settings that differ from their defaults.
+fn changed(settings: &[ShownSetting]) -> Vec<Value> {
+    let changed = settings.iter().filter(|shown| match (&shown.source, &shown.setting.default) {
+        (Source::Default, _) => false,
+        (_, Default::Value(default)) => shown.value.as_deref() != Some(*default),
+        _ => true,
+    });
+    let shown = changed.map(|ShownSetting { setting, value, source, .. }| {
+        json!({"key": setting.key, "value": value, "source": source.to_string()})
+    });
+    shown.collect()
 }
 
 /// `/status.json`.
@@ -56,7 +67,7 @@ pub(super) async fn figures(app: Data<App>, about: Data<About>, checker: Data<Ch
         "health": health,
         "figures": figures,
         "log": logging::recent(),
-        "settings": about.settings,
+        "settings": **about.settings.load(),
     });
     HttpResponse::Ok()
         .content_type("application/json")

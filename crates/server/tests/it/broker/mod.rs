@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::account::{Account, json_of};
 use crate::http_client::send;
+use crate::process::wait_until;
 use load::Load;
 use rabbit::{Heard, Listener, Rabbit};
 
@@ -86,9 +87,14 @@ fn check_notice(expected: &Value, heard: &Heard, account: &Account) {
 #[ignore = "it needs RabbitMQ: make acceptance"]
 fn notices_are_those_that_kazoo_sent() {
     let rabbit = Rabbit::start();
-    let account = served(&rabbit.url(), &[]);
+    let mut account = Account::served();
+    // The log has the levels of every server.
+    let arguments = ["--amqp", &rabbit.url(), "--node-name", "crossbar_groups@here"];
+    account.restart_with(&arguments, &[("RUST_LOG", "")]);
     // The exchange is there before anybody has declared it but this server.
     wait_for(&account, "the connection", |notices| notices["connected"] == true);
+    wait_until("the exchange is declared", || account.server().log().contains("declared the exchange"));
+    assert!(!account.server().log().contains(" ERROR "), "{}", account.server().log());
     let listener = Listener::to(&rabbit);
     let send = |method: &str, target: &str, body: &str| {
         account.send(method, target, &[("Content-Type", "application/json")], body.as_bytes()).status
