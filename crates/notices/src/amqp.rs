@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, try_join_all};
-use futures::stream::{self, StreamExt as _};
+use futures::stream::{self, Stream, StreamExt as _};
 use lapin::options::{
     BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions, ConfirmSelectOptions,
     ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions,
@@ -146,6 +146,30 @@ impl Amqp {
         asked.await
     }
 
+    /// Whether the user may write to Kazoo's exchange, which must be there. A message is sent in a transaction that is
+    /// rolled back, so no queue gets it: the broker refuses a user without the right before that.
+    ///
+    /// # Errors
+    /// Why the broker cannot be asked.
+    pub async fn may_write(&self, number: usize) -> Result<bool, BrokerError> {
+        let asked = self.opened(number, async |connection| {
+            let channel = connection.create_channel().await?;
+            let events = connection.events_listener();
+            channel.tx_select().await?;
+            let (key, options) =
+                (ShortString::from("crossbar_groups.doctor"), BasicPublishOptions::default());
+            channel.basic_publish(EXCHANGE.into(), key, options, b"", BasicProperties::default()).await?;
+            let Err(error) = channel.tx_rollback().await else { return Ok(true) };
+            // A channel that is closing already tells the reason as an event.
+            let error = match error.kind() {
+                ErrorKind::InvalidChannelState(..) => reason(events).await.unwrap_or(error),
+                _ => error,
+            };
+            if is_refused(&error) { Ok(false) } else { Err(error) }
+        });
+        asked.await
+    }
+
     /// Opens something on a new connection to a broker, in a bounded time.
     async fn opened<T, F>(
         &self,
@@ -236,9 +260,30 @@ async fn declare(channel: &Channel, passive: bool) -> lapin::Result<()> {
     channel.exchange_declare(EXCHANGE.into(), ExchangeKind::Topic, options, FieldTable::default()).await
 }
 
+/// The next error of a connection.
+async fn reason(events: impl Stream<Item = Event>) -> Option<lapin::Error> {
+    futures::pin_mut!(events);
+    loop {
+        if let Event::Error(error) = events.next().await? {
+            return Some(error);
+        }
+    }
+}
+
 fn is_missing(error: &lapin::Error) -> bool {
+    is_soft(error, &AMQPSoftError::NOTFOUND)
+}
+
+fn is_refused(error: &lapin::Error) -> bool {
+    is_soft(error, &AMQPSoftError::ACCESSREFUSED)
+}
+
+/// Whether the broker has closed the channel with this error.
+fn is_soft(error: &lapin::Error, wanted: &AMQPSoftError) -> bool {
     match error.kind() {
-        ErrorKind::ProtocolError(error) => *error.kind() == AMQPErrorKind::Soft(AMQPSoftError::NOTFOUND),
+        ErrorKind::ProtocolError(error) => {
+            matches!(error.kind(), AMQPErrorKind::Soft(error) if error == wanted)
+        }
         _ => false,
     }
 }

@@ -3,7 +3,7 @@
 use datastore::StoreError;
 use groups::SchemaSource;
 use jiff::Timestamp;
-use notices::Brokers as _;
+use notices::{Amqp, Brokers as _};
 
 use super::super::{cluster, deadline, exposure, lacking};
 use super::examined::Examined;
@@ -142,14 +142,34 @@ pub(super) fn stored_schema(examined: &Examined) -> Vec<Finding> {
     }
 }
 
-/// The brokers have Kazoo's exchange.
+/// The user may tell changes. Nothing is told for this.
+async fn writing(brokers: &Amqp, number: usize) -> Option<Finding> {
+    let name = brokers.name(number);
+    match brokers.may_write(number).await {
+        Ok(true) => None,
+        Ok(false) => Some(Finding::new(
+            None,
+            format!("{name} does not let its user write to the exchange for change notices"),
+            "give the user the right to write to the exchange configuration, in RabbitMQ with `rabbitmqctl set_permissions`",
+        )),
+        Err(error) => Some(Finding::new(
+            None,
+            format!(
+                "it is not known whether {name} lets its user write to the exchange for change notices: {error}"
+            ),
+            "see that the broker runs, and run doctor again",
+        )),
+    }
+}
+
+/// The brokers have Kazoo's exchange, and let the user write to it.
 pub(super) async fn exchange(examined: &Examined) -> Vec<Finding> {
     let brokers = &examined.brokers;
     let mut findings = Vec::new();
     for number in 0..brokers.count() {
         let name = brokers.name(number);
         match brokers.has_exchange(number).await {
-            Ok(true) => {}
+            Ok(true) => findings.extend(writing(brokers, number).await),
             Ok(false) => findings.push(Finding::new(
                 None,
                 format!("{name} has no exchange for change notices"),

@@ -246,3 +246,30 @@ fn the_next_broker_is_used_if_the_first_is_down() {
     account.create_all(&["a"]);
     listener.wait_until("the notice", |heard| heard.len() == 1);
 }
+
+/// `doctor` asks by a message that nobody gets.
+#[test]
+#[ignore = "it needs RabbitMQ: make acceptance"]
+fn doctor_finds_a_user_who_may_not_write_and_tells_nobody_anything() {
+    let rabbit = Rabbit::start();
+    let listener = Listener::to(&rabbit);
+    let mut account = Account::served();
+    let store = account.store();
+    let doctor = || {
+        let output = crate::process::run(&["doctor", "--store", &store, "--amqp", &rabbit.url()], b"");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let is_told = |shown: &str| shown.lines().any(|line| line.starts_with("notices "));
+    let shown = doctor();
+    assert!(!is_told(&shown), "{shown}");
+    rabbit.control(&["set_permissions", "guest", ".*", "^amq.gen", ".*"]);
+    let shown = doctor();
+    assert!(is_told(&shown) && shown.contains("does not let its user write to the exchange"), "{shown}");
+    rabbit.control(&["set_permissions", "guest", ".*", ".*", ".*"]);
+    assert!(!is_told(&doctor()));
+    // The first message that anybody hears is a real one.
+    account.restart(&["--amqp", &rabbit.url()]);
+    account.create_all(&["a"]);
+    let heard = listener.wait_until("the notice", |heard| !heard.is_empty());
+    assert_eq!((heard.len(), heard[0].says("ID")), (1, "a"));
+}
