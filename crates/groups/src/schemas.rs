@@ -8,6 +8,8 @@ use datastore::{Deadline, DocId, Document, Latest, Result, Rev, Store, if_found}
 use kazoo::{SystemDb, is_deleted};
 use validation::{Schema, SchemaError};
 
+use crate::document::public_members;
+
 /// How long a schema counts where the store does not learn of changes, and how long its absence does.
 const PRESENT: Duration = Duration::from_secs(60);
 const ABSENT: Duration = Duration::from_secs(5);
@@ -48,7 +50,7 @@ async fn fetch(store: &dyn Store, deadline: Deadline) -> Result<Option<Document>
 fn read(stored: Option<&Document>) -> LoadedSchema {
     let members = stored.map(Document::to_object);
     let parsed = match members {
-        Some(Ok(members)) if !is_deleted(&members) => Schema::of_operator(members),
+        Some(Ok(members)) if !is_deleted(&members) => Schema::of_operator(public_members(members)),
         Some(Err(error)) => Err(SchemaError::Invalid { reason: error.to_string() }),
         _ => return LoadedSchema { schema: Schema::groups(), source: SchemaSource::BuiltIn },
     };

@@ -40,15 +40,14 @@ impl Schema {
         Self::parse(text).expect("a shipped schema can be used")
     }
 
-    /// Compiles the schema of groups that an operator has stored. What stands beside the schema in its document
-    /// (`_id`, `pvt_…`) is left out.
+    /// Compiles the schema of groups that an operator has stored. `schema` is its document without what stands beside
+    /// the schema there, the id and Kazoo's private members.
     ///
     /// # Errors
     /// [`SchemaError`] if the schema is not valid, uses something that this program does otherwise than Kazoo, or
     /// would make checks cost too much.
-    pub fn of_operator(mut document: Map<String, Value>) -> Result<Self, SchemaError> {
-        document.retain(|name, _| !name.starts_with('_') && !name.starts_with("pvt_") && name != "id");
-        let schema = Value::Object(document);
+    pub fn of_operator(schema: Map<String, Value>) -> Result<Self, SchemaError> {
+        let schema = Value::Object(schema);
         operator::check(&schema)?;
         Self::compile(schema)
     }

@@ -46,6 +46,19 @@ async fn an_edited_schema_counts_until_it_is_gone() {
     assert!(violations(&place, group).await.is_empty());
 }
 
+/// The document as Kazoo stores it. Its id and its private members are no part of the schema.
+#[tokio::test]
+async fn kazoos_own_document_is_taken() {
+    let place = Place::new().await;
+    let mut stored = object(serde_json::from_str(include_str!("../../../../schemas/groups.json")).unwrap());
+    stored.insert("id".to_owned(), json!("groups"));
+    stored.insert("pvt_type".to_owned(), json!("schema"));
+    store(&place, stored.into()).await;
+    let loaded = load_schema(&*place.store, soon()).await.unwrap();
+    assert!(matches!(loaded.source, SchemaSource::Stored), "{:?}", loaded.source);
+    assert_eq!(violations(&place, json!({"flags": [1]})).await, ["flags.0", "name"]);
+}
+
 #[tokio::test]
 async fn the_built_in_schema_counts_in_place_of_one_that_cannot_be_used() {
     let place = Place::new().await;
