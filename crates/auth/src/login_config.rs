@@ -6,7 +6,7 @@ use std::sync::Arc;
 use datastore::{Deadline, Result};
 use futures::future;
 use kazoo::term::{is_true, to_integer};
-use kazoo::{AccountId, Config};
+use kazoo::{AccountId, Config, ConfigDocument};
 use serde_json::{Map, Value};
 
 use crate::directory::{Account, Directory};
@@ -156,7 +156,7 @@ pub(crate) async fn load_login_config(
     let lineage = lineage(directory, account_id, ancestors.clone(), deadline);
     let asked = std::iter::once(account_id).chain(&ancestors);
     let documents = asked.map(|id| directory.policy(id, "configs_crossbar.auth", deadline));
-    let system = directory.config("crossbar.auth", deadline);
+    let system = directory.config(ConfigDocument::CrossbarAuth, deadline);
     let (lineage, documents, system) =
         future::try_join3(lineage, future::try_join_all(documents), system).await?;
     let inherited = documents.into_iter().take(lineage.benefactors().saturating_add(1));

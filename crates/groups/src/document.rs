@@ -77,7 +77,7 @@ fn public_text(document: &Document, members: &Members<'_>) -> String {
 /// Whether clients see a stored member. crossbar shows `_read_only`, although its name looks private. The id
 /// is shown too, but its value is the document's.
 fn is_shown(key: &str) -> bool {
-    key != "id" && (!is_private(key) || key == "_read_only")
+    key != "id" && (!is_private(key) || key == member::READ_ONLY)
 }
 
 /// The same text for public members that are about to be stored. `public` has no id.
@@ -193,15 +193,15 @@ impl Stamp<'_> {
         let mut set = |key: &str, value: Value| {
             document.insert(key.to_owned(), value);
         };
-        set("pvt_request_id", Value::from(self.request_id));
-        set("pvt_is_authenticated", Value::Bool(true));
-        set("pvt_auth_account_id", Value::from(caller.account_id().as_str()));
+        set(member::REQUEST_ID, Value::from(self.request_id));
+        set(member::IS_AUTHENTICATED, Value::Bool(true));
+        set(member::AUTH_ACCOUNT_ID, Value::from(caller.account_id().as_str()));
         if let Some(owner_id) = caller.owner_id() {
-            set("pvt_auth_user_id", Value::from(owner_id));
+            set(member::AUTH_USER_ID, Value::from(owner_id));
         }
         let of_this_save = [
-            ("pvt_original_auth_account_id", caller.original_account_id()),
-            ("pvt_original_auth_owner_id", caller.original_owner_id()),
+            (member::ORIGINAL_AUTH_ACCOUNT_ID, caller.original_account_id()),
+            (member::ORIGINAL_AUTH_OWNER_ID, caller.original_owner_id()),
         ];
         for (key, value) in of_this_save {
             match value {

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use datastore::Document;
-use kazoo::term;
+use kazoo::{member, term};
 use serde_json::{Map, Value};
 
 /// A value in the query string.
@@ -93,10 +93,10 @@ impl Filter {
             "key_missing" => Self::KeyMissing(Path::of_value(value)),
             "has_value" => Self::HasValue(Path::of_value(value)),
             "value_missing" => Self::ValueMissing(Path::of_value(value)),
-            "created_from" => Self::From { stamp: "pvt_created", seconds: seconds() },
-            "created_to" => Self::To { stamp: "pvt_created", seconds: seconds() },
-            "modified_from" => Self::From { stamp: "pvt_modified", seconds: seconds() },
-            "modified_to" => Self::To { stamp: "pvt_modified", seconds: seconds() },
+            "created_from" => Self::From { stamp: member::CREATED, seconds: seconds() },
+            "created_to" => Self::To { stamp: member::CREATED, seconds: seconds() },
+            "modified_from" => Self::From { stamp: member::MODIFIED, seconds: seconds() },
+            "modified_to" => Self::To { stamp: member::MODIFIED, seconds: seconds() },
             _ => return None,
         })
     }

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::io;
 
 use datastore::{DocId, Members, ROW_OVERHEAD_BYTES};
+use kazoo::term;
 use serde_json::{Map, Value, json};
 use validation::Violations;
 
@@ -57,11 +58,11 @@ impl Emission {
     fn of(public: &Map<String, Value>, id: &DocId) -> Self {
         let mut features = Vec::new();
         for (feature, settings) in members(public.get("smartpbx")) {
-            if settings.get("enabled").is_some_and(is_truthy) {
+            if settings.get("enabled").is_some_and(term::is_truthy) {
                 features.push(feature);
             }
         }
-        if public.get("music_on_hold").and_then(|music| music.get("media_id")).is_some_and(is_truthy) {
+        if public.get("music_on_hold").and_then(|music| music.get("media_id")).is_some_and(term::is_truthy) {
             features.push(Cow::Borrowed("music_on_hold"));
         }
         let (mut endpoints, mut users, mut keys) = (0usize, 0usize, 0usize);
@@ -77,7 +78,7 @@ impl Emission {
         Self {
             id: text_bytes(id),
             value: json_bytes(&value).saturating_sub(1),
-            flags: public.get("flags").filter(|flags| is_truthy(flags)).map_or(2, json_bytes),
+            flags: public.get("flags").filter(|flags| term::is_truthy(flags)).map_or(2, json_bytes),
             users,
             keys,
         }
@@ -99,17 +100,6 @@ fn members(value: Option<&Value>) -> Box<dyn Iterator<Item = (Cow<'_, str>, &Val
             Box::new(items.iter().enumerate().map(|(n, item)| (n.to_string().into(), item)))
         }
         _ => Box::new(std::iter::empty()),
-    }
-}
-
-/// Whether JavaScript takes the value for true.
-fn is_truthy(value: &Value) -> bool {
-    match value {
-        Value::Null => false,
-        Value::Bool(truth) => *truth,
-        Value::Number(number) => number.as_f64() != Some(0.0),
-        Value::String(text) => !text.is_empty(),
-        Value::Array(_) | Value::Object(_) => true,
     }
 }
 

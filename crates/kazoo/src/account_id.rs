@@ -1,5 +1,6 @@
 //! Account ids, and the database that each account has.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use datastore::{DbName, DocId, NameError};
@@ -37,6 +38,12 @@ impl AccountId {
     pub fn of_db(db: &DbName) -> Option<Self> {
         let id = db.as_str().strip_prefix("account/")?.replace('/', "");
         Self::parse(&id).ok().filter(|account| account.db() == *db)
+    }
+
+    /// The accounts that have a database, of all databases of a store.
+    #[must_use]
+    pub fn with_database(dbs: &[DbName]) -> BTreeSet<Self> {
+        dbs.iter().filter_map(Self::of_db).collect()
     }
 
     /// The id as text.
@@ -94,6 +101,15 @@ mod tests {
         {
             assert_eq!(AccountId::of_db(&DbName::parse(name).unwrap()), None, "{name}");
         }
+    }
+
+    #[test]
+    fn the_accounts_of_a_store_are_those_with_a_database() {
+        let one = AccountId::parse(&"1".repeat(32)).unwrap();
+        let two = AccountId::parse(&"2".repeat(32)).unwrap();
+        let other = DbName::parse("accounts").unwrap();
+        let dbs = [two.db(), other, one.db(), two.db()];
+        assert_eq!(AccountId::with_database(&dbs).into_iter().collect::<Vec<_>>(), [one, two]);
     }
 
     #[test]

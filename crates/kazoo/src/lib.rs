@@ -5,8 +5,10 @@
 
 #![forbid(unsafe_code)]
 
+pub mod account;
 mod account_id;
 mod config;
+mod config_document;
 mod decoder_fault;
 mod kind;
 pub mod member;
@@ -15,9 +17,11 @@ mod search_name;
 mod system_db;
 pub mod term;
 mod time;
+pub mod user;
 
 pub use account_id::{AccountId, matches_account_raw};
-pub use config::{Config, NodeAndZone};
+pub use config::{Config, NodeAndZone, Sections};
+pub use config_document::ConfigDocument;
 pub use decoder_fault::{DecoderFault, decoder_fault};
 pub use kind::Kind;
 pub use private::{is_deleted, is_private, mark_deleted, stamp_created, stamp_modified};

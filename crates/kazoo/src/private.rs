@@ -1,5 +1,5 @@
-//! Private members of documents. Kazoo stores them, and clients never see them. This file also writes the
-//! ones that every save sets.
+//! Private members of documents. Kazoo stores them, and clients see none of them but `_read_only`. This file also
+//! writes the ones that every save sets.
 
 use datastore::DbName;
 use serde_json::{Map, Value, json};
@@ -9,7 +9,8 @@ use crate::member;
 use crate::term;
 use crate::time::Time;
 
-/// Whether a top-level key is private. Private members are not sent to clients or accepted from them.
+/// Whether a top-level key is private. Private members are not accepted from clients. They are not sent to clients
+/// either, except [`READ_ONLY`](member::READ_ONLY).
 #[must_use]
 pub fn is_private(key: &str) -> bool {
     key.starts_with('_') || key.starts_with("pvt_")
@@ -37,9 +38,9 @@ pub fn stamp_created(document: &mut Map<String, Value>, kind: Kind, now: Time) {
 
 /// Writes the members that every save sets: the time, and the owner and format version if they are missing.
 pub fn stamp_modified(document: &mut Map<String, Value>, owner: &str, db: &DbName, now: Time) {
-    document.entry("pvt_vsn").or_insert_with(|| json!("1"));
+    document.entry(member::VERSION).or_insert_with(|| json!("1"));
     document.entry(member::ACCOUNT_ID).or_insert_with(|| json!(owner));
-    document.entry("pvt_account_db").or_insert_with(|| json!(db.encoded()));
+    document.entry(member::ACCOUNT_DB).or_insert_with(|| json!(db.encoded()));
     document.insert(member::MODIFIED.to_owned(), json!(now.gregorian_seconds()));
 }
 

@@ -1,5 +1,5 @@
 //! Interprets values as Kazoo's helpers `kz_term` and `kz_json` do: whether a value is true, false or empty,
-//! and its integer, text or bytes.
+//! and its integer, text or bytes. Also tells what the map functions of views take for true.
 
 use std::borrow::Cow;
 
@@ -22,6 +22,18 @@ pub fn is_false(value: &Value) -> bool {
         Value::Bool(truth) => !truth,
         Value::String(text) => text == "false",
         _ => false,
+    }
+}
+
+/// Whether JavaScript takes a value for true, as map functions do.
+#[must_use]
+pub fn is_truthy(value: &Value) -> bool {
+    match value {
+        Value::Null => false,
+        Value::Bool(truth) => *truth,
+        Value::Number(number) => number.as_f64() != Some(0.0),
+        Value::String(text) => !text.is_empty(),
+        Value::Array(_) | Value::Object(_) => true,
     }
 }
 

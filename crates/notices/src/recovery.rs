@@ -125,8 +125,8 @@ impl Teller {
     }
 
     async fn account_dbs(&self) -> Result<Vec<DbName>> {
-        let dbs = self.marks.store.list_dbs(soon()).await?;
-        Ok(dbs.into_iter().filter(|db| AccountId::of_db(db).is_some()).collect())
+        let accounts = AccountId::with_database(&self.marks.store.list_dbs(soon()).await?);
+        Ok(accounts.iter().map(AccountId::db).collect())
     }
 
     /// Waits until the copies of a cluster are likely to be the same.

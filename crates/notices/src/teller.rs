@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use datastore::{Cause, ChangesQuery, DbName, Deadline, DocId, Result, Rev, Since, StoreError};
 use futures::TryStreamExt as _;
-use kazoo::{AccountId, Config, NodeAndZone, SystemDb};
+use kazoo::{AccountId, Config, ConfigDocument, NodeAndZone, SystemDb, member};
 use serde_json::{Map, Value};
 use tokio::sync::OnceCell;
 use tokio::time::{Instant, timeout_at};
@@ -65,7 +65,7 @@ pub(crate) struct Stamp([Option<Value>; 2]);
 
 impl Stamp {
     pub(crate) fn of(members: &Map<String, Value>) -> Self {
-        Self(["pvt_request_id", "pvt_modified"].map(|name| members.get(name).cloned()))
+        Self([member::REQUEST_ID, member::MODIFIED].map(|name| members.get(name).cloned()))
     }
 }
 
@@ -134,7 +134,7 @@ impl Teller {
 
     /// Reads from Kazoo's configuration which types are not told.
     pub(crate) async fn read_configuration(&self, deadline: Deadline) -> Result<()> {
-        let id = DocId::from_store("datamgr".to_owned());
+        let id = ConfigDocument::Datamgr.id();
         let document = match self.marks.store.fetch(SystemDb::SystemConfig.name(), &id, deadline).await {
             Ok(document) => document.to_object()?,
             Err(error) if error.is_not_found() => Map::new(),

@@ -1,8 +1,8 @@
 //! The members of an account that access checks and logins need.
 
 use datastore::Document;
-use kazoo::term::{is_true, to_integer};
-use kazoo::{AccountId, Time, is_deleted};
+use kazoo::term::to_integer;
+use kazoo::{AccountId, Time, account, is_deleted, member};
 use serde_json::Value;
 
 /// The parsed document of an account.
@@ -26,16 +26,15 @@ impl Account {
     pub(super) fn read(id: AccountId, document: &Document) -> datastore::Result<Self> {
         let members = document.to_object()?;
         let text = |key: &str| members.get(key).and_then(Value::as_str).map(str::to_owned);
-        let tree = members.get("pvt_tree").and_then(Value::as_array).into_iter().flatten();
         Ok(Self {
             id,
             name: text("name"),
             language: text("language"),
-            tree: tree.filter_map(|ancestor| ancestor.as_str().map(str::to_owned)).collect(),
-            is_superduper: members.get("pvt_superduper_admin").is_some_and(is_true),
-            is_enabled: members.get("pvt_enabled").is_none_or(is_true),
+            tree: account::ancestors(&members).map(str::to_owned).collect(),
+            is_superduper: account::is_superduper(&members),
+            is_enabled: account::lets_users_log_in(&members),
             is_deleted: is_deleted(&members),
-            trial_expires: members.get("pvt_trial_expires").and_then(to_integer),
+            trial_expires: members.get(member::TRIAL_EXPIRES).and_then(to_integer),
         })
     }
 

@@ -1,6 +1,6 @@
 //! The members of a user, device or account that tokens need.
 
-use kazoo::{Kind, is_deleted};
+use kazoo::{Kind, is_deleted, member};
 use serde_json::{Map, Value};
 
 use crate::secret::Secret;
@@ -19,7 +19,7 @@ impl Identity {
         let text = |name: &str| members.get(name).and_then(Value::as_str);
         (!is_deleted(members)).then(|| Self {
             is_user: Kind::User.is_kind_of(members),
-            secret: text("pvt_signature_secret").filter(|secret| !secret.is_empty()).map(Secret::new),
+            secret: text(member::SIGNATURE_SECRET).filter(|secret| !secret.is_empty()).map(Secret::new),
             priv_level: text("priv_level").map(str::to_owned),
             language: text("language").map(str::to_owned),
         })

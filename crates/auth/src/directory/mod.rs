@@ -8,6 +8,7 @@ mod account;
 mod doc_key;
 mod identity;
 mod key;
+mod known_limits;
 mod memory;
 mod parsed;
 mod sections;
@@ -15,11 +16,11 @@ mod storage_plans;
 mod system_auth;
 mod unknown_ids;
 
-use std::sync::{Arc, LazyLock, PoisonError, RwLock};
+use std::sync::{Arc, LazyLock};
 
-use datastore::{Backend, DbName, Deadline, DocId, Document, Epoch, Result, ViewQuery, ViewRow, if_found};
+use datastore::{Backend, DbName, Deadline, DocId, Document, Result, ViewQuery, ViewRow, if_found};
 use futures::{TryStreamExt as _, future};
-use kazoo::{AccountId, Config, Kind, NodeAndZone, SystemDb, is_deleted, term};
+use kazoo::{AccountId, Config, ConfigDocument, Kind, SystemDb, is_deleted, member, term};
 use serde_json::{Map, Value};
 
 pub use account::Account;
@@ -30,6 +31,7 @@ pub(crate) use sections::load_sections;
 pub(crate) use system_auth::{KEY_ATTACHMENT, load_signing_key};
 
 use self::doc_key::{Db, DocKey};
+use self::known_limits::KnownLimits;
 use self::memory::{EpochOf, Lifetimes, Memory, Moment};
 use self::parsed::Parsed;
 use self::storage_plans::StoragePlans;
@@ -51,15 +53,7 @@ pub(crate) struct Directory {
     parsed: Parsed,
     system_auth: SystemAuth,
     storage_plans: StoragePlans,
-    rate_limits: RwLock<Limits>,
-}
-
-/// The rate limits and the configuration that they come from.
-struct Limits {
-    read_from: Option<(Arc<Config>, Arc<Config>)>,
-    /// The epoch in which the configuration was read, if the store tells it.
-    epoch: Option<Epoch>,
-    limits: Arc<RateLimits>,
+    rate_limits: KnownLimits,
 }
 
 /// The documents that decide the restrictions of a caller.
@@ -79,8 +73,7 @@ impl Directory {
             let text = document.map_or(0, |document| document.text().len());
             u32::try_from(text).unwrap_or(u32::MAX).saturating_add(DOCUMENT_OVERHEAD)
         };
-        let proxies = settings.reverse_proxies.as_deref();
-        let limits = Arc::new(RateLimits::read(&Config::default(), &Config::default(), proxies));
+        let rate_limits = KnownLimits::new(settings.reverse_proxies.as_deref());
         let system_auth = SystemAuth::new(Arc::clone(&store), lifetimes);
         Self {
             settings,
@@ -88,7 +81,7 @@ impl Directory {
             parsed: Parsed::new(),
             system_auth,
             storage_plans: StoragePlans::new(),
-            rate_limits: RwLock::new(Limits { read_from: None, epoch: None, limits }),
+            rate_limits,
             store,
         }
     }
@@ -201,8 +194,8 @@ impl Directory {
     }
 
     /// Reads a configuration document. An absent or deleted document counts as empty.
-    pub(crate) async fn config(&self, name: &str, deadline: Deadline) -> Result<Arc<Config>> {
-        let key = DocKey::of_system(SystemDb::SystemConfig, name);
+    pub(crate) async fn config(&self, which: ConfigDocument, deadline: Deadline) -> Result<Arc<Config>> {
+        let key = DocKey::of_system(SystemDb::SystemConfig, which.as_str());
         match self.document(&key, deadline).await? {
             Some(document) => self.read_config(&key, &document),
             None => Ok(no_config()),
@@ -210,19 +203,20 @@ impl Directory {
     }
 
     /// Reads a configuration document from the store, not from the cache.
-    pub(crate) async fn config_now(&self, name: &str, deadline: Deadline) -> Result<Config> {
-        let members = self.read_now(SystemDb::SystemConfig.name(), name, deadline).await?;
+    pub(crate) async fn config_now(&self, which: ConfigDocument, deadline: Deadline) -> Result<Config> {
+        let members = self.read_now(SystemDb::SystemConfig.name(), which.as_str(), deadline).await?;
         Ok(members.map(|members| Config::read(members, &self.settings.node_and_zone)).unwrap_or_default())
     }
 
     /// A configuration document, if it is in the cache.
-    pub(crate) fn remembered_config(&self, name: &str) -> Option<Arc<Config>> {
-        let key = DocKey::of_system(SystemDb::SystemConfig, name);
+    pub(crate) fn remembered_config(&self, which: ConfigDocument) -> Option<Arc<Config>> {
+        let key = DocKey::of_system(SystemDb::SystemConfig, which.as_str());
         self.read_config(&key, &self.documents.recall(&key)??).ok()
     }
 
     fn read_config(&self, key: &DocKey, document: &Document) -> Result<Arc<Config>> {
-        self.parsed.of(key, document, |document| read_config(document, &self.settings.node_and_zone))
+        let node_and_zone = &self.settings.node_and_zone;
+        self.parsed.of(key, document, |document| Ok(Config::read(document.to_object()?, node_and_zone)))
     }
 
     /// Reads a document that sets rules for an account, such as `token_restrictions`. A group with this id is
@@ -246,7 +240,7 @@ impl Directory {
         deadline: Deadline,
     ) -> Result<Policies> {
         let own = self.policy(account_id, "token_restrictions", deadline);
-        let system = self.config("crossbar.token_restrictions", deadline);
+        let system = self.config(ConfigDocument::CrossbarTokenRestrictions, deadline);
         let user = async {
             match owner_id {
                 Some(owner_id) => self.identity(account_id, owner_id, deadline).await,
@@ -259,7 +253,7 @@ impl Directory {
 
     /// The id of the master account.
     pub(crate) async fn master_account_id(&self, deadline: Deadline) -> Result<Option<String>> {
-        let accounts = self.config("accounts", deadline).await?;
+        let accounts = self.config(ConfigDocument::Accounts, deadline).await?;
         Ok(accounts.text(&["master_account_id"]).map(str::to_owned))
     }
 
@@ -267,7 +261,7 @@ impl Directory {
     pub(crate) async fn is_reseller(&self, account_id: &AccountId, deadline: Deadline) -> Result<bool> {
         let key = DocKey::of_system(SystemDb::Services, account_id.as_str());
         let services = self.live_members(&key, deadline).await?;
-        Ok(services.is_some_and(|services| services.get("pvt_reseller").is_some_and(term::is_true)))
+        Ok(services.is_some_and(|services| services.get(member::RESELLER).is_some_and(term::is_true)))
     }
 
     /// Whether the account `wanted` is below `ancestor`. Kazoo asks its view of descendants. This function
@@ -281,8 +275,7 @@ impl Directory {
         let key = DocKey::of_system(SystemDb::Accounts, wanted.as_str());
         let copy = self.live_members(&key, deadline).await?;
         let copy = copy.filter(|copy| Kind::Account.is_kind_of(copy));
-        let tree = copy.as_ref().and_then(|copy| copy.get("pvt_tree")?.as_array());
-        Ok(tree.is_some_and(|tree| tree.iter().any(|above| above == ancestor.as_str())))
+        Ok(copy.is_some_and(|copy| kazoo::account::ancestors(&copy).any(|above| above == ancestor.as_str())))
     }
 
     /// Whether this program's own database has a document with this id.
@@ -310,42 +303,20 @@ impl Directory {
 
     /// The rate limits that were read last.
     pub(crate) fn known_rate_limits(&self) -> Arc<RateLimits> {
-        Arc::clone(&self.rate_limits.read().unwrap_or_else(PoisonError::into_inner).limits)
+        self.rate_limits.last()
     }
 
     /// Reads the rate limits. They are the same for all clients.
     pub(crate) async fn rate_limits(&self, deadline: Deadline) -> Result<Arc<RateLimits>> {
-        if let Some(limits) = self.current_rate_limits() {
+        if let Some(limits) = self.rate_limits.current() {
             return Ok(limits);
         }
         // Asked before the read, so that a change during it counts.
         let epoch = self.store.epoch(SystemDb::SystemConfig.name());
-        let token_buckets = self.config("token_buckets", deadline);
-        let crossbar = self.config("crossbar", deadline);
-        let (token_buckets, crossbar) = future::try_join(token_buckets, crossbar).await?;
-        let known = self.rate_limits.read().unwrap_or_else(PoisonError::into_inner);
-        let is_same = known.read_from.as_ref().is_some_and(|(buckets, own)| {
-            Arc::ptr_eq(buckets, &token_buckets) && Arc::ptr_eq(own, &crossbar)
-        });
-        let limits = is_same.then(|| Arc::clone(&known.limits));
-        drop(known);
-        if let (Some(limits), None) = (&limits, &epoch) {
-            return Ok(Arc::clone(limits));
-        }
-        let limits = limits.unwrap_or_else(|| {
-            let proxies = self.settings.reverse_proxies.as_deref();
-            Arc::new(RateLimits::read(&token_buckets, &crossbar, proxies))
-        });
-        let read_from = Some((token_buckets, crossbar));
-        let known = Limits { read_from, epoch, limits: Arc::clone(&limits) };
-        *self.rate_limits.write().unwrap_or_else(PoisonError::into_inner) = known;
-        Ok(limits)
-    }
-
-    /// The rate limits, if nothing in their database has changed since they were read.
-    fn current_rate_limits(&self) -> Option<Arc<RateLimits>> {
-        let known = self.rate_limits.read().unwrap_or_else(PoisonError::into_inner);
-        known.epoch.as_ref().is_some_and(Epoch::is_current).then(|| Arc::clone(&known.limits))
+        let token_buckets = self.config(ConfigDocument::TokenBuckets, deadline);
+        let crossbar = self.config(ConfigDocument::Crossbar, deadline);
+        let read_from = future::try_join(token_buckets, crossbar).await?;
+        Ok(self.rate_limits.of(read_from, epoch, self.settings.reverse_proxies.as_deref()))
     }
 
     /// Reads the rows of a view, without the cache. A missing database has no rows.
@@ -404,13 +375,6 @@ impl Directory {
 /// The epoch of a document's database, if the store tells it.
 fn epoch_of(store: Arc<dyn Backend>) -> EpochOf<DocKey> {
     Box::new(move |key| store.epoch(&key.db.name()))
-}
-
-/// Picks the sections of a configuration document that apply to the node and zone. A deleted document has
-/// none.
-fn read_config(document: &Document, node_and_zone: &NodeAndZone) -> Result<Config> {
-    let members = document.to_object()?;
-    Ok(if is_deleted(&members) { Config::default() } else { Config::read(members, node_and_zone) })
 }
 
 /// An absent document counts as empty. All absent documents share one empty `Config`, so that `ptr_eq` works.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use datastore::{Backend, DbName, Deadline, DocId, Latest, Result, ViewQuery, if_found};
 use futures::StreamExt as _;
-use kazoo::{AccountId, SystemDb, is_deleted};
+use kazoo::{AccountId, SystemDb, is_deleted, member};
 use serde_json::{Map, Value};
 
 /// The connection to the store that Kazoo itself uses, and that this program has.
@@ -95,7 +95,7 @@ async fn read_plans(store: &dyn Backend, deadline: Deadline) -> Result<Plans> {
             if is_deleted(&own) {
                 continue;
             }
-            let between = match own.get("pvt_plan_id").and_then(Value::as_str).filter(|id| !id.is_empty()) {
+            let between = match own.get(member::PLAN_ID).and_then(Value::as_str).filter(|id| !id.is_empty()) {
                 Some(id) => fetch(store, &DocId::from_store(id.to_owned()), deadline).await?,
                 None => None,
             };

@@ -2,7 +2,7 @@
 
 use datastore::{Deadline, Result};
 use futures::future;
-use kazoo::AccountId;
+use kazoo::{AccountId, ConfigDocument};
 use serde_json::{Map, Value, json};
 
 use crate::directory::{Account, Directory, Identity};
@@ -62,9 +62,9 @@ pub(super) async fn load_cluster_settings(
     deadline: Deadline,
 ) -> Result<ClusterSettings> {
     let master_account_id = directory.master_account_id(deadline);
-    let crossbar = directory.config("crossbar", deadline);
-    let cluster = directory.config("cluster", deadline);
-    let auth = directory.config("auth", deadline);
+    let crossbar = directory.config(ConfigDocument::Crossbar, deadline);
+    let cluster = directory.config(ConfigDocument::Cluster, deadline);
+    let auth = directory.config(ConfigDocument::Auth, deadline);
     let (master_account_id, crossbar, cluster, auth) =
         future::try_join4(master_account_id, crossbar, cluster, auth).await?;
     let owned = |text: Option<&str>| text.map(str::to_owned);

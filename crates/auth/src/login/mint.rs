@@ -3,7 +3,7 @@
 
 use datastore::{Cause, Deadline, Result, StoreError, random_hex};
 use futures::future;
-use kazoo::{AccountId, Config, Time};
+use kazoo::{AccountId, Config, ConfigDocument, Time};
 use serde_json::{Map, Value, json};
 
 use crate::directory::{Directory, Identity};
@@ -36,7 +36,7 @@ pub(super) async fn load_signing(
     owner_id: Option<&str>,
     deadline: Deadline,
 ) -> Result<Signing> {
-    let config = directory.config_now("auth", deadline);
+    let config = directory.config_now(ConfigDocument::Auth, deadline);
     let identity = directory.identity_now(account_id, owner_id.unwrap_or(account_id.as_str()), deadline);
     let (config, identity) = future::try_join(config, identity).await?;
     Ok(Signing { config, identity })

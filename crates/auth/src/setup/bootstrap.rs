@@ -5,12 +5,13 @@
 
 use datastore::{
     Backend, Cause, DbName, Deadline, DesignDocument, DocId, Draft, Ensured, NameError, Result, StoreError,
-    ViewQuery, ensure_design, if_found, missing_views, random_hex,
+    ensure_design, if_found, missing_views, random_hex,
 };
-use futures::StreamExt as _;
-use kazoo::{AccountId, Config, Kind, SystemDb, is_deleted, member, search_name};
+use kazoo::{AccountId, Config, ConfigDocument, Kind, SystemDb, account, is_deleted, member, search_name};
 use serde_json::{Map, Value, json};
 
+use super::find::find;
+pub use super::find::{find_account, find_user};
 use super::keys;
 use super::stamps::{private_fields, private_fields_of, save_changed};
 use crate::directory::load_signing_key;
@@ -64,6 +65,8 @@ pub async fn is_set_up_for(store: &dyn Backend, settings: &Settings, deadline: D
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Absent,
+    /// The document is there, and marked as deleted.
+    Deleted,
     Incomplete,
     Complete,
 }
@@ -82,21 +85,25 @@ pub async fn has_named_key(store: &dyn Backend, deadline: Deadline) -> Result<bo
 /// # Errors
 /// Errors from the store.
 pub async fn has_named_key_for(store: &dyn Backend, settings: &Settings, deadline: Deadline) -> Result<bool> {
-    let config = load_config(store, settings, deadline).await?.unwrap_or_default();
-    match config.text(&["system_key"]) {
+    let document = load_auth(store, deadline).await?.unwrap_or_default();
+    match Config::read(document, &settings.node_and_zone).text(&["system_key"]) {
         Some(kid) => Ok(load_signing_key(store, kid, deadline).await?.is_some()),
         None => Ok(true),
     }
 }
 
-async fn load_config(store: &dyn Backend, settings: &Settings, deadline: Deadline) -> Result<Option<Config>> {
-    let id = DocId::from_store("auth".to_owned());
-    let document = if_found(store.fetch(SystemDb::SystemConfig.name(), &id, deadline).await)?;
-    document.map(|document| Ok(Config::read(document.to_object()?, &settings.node_and_zone))).transpose()
+/// The members of `system_config/auth`, even if it is marked as deleted.
+async fn load_auth(store: &dyn Backend, deadline: Deadline) -> Result<Option<Map<String, Value>>> {
+    let fetched = store.fetch(SystemDb::SystemConfig.name(), &ConfigDocument::Auth.id(), deadline).await;
+    if_found(fetched)?.map(|document| document.to_object()).transpose()
 }
 
 async fn state(store: &dyn Backend, settings: &Settings, deadline: Deadline) -> Result<State> {
-    let Some(config) = load_config(store, settings, deadline).await? else { return Ok(State::Absent) };
+    let Some(document) = load_auth(store, deadline).await? else { return Ok(State::Absent) };
+    if is_deleted(&document) {
+        return Ok(State::Deleted);
+    }
+    let config = Config::read(document, &settings.node_and_zone);
     let is_complete = ["system_key", SYSTEM_SECRET].iter().all(|name| config.text(&[name]).is_some());
     Ok(if is_complete { State::Complete } else { State::Incomplete })
 }
@@ -104,12 +111,13 @@ async fn state(store: &dyn Backend, settings: &Settings, deadline: Deadline) -> 
 /// Creates a signing key and a system secret, unless the store has both. Nothing is overwritten.
 ///
 /// # Errors
-/// Errors from the store. `Invalid` if `system_config/auth` exists but lacks the key or the secret. Kazoo
-/// adds missing values when it starts. If this program added them too, each would invalidate the other's
+/// Errors from the store. `Invalid` if `system_config/auth` exists but is marked as deleted, or lacks the key or the
+/// secret. Kazoo adds missing values when it starts. If this program added them too, each would invalidate the other's
 /// tokens.
 pub async fn ensure_system(store: &dyn Backend, deadline: Deadline) -> Result<()> {
     match state(store, &Settings::default(), deadline).await? {
         State::Absent => {}
+        State::Deleted => return Err(keys::marked_as_deleted()),
         State::Incomplete => return Err(incomplete()),
         State::Complete => return ensure_dbs(store, deadline).await,
     }
@@ -118,7 +126,7 @@ pub async fn ensure_system(store: &dyn Backend, deadline: Deadline) -> Result<()
     let mut config = Map::new();
     config.insert("default".to_owned(), json!({"system_key": key.id.as_str(), SYSTEM_SECRET: random_hex()}));
     config.extend(private_fields(Kind::Config, SystemDb::SystemConfig));
-    let draft = Draft { id: DocId::from_store("auth".to_owned()), base: None, body: config };
+    let draft = Draft { id: ConfigDocument::Auth.id(), base: None, body: config };
     match store.save(SystemDb::SystemConfig.name(), draft, deadline).await {
         Ok(_) => Ok(()),
         Err(error) if error.is_conflict() => {
@@ -155,35 +163,34 @@ fn incomplete() -> StoreError {
 /// Errors from the store. `Missing` if the parent does not exist.
 pub async fn create_account(
     store: &dyn Backend,
-    account: &NewAccount<'_>,
+    new: &NewAccount<'_>,
     deadline: Deadline,
 ) -> Result<AccountId> {
     ensure_system(store, deadline).await?;
-    let may_be_master = account.parent.is_none() && has_no_accounts(store, deadline).await?;
+    let may_be_master = new.parent.is_none() && has_no_accounts(store, deadline).await?;
     let id = new_account_id()?;
     let mut tree = Vec::new();
-    if let Some(parent) = account.parent {
+    if let Some(parent) = new.parent {
         let document = store.fetch(&parent.db(), &parent.doc_id(), deadline).await?.to_object()?;
-        tree = document.get("pvt_tree").and_then(Value::as_array).cloned().unwrap_or_default();
-        tree.push(json!(parent.as_str()));
+        tree = account::ancestors(&document).map(str::to_owned).collect();
+        tree.push(parent.to_string());
     }
-    let alphanum_name = search_name(account.name);
+    let alphanum_name = search_name(new.name);
     if alphanum_name.is_empty() {
         let reason =
             "an account's name needs an ASCII letter or digit, since logging in ignores all other characters";
         return Err(StoreError::Invalid(Cause::new(reason)));
     }
-    let realm =
-        account.realm.map_or_else(|| format!("{alphanum_name}.crossbar-groups.local"), str::to_lowercase);
+    let realm = new.realm.map_or_else(|| format!("{alphanum_name}.crossbar-groups.local"), str::to_lowercase);
     let mut body = Map::new();
     let mut set = |key: &str, value: Value| body.insert(key.to_owned(), value);
-    set("name", json!(account.name));
+    set("name", json!(new.name));
     set("realm", json!(realm));
-    set("pvt_enabled", json!(true));
-    set("pvt_tree", json!(tree));
-    set("pvt_api_key", json!(format!("{}{}", random_hex(), random_hex())));
+    set(member::ENABLED, json!(true));
+    set(member::TREE, json!(tree));
+    set(member::API_KEY, json!(format!("{}{}", random_hex(), random_hex())));
     set(member::ALPHANUM_NAME, json!(alphanum_name));
-    set("pvt_signature_secret", json!(random_hex()));
+    set(member::SIGNATURE_SECRET, json!(random_hex()));
     body.extend(private_fields_of(&id, Kind::Account));
     store.create_db(&id.db(), deadline).await?;
     for db in [&id.db(), SystemDb::Accounts.name()] {
@@ -208,7 +215,7 @@ async fn claim_mastership(store: &dyn Backend, id: &AccountId, deadline: Deadlin
     let mut config = Map::new();
     config.insert("default".to_owned(), json!({"master_account_id": id.as_str()}));
     config.extend(private_fields(Kind::Config, SystemDb::SystemConfig));
-    let draft = Draft { id: DocId::from_store("accounts".to_owned()), base: None, body: config };
+    let draft = Draft { id: ConfigDocument::Accounts.id(), base: None, body: config };
     match store.save(SystemDb::SystemConfig.name(), draft, deadline).await {
         Ok(_) => Ok(true),
         Err(error) if error.is_conflict() => Ok(false),
@@ -219,7 +226,7 @@ async fn claim_mastership(store: &dyn Backend, id: &AccountId, deadline: Deadlin
 async fn make_superduper(store: &dyn Backend, db: &DbName, id: &AccountId, deadline: Deadline) -> Result<()> {
     let document = store.fetch(db, &id.doc_id(), deadline).await?;
     let mut body = document.to_object()?;
-    body.insert("pvt_superduper_admin".to_owned(), json!(true));
+    body.insert(member::SUPERDUPER_ADMIN.to_owned(), json!(true));
     save_changed(store, db, &document, body, id.as_str(), deadline).await
 }
 
@@ -246,9 +253,9 @@ pub async fn create_user(
     set("last_name", json!(""));
     set("priv_level", json!(if user.is_admin { "admin" } else { "user" }));
     set("enabled", json!(true));
-    set("pvt_signature_secret", json!(random_hex()));
-    set("pvt_md5_auth", json!(password::md5(user.username, password)));
-    set("pvt_sha1_auth", json!(password::sha1(user.username, password)));
+    set(member::SIGNATURE_SECRET, json!(random_hex()));
+    set(member::MD5_AUTH, json!(password::md5(user.username, password)));
+    set(member::SHA1_AUTH, json!(password::sha1(user.username, password)));
     body.extend(private_fields_of(account_id, Kind::User));
     store.save(&account_id.db(), Draft { id: id.clone(), base: None, body }, deadline).await?;
     Ok(id)
@@ -258,59 +265,6 @@ pub async fn create_user(
 #[must_use]
 pub fn is_account_name(name: &str) -> bool {
     !search_name(name).is_empty()
-}
-
-/// Finds the account with a name.
-///
-/// # Errors
-/// Errors from the store.
-pub async fn find_account(store: &dyn Backend, name: &str, deadline: Deadline) -> Result<Option<AccountId>> {
-    let wanted = search_name(name);
-    let found = find(store, SystemDb::Accounts.name(), deadline, |doc| {
-        Kind::Account.is_kind_of(doc) && doc.get(member::ALPHANUM_NAME).is_some_and(|name| *name == wanted)
-    })
-    .await?;
-    Ok(found.and_then(|id| AccountId::parse(id.as_str()).ok()))
-}
-
-/// Finds the user with a name.
-///
-/// # Errors
-/// Errors from the store.
-pub async fn find_user(
-    store: &dyn Backend,
-    account_id: &AccountId,
-    username: &str,
-    deadline: Deadline,
-) -> Result<Option<DocId>> {
-    let wanted = username.to_lowercase();
-    find(store, &account_id.db(), deadline, |doc| {
-        Kind::User.is_kind_of(doc)
-            && doc.get("username").is_some_and(|name| *name == wanted)
-            && !is_deleted(doc)
-    })
-    .await
-}
-
-/// Finds the first document that satisfies a condition. It skips design documents. It may read the whole
-/// database, so only commands may call it.
-async fn find(
-    store: &dyn Backend,
-    db: &DbName,
-    deadline: Deadline,
-    is_wanted: impl Fn(&Map<String, Value>) -> bool,
-) -> Result<Option<DocId>> {
-    let query = ViewQuery { include_docs: true, ..ViewQuery::all_docs() };
-    let Some(mut rows) = if_found(store.query(db, query, deadline).await)? else { return Ok(None) };
-    while let Some(row) = rows.next().await {
-        let Some(document) = row?.doc.filter(|document| document.id().design_name().is_none()) else {
-            continue;
-        };
-        if is_wanted(&document.to_object()?) {
-            return Ok(Some(document.id().clone()));
-        }
-    }
-    Ok(None)
 }
 
 /// Adds the views for logging in to an account that are missing, in its database and over all accounts.

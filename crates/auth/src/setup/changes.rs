@@ -3,8 +3,7 @@
 //! Each is safe to repeat. These functions write. Verifying never calls them.
 
 use datastore::{Backend, Cause, Deadline, Document, Result, StoreError, if_found, random_hex};
-use kazoo::term::is_true;
-use kazoo::{AccountId, SystemDb};
+use kazoo::{AccountId, SystemDb, account, member, user};
 use serde_json::{Map, Value, json};
 
 use super::stamps::save_changed;
@@ -54,10 +53,10 @@ pub async fn set_account_logins(
         let document = if *db == own { Some(fetched?) } else { if_found(fetched)? };
         let Some(document) = document else { continue };
         let mut body = document.to_object()?;
-        if body.get("pvt_enabled").is_none_or(is_true) == logins.are_allowed() {
+        if account::lets_users_log_in(&body) == logins.are_allowed() {
             continue;
         }
-        body.insert("pvt_enabled".to_owned(), json!(logins.are_allowed()));
+        body.insert(member::ENABLED.to_owned(), json!(logins.are_allowed()));
         save_changed(store, db, &document, body, account_id.as_str(), deadline).await?;
         changed = Changed::Now;
     }
@@ -71,20 +70,19 @@ pub async fn set_account_logins(
 pub async fn set_user_logins(
     store: &dyn Backend,
     account_id: &AccountId,
-    user: &Document,
+    document: &Document,
     logins: Logins,
     deadline: Deadline,
 ) -> Result<Changed> {
-    let mut body = user.to_object()?;
-    // The views for logins leave out a user without this member.
-    if body.get("enabled") == Some(&json!(logins.are_allowed())) {
+    let mut body = document.to_object()?;
+    if user::may_log_in(&body) == logins.are_allowed() {
         return Ok(Changed::Before);
     }
     body.insert("enabled".to_owned(), json!(logins.are_allowed()));
     if logins == Logins::Refused {
-        body.insert("pvt_signature_secret".to_owned(), json!(random_hex()));
+        body.insert(member::SIGNATURE_SECRET.to_owned(), json!(random_hex()));
     }
-    save(store, account_id, user, body, deadline).await.map(|()| Changed::Now)
+    save(store, account_id, document, body, deadline).await.map(|()| Changed::Now)
 }
 
 /// Marks a user as deleted, as crossbar does. The user's tokens end.
@@ -122,9 +120,9 @@ pub async fn set_password(
         )));
     }
     for (key, value) in [
-        ("pvt_md5_auth", password::md5(&username, password.expose())),
-        ("pvt_sha1_auth", password::sha1(&username, password.expose())),
-        ("pvt_signature_secret", random_hex()),
+        (member::MD5_AUTH, password::md5(&username, password.expose())),
+        (member::SHA1_AUTH, password::sha1(&username, password.expose())),
+        (member::SIGNATURE_SECRET, random_hex()),
     ] {
         body.insert(key.to_owned(), value.into());
     }

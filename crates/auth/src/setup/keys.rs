@@ -9,11 +9,11 @@ use std::collections::BTreeSet;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use datastore::{
-    Backend, Cause, DbName, Deadline, DocId, Document, Draft, Result, Rev, StoreError, ViewQuery, if_found,
+    Backend, Cause, Deadline, DocId, Document, Draft, Result, Rev, StoreError, ViewQuery, if_found,
     random_hex,
 };
 use futures::{StreamExt as _, future};
-use kazoo::{AccountId, Kind, SystemDb, Time, is_deleted, term};
+use kazoo::{AccountId, Config, ConfigDocument, Kind, Sections, SystemDb, Time, is_deleted, term};
 use serde_json::{Map, Value, json};
 
 use super::stamps::{private_fields, save_changed};
@@ -112,15 +112,19 @@ pub struct Rotated {
 /// Makes a key, and lets new tokens be signed with it. The old key stays.
 ///
 /// # Errors
-/// Errors from the store. `Missing` if the store is not set up, `Conflict` if somebody else has changed
+/// Errors from the store. `Missing` if the store is not set up, `Invalid` if the configuration is marked as deleted, `Conflict` if somebody else has changed
 /// `system_config/auth` meanwhile: then nothing has changed.
 pub async fn rotate(store: &dyn Backend, deadline: Deadline) -> Result<Rotated> {
-    let config = load_config(store, deadline).await?;
-    let config = config.ok_or_else(|| StoreError::Missing(Cause::new("there is no system_config/auth")))?;
-    let mut body = config.to_object()?;
-    let names = key_sections(&body).map(|(name, _)| name).filter(|name| *name != "default");
+    let config = load_config(store, ConfigDocument::Auth, deadline).await?;
+    let missing = || StoreError::Missing(Cause::new("there is no system_config/auth"));
+    let (config, mut body) = config.ok_or_else(missing)?;
+    if is_deleted(&body) {
+        return Err(marked_as_deleted());
+    }
+    let sections = Sections::read(body.clone());
+    let names = key_sections(&sections).map(|(name, _)| name).filter(|name| *name != Config::DEFAULT);
     let other_sections: Vec<_> = names.map(str::to_owned).collect();
-    let section = body.get_mut("default").and_then(Value::as_object_mut);
+    let section = body.get_mut(Config::DEFAULT).and_then(Value::as_object_mut);
     let no_section = || StoreError::Invalid(Cause::new("system_config/auth has no section default"));
     let section = section.ok_or_else(no_section)?;
     let old = section.get("system_key").and_then(Value::as_str).map(str::to_owned);
@@ -166,10 +170,8 @@ pub async fn longest_lifetime(
     deadline: &(dyn Fn() -> Deadline + Sync),
 ) -> Result<Option<i64>> {
     let mut longest = Longest { seconds: DEFAULT_EXPIRY, is_endless: false };
-    let id = DocId::from_store("crossbar.auth".to_owned());
-    let system = if_found(store.fetch(SystemDb::SystemConfig.name(), &id, deadline()).await)?;
-    if let Some(system) = system {
-        for section in system.to_object()?.values() {
+    if let Some((_, system)) = load_config(store, ConfigDocument::CrossbarAuth, deadline()).await? {
+        for (_, section) in Sections::read(system).iter() {
             if let Some(seconds) = section.get("token_auth_expiry_s").and_then(to_seconds) {
                 longest.note(seconds);
                 // Modules without a lifetime of their own use this one.
@@ -178,12 +180,12 @@ pub async fn longest_lifetime(
             longest.note_modules(section);
         }
     }
-    let mut dbs = store.list_dbs(deadline()).await?;
-    dbs.retain(|db| AccountId::of_db(db).is_some());
-    for dbs in dbs.chunks(AT_ONCE) {
-        let asked = dbs.iter().map(|db| load_logins(store, db, deadline())).collect::<Vec<_>>();
-        for document in future::try_join_all(asked).await?.into_iter().flatten() {
-            longest.note_modules(&Value::Object(document.to_object()?));
+    let accounts = AccountId::with_database(&store.list_dbs(deadline()).await?);
+    for accounts in accounts.into_iter().collect::<Vec<_>>().chunks(AT_ONCE) {
+        let asked =
+            accounts.iter().map(|account| load_logins(store, account, deadline())).collect::<Vec<_>>();
+        for members in future::try_join_all(asked).await?.iter().flatten() {
+            longest.note_modules(members);
         }
     }
     Ok((!longest.is_endless).then_some(longest.seconds))
@@ -200,7 +202,7 @@ impl Longest {
         self.seconds = self.seconds.max(seconds);
     }
 
-    fn note_modules(&mut self, section: &Value) {
+    fn note_modules(&mut self, section: &Map<String, Value>) {
         let modules = section.get("auth_modules").and_then(Value::as_object);
         let modules = modules.into_iter().flat_map(Map::values);
         for seconds in modules.filter_map(|module| module.get("token_auth_expiry_s").and_then(to_seconds)) {
@@ -210,14 +212,35 @@ impl Longest {
 }
 
 /// An account's own settings of logins.
-async fn load_logins(store: &dyn Backend, db: &DbName, deadline: Deadline) -> Result<Option<Document>> {
+async fn load_logins(
+    store: &dyn Backend,
+    account: &AccountId,
+    deadline: Deadline,
+) -> Result<Option<Map<String, Value>>> {
     let id = DocId::from_store("configs_crossbar.auth".to_owned());
-    if_found(store.fetch(db, &id, deadline).await)
+    let document = if_found(store.fetch(&account.db(), &id, deadline).await)?;
+    let members = document.map(|document| document.to_object()).transpose()?;
+    Ok(members.filter(|members| !is_deleted(members)))
 }
 
-async fn load_config(store: &dyn Backend, deadline: Deadline) -> Result<Option<Document>> {
-    let id = DocId::from_store("auth".to_owned());
-    if_found(store.fetch(SystemDb::SystemConfig.name(), &id, deadline).await)
+/// A document of `system_config` and its members, even if it is marked as deleted.
+async fn load_config(
+    store: &dyn Backend,
+    which: ConfigDocument,
+    deadline: Deadline,
+) -> Result<Option<(Document, Map<String, Value>)>> {
+    let found = if_found(store.fetch(SystemDb::SystemConfig.name(), &which.id(), deadline).await)?;
+    let Some(document) = found else { return Ok(None) };
+    let members = document.to_object()?;
+    Ok(Some((document, members)))
+}
+
+/// Why nothing is written into `system_config/auth`: whoever removes the mark gets back what was there.
+pub(super) fn marked_as_deleted() -> StoreError {
+    StoreError::Invalid(Cause::new(
+        "system_config/auth is marked as deleted: set its pvt_deleted to false, or delete the document if there is no \
+         Kazoo",
+    ))
 }
 
 /// Whether a document holds a key.
@@ -228,14 +251,15 @@ fn has_key(members: &Map<String, Value>) -> bool {
 
 /// The keys that new tokens are signed with, by any node.
 async fn signing_ids(store: &dyn Backend, deadline: Deadline) -> Result<BTreeSet<String>> {
-    let Some(config) = load_config(store, deadline).await? else { return Ok(BTreeSet::new()) };
-    Ok(key_sections(&config.to_object()?).map(|(_, key)| key.to_owned()).collect())
+    let config = load_config(store, ConfigDocument::Auth, deadline).await?;
+    let sections = config.map(|(_, members)| Sections::read(members)).unwrap_or_default();
+    Ok(key_sections(&sections).map(|(_, key)| key.to_owned()).collect())
 }
 
 /// The sections of a configuration document that name a key, and the key.
-fn key_sections(config: &Map<String, Value>) -> impl Iterator<Item = (&str, &str)> {
-    config.iter().filter_map(|(name, section)| {
+fn key_sections(sections: &Sections) -> impl Iterator<Item = (&str, &str)> {
+    sections.iter().filter_map(|(name, section)| {
         let key = section.get("system_key")?.as_str()?;
-        (!term::is_empty_text(key)).then_some((name.as_str(), key))
+        (!term::is_empty_text(key)).then_some((name, key))
     })
 }

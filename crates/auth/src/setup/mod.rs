@@ -2,5 +2,6 @@
 
 pub mod bootstrap;
 pub mod changes;
+mod find;
 pub mod keys;
 mod stamps;

@@ -9,7 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use datastore::{Deadline, Document, StoreError, ViewQuery, ViewRow};
 use futures::future;
-use kazoo::{AccountId, is_deleted};
+use kazoo::{AccountId, ConfigDocument, is_deleted};
 use serde_json::{Map, json};
 
 use super::caller::Caller;
@@ -101,7 +101,7 @@ async fn view_and_key(
     deadline: Deadline,
 ) -> Result<(&'static str, String), AuthError> {
     let own = directory.policy(account_id, "configs_crossbar.auth", deadline);
-    let system = directory.config("crossbar.auth", deadline);
+    let system = directory.config(ConfigDocument::CrossbarAuth, deadline);
     let (own, system) = future::try_join(own, system).await?;
     let own = own.as_ref().and_then(|own| own.get("basic_auth_type")?.as_str());
     Ok(match own.or(system.text(&["basic_auth_type"])).unwrap_or("md5") {

@@ -19,6 +19,9 @@ const MAX_TOKEN: usize = 16_384;
 /// The longest key id that is accepted, in bytes. Kazoo's key ids have 32.
 const MAX_KID: usize = 128;
 
+/// The member of `system_config/auth` that holds the system's secret. Identity signatures need it.
+pub(crate) const SYSTEM_SECRET: &str = "secret_for_user_signature";
+
 /// A well-formed token. Its signature may still be wrong. It cannot be printed.
 pub(crate) struct Jwt<'a> {
     pub(crate) algorithm: Algorithm,

@@ -5,41 +5,27 @@ mod caller;
 mod claims;
 mod jwt;
 mod trial;
+mod verdicts;
 
 use std::net::IpAddr;
-use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::sync::Arc;
 
-use datastore::{Deadline, DocId, Epoch, hex};
+use datastore::{Deadline, Epoch};
 use futures::future;
-use kazoo::{AccountId, Config, SystemDb, Time};
-use moka::policy::EvictionPolicy;
-use moka::sync::Cache;
+use kazoo::{AccountId, ConfigDocument, SystemDb, Time};
 
 pub use caller::Caller;
 pub(crate) use claims::{Claims, Expiry};
 pub use jwt::read_without_key;
-pub(crate) use jwt::{Jwt, mint, sign_identity};
+pub(crate) use jwt::{Jwt, SYSTEM_SECRET, mint, sign_identity};
+pub(crate) use verdicts::{LOGGED_OUT_PREFIX, TokenDigest};
 
 use self::jwt::is_identity_signature;
 use self::trial::check_trial;
-use crate::directory::{Directory, Identity, VerifyingKey, own_db};
-use crate::encoding::sha256;
+use self::verdicts::{Remembered, Signer, Verdicts, Verified};
+use crate::directory::{Directory, own_db};
 use crate::error::AuthError;
 use crate::limits::PasswordGuesses;
-use crate::secret::Secret;
-
-/// The member of `system_config/auth` that holds the system's secret. Identity signatures need it.
-pub(crate) const SYSTEM_SECRET: &str = "secret_for_user_signature";
-
-/// The size of the cache of verified tokens, in bytes of token text. About 10,000 of Kazoo's tokens fit.
-const MAX_VERIFIED_BYTES: u64 = 8_000_000;
-
-/// How many logged-out tokens this process keeps in memory. The store keeps all of them.
-const MAX_ENDED: u64 = 100_000;
-
-/// The prefix of the ids of documents that record logged-out tokens.
-pub(crate) const LOGGED_OUT_PREFIX: &str = "logged_out-";
 
 type Result<T> = std::result::Result<T, AuthError>;
 
@@ -48,93 +34,14 @@ pub(crate) struct Verifier {
     directory: Arc<Directory>,
     guesses: Arc<PasswordGuesses>,
     strict_tokens: bool,
-    verified: Cache<TokenDigest, Remembered>,
-    /// Tokens logged out here. Kept until every cached entry about them has expired.
-    ended: Cache<TokenDigest, ()>,
-}
-
-/// A verified token that is remembered.
-#[derive(Clone)]
-struct Remembered {
-    verified: Arc<Verified>,
-    /// The epochs of the databases that the verdict depends on, if the store tells them. While they last, the
-    /// verdict stands.
-    epochs: Option<Arc<[Epoch]>>,
-    /// Who shows the token, for as long as the verdict stands.
-    caller: Arc<OnceLock<Caller>>,
-}
-
-/// A verified token, and the key and identity it was verified with. If one of those changes, the token is
-/// verified again.
-struct Verified {
-    /// The token's length in bytes. It tells spellings apart: the digest leaves out the padding.
-    length: usize,
-    kid: String,
-    key: Arc<VerifyingKey>,
-    claims: Arc<Claims>,
-    account_id: AccountId,
-    signer: Option<Signer>,
-}
-
-/// The identity that signed a token.
-struct Signer {
-    id: String,
-    identity: Arc<Identity>,
-    config: Arc<Config>,
-}
-
-impl Remembered {
-    fn new(verified: Arc<Verified>, epochs: Option<Arc<[Epoch]>>) -> Self {
-        Self { verified, epochs, caller: Arc::default() }
-    }
-
-    /// Whether nothing has changed since the token was verified.
-    fn stands(&self) -> bool {
-        self.epochs.as_ref().is_some_and(|epochs| epochs.iter().all(Epoch::is_current))
-    }
-}
-
-impl Signer {
-    /// Whether the secrets are those that the token was verified with.
-    fn is_same(&self, identity: &Arc<Identity>, config: &Arc<Config>) -> bool {
-        (Arc::ptr_eq(identity, &self.identity) || identity.secret == self.identity.secret)
-            && (Arc::ptr_eq(config, &self.config) || system_secret(config) == system_secret(&self.config))
-    }
-}
-
-/// The digest under which a token is cached. The token itself is never stored. It leaves out the signature's
-/// padding, since a token with padding and without is the same token.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct TokenDigest([u8; 32]);
-
-impl TokenDigest {
-    pub(crate) fn of(token: &str) -> Self {
-        Self(sha256(token.trim_end_matches('=').as_bytes()))
-    }
-
-    /// The id of the document that records the logout of the token.
-    pub(crate) fn logged_out_id(self) -> DocId {
-        DocId::from_store(format!("{LOGGED_OUT_PREFIX}{}", hex(&self.0)))
-    }
+    verdicts: Verdicts,
 }
 
 impl Verifier {
     pub(crate) fn new(directory: Arc<Directory>, guesses: Arc<PasswordGuesses>) -> Self {
         let lifetime = directory.settings().remember_for;
         let strict_tokens = directory.settings().strict_tokens;
-        let verified = Cache::builder()
-            .max_capacity(MAX_VERIFIED_BYTES)
-            .weigher(|_, known: &Remembered| u32::try_from(known.verified.length).unwrap_or(u32::MAX))
-            .time_to_live(lifetime)
-            .build();
-        // When full, Moka's default policy refuses rare keys. It would drop a token that was just logged out.
-        let policy = EvictionPolicy::lru();
-        let ended = Cache::builder()
-            .max_capacity(MAX_ENDED)
-            .eviction_policy(policy)
-            .time_to_live(lifetime.saturating_mul(2).max(Duration::from_secs(1)))
-            .build();
-        Self { directory, guesses, strict_tokens, verified, ended }
+        Self { directory, guesses, strict_tokens, verdicts: Verdicts::new(lifetime) }
     }
 
     /// Verifies a token. `wanted_account` is the header `X-Auth-Account-ID`. If it is present, it must name
@@ -194,19 +101,18 @@ impl Verifier {
     /// Makes this process refuse the token with this digest.
     pub(crate) fn end(&self, digest: TokenDigest) {
         self.directory.forget_in_own_db(&digest.logged_out_id());
-        self.ended.insert(digest, ());
-        self.verified.invalidate(&digest);
+        self.verdicts.end(digest);
     }
 
     async fn verified(&self, token: &str, deadline: Deadline) -> Result<Remembered> {
         let digest = TokenDigest::of(token);
-        let known = self.verified.get(&digest).filter(|known| known.verified.length == token.len());
+        let known = self.verdicts.of(token, digest);
         let verified = match known {
             Some(known) if known.stands() => known,
             known => self.verify(token, digest, known, deadline).await?,
         };
         // Checked last, since the token may have been logged out while it was verified.
-        if self.ended.contains_key(&digest) {
+        if self.verdicts.has_ended(digest) {
             return Err(AuthError::Invalid("the token was logged out"));
         }
         Ok(verified)
@@ -228,15 +134,11 @@ impl Verifier {
                     return Ok(Remembered::new(verified, None));
                 }
             } else if self.counts_again(&verified, digest, deadline).await? {
-                let remembered = Remembered::new(verified, epochs_now);
-                self.verified.insert(digest, remembered.clone());
-                return Ok(remembered);
+                return Ok(self.verdicts.remember(digest, verified, epochs_now));
             }
         }
         let (verified, epochs) = self.verify_anew(token, digest, deadline).await?;
-        let remembered = Remembered::new(Arc::new(verified), epochs);
-        self.verified.insert(digest, remembered.clone());
-        Ok(remembered)
+        Ok(self.verdicts.remember(digest, Arc::new(verified), epochs))
     }
 
     /// The epochs of the databases that a verdict depends on. `None` if the store does not tell one of them. This
@@ -256,7 +158,7 @@ impl Verifier {
         self.directory.system_auth().remembered_key(&known.kid).is_some_and(|key| key == known.key)
             && known.signer.as_ref().is_none_or(|signer| {
                 let identity = self.directory.remembered_identity(&known.account_id, &signer.id);
-                let config = self.directory.remembered_config("auth");
+                let config = self.directory.remembered_config(ConfigDocument::Auth);
                 identity.zip(config).is_some_and(|(identity, config)| signer.is_same(&identity, &config))
             })
     }
@@ -271,7 +173,7 @@ impl Verifier {
             let Some(signer) = &known.signer else { return Ok(true) };
             let identity = self.directory.identity(&known.account_id, &signer.id, deadline);
             let (identity, config) =
-                future::try_join(identity, self.directory.config("auth", deadline)).await?;
+                future::try_join(identity, self.directory.config(ConfigDocument::Auth, deadline)).await?;
             Ok(identity.is_some_and(|identity| signer.is_same(&identity, &config)))
         };
         let (is_logged_out, key, has_same_signer) = future::try_join3(is_logged_out, key, signer).await?;
@@ -333,7 +235,7 @@ impl Verifier {
     ) -> Result<Signer> {
         let id = claims.identity().ok_or(AuthError::Invalid("the token names no identity"))?;
         let identity = self.directory.identity(account_id, id, deadline);
-        let config = self.directory.config("auth", deadline);
+        let config = self.directory.config(ConfigDocument::Auth, deadline);
         // Reading ahead saves round trips: these documents are needed next.
         let ahead = self.read_ahead(claims, account_id, deadline);
         let (identity, config, ()) = future::join3(identity, config, ahead).await;
@@ -394,9 +296,4 @@ impl Verifier {
         let account = self.directory.account(&wanted, deadline).await?;
         Ok(signer.acting_as(wanted, owner_id.to_owned(), account))
     }
-}
-
-/// The system's secret, which identity signatures need.
-fn system_secret(config: &Config) -> Option<Secret> {
-    config.text(&[SYSTEM_SECRET]).map(Secret::new)
 }

@@ -141,6 +141,36 @@ async fn what_is_kazoos_is_not_completed(place: Arc<Place>) {
     }
 }
 
+/// As in Kazoo, configuration that is marked as deleted is absent. Nothing is written into it: whoever removes the mark
+/// gets back what was there.
+async fn deleted_configuration_is_absent(place: Arc<Place>) {
+    let world = World::without_accounts(&place, Settings::default()).await;
+    world.change("system_config", "auth", json!({"pvt_deleted": true})).await;
+    let before = revisions(&*world.store).await;
+    assert!(!bootstrap::is_set_up(&*world.store, soon()).await.unwrap());
+    assert!(bootstrap::has_named_key(&*world.store, soon()).await.unwrap(), "no key is named");
+    let refused = bootstrap::ensure_system(&*world.store, soon()).await;
+    assert!(
+        matches!(&refused, Err(StoreError::Invalid(cause)) if cause.reason().contains("marked as deleted")),
+        "{refused:?}"
+    );
+    assert_eq!(revisions(&*world.store).await, before);
+}
+
+async fn a_deleted_account_has_no_name(place: Arc<Place>) {
+    let store = place.store();
+    let first = account(&*store, "first", None).await;
+    let id = first.doc_id();
+    let document = store.fetch(&db("accounts"), &id, soon()).await.unwrap();
+    let mut body = document.to_object().unwrap();
+    kazoo::mark_deleted(&mut body);
+    let draft = datastore::Draft { id, base: Some(document.rev().clone()), body };
+    store.save(&db("accounts"), draft, soon()).await.unwrap();
+    assert_eq!(bootstrap::find_account(&*store, "first", soon()).await.unwrap(), None);
+    let second = account(&*store, "first", None).await;
+    assert_eq!(bootstrap::find_account(&*store, "first", soon()).await.unwrap(), Some(second));
+}
+
 async fn a_zones_section_counts_in_the_zone(place: Arc<Place>) {
     let world = World::without_accounts(&place, Settings::default()).await;
     let section = json!({"zone": {"system_key": "k", "secret_for_user_signature": "s"}});
@@ -226,6 +256,8 @@ on_each_store![
     documents_have_kazoos_layout,
     setting_up_twice_changes_nothing,
     what_is_kazoos_is_not_completed,
+    deleted_configuration_is_absent,
+    a_deleted_account_has_no_name,
     a_zones_section_counts_in_the_zone,
     the_first_account_without_a_parent_is_the_only_master,
     a_store_with_accounts_has_no_new_master,

@@ -59,6 +59,40 @@ async fn a_user_is_disabled_and_the_tokens_end(place: Arc<Place>) {
     assert!(!world.is_let_in(&given).await, "the tokens stay ended");
 }
 
+/// The views that logins ask decide. The commands must tell what they decide.
+async fn who_may_log_in_is_whom_the_views_let_in(place: Arc<Place>) {
+    let world = world(&place).await;
+    let alpha = account_id("alpha");
+    for value in [
+        None,
+        Some(json!(null)),
+        Some(json!(true)),
+        Some(json!(false)),
+        Some(json!("")),
+        Some(json!("false")),
+        Some(json!("no")),
+        Some(json!(0)),
+        Some(json!(0.0)),
+        Some(json!(1)),
+        Some(json!([])),
+        Some(json!({})),
+    ] {
+        let mut body = world.read(alpha.db().as_str(), &id("alpha_admin")).await;
+        body.shift_remove("enabled");
+        body.extend(value.clone().map(|value| ("enabled".to_owned(), value)));
+        world.put(alpha.db().as_str(), &id("alpha_admin"), body.clone().into()).await;
+        let is_let_in = can_log_in(&world, "admin").await;
+        assert_eq!(kazoo::user::may_log_in(&body), is_let_in, "{value:?}");
+        for (logins, is_there) in [(Logins::Allowed, is_let_in), (Logins::Refused, false)] {
+            let user = user(&world, "alpha_admin").await;
+            let changed =
+                changes::set_user_logins(&*world.store, &alpha, &user, logins, soon()).await.unwrap();
+            assert_eq!(changed == Changed::Before, is_there, "{value:?} {logins:?}");
+            assert_eq!(can_log_in(&world, "admin").await, logins == Logins::Allowed, "{value:?} {logins:?}");
+        }
+    }
+}
+
 async fn a_deleted_user_is_marked_and_out(place: Arc<Place>) {
     let world = world(&place).await;
     let given = token("alpha_admin").signed();
@@ -78,5 +112,6 @@ impl World {
 on_each_store![
     an_account_is_disabled_and_enabled,
     a_user_is_disabled_and_the_tokens_end,
+    who_may_log_in_is_whom_the_views_let_in,
     a_deleted_user_is_marked_and_out,
 ];

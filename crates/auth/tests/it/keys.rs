@@ -9,7 +9,7 @@ use kazoo::{AccountId, Time};
 use serde_json::json;
 
 use crate::place::{Place, on_each_store};
-use crate::support::{KID, World, db, doc_id, id, soon};
+use crate::support::{KID, World, account_id, db, doc_id, id, object, soon};
 
 async fn account(store: &dyn Backend) -> AccountId {
     let account = NewAccount { name: "first", realm: None, parent: None };
@@ -91,6 +91,26 @@ async fn a_store_that_is_not_set_up_has_no_keys(place: Arc<Place>) {
     assert!(!store.db_exists(&db("system_auth"), soon()).await.unwrap(), "nothing is made");
 }
 
+async fn deleted_configuration_names_no_key_and_no_lifetime(place: Arc<Place>) {
+    let world = World::new(&place).await;
+    let modules = json!({"auth_modules": {"cb_api_auth": {"token_auth_expiry_s": 86_400}}});
+    world.put("system_config", "crossbar.auth", json!({"default": modules, "pvt_deleted": true})).await;
+    let mut own = object(modules);
+    kazoo::mark_deleted(&mut own);
+    world.put(account_id("gamma").db().as_str(), "configs_crossbar.auth", own.into()).await;
+    assert_eq!(keys::longest_lifetime(&*world.store, &soon).await.unwrap(), Some(3600));
+
+    world.change("system_config", "auth", json!({"pvt_deleted": true})).await;
+    let listed = keys::list(&*world.store, soon()).await.unwrap();
+    assert_eq!(listed.iter().map(|key| (key.id.as_str(), key.signs)).collect::<Vec<_>>(), [(KID, false)]);
+    let refused = keys::rotate(&*world.store, soon()).await;
+    assert!(
+        matches!(&refused, Err(StoreError::Invalid(cause)) if cause.reason().contains("marked as deleted")),
+        "{refused:?}"
+    );
+    assert_eq!(keys::list(&*world.store, soon()).await.unwrap().len(), 1, "nothing is made");
+}
+
 async fn the_longest_lifetime_is_that_of_any_login(place: Arc<Place>) {
     let world = World::new(&place).await;
     let longest = async || keys::longest_lifetime(&*world.store, &soon).await.unwrap();
@@ -111,5 +131,6 @@ on_each_store![
     only_keys_that_sign_for_nobody_are_retired,
     a_key_of_unknown_age_has_no_end,
     a_store_that_is_not_set_up_has_no_keys,
+    deleted_configuration_names_no_key_and_no_lifetime,
     the_longest_lifetime_is_that_of_any_login,
 ];

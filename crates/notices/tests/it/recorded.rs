@@ -143,4 +143,19 @@ async fn what_kazoo_does_not_tell_is_not_told() {
     server.stop().await;
     let ids: Vec<_> = world.broker.told().into_iter().map(|(_, id, _)| id).collect();
     assert_eq!(ids, ["a", "cdr2"]);
+
+    // A configuration that is marked as deleted is none.
+    let datamgr = crate::world::doc_id("datamgr");
+    let stored = world.store.fetch(&config, &datamgr, crate::world::soon()).await.unwrap();
+    let mut body = stored.to_object().unwrap();
+    kazoo::mark_deleted(&mut body);
+    let draft = datastore::Draft { id: datamgr, base: Some(stored.rev().clone()), body };
+    world.store.save(&config, draft, crate::world::soon()).await.unwrap();
+    let server = world.server("n");
+    server.create("c").await;
+    world.broker.wait_for(3).await;
+    server.save("cdr3", None, json!({"pvt_type": "cdr"})).await;
+    server.stop().await;
+    let ids: Vec<_> = world.broker.told().into_iter().map(|(_, id, _)| id).collect();
+    assert_eq!(ids, ["a", "cdr2", "c"]);
 }

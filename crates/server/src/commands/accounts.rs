@@ -8,7 +8,7 @@ use auth::changes::{self, Changed, Logins};
 use auth::{Authenticator, Settings};
 use datastore::{Backend, DbName, Ensured, StoreError, ViewQuery};
 use futures::StreamExt as _;
-use kazoo::{AccountId, Kind, SystemDb, is_deleted};
+use kazoo::{AccountId, Kind, SystemDb, account, is_deleted, member};
 use serde_json::{Map, Value};
 
 use super::change;
@@ -76,7 +76,8 @@ pub(crate) fn list(arguments: &AccountList) -> Result<(), Failure> {
                 let members = document.to_object().map_err(&failure)?;
                 if Kind::Account.is_kind_of(&members) && !is_deleted(&members) {
                     let id = document.id().as_str().to_owned();
-                    rows.push([id, text(&members, "name"), text(&members, "realm"), is_enabled(&members)]);
+                    let is_enabled = yes_or_no(account::lets_users_log_in(&members)).to_owned();
+                    rows.push([id, text(&members, "name"), text(&members, "realm"), is_enabled]);
                 }
             }
         }
@@ -93,20 +94,20 @@ pub(crate) fn show(arguments: AccountShow) -> Result<(), Failure> {
             return Err(Failure::setup(format!("the account {id} has no document in its own database")));
         };
         let members = document.to_object().map_err(&failure)?;
-        let tree = members.get("pvt_tree").and_then(Value::as_array).cloned().unwrap_or_default();
-        let tree: Vec<_> = tree.iter().filter_map(Value::as_str).collect();
-        let is_master = members.get("pvt_superduper_admin") == Some(&Value::Bool(true));
         let mut lines = vec![
             ("id", id.to_string()),
             ("name", text(&members, "name")),
             ("realm", text(&members, "realm")),
-            ("enabled", is_enabled(&members)),
-            ("master", if is_master { "yes" } else { "no" }.to_owned()),
-            ("parents", tree.join(" ")),
+            ("enabled", yes_or_no(account::lets_users_log_in(&members)).to_owned()),
+            ("master", yes_or_no(account::is_superduper(&members)).to_owned()),
+            ("parents", account::ancestors(&members).collect::<Vec<_>>().join(" ")),
             ("database", id.db().to_string()),
         ];
+        if is_deleted(&members) {
+            lines.push(("deleted", yes_or_no(true).to_owned()));
+        }
         if arguments.api_key {
-            lines.push(("api key", text(&members, "pvt_api_key")));
+            lines.push(("api key", text(&members, member::API_KEY)));
         }
         lines.iter().try_for_each(|(name, value)| say(&format!("{name:9} {value}")))
     })
@@ -137,10 +138,8 @@ pub(super) fn text(members: &Map<String, Value>, key: &str) -> String {
     members.get(key).and_then(Value::as_str).unwrap_or_default().to_owned()
 }
 
-/// Whether an account's document is enabled, as a word.
-fn is_enabled(members: &Map<String, Value>) -> String {
-    let is_disabled = members.get("pvt_enabled").is_some_and(kazoo::term::is_false);
-    if is_disabled { "no" } else { "yes" }.to_owned()
+pub(super) fn yes_or_no(is_so: bool) -> &'static str {
+    if is_so { "yes" } else { "no" }
 }
 
 pub(crate) fn token(arguments: Token) -> Result<(), Failure> {
@@ -247,7 +246,7 @@ async fn has_accounts(store: &dyn Backend) -> Result<bool, Failure> {
 async fn all_accounts(store: &dyn Backend) -> Result<(BTreeSet<AccountId>, BTreeSet<AccountId>), Failure> {
     let failure = store_failure("the accounts could not be listed");
     let dbs = store.list_dbs(deadline()).await.map_err(&failure)?;
-    let there: BTreeSet<_> = dbs.iter().filter_map(AccountId::of_db).collect();
+    let there = AccountId::with_database(&dbs);
     let mut missing = BTreeSet::new();
     if has_accounts(store).await? {
         let query = store.query(SystemDb::Accounts.name(), ViewQuery::all_docs(), deadline());

@@ -58,7 +58,7 @@ pub(crate) async fn prepare(store: &Arc<dyn Backend>, is_own: bool) -> Result<Gr
     };
     let account = store.fetch(&account_id.db(), &account_id.doc_id(), deadline()).await.map_err(&failure)?;
     let account = account.to_object().map_err(&failure)?;
-    let api_key = account.get("pvt_api_key").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let api_key = account.get(kazoo::member::API_KEY).and_then(Value::as_str).unwrap_or_default().to_owned();
     let password = password_of(&api_key);
     let user_id =
         match bootstrap::find_user(&**store, &account_id, ADMIN, deadline()).await.map_err(&failure)? {
@@ -78,7 +78,8 @@ pub(crate) async fn prepare(store: &Arc<dyn Backend>, is_own: bool) -> Result<Gr
     let user = store.fetch(&account_id.db(), &user_id, deadline()).await.map_err(&failure)?;
     let user = user.to_object().map_err(&failure)?;
     let digest = datastore::hex(&Md5::digest(format!("{ADMIN}:{password}")));
-    let password = user.get("pvt_md5_auth").is_some_and(|stored| *stored == digest).then_some(password);
+    let password =
+        user.get(kazoo::member::MD5_AUTH).is_some_and(|stored| *stored == digest).then_some(password);
     let (account_id, user_id) = (account_id.to_string(), user_id.to_string());
     Ok(Greeting { account_id, user_id, api_key, password, token })
 }

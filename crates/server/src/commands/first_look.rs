@@ -21,8 +21,8 @@ pub(super) async fn check_set_up(app: &App) -> Result<(), Failure> {
             Ok(())
         }
         Ok(false) => Err(Failure::setup(
-            "the store has no system_config/auth, so no token could be checked: create an account with \
-             `crossbar-groups account create`, `import` one, or try `serve --demo`",
+            "the store has no system_config/auth, or one that is marked as deleted, so no token could be checked: \
+             create an account with `crossbar-groups account create`, `import` one, or try `serve --demo`",
         )),
         Err(error @ (StoreError::Unauthorized(_) | StoreError::Forbidden(_))) => Err(Failure::setup(
             format!("check the user and the password in the setting store: {}", crate::chain(&error)),

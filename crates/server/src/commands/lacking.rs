@@ -20,9 +20,9 @@ pub(super) async fn documents(store: &dyn Backend, accounts: &BTreeSet<AccountId
     let mut lines = Vec::new();
     if !bootstrap::is_set_up(store, deadline()).await? {
         lines.push(
-            "the store cannot be served yet, since it has no key for tokens (system_config/auth): import the \
-             databases system_config and system_auth too (`export --db system_config`, `export --db \
-             system_auth`), or make a new key with `account create`"
+            "the store cannot be served yet, since it has no key for tokens (system_config/auth is missing, or marked \
+             as deleted): import the databases system_config and system_auth too (`export --db system_config`, \
+             `export --db system_auth`), or make a new key with `account create`"
                 .to_owned(),
         );
     }

@@ -7,7 +7,7 @@ use datastore::{Backend, ViewQuery};
 use futures::StreamExt as _;
 use kazoo::{Kind, is_deleted};
 
-use super::accounts::text;
+use super::accounts::{text, yes_or_no};
 use super::{deadline, find, store_failure, table, with_store};
 use crate::arguments::UserList;
 use crate::failure::Failure;
@@ -48,13 +48,11 @@ pub(crate) fn list(arguments: UserList) -> Result<(), Failure> {
             }
             let members = document.to_object().map_err(&failure)?;
             if Kind::User.is_kind_of(&members) && !is_deleted(&members) {
-                let is_enabled = !members.get("enabled").is_some_and(kazoo::term::is_false);
-                let is_enabled = if is_enabled { "yes" } else { "no" };
                 rows.push([
                     document.id().as_str().to_owned(),
                     text(&members, "username"),
                     text(&members, "priv_level"),
-                    is_enabled.to_owned(),
+                    yes_or_no(kazoo::user::may_log_in(&members)).to_owned(),
                 ]);
             }
         }

@@ -3,34 +3,21 @@
 use auth::{Registered, registered_row};
 use datastore::{Backend, DbName, Deadline, DocId, Result, StoreError, ViewQuery, if_found};
 use futures::{StreamExt as _, future};
-use kazoo::{AccountId, SystemDb};
+use kazoo::{AccountId, ConfigDocument, Sections, SystemDb, is_deleted};
 use serde_json::{Map, Value};
 
-use super::signs::{Places, Signs};
-
-/// The view that 4.3 and 5.0 list groups with.
-const GROUPS_VIEW: View = View { design: "groups", name: "crossbar_listing" };
-
-/// The view that newer releases list groups with.
-const NEWER_VIEW: View = View { design: "crossbar_listings", name: "by_type_id" };
+use super::signs::{GROUPS_VIEW, NEWER_VIEW, Places, Signs, View};
 
 /// How many documents of `accounts` are read to find accounts, and how many accounts' databases are looked at: while
 /// Kazoo is upgraded, it changes one after the other.
 const ACCOUNTS_TRIED: u64 = 20;
 const ACCOUNTS_SEEN: usize = 3;
 
-/// A view of the accounts' databases.
-#[derive(Clone, Copy)]
-struct View {
-    design: &'static str,
-    name: &'static str,
-}
-
 /// Looks for the signs.
 pub(super) async fn signs(store: &dyn Backend, deadline: Deadline) -> Result<Signs> {
     let registered = async |view| is_registered(store, view, deadline).await;
-    let config = document(store, SystemDb::SystemConfig, "kapps_maintenance", deadline);
-    let schema = document(store, SystemDb::SystemSchemas, "groups", deadline);
+    let config = document(store, SystemDb::SystemConfig, ConfigDocument::KappsMaintenance.id(), deadline);
+    let schema = document(store, SystemDb::SystemSchemas, DocId::from_store("groups".to_owned()), deadline);
     let databases = future::try_join(
         store.db_exists(SystemDb::SystemData.name(), deadline),
         store.db_exists(SystemDb::SystemSchemas.name(), deadline),
@@ -45,14 +32,15 @@ pub(super) async fn signs(store: &dyn Backend, deadline: Deadline) -> Result<Sig
         has_kazoo_databases: has_registry || has_schemas || config.is_some(),
         groups_view: places(groups_view, groups_in_account),
         newer_view: places(newer_view, newer_in_account),
-        migrated_to: config.map(|config| versions(&config)).unwrap_or_default(),
+        migrated_to: config.map(versions).unwrap_or_default(),
         has_newer_schema: schema.is_some_and(|schema| Value::Object(schema).pointer(options).is_some()),
     })
 }
 
 /// The version of each section of `system_config/kapps_maintenance`.
-fn versions(config: &Map<String, Value>) -> Vec<String> {
-    let versions = config.values().filter_map(|section| section.get("migrate_current_version"));
+fn versions(config: Map<String, Value>) -> Vec<String> {
+    let sections = Sections::read(config);
+    let versions = sections.iter().filter_map(|(_, section)| section.get("migrate_current_version"));
     let versions = versions.filter_map(|version| match version {
         Value::String(text) => Some(text.clone()),
         Value::Number(number) => Some(number.to_string()),
@@ -61,16 +49,16 @@ fn versions(config: &Map<String, Value>) -> Vec<String> {
     versions.collect()
 }
 
-/// A document of Kazoo's own databases, if it is there.
+/// A document of Kazoo's own databases, if it is there and not marked as deleted.
 async fn document(
     store: &dyn Backend,
     db: SystemDb,
-    id: &str,
+    id: DocId,
     deadline: Deadline,
 ) -> Result<Option<Map<String, Value>>> {
-    let id = DocId::from_store(id.to_owned());
     let found = if_found(store.fetch(db.name(), &id, deadline).await)?;
-    found.map(|document| document.to_object()).transpose()
+    let members = found.map(|document| document.to_object()).transpose()?;
+    Ok(members.filter(|members| !is_deleted(members)))
 }
 
 /// Whether Kazoo has registered a view for the accounts' databases. `None` if it has no registry.

@@ -7,9 +7,26 @@ use crate::profile::Release;
 /// The first release that this server cannot stand in for.
 const FIRST_NEWER: Version = Version { major: 5, minor: 1 };
 
-/// The views that releases list groups with, as Kazoo writes them.
-const GROUPS_VIEW: &str = "groups/crossbar_listing";
-const NEWER_VIEW: &str = "crossbar_listings/by_type_id";
+/// A view of the accounts' databases. It is printed as Kazoo writes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct View {
+    /// The name of its design document.
+    pub(super) design: &'static str,
+    /// Its own name.
+    pub(super) name: &'static str,
+}
+
+/// The view that 4.3 and 5.0 list groups with.
+pub(super) const GROUPS_VIEW: View = View { design: "groups", name: "crossbar_listing" };
+
+/// The view that newer releases list groups with.
+pub(super) const NEWER_VIEW: View = View { design: "crossbar_listings", name: "by_type_id" };
+
+impl fmt::Display for View {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.design, self.name)
+    }
+}
 
 /// What was seen in the databases.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -37,7 +54,7 @@ pub(crate) struct Places {
 
 impl Places {
     /// The places in words, and what is there.
-    fn with(self, view: &str) -> Option<String> {
+    fn with(self, view: View) -> Option<String> {
         let place = match self {
             Self { registry: true, account: true } => "the registry of views and an account's database have",
             Self { registry: true, account: false } => "the registry of views has",

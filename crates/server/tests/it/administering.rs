@@ -178,6 +178,123 @@ fn a_user_is_disabled_enabled_and_deleted_while_the_server_runs() {
     assert!(gone.contains("there is no user"), "{gone}");
 }
 
+/// A store with accounts of these ids and members, each in its own database and in that of all accounts.
+fn store_with(folder: &tempfile::TempDir, documents: &[Value]) -> String {
+    let store = format!("sqlite:{}", folder.path().join("store.db").display());
+    let mut lines = String::new();
+    for document in documents {
+        let id = document["_id"].as_str().unwrap();
+        let own = format!("account/{}/{}/{}", &id[..2], &id[2..4], &id[4..]);
+        for db in ["accounts", &own] {
+            lines.push_str(&format!("{}\n", json!({"db": db, "doc": document})));
+        }
+    }
+    run_ok(&["import", "--store", &store, "-"], lines.as_bytes());
+    store
+}
+
+/// The document of an account whose id is this letter, again and again.
+fn account(letter: char, more: &Value) -> Value {
+    let mut document = json!({
+        "_id": letter.to_string().repeat(32), "name": letter.to_string(), "pvt_alphanum_name": letter.to_string(),
+        "pvt_type": "account",
+    });
+    document.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    document
+}
+
+/// Logins go by what Kazoo takes for true. The commands tell the same.
+#[test]
+fn accounts_are_told_as_logins_judge_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let told = [
+        ('a', json!({}), "yes", "no"),
+        ('b', json!({"pvt_enabled": "true", "pvt_superduper_admin": "true"}), "yes", "yes"),
+        ('c', json!({"pvt_enabled": "no", "pvt_superduper_admin": "yes"}), "no", "no"),
+        ('d', json!({"pvt_enabled": null, "pvt_superduper_admin": true}), "no", "yes"),
+    ];
+    let store = store_with(&folder, &told.each_ref().map(|(letter, more, ..)| account(*letter, more)));
+    let listed = on(&store, &["account", "list"]);
+    for (letter, _, enabled, master) in told {
+        let row = listed.lines().find(|line| line.starts_with(letter)).unwrap();
+        assert!(row.ends_with(enabled), "{letter}: {listed}");
+        let shown = on(&store, &["account", "show", &letter.to_string()]);
+        for line in [format!("enabled   {enabled}"), format!("master    {master}")] {
+            assert!(shown.lines().any(|shown| shown == line), "{letter}: {line}: {shown}");
+        }
+        assert!(!shown.contains("deleted"), "{shown}");
+    }
+}
+
+#[test]
+fn users_are_told_as_logins_judge_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store_with(&folder, &[account('a', &json!({}))]);
+    let told = [
+        ("u1", json!({"enabled": true}), "yes"),
+        ("u2", json!({"enabled": "false"}), "yes"),
+        ("u3", json!({"enabled": 0}), "no"),
+        ("u4", json!({}), "no"),
+    ];
+    let own = format!("account/aa/aa/{}", "a".repeat(28));
+    let lines = told.each_ref().map(|(id, more, _)| {
+        let mut user = json!({"_id": id, "username": id, "priv_level": "user", "pvt_type": "user"});
+        user.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        format!("{}\n", json!({"db": own, "doc": user}))
+    });
+    run_ok(&["import", "--store", &store, "-"], lines.concat().as_bytes());
+    let listed = on(&store, &["user", "list", "--account", "a"]);
+    for (id, _, enabled) in told {
+        let row = listed.lines().find(|line| line.starts_with(id)).unwrap();
+        assert!(row.ends_with(enabled), "{id}: {listed}");
+    }
+}
+
+/// The name is free. Only the id still leads to the account.
+#[test]
+fn a_deleted_account_has_no_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store_with(&folder, &[account('a', &json!({"pvt_deleted": true}))]);
+    let old = "a".repeat(32);
+    assert!(refused(&store, &["account", "show", "a"]).contains("there is no account"));
+    let shown = on(&store, &["account", "show", &old]);
+    assert!(shown.lines().any(|line| line == "deleted   yes"), "{shown}");
+    let new = on(&store, &["account", "create", "--name", "a", "--unless-exists"]);
+    assert_ne!(new.trim(), old);
+    assert_eq!(on(&store, &["account", "create", "--name", "a", "--unless-exists"]), new);
+    assert!(on(&store, &["account", "show", "a"]).contains(new.trim()));
+}
+
+/// Nobody could log in, so the store is not ready, and no key signs.
+#[test]
+fn a_store_whose_configuration_is_deleted_is_not_set_up() {
+    let mut alpha = Account::served();
+    let exported = alpha.while_stopped(|store| on(store, &["export"]));
+    let folder = tempfile::tempdir().unwrap();
+    let store = format!("sqlite:{}", folder.path().join("store.db").display());
+    let lines = exported.lines().map(|line| {
+        let mut line: Value = serde_json::from_str(line).unwrap();
+        if line["db"] == "system_config" && line["doc"]["_id"] == "auth" {
+            line["doc"]["pvt_deleted"] = json!(true);
+        }
+        format!("{line}\n")
+    });
+    run_ok(&["import", "--store", &store, "-"], lines.collect::<String>().as_bytes());
+    let [(_, false, _)] = &keys(&store)[..] else { panic!("one key that does not sign") };
+    for (arguments, words) in [
+        (
+            &["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"][..],
+            "one that is marked as deleted",
+        ),
+        (&["key", "rotate"], "set its pvt_deleted to false"),
+        (&["account", "create", "--name", "new"], "set its pvt_deleted to false"),
+    ] {
+        let output = command(&store, arguments);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && said.contains(words), "{arguments:?}: {said}");
+    }
+}
+
 #[test]
 fn a_backup_is_restored_and_the_store_that_was_there_is_kept() {
     let mut alpha = Account::served();

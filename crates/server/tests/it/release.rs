@@ -173,6 +173,20 @@ pub(crate) fn check(store: &str) {
     assert!(log.contains("overrides a refusal"), "{log}");
 }
 
+#[test]
+fn what_is_marked_as_deleted_is_no_sign() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = Place::new(&format!("sqlite:{}", folder.path().join("store.db").display()));
+    place.import(&registry());
+    let mut versions = migrated(&["5.1"]);
+    versions["doc"]["pvt_deleted"] = json!(true);
+    let properties = json!({"music_on_hold": {"properties": {"options": {}}}});
+    let schema = json!({"_id": "groups", "properties": properties, "pvt_deleted": true});
+    place.import(&[versions, json!({"db": "system_schemas", "doc": schema})]);
+    let (_, line) = place.served(&[]);
+    assert!(line.contains("profile=5.0") && line.contains("no migration is recorded"), "{line}");
+}
+
 /// Without a registry, the design documents of an account tell.
 #[test]
 fn a_newer_release_is_refused_with_the_reason() {

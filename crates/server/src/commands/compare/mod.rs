@@ -90,7 +90,7 @@ async fn accounts(arguments: &Compare, settings: &StoreSettings) -> Result<BTree
 async fn all_accounts(store: &dyn Backend) -> Result<BTreeSet<AccountId>, Failure> {
     let databases =
         store.list_dbs(deadline()).await.map_err(store_failure("the accounts were not listed"))?;
-    Ok(databases.iter().filter_map(|db| AccountId::of_db(db).filter(|id| id.db() == *db)).collect())
+    Ok(AccountId::with_database(&databases))
 }
 
 async fn compare(

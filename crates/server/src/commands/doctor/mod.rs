@@ -127,8 +127,7 @@ async fn examine(examined: &Examined, report: &mut Report) -> Result<(), Failure
         // The check `reachable` has reported this.
         Err(_) => return Ok(()),
     };
-    let accounts: Vec<_> =
-        databases.iter().filter_map(|db| AccountId::of_db(db).filter(|id| id.db() == *db)).collect();
+    let accounts = AccountId::with_database(&databases);
     let (began, mut told) = (Instant::now(), Instant::now());
     for (number, account) in accounts.iter().enumerate() {
         if told.elapsed() >= PROGRESS {
