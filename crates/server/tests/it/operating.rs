@@ -133,6 +133,8 @@ fn refusals_are_told_and_counted() {
     alpha.send_as_stranger("GET", "/groups", &[("X-Auth-Token", "nonsense")], b"");
     let line = line_where(&alpha, "the token", |line| line.contains("reason=bad_credentials"));
     assert!(line.contains("INFO") && line.contains(" detail="), "{line}");
+    // To show a token below `user_auth` is no login.
+    alpha.send_as_stranger("GET", "/v2/user_auth/abc", &[], b"");
     let other = format!("/v2/accounts/{}/groups", "0".repeat(32));
     assert_eq!(alpha.send("GET", &other, &[], b"").status, 404);
     for _ in 0..200 {
@@ -146,7 +148,8 @@ fn refusals_are_told_and_counted() {
         .collect();
     let documented = page("docs/operations.md");
     for (reason, count) in &counted {
-        let happened = ["wrong_login", "bad_credentials", "too_many_failures"].contains(&reason.as_str());
+        let happened = ["wrong_login", "bad_credentials", "no_credentials", "too_many_failures"];
+        let happened = happened.contains(&reason.as_str());
         assert_eq!(*count > 0, happened, "{counted:?}");
         assert!(documented.contains(&format!("`{reason}`")), "{reason} is not documented");
     }
