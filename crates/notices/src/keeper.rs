@@ -11,8 +11,9 @@ use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt as _};
 use tokio::time::{Instant, sleep, timeout_at};
 
-use crate::marks::{AT_ONCE, LINGER, PATIENCE};
+use crate::marks::{LINGER, PATIENCE};
 use crate::teller::Teller;
+use crate::turns::Turns;
 
 /// How often this server shows that it lives, and looks for others.
 const BEAT: Duration = Duration::from_secs(20);
@@ -29,7 +30,7 @@ const BACKOFF: Backoff = Backoff { first: Duration::from_secs(1), cap: Duration:
 /// How long the server may take to stop, with the last notices.
 const LAST_PATIENCE: Duration = Duration::from_millis(850);
 
-/// How many marks are removed at once when the server stops. No request waits for the store then.
+/// How many calls are made at once when the server stops. No request waits for the store then.
 const LAST_AT_ONCE: usize = 32;
 
 /// How often marks are looked through while the last notices leave.
@@ -76,9 +77,10 @@ async fn keep(teller: &Teller) {
 
 /// Removes marks that nobody needs, and finds out about doubtful writes.
 async fn sweep(teller: &Teller) {
+    let turns = &teller.marks.turns;
     loop {
-        teller.settle_doubts(Deadline::after(PATIENCE)).await;
-        teller.marks.sweep(LINGER, AT_ONCE, Deadline::after(PATIENCE)).await;
+        turns.call(async { teller.settle_doubts(Deadline::after(PATIENCE)).await }).await;
+        teller.marks.sweep(LINGER, turns, Deadline::after(PATIENCE)).await;
         sleep(SWEEP).await;
     }
 }
@@ -117,9 +119,10 @@ async fn watch(teller: &Teller) {
 
 /// Removes the marks of databases whose notices have left, until `sent` ends: then the last ones have, or are left.
 pub(crate) async fn clear(teller: &Teller, sent: impl Future<Output = ()>) {
+    let turns = Turns::new(LAST_AT_ONCE);
     let clear = async {
         loop {
-            teller.marks.sweep(Duration::ZERO, LAST_AT_ONCE, Deadline::after(PATIENCE)).await;
+            teller.marks.sweep(Duration::ZERO, &turns, Deadline::after(PATIENCE)).await;
             sleep(LAST_SWEEP).await;
         }
     };
@@ -137,7 +140,8 @@ pub(crate) async fn end(teller: &Teller, began: Instant) {
     // It comes first, so that it counts if there is no time for the marks.
     let has_marks = || marks.len() > 0 || marks.must_recover();
     let mut ended = if is_done && has_marks() { marks.roster.finish(deadline).await } else { Ok(()) };
-    let swept = marks.sweep(Duration::ZERO, LAST_AT_ONCE, deadline);
+    let turns = Turns::new(LAST_AT_ONCE);
+    let swept = marks.sweep(Duration::ZERO, &turns, deadline);
     // What is not removed in time is counted below.
     let _ = timeout_at(deadline.instant().into(), swept).await;
     let accounts = marks.len();
@@ -164,7 +168,8 @@ async fn recover(teller: &Teller) {
     }
 }
 
-/// Shows that this server lives, reads the configuration, and answers the entries of the others.
+/// Shows that this server lives, reads the configuration, and answers the entries of the others. It waits for no turn:
+/// if it were late, others would take this server for dead.
 pub(crate) async fn beat(teller: &Teller) -> Result<Vec<(String, LocalDocument)>> {
     let deadline = Deadline::after(PATIENCE);
     teller.prepare(deadline).await?;

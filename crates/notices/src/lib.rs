@@ -73,6 +73,7 @@ mod seldom;
 mod sender;
 mod takers;
 mod teller;
+mod turns;
 mod waiting;
 
 use std::future::Future;

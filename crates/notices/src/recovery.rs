@@ -9,16 +9,17 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 
 use datastore::{Change, ChangesQuery, DbName, Deadline, DocId, LocalDocument, Result, Since};
-use futures::stream::{self, StreamExt as _, TryStreamExt as _};
+use futures::TryStreamExt as _;
 use kazoo::AccountId;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 
 use crate::left_behind::{Deletions, LeftBehind, is_done};
 use crate::marked_db::{Hold, OwnHold, Recovering};
-use crate::marks::{AT_ONCE, PATIENCE};
+use crate::marks::PATIENCE;
 use crate::notice::{DocKey, Event, Facts, Notice};
 use crate::teller::Teller;
+use crate::turns::{Turn, Turns};
 
 /// How many changes are read at once.
 const PAGE: u64 = 500;
@@ -27,13 +28,14 @@ fn soon() -> Deadline {
     Deadline::after(PATIENCE)
 }
 
-/// Does something for each item, some at once. One that fails holds up no other one. Answers what was achieved, and the
-/// first failure.
-async fn for_each<I, T, F: Future<Output = Result<T>>>(
+/// Does something for each item in turn. The others go on if one fails. Answers what was achieved, and the first
+/// failure.
+async fn for_each<'a, I, T, F: Future<Output = Result<T>>>(
+    turns: &'a Turns,
     items: Vec<I>,
-    work: impl Fn(I) -> F,
+    work: impl Fn(I, Turn<'a>) -> F,
 ) -> (Vec<T>, Result<()>) {
-    let outcomes: Vec<_> = stream::iter(items).map(work).buffer_unordered(AT_ONCE).collect().await;
+    let outcomes = turns.for_each(items, work).await;
     let (mut achieved, mut failure) = (Vec::new(), Ok(()));
     for outcome in outcomes {
         match outcome {
@@ -102,7 +104,8 @@ struct Taken {
 impl Teller {
     /// Tells what an earlier run of this server has left, if it was killed.
     pub(crate) async fn recover(&self) -> Result<()> {
-        self.prepare(soon()).await?;
+        let turns = &self.marks.turns;
+        turns.call(async { self.prepare(soon()).await }).await?;
         if !self.marks.must_recover() {
             return Ok(());
         }
@@ -114,10 +117,11 @@ impl Teller {
             log::info!("an earlier run of this server has left writes untold: they are told now");
         }
         let dbs = self.account_dbs().await?;
-        let (found, first_failure) = for_each(dbs, |db| self.begin_recovery(db)).await;
+        let (found, first_failure) = for_each(turns, dbs, |db, turn| self.begin_recovery(db, turn)).await;
         let found: Vec<_> = found.into_iter().flatten().collect();
         self.wait_for_copies(found.is_empty()).await;
-        let (recovered, failure) = for_each(found, |replay| self.end_recovery(replay)).await;
+        let (recovered, failure) =
+            for_each(turns, found, |replay, turn| self.end_recovery(replay, turn)).await;
         first_failure.and(failure)?;
         self.marks.end_recovery();
         log::info!(accounts = recovered.len(); "the writes that an earlier run has left are told");
@@ -125,7 +129,7 @@ impl Teller {
     }
 
     async fn account_dbs(&self) -> Result<Vec<DbName>> {
-        let dbs = self.marks.store.list_dbs(soon()).await?;
+        let dbs = self.marks.turns.call(async { self.marks.store.list_dbs(soon()).await }).await?;
         Ok(dbs.into_iter().filter(|db| AccountId::of_db(db).is_some()).collect())
     }
 
@@ -146,7 +150,7 @@ impl Teller {
     }
 
     /// Tells the changes since the mark that an earlier run has left. `None` if there is no mark.
-    async fn begin_recovery(&self, db: DbName) -> Result<Option<Replay>> {
+    async fn begin_recovery(&self, db: DbName, mut turn: Turn<'_>) -> Result<Option<Replay>> {
         if self.marks.is_earlier_done() {
             self.remove_left(&db, &self.marks.roster.node, None).await?;
             return Ok(None);
@@ -161,12 +165,12 @@ impl Teller {
         };
         let (seq, deletions) = self.of_earlier_run(left);
         let mut replay = Replay::new(hold, seq, deletions);
-        self.replay(&mut replay, &|note| self.own_hold(&db, note)).await?;
+        self.replay(&mut replay, &|note| self.own_hold(&db, note), &mut turn).await?;
         Ok(Some(replay))
     }
 
     /// Tells what the copy that answered first did not have. Then the mark is as good as a new one.
-    async fn end_recovery(&self, mut replay: Replay) -> Result<()> {
+    async fn end_recovery(&self, mut replay: Replay, mut turn: Turn<'_>) -> Result<()> {
         let db = replay.hold.db.name.clone();
         if self.second_look.is_some() {
             match self.marks.left_behind(&replay.hold.db, soon()).await {
@@ -174,7 +178,7 @@ impl Teller {
                 Err(error) if error.is_not_found() => return Ok(()),
                 Err(error) => return Err(error),
             }
-            self.replay(&mut replay, &|note| self.own_hold(&db, note)).await?;
+            self.replay(&mut replay, &|note| self.own_hold(&db, note), &mut turn).await?;
         }
         // The notes of deletions that were not made.
         for (_, (note, _)) in replay.deletions.drain() {
@@ -195,33 +199,50 @@ impl Teller {
 
     /// Finishes the work of another server that is gone. `entry` is its last one in the roster.
     pub(crate) async fn take_over(&self, node: String, entry: LocalDocument) -> Result<()> {
+        let turns = &self.marks.turns;
         let dbs = self.account_dbs().await?;
         if is_done(&entry) {
-            self.marks.roster.claim(&node, soon()).await?;
-            for_each(dbs, |db| {
+            self.claim(&node).await?;
+            for_each(turns, dbs, |db, turn| {
                 let (node, entry) = (&node, &entry);
-                async move { self.remove_left(&db, node, Some(entry)).await }
+                async move {
+                    let _turn = turn;
+                    self.remove_left(&db, node, Some(entry)).await
+                }
             })
             .await
             .1?;
-            return self.marks.roster.remove(&node, &entry, soon()).await.map(drop);
+            return self.remove_entry(&node, &entry).await.map(drop);
         }
         log::warn!(node = node.as_str(); "another server is gone and has left writes untold: they are told now");
-        let (found, first_failure) = for_each(dbs, |db| self.begin_take_over(db, &node)).await;
+        let (found, first_failure) =
+            for_each(turns, dbs, |db, turn| self.begin_take_over(db, &node, turn)).await;
         let found: Vec<_> = found.into_iter().flatten().collect();
         self.wait_for_copies(found.is_empty()).await;
         // A server that comes back sees this claim, and writes its marks again.
-        self.marks.roster.claim(&node, soon()).await?;
-        let (ended, failure) = for_each(found, |taken| self.end_take_over(taken, &node, &entry)).await;
+        self.claim(&node).await?;
+        let end = |taken, turn| self.end_take_over(taken, (&node, &entry), turn);
+        let (ended, failure) = for_each(turns, found, end).await;
         first_failure.and(failure)?;
-        let is_gone = ended.into_iter().all(|is_gone| is_gone)
-            && self.marks.roster.remove(&node, &entry, soon()).await?;
+        let is_gone = ended.into_iter().all(|is_gone| is_gone) && self.remove_entry(&node, &entry).await?;
         if is_gone {
             log::info!(node = node.as_str(); "the writes of the server that is gone are told");
         } else {
             log::info!(node = node.as_str(); "the server that was gone is back, and keeps its marks");
         }
         Ok(())
+    }
+
+    /// Says that this server is about to remove the marks of another one.
+    async fn claim(&self, node: &str) -> Result<()> {
+        let claim = async { self.marks.roster.claim(node, soon()).await };
+        self.marks.turns.call(claim).await
+    }
+
+    /// Removes the entry of a server that is gone, if it has not come back.
+    async fn remove_entry(&self, node: &str, entry: &LocalDocument) -> Result<bool> {
+        let remove = async { self.marks.roster.remove(node, entry, soon()).await };
+        self.marks.turns.call(remove).await
     }
 
     /// Removes what a server has left that had told everything. What this run has written stays.
@@ -237,7 +258,7 @@ impl Teller {
         }
     }
 
-    async fn begin_take_over(&self, db: DbName, node: &str) -> Result<Option<Taken>> {
+    async fn begin_take_over(&self, db: DbName, node: &str, mut turn: Turn<'_>) -> Result<Option<Taken>> {
         let LeftBehind { seq, deletions, documents } =
             match LeftBehind::read(&*self.marks.store, &db, node, soon()).await {
                 Ok(Some(left)) => left,
@@ -247,12 +268,17 @@ impl Teller {
             };
         let (keeps, all_gone) = mpsc::channel(1);
         let mut replay = Replay::new(self.marks.hold(&db), seq, deletions);
-        self.replay(&mut replay, &|_| Hold::Other(keeps.clone())).await?;
+        self.replay(&mut replay, &|_| Hold::Other(keeps.clone()), &mut turn).await?;
         Ok(Some(Taken { replay, documents, keeps, all_gone }))
     }
 
     /// Removes the mark and the notes once all is told, if the server has not come back. Answers whether it has not.
-    async fn end_take_over(&self, taken: Taken, node: &str, entry: &LocalDocument) -> Result<bool> {
+    async fn end_take_over(
+        &self,
+        taken: Taken,
+        (node, entry): (&str, &LocalDocument),
+        mut turn: Turn<'_>,
+    ) -> Result<bool> {
         let Taken { mut replay, mut documents, keeps, mut all_gone } = taken;
         let db = replay.hold.db.name.clone();
         if self.second_look.is_some() {
@@ -269,11 +295,11 @@ impl Teller {
                 Err(error) if error.is_not_found() => return Ok(true),
                 Err(error) => return Err(error),
             }
-            self.replay(&mut replay, &|_| Hold::Other(keeps.clone())).await?;
+            self.replay(&mut replay, &|_| Hold::Other(keeps.clone()), &mut turn).await?;
         }
         drop((keeps, replay));
         // Nothing is ever sent: the end of the channel is the end of the last notice.
-        let _ = all_gone.recv().await;
+        let _ = turn.pause(all_gone.recv()).await;
         self.remove_documents(&db, documents, node, Some(entry)).await
     }
 
@@ -304,10 +330,11 @@ impl Teller {
         &self,
         replay: &mut Replay,
         hold: &(dyn Fn(Option<String>) -> Hold + Sync),
+        turn: &mut Turn<'_>,
     ) -> Result<()> {
         let (db, mut seq) = (Arc::clone(&replay.hold.db), replay.seq.clone());
         loop {
-            self.queue.wait_for_room().await;
+            turn.pause(self.queue.wait_for_room()).await;
             let since = Since::Seq(seq.clone());
             let query =
                 ChangesQuery { since, limit: Some(PAGE), include_docs: true, ..ChangesQuery::default() };
