@@ -70,7 +70,7 @@ pub(crate) async fn run(teller: &Teller, stop: impl Future<Output = ()>) {
     }
 }
 
-/// The three go on side by side: a select that waited in one of its branches would hold up the others.
+/// The three run side by side, so that none holds up the others.
 async fn keep(teller: &Teller) {
     futures::join!(recover(teller), sweep(teller), watch(teller));
 }
@@ -117,7 +117,7 @@ async fn watch(teller: &Teller) {
     }
 }
 
-/// Removes the marks of databases whose notices have left, until `sent` ends: then the last ones have, or are left.
+/// Removes the marks of databases whose notices have left. It goes on until `sent` ends: then no more notices leave.
 pub(crate) async fn clear(teller: &Teller, sent: impl Future<Output = ()>) {
     let turns = Turns::new(LAST_AT_ONCE);
     let clear = async {
@@ -132,12 +132,12 @@ pub(crate) async fn clear(teller: &Teller, sent: impl Future<Output = ()>) {
     }
 }
 
-/// Removes what may be removed when the server stops. It began to stop at `began`.
+/// Removes the marks and the entry of a server that stops, as far as they are not needed. It began to stop at `began`.
 pub(crate) async fn end(teller: &Teller, began: Instant) {
     let deadline = Deadline::after(LAST_PATIENCE.saturating_sub(began.elapsed()));
     let marks = &teller.marks;
     let is_done = teller.doubt_count() == 0 && marks.are_needless();
-    // It comes first, so that it counts if there is no time for the marks.
+    // This comes first: if there is no time to remove the marks, the entry says that they mean nothing.
     let has_marks = || marks.len() > 0 || marks.must_recover();
     let mut ended = if is_done && has_marks() { marks.roster.finish(deadline).await } else { Ok(()) };
     let turns = Turns::new(LAST_AT_ONCE);
@@ -146,9 +146,9 @@ pub(crate) async fn end(teller: &Teller, began: Instant) {
     let _ = timeout_at(deadline.instant().into(), swept).await;
     let accounts = marks.len();
     if is_done && accounts > 0 {
-        log::info!(accounts; "all changes are told; the next start removes the marks that are left");
+        log::info!(accounts; "all change notices are sent; the next start removes the marks that are left");
     } else if accounts > 0 {
-        log::warn!(accounts; "marks are left: the next start tells the changes of these accounts once more");
+        log::warn!(accounts; "marks are left: the next start sends the notices of these accounts once more");
     }
     if is_done && !has_marks() && ended.is_ok() {
         ended = marks.roster.sign_off(deadline).await;
@@ -163,7 +163,7 @@ async fn recover(teller: &Teller) {
     let mut failures: u32 = 0;
     while let Err(error) = teller.recover().await {
         failures = failures.saturating_add(1);
-        log::warn!("the writes of an earlier run are not told yet: {error}");
+        log::warn!("the notices of an earlier run are not sent yet: {error}");
         sleep(BACKOFF.delay(failures)).await;
     }
 }

@@ -1,5 +1,5 @@
-//! Finishes the work of a server that was killed: its own earlier run, or another server. The group documents
-//! that changed since a mark are told once more, whoever wrote them.
+//! Finishes the work of a server that was killed: an earlier run of this server, or another server. It sends notices of
+//! all group documents that have changed since a mark, whoever wrote them.
 //!
 //! A cluster answers from one of its copies, which may lack the last writes. So the changes are read twice, some seconds
 //! apart, before a mark may go.
@@ -47,14 +47,14 @@ async fn for_each<'a, I, T, F: Future<Output = Result<T>>>(
     (achieved, failure)
 }
 
-/// The changes of a database since a mark, while they are told.
+/// A recovery of one database: it reads the changes since a mark and puts their notices into the queue.
 struct Replay {
     seq: String,
     /// The deletions that no change has shown yet.
     deletions: Deletions,
     /// The documents that were deleted as their notes say.
     deleted: HashSet<DocId>,
-    /// The generation of each document that was told, by a hash of its id: there may be many.
+    /// The generation of each notice, by a hash of the id of the document: there may be many.
     told: HashMap<u64, u64>,
     hasher: RandomState,
     /// Keeps the database in memory.
@@ -82,7 +82,7 @@ impl Replay {
         (Some(note), Some(facts))
     }
 
-    /// Whether this revision, or a later one, was not told yet.
+    /// Whether there is no notice yet of this revision or a later one.
     fn is_news(&mut self, id: &DocId, generation: u64) -> bool {
         let told = self.told.entry(self.hasher.hash_one(id)).or_default();
         let is_news = *told < generation;
@@ -91,7 +91,7 @@ impl Replay {
     }
 }
 
-/// What another server has left in a database, while it is told.
+/// What another server has left in a database, while its notices are sent.
 struct Taken {
     replay: Replay,
     /// The mark and the notes.
@@ -102,7 +102,7 @@ struct Taken {
 }
 
 impl Teller {
-    /// Tells what an earlier run of this server has left, if it was killed.
+    /// Sends the notices that an earlier run of this server has left, if it was killed.
     pub(crate) async fn recover(&self) -> Result<()> {
         let turns = &self.marks.turns;
         turns.call(async { self.prepare(soon()).await }).await?;
@@ -111,10 +111,12 @@ impl Teller {
         }
         if self.marks.is_earlier_done() {
             log::info!(
-                "an earlier run of this server has left marks that mean nothing: they are removed now"
+                "an earlier run of this server has sent all its notices and left marks: removing them now"
             );
         } else {
-            log::info!("an earlier run of this server has left writes untold: they are told now");
+            log::info!(
+                "an earlier run of this server was killed before its change notices were sent; sending them now"
+            );
         }
         let dbs = self.account_dbs().await?;
         let (found, first_failure) = for_each(turns, dbs, |db, turn| self.begin_recovery(db, turn)).await;
@@ -124,7 +126,7 @@ impl Teller {
             for_each(turns, found, |replay, turn| self.end_recovery(replay, turn)).await;
         first_failure.and(failure)?;
         self.marks.end_recovery();
-        log::info!(accounts = recovered.len(); "the writes that an earlier run has left are told");
+        log::info!(accounts = recovered.len(); "the change notices that an earlier run had left are in the queue");
         Ok(())
     }
 
@@ -149,7 +151,7 @@ impl Teller {
         Hold::Own(hold)
     }
 
-    /// Tells the changes since the mark that an earlier run has left. `None` if there is no mark.
+    /// Sends notices of the changes since the mark that an earlier run has left. `None` if there is no mark.
     async fn begin_recovery(&self, db: DbName, mut turn: Turn<'_>) -> Result<Option<Replay>> {
         if self.marks.is_earlier_done() {
             self.remove_left(&db, &self.marks.roster.node, None).await?;
@@ -169,7 +171,7 @@ impl Teller {
         Ok(Some(replay))
     }
 
-    /// Tells what the copy that answered first did not have. Then the mark is as good as a new one.
+    /// Sends notices of the changes that the first copy did not have. Then the mark is as good as a new one.
     async fn end_recovery(&self, mut replay: Replay, mut turn: Turn<'_>) -> Result<()> {
         let db = replay.hold.db.name.clone();
         if self.second_look.is_some() {
@@ -214,7 +216,7 @@ impl Teller {
             .1?;
             return self.remove_entry(&node, &entry).await.map(drop);
         }
-        log::warn!(node = node.as_str(); "another server is gone and has left writes untold: they are told now");
+        log::warn!(node = node.as_str(); "another server is gone and has left change notices unsent; sending them now");
         let (found, first_failure) =
             for_each(turns, dbs, |db, turn| self.begin_take_over(db, &node, turn)).await;
         let found: Vec<_> = found.into_iter().flatten().collect();
@@ -226,7 +228,7 @@ impl Teller {
         first_failure.and(failure)?;
         let is_gone = ended.into_iter().all(|is_gone| is_gone) && self.remove_entry(&node, &entry).await?;
         if is_gone {
-            log::info!(node = node.as_str(); "the writes of the server that is gone are told");
+            log::info!(node = node.as_str(); "the change notices of the server that is gone are sent");
         } else {
             log::info!(node = node.as_str(); "the server that was gone is back, and keeps its marks");
         }
@@ -245,7 +247,7 @@ impl Teller {
         self.marks.turns.call(remove).await
     }
 
-    /// Removes what a server has left that had told everything. What this run has written stays.
+    /// Removes what a server has left that had sent all notices. What this run has written stays.
     async fn remove_left(&self, db: &DbName, node: &str, entry: Option<&LocalDocument>) -> Result<()> {
         match LeftBehind::read(&*self.marks.store, db, node, soon()).await {
             Ok(Some(mut left)) => {
@@ -272,7 +274,8 @@ impl Teller {
         Ok(Some(Taken { replay, documents, keeps, all_gone }))
     }
 
-    /// Removes the mark and the notes once all is told, if the server has not come back. Answers whether it has not.
+    /// Removes the mark and the notes once all notices are sent, unless the server has come back. Answers whether it is
+    /// still gone.
     async fn end_take_over(
         &self,
         taken: Taken,
@@ -325,7 +328,7 @@ impl Teller {
         Ok(true)
     }
 
-    /// Tells the changes of a database since a mark that were not told yet.
+    /// Puts notices of the changes of a database since a mark into the queue, without those that were there before.
     async fn replay(
         &self,
         replay: &mut Replay,
@@ -368,7 +371,7 @@ impl Teller {
         let (event, facts) = match (change.deleted, &change.doc) {
             (true, _) => match was {
                 Some(facts) => (Event::Deleted, facts),
-                // Whoever has deleted it has told of it.
+                // The program that has deleted it has sent a notice.
                 None => return Ok(None),
             },
             (false, Some(document)) => {

@@ -19,7 +19,7 @@ use crate::layer::ToldWrites;
 use crate::marks::Marks;
 use crate::notice::{DocKey, Facts};
 use crate::queue::Queue;
-use crate::takers::RETURNED_PATIENCE;
+use crate::subscribers::RETURNED_PATIENCE;
 use crate::teller::{Attempt, AttemptKind, Stamp, Teller};
 
 fn soon() -> Deadline {
