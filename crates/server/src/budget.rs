@@ -279,7 +279,7 @@ impl Reservation {
         Size::of(self.held(), self.sent())
     }
 
-    /// The request has sent so many bytes until now.
+    /// Notes how many bytes the request has sent until now.
     pub(crate) fn has_sent(&self, bytes: usize) {
         let before = self.size();
         self.sent.store(bytes, Ordering::Relaxed);

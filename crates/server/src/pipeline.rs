@@ -211,7 +211,7 @@ async fn authenticate(exchange: &mut Exchange<'_>, credentials: Option<&Credenti
     if exchange.caller.is_none() { Err(Refusal::NotAuthenticated) } else { Ok(()) }
 }
 
-/// The refusal for a path whose first part is unknown. As in crossbar, a superuser is told less.
+/// The refusal for a path whose first part is unknown. As in crossbar, the answer to a superuser says less.
 fn unknown_top(exchange: &Exchange<'_>) -> Refusal {
     match &exchange.caller {
         Some(caller) if caller.is_superduper() => Refusal::Bare(Bare::NoSuchPath),

@@ -9,11 +9,11 @@ use crate::failure::Failure;
 use crate::request::header_names;
 use crate::settings::ServeSettings;
 
-/// How long running requests may take to finish once the server is told to stop.
+/// How long running requests may take to finish once the server begins to stop.
 const GRACE_SECONDS: u64 = 8;
 
 /// How many files may be open beside the connections of the API: the store's files and connections, the
-/// admin listener, and clients that are told that there is no room.
+/// admin listener, and clients that get the answer that there is no room.
 const OTHER_FILES: u64 = 512;
 
 /// The setting of the API's address.

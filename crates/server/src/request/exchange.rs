@@ -68,8 +68,8 @@ pub(crate) struct Exchange<'a> {
     pub(crate) is_pretty: bool,
     /// The entity tag of the group or listing that was found, without quotes.
     pub(crate) etag: Option<String>,
-    /// Whether the request was answered before, and is answered once more only to compare. It is neither charged nor
-    /// told.
+    /// Whether the request was answered before, and is answered once more only to compare. It is not
+    /// charged, logged or counted.
     pub(crate) is_repeated: bool,
 }
 

@@ -176,7 +176,7 @@ fn page(path: &str) -> String {
 #[test]
 fn the_metrics_are_those_that_alerts_dashboard_and_documentation_name() {
     let mut alpha = Account::served();
-    // The figures of notices are there if somebody is told of changes, whether or not the broker answers.
+    // The figures of notices are there if a broker is set, whether or not it answers.
     alpha.restart(&["--amqp", "amqp://127.0.0.1:1"]);
     alpha.create_all(&["g"]);
     alpha.ids("/groups");
