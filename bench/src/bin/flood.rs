@@ -16,9 +16,9 @@ use bench::client::Connection;
 use bench::server::{Account, Accounts, Served};
 use bench::{binary, report};
 
-/// The clients' 99th percentile may grow so many times.
+/// How many times as long the clients' 99th percentile may become.
 const MOST_TIMES: f64 = 2.0;
-/// Memory may grow by so many kilobytes.
+/// By how many kilobytes memory may grow.
 const MOST_KB: u64 = 32 * 1024;
 
 /// How many addresses the flood comes from.

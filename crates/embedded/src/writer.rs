@@ -170,7 +170,7 @@ impl Transaction<'_> {
         self.changes.push((db.id, change));
     }
 
-    /// Remembers what a write has left behind. After the commit, the housekeeper is told of garbage.
+    /// Remembers what a write has left behind. After the commit, the housekeeper learns of garbage.
     pub(crate) fn leave(&mut self, leftover: Leftover) {
         if leftover == Leftover::Garbage {
             self.leftover = leftover;
