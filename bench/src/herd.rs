@@ -34,7 +34,7 @@ impl Herd {
         }
     }
 
-    /// Adds accounts until there are so many. Each has a user and so many groups.
+    /// Adds accounts until there are `accounts`. Each has a user and `groups` groups.
     pub fn grow_to(&mut self, accounts: usize, groups: usize, binary: &str, store: &str) {
         let mut importing = Importing::start(binary, store);
         let mut lines = BufWriter::new(importing.input());

@@ -126,9 +126,13 @@ impl Importing {
 
 fn command(binary: &str, store: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(binary);
+    // Variables of a developer's shell must not change what is measured.
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("CROSSBAR_GROUPS_") {
+            command.env_remove(name);
+        }
+    }
     command.args(arguments).env("CROSSBAR_GROUPS_STORE", store).stdout(Stdio::null());
-    // It is no setting of the server.
-    command.env_remove("CROSSBAR_GROUPS_BINARY");
     command
 }
 

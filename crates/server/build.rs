@@ -37,7 +37,7 @@ fn commit() -> Option<String> {
     let branch = git(&["symbolic-ref", "--quiet", "HEAD"])
         .and_then(|branch| git(&["rev-parse", "--git-path", &branch]));
     let packed = git(&["rev-parse", "--git-path", "packed-refs"]);
-    // Sources that differ from the commit are told, so it is looked at again when they change.
+    // The version says whether the sources differ from the commit, so this runs again when they change.
     let sources =
         ["../../crates", "../../couch-views", "../../schemas", "../../Cargo.lock"].map(str::to_owned);
     for path in [Some(head), branch, packed].into_iter().flatten().chain(sources) {

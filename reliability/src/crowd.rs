@@ -39,7 +39,7 @@ impl Served {
         u64::try_from(self.times.len() * 1000 / self.count().max(1)).unwrap_or(0)
     }
 
-    /// The time that so many hundredths of the successes stayed below.
+    /// The time below which this many hundredths of the successes stayed.
     pub(crate) fn percentile(&self, hundredths: usize) -> Duration {
         let mut times = self.times.clone();
         times.sort();
@@ -75,7 +75,7 @@ pub(crate) struct Pace {
     pub(crate) interval: Option<Duration>,
 }
 
-/// Runs so many clients until they are told to stop.
+/// Runs `clients` clients until `stop` is set.
 pub(crate) fn run(
     address: SocketAddr,
     account: &Account,

@@ -22,10 +22,10 @@ const GROUPS: usize = 50;
 const FEW: usize = 64;
 const MANY: usize = 3_000;
 const TIMES: f64 = 5.0;
-/// How long each phase takes. All are measured so many times in turn, and the medians count.
+/// How long each phase takes. All are measured several times in turn, and the medians count.
 const DURATION: Duration = Duration::from_secs(5);
 const ROUNDS: usize = 3;
-/// How long a client that was refused waits. It is told to wait for a second.
+/// How long a client waits after a refusal, although the answer asks it to wait for a second.
 const PAUSE: Duration = Duration::from_millis(20);
 /// The share of successes that must stay.
 const SHARE: f64 = 0.9;

@@ -103,7 +103,7 @@ impl Probe {
 }
 
 impl Shared {
-    /// Reads until it is told to stop.
+    /// Reads until `stop` is set.
     fn read(&self, number: usize, address: SocketAddr, request: &Request) {
         let mut connection = Kept::new(address, PATIENCE);
         while !self.stop.load(Ordering::Relaxed) {

@@ -1,4 +1,4 @@
-//! A proxy between the server and CouchDB that does one thing wrong at the call that it is told. It knows
+//! A proxy between the server and CouchDB that does one thing wrong at the call that it is set for. It knows
 //! HTTP's framing and nothing of CouchDB.
 
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};

@@ -32,7 +32,7 @@ pub(crate) enum Rhythm {
     Open(f64),
 }
 
-/// Runs so many clients for so long.
+/// Runs `clients` clients for `duration`.
 pub(crate) fn run(
     address: SocketAddr,
     request: &Request,

@@ -13,7 +13,7 @@ use bench::{binary, id, report};
 /// The numbers of accounts that are measured.
 const SIZES: [usize; 4] = [10, 100, 1_000, 10_000];
 const GROUPS: usize = 100;
-/// A request may take so many times as long in a large store as in the smallest one.
+/// How many times as long a request may take in a large store as in the smallest one.
 const MOST_TIMES: f64 = 1.5;
 /// How often each request is measured.
 const REPEATS: usize = 2_000;

@@ -8,7 +8,7 @@ use bench::client::get;
 use bench::server::{Accounts, Served};
 use bench::{binary, id, report};
 
-/// A page of the large account may take so many times as long as one of the small one.
+/// How many times as long a page of the large account may take as one of the small account.
 const MOST_TIMES: f64 = 1.5;
 /// Memory above that at rest, in kilobytes.
 const MOST_KB_WHOLE: u64 = 100_000;

@@ -208,7 +208,8 @@ impl Hot {
         Some((flight, Joined::Own))
     }
 
-    /// The feed is alive, and its next sign comes within `time`.
+    /// Notes that the feed has given a sign of life. The cache counts on the feed for `time` from now; the next sign must
+    /// come before that.
     pub(crate) fn note_alive(&self, time: Duration) {
         if !self.has_ended.load(Ordering::Acquire) {
             let until = self.clock.now().saturating_add(millis(time)).max(1);

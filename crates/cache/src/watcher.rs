@@ -26,7 +26,7 @@ const IN_USE: Duration = Duration::from_secs(10);
 const BACKOFF: Backoff = Backoff { first: Duration::from_secs(1), cap: Duration::from_secs(60) };
 
 /// CouchDB looks at every shard of a database for each sign of life. So the databases that are always watched show
-/// them often, and the others show one in so many. It is less than the 10 seconds after which the haproxy beside
+/// them often, and the others show one in several. It is less than the 10 seconds after which the haproxy beside
 /// Kazoo ends a silent connection, if the heartbeat is the usual one.
 const RARER: u32 = 3;
 

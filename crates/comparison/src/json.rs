@@ -87,7 +87,7 @@ impl Search {
     }
 }
 
-/// A value as JSON. Of lists and objects, only their kind is told: they may be large.
+/// A value as JSON. A list or an object is shown by its kind alone: it may be large.
 struct Short<'a>(&'a Value);
 
 impl std::fmt::Display for Short<'_> {

@@ -15,7 +15,7 @@ use crate::server_url::ServerUrl;
 /// The pauses between two questions whether a node that is down is well again.
 const PROBES: Backoff = Backoff { first: Duration::from_millis(500), cap: Duration::from_secs(5) };
 
-/// A node that has not answered so many questions in a row is down.
+/// How many questions in a row a node leaves unanswered before it counts as down.
 const PATIENCE: u32 = 2;
 
 /// The nodes, in the order of preference.

@@ -18,7 +18,7 @@ pub const MAX_DEPTH: usize = 127;
 /// far more memory.
 pub const MAX_VALUES: usize = 250_000;
 
-/// So many members or items are collected before an object or array is made, which then takes no more memory
+/// How many members or items are collected before an object or array is made, which then takes no more memory
 /// than it needs. A map or list that grows from nothing has room for several values at once.
 const FEW: usize = 8;
 

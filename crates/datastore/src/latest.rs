@@ -162,12 +162,12 @@ mod tests {
         assert_eq!([world.get(LONG), world.get(LONG)], [1, 1]);
         world.changes_to(2);
         assert_eq!([world.get(LONG), world.get(LONG)], [2, 2]);
-        // From here on, changes are not told, and one may have been missed.
+        // From here on, the database gives no signs of changes, and one may have been missed.
         world.changes_to(0);
         assert_eq!([world.get(LONG), world.get(LONG)], [3, 3]);
         world.latest.forget();
         assert_eq!([world.get(LONG), world.get(LONG)], [4, 4]);
-        // From here on, they are told. The value was read before.
+        // Now it gives signs again. The value was read before that.
         world.changes_to(3);
         assert_eq!([world.get(LONG), world.get(LONG)], [5, 5]);
     }

@@ -13,7 +13,7 @@ pub(crate) enum ChunkSizes {
     Size(u64),
     /// The rest of the line of a size.
     Line(u64),
-    /// So many bytes of a chunk, with the end of their line.
+    /// The bytes of a chunk that are still to come, with the end of their line.
     Data(u64),
     /// No further size: the last chunk was read, or something that is no size.
     Done,

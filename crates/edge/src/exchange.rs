@@ -1,4 +1,4 @@
-//! One request and its answer, seen between actix-http and the application: the socket is told where the
+//! One request and its answer, seen between actix-http and the application: the socket learns where the
 //! body and the answer end.
 
 use std::cell::Cell;

@@ -22,8 +22,10 @@ use crate::open_error::OpenError;
 use crate::read::{Readers, Scanner};
 use crate::sandbox::Limits;
 use crate::settings::Settings;
+use crate::transaction::{Counters, Transaction};
 use crate::workers::Workers;
-use crate::writer::{Counters, Transaction, Turn, Writer};
+use crate::write_queue::Turn;
+use crate::writer::Writer;
 
 /// A store in one SQLite file. This process holds the lock on the file.
 ///

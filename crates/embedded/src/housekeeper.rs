@@ -19,8 +19,10 @@ use crate::index::{Build, Chore, DocToIndex, fill};
 use crate::maps::{BUILD_EFFORT, LimitReached, MapInput, Maps, RowsByMap};
 use crate::rows::Rows;
 use crate::staging::{Progress, Staging};
+use crate::transaction::Transaction;
 use crate::write::NewRows;
-use crate::writer::{Transaction, Turn, Writer};
+use crate::write_queue::Turn;
+use crate::writer::Writer;
 
 /// How long a slice may take. The slice can run over by the map time of one document.
 const SLICE: Duration = Duration::from_millis(200);

@@ -14,8 +14,8 @@ use crate::draft::NewRevision;
 use crate::error::SqliteResult;
 use crate::maps::MapInput;
 use crate::put::Leftover;
+use crate::transaction::Transaction;
 use crate::write::{self, NewRows, SaveOutcome, Write};
-use crate::writer::Transaction;
 
 /// A job for the housekeeper.
 #[derive(Debug)]

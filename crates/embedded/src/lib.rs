@@ -18,14 +18,14 @@
 //!
 //! A write goes through `save`, which prepares it on the caller's side: `draft` makes text and revision, `maps` and
 //! `sandbox` (with `clock`) compute view rows, `collate` makes keys that sort, and `rows` finds values that are shared.
-//! `staging` writes the rows of large documents in parts. `writer` is the one thread that writes; `write` and `put` are
-//! what its transactions do.
+//! `staging` writes the rows of large documents in parts. `writer` is the one thread that writes: it takes jobs from
+//! `write_queue` and runs them in a `transaction`; `write` and `put` are what they do there.
 //!
 //! Reads go through `query`, `feed` (with `recent`, the newest changes in memory), `read` and `local`.
 //!
 //! `store` has the calls of the traits, `embedded` the parts and how they start and stop, `catalogue` the databases and
 //! views in memory. `workers` is a pool of threads, and `fair` the queue in which databases take turns, there and in
-//! `writer`. `design` and `index` take views from design documents. `housekeeper` builds views and removes what nobody
+//! `write_queue`. `design` and `index` take views from design documents. `housekeeper` builds views and removes what nobody
 //! sees any more; `in_use` keeps it from what a write still needs.
 //!
 //! `file` locks and opens the file, `format` has its tables, `upgrade` the way from older ones. `backup` and `restore`
@@ -63,9 +63,11 @@ mod save;
 mod settings;
 mod staging;
 mod store;
+mod transaction;
 mod upgrade;
 mod workers;
 mod write;
+mod write_queue;
 mod writer;
 
 pub use backup::back_up;

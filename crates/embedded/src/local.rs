@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 
 use crate::embedded::Inner;
 use crate::error::{SqliteResult, invalid};
-use crate::writer::Turn;
+use crate::write_queue::Turn;
 
 /// The local documents of a database whose names begin with `prefix`.
 pub(crate) fn list(connection: &Connection, db: i64, prefix: &str) -> Result<Vec<LocalDocument>, StoreError> {

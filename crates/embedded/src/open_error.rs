@@ -1,4 +1,4 @@
-//! Why a store's file cannot be opened, and what is told of damage that is found after that.
+//! Why a store's file cannot be opened, and what the log says about damage that is found after that.
 
 use std::error::Error as _;
 use std::io;

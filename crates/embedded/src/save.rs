@@ -23,7 +23,7 @@ use crate::settings::Settings;
 use crate::staging::{Progress, Staging};
 use crate::workers::{Claim, Size};
 use crate::write::{self, NewRows, SaveOutcome, Write};
-use crate::writer::Turn;
+use crate::write_queue::Turn;
 
 /// How many documents of a bulk write are computed and committed together.
 const BULK: usize = 250;

@@ -12,7 +12,8 @@ use crate::error::SqliteResult;
 use crate::in_use::InUse;
 use crate::put::{Numbers, Visibility, insert_emission, insert_rows};
 use crate::rows::{Part, Rows};
-use crate::writer::{Transaction, Turn};
+use crate::transaction::Transaction;
+use crate::write_queue::Turn;
 
 /// The rows of a document in a view, written in parts and not visible yet.
 pub(crate) struct StagedRows {

@@ -22,9 +22,10 @@ use crate::feed::{self, ChangesFeed};
 use crate::local;
 use crate::query::{Page, Scan};
 use crate::read;
+use crate::transaction::Transaction;
 use crate::workers::{Claim, Size};
 use crate::write;
-use crate::writer::{Transaction, Turn};
+use crate::write_queue::Turn;
 
 /// The most documents that one call reads on the caller's thread.
 const INLINE_DOCS: usize = 16;

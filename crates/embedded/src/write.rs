@@ -12,7 +12,7 @@ use crate::put::{self, Leftover};
 use crate::recent::Committed;
 use crate::rows::Rows;
 use crate::staging::StagedRows;
-use crate::writer::Transaction;
+use crate::transaction::Transaction;
 
 /// A new revision of a document, with its view rows.
 #[derive(Debug)]

@@ -1,206 +1,27 @@
 //! The only thread that writes to the file. It runs waiting jobs in one transaction, so that many callers
-//! share one sync. It answers them after the commit has returned. Databases take turns, and a transaction
-//! is bounded in bytes, so one database's large writes do not hold up the others.
+//! share one sync. It answers them after the commit has returned.
 
-use std::collections::HashMap;
 use std::error::Error as _;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use datastore::{Cause, Deadline, StoreError};
 use rusqlite::Connection;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
-use crate::catalogue::{Catalogue, Db};
+use crate::catalogue::Catalogue;
 use crate::error::{SqliteResult, closed, deadline_exceeded, in_time};
-use crate::fair::FairQueue;
 use crate::file::StoreFile;
 use crate::in_use::InUse;
-use crate::put::Leftover;
-use crate::recent::Committed;
 use crate::settings::Settings;
-
-/// A function to call after the commit has returned.
-type AfterCommit = Box<dyn FnOnce() + Send>;
-
-/// Answers the caller of a job, once it is known whether the commit succeeded.
-type Answer = Box<dyn FnOnce(&Result<(), String>) + Send>;
-
-/// Does a job. `None` means that there is no transaction for it.
-type Run = Box<dyn FnOnce(Option<&mut Transaction<'_>>) -> Answer + Send>;
-
-/// Whether a job may share its transaction with others.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Batching {
-    /// The job may share a transaction.
-    Shared,
-    /// The job needs its own transaction, because it changes the catalogue. The catalogue must not change
-    /// under the other jobs of a transaction.
-    Alone,
-}
-
-/// A transaction takes no further job once its jobs write this many bytes.
-const COMMIT_BYTES: usize = 512 << 10;
-
-/// A job's place in the queue.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Turn {
-    db: i64,
-    batching: Batching,
-    bytes: usize,
-}
-
-impl Turn {
-    /// A job for one database, which may share a transaction.
-    pub(crate) fn of(db: i64) -> Self {
-        Self { db, batching: Batching::Shared, bytes: 0 }
-    }
-
-    /// A job that writes about this many bytes.
-    pub(crate) fn writing(self, bytes: usize) -> Self {
-        Self { bytes, ..self }
-    }
-
-    /// A job that needs its own transaction.
-    pub(crate) fn alone(self) -> Self {
-        Self { batching: Batching::Alone, ..self }
-    }
-
-    /// A job that belongs to no database.
-    pub(crate) fn of_the_store() -> Self {
-        Self::of(0)
-    }
-}
-
-struct Job {
-    turn: Turn,
-    run: Run,
-    permit: Option<OwnedSemaphorePermit>,
-}
-
-struct Queue {
-    jobs: FairQueue<Job>,
-    is_stopped: bool,
-}
-
-/// The queue, which callers fill and the writer thread empties.
-struct Waiting {
-    queue: Mutex<Queue>,
-    changed: Condvar,
-}
-
-impl Waiting {
-    fn queue(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn push(&self, job: Job) -> Result<(), StoreError> {
-        let mut queue = self.queue();
-        if queue.is_stopped {
-            return Err(closed());
-        }
-        queue.jobs.push(job.turn.db, job);
-        drop(queue);
-        self.changed.notify_one();
-        Ok(())
-    }
-
-    /// The jobs of the next transaction. `None` when the writer is stopped and no job is left.
-    fn next_batch(&self, max_jobs: usize) -> Option<Vec<Job>> {
-        let mut queue = self.queue();
-        while queue.jobs.is_empty() {
-            if queue.is_stopped {
-                return None;
-            }
-            queue = self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
-        }
-        let (mut batch, mut bytes): (Vec<Job>, usize) = (Vec::new(), 0);
-        while batch.len() < max_jobs && bytes < COMMIT_BYTES {
-            let is_first = batch.is_empty();
-            let next = queue.jobs.pop_if(|_, job| is_first || job.turn.batching == Batching::Shared);
-            let Some((_, job)) = next else { break };
-            let is_alone = job.turn.batching == Batching::Alone;
-            bytes = bytes.saturating_add(job.turn.bytes);
-            batch.push(job);
-            if is_alone {
-                break;
-            }
-        }
-        Some(batch)
-    }
-}
-
-/// Counts of commits and written documents.
-#[derive(Debug, Default)]
-pub(crate) struct Counters {
-    pub(crate) commits: AtomicU64,
-    pub(crate) writes: AtomicU64,
-}
+use crate::transaction::{Counters, Transaction};
+use crate::write_queue::{Answer, Job, Run, Turn, WriteQueue};
 
 /// A handle to the writer thread.
 pub(crate) struct Writer {
-    waiting: Arc<Waiting>,
+    waiting: Arc<WriteQueue>,
     permits: Arc<Semaphore>,
     thread: Mutex<Option<JoinHandle<()>>>,
-}
-
-/// The transaction that a job runs in.
-pub(crate) struct Transaction<'a> {
-    pub(crate) connection: &'a Connection,
-    pub(crate) catalogue: &'a Arc<Catalogue>,
-    seqs: HashMap<i64, (Arc<Db>, i64)>,
-    changes: Vec<(i64, Committed)>,
-    writes: u64,
-    leftover: Leftover,
-    publish: Vec<AfterCommit>,
-}
-
-impl Transaction<'_> {
-    /// Counts a write to the database, and returns the sequence of that write.
-    pub(crate) fn next_seq(&mut self, db: &Arc<Db>) -> i64 {
-        let entry = self.seqs.entry(db.id).or_insert_with(|| (Arc::clone(db), db.progress.borrow().seq));
-        entry.1 = entry.1.saturating_add(1);
-        self.writes = self.writes.saturating_add(1);
-        entry.1
-    }
-
-    /// Notes a change of the database, for the feeds.
-    pub(crate) fn note(&mut self, db: &Db, change: Committed) {
-        self.changes.push((db.id, change));
-    }
-
-    /// Remembers what a write has left behind. After the commit, the housekeeper is told of garbage.
-    pub(crate) fn leave(&mut self, leftover: Leftover) {
-        if leftover == Leftover::Garbage {
-            self.leftover = leftover;
-        }
-    }
-
-    /// Calls `publish` after the commit, before any caller is answered.
-    pub(crate) fn after_commit(&mut self, publish: impl FnOnce() + Send + 'static) {
-        self.publish.push(Box::new(publish));
-    }
-
-    /// Runs `work` inside a savepoint. If it fails, its changes are undone, but the other jobs of the
-    /// transaction keep theirs.
-    pub(crate) fn whole<R>(
-        &mut self,
-        work: impl FnOnce(&mut Self) -> Result<R, StoreError>,
-    ) -> Result<R, StoreError> {
-        let step = |connection: &Connection, sql: &str| -> Result<(), StoreError> {
-            connection.prepare_cached(sql).and_then(|mut s| s.execute([])).during("a savepoint").map(|_| ())
-        };
-        step(self.connection, "SAVEPOINT write")?;
-        let noted = self.changes.len();
-        let outcome = work(self);
-        if outcome.is_err() {
-            self.changes.truncate(noted);
-            step(self.connection, "ROLLBACK TO write")?;
-        }
-        step(self.connection, "RELEASE write")?;
-        outcome
-    }
 }
 
 impl Writer {
@@ -212,8 +33,7 @@ impl Writer {
         file: Arc<StoreFile>,
         settings: &Settings,
     ) -> std::io::Result<Self> {
-        let queue = Mutex::new(Queue { jobs: FairQueue::new(), is_stopped: false });
-        let waiting = Arc::new(Waiting { queue, changed: Condvar::new() });
+        let waiting = Arc::new(WriteQueue::new());
         let thread = WriterThread {
             connection,
             catalogue,
@@ -287,8 +107,7 @@ impl Writer {
 
     /// Ends the thread after it has done all jobs that were queued before.
     pub(crate) fn stop(&self) {
-        self.waiting.queue().is_stopped = true;
-        self.waiting.changed.notify_one();
+        self.waiting.stop();
         if let Some(thread) = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take() {
             let _ = thread.join();
         }
@@ -301,7 +120,7 @@ struct WriterThread {
     counters: Arc<Counters>,
     in_use: Arc<InUse>,
     file: Arc<StoreFile>,
-    waiting: Arc<Waiting>,
+    waiting: Arc<WriteQueue>,
     max_jobs: usize,
 }
 
@@ -349,23 +168,13 @@ impl WriterThread {
         // SQLite would write to the file that was moved away or deleted, and the next start would not find it.
         self.file.check_place()?;
         let connection = &self.connection;
-        connection.prepare_cached("BEGIN IMMEDIATE").and_then(|mut s| s.execute([])).during("a begin")?;
-        let mut transaction = Transaction {
-            connection,
-            catalogue: &self.catalogue,
-            seqs: HashMap::new(),
-            changes: Vec::new(),
-            writes: 0,
-            leftover: Leftover::Nothing,
-            publish: Vec::new(),
-        };
+        let mut transaction = Transaction::begin(connection, &self.catalogue)?;
         for run in jobs {
             answers.push(run(Some(&mut transaction)));
             if connection.is_autocommit() {
                 return Err(StoreError::Unavailable(Cause::new("SQLite has rolled the transaction back")));
             }
         }
-        let Transaction { seqs, changes, writes, leftover, publish, .. } = transaction;
         let committed =
             connection.prepare_cached("COMMIT").and_then(|mut s| s.execute([])).during("a commit");
         if let Err(error) = committed {
@@ -374,23 +183,7 @@ impl WriterThread {
             }
             return Err(error);
         }
-        self.counters.commits.fetch_add(1, Ordering::Relaxed);
-        self.counters.writes.fetch_add(writes, Ordering::Relaxed);
-        let mut changes_of: HashMap<i64, Vec<Committed>> = HashMap::new();
-        for (db, change) in changes {
-            changes_of.entry(db).or_default().push(change);
-        }
-        for (db, seq) in seqs.into_values() {
-            let changes = changes_of.remove(&db.id).unwrap_or_default();
-            db.recent.add(changes, seq, db.progress.receiver_count() > 0);
-            db.progress.send_modify(|progress| progress.seq = seq);
-        }
-        for publish in publish {
-            publish();
-        }
-        if leftover == Leftover::Garbage {
-            self.in_use.collect_garbage();
-        }
+        transaction.publish(&self.counters, &self.in_use);
         Ok(())
     }
 }

@@ -16,7 +16,7 @@ use crate::merge::merge;
 use crate::service::{Groups, Saved, Scope, not_found};
 use crate::turns::last_start;
 
-/// The pauses between attempts. The writers of other servers make theirs meanwhile.
+/// The pauses between two attempts to save a change. In a pause, a writer on another server can finish its own.
 const PAUSES: Backoff = Backoff { first: Duration::from_millis(4), cap: Duration::from_millis(250) };
 
 /// What a client wants of a stored group.

@@ -1,5 +1,5 @@
 //! The schema of groups: Kazoo's own, which is built in, or the one that an operator has stored in its place, in
-//! `system_schemas`. A stored one that cannot be used is told once, and the built-in one counts.
+//! `system_schemas`. If a stored one cannot be used, the log says so once, and the built-in one counts.
 
 use std::sync::Arc;
 use std::time::Duration;

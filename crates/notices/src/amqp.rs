@@ -36,7 +36,7 @@ const PREFETCH: u16 = 500;
 /// count.
 const CONFIRM_PATIENCE: Duration = Duration::from_secs(60);
 
-/// How often it is looked whether the broker says so.
+/// How often to look whether the broker says so.
 const CONFIRM_LOOK: Duration = Duration::from_secs(5);
 
 /// The seconds between two signs of life of a connection, unless the address says otherwise.

@@ -11,8 +11,9 @@ use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt as _};
 use tokio::time::{Instant, sleep, timeout_at};
 
-use crate::marks::{AT_ONCE, LINGER, PATIENCE};
+use crate::marks::{LINGER, PATIENCE};
 use crate::teller::Teller;
+use crate::turns::Turns;
 
 /// How often this server shows that it lives, and looks for others.
 const BEAT: Duration = Duration::from_secs(20);
@@ -29,7 +30,7 @@ const BACKOFF: Backoff = Backoff { first: Duration::from_secs(1), cap: Duration:
 /// How long the server may take to stop, with the last notices.
 const LAST_PATIENCE: Duration = Duration::from_millis(850);
 
-/// How many marks are removed at once when the server stops. No request waits for the store then.
+/// How many calls are made at once when the server stops. No request waits for the store then.
 const LAST_AT_ONCE: usize = 32;
 
 /// How often marks are looked through while the last notices leave.
@@ -69,16 +70,17 @@ pub(crate) async fn run(teller: &Teller, stop: impl Future<Output = ()>) {
     }
 }
 
-/// The three go on side by side: a select that waited in one of its branches would hold up the others.
+/// The three run side by side, so that none holds up the others.
 async fn keep(teller: &Teller) {
     futures::join!(recover(teller), sweep(teller), watch(teller));
 }
 
 /// Removes marks that nobody needs, and finds out about doubtful writes.
 async fn sweep(teller: &Teller) {
+    let turns = &teller.marks.turns;
     loop {
-        teller.settle_doubts(Deadline::after(PATIENCE)).await;
-        teller.marks.sweep(LINGER, AT_ONCE, Deadline::after(PATIENCE)).await;
+        turns.call(async { teller.settle_doubts(Deadline::after(PATIENCE)).await }).await;
+        teller.marks.sweep(LINGER, turns, Deadline::after(PATIENCE)).await;
         sleep(SWEEP).await;
     }
 }
@@ -115,11 +117,12 @@ async fn watch(teller: &Teller) {
     }
 }
 
-/// Removes the marks of databases whose notices have left, until `sent` ends: then the last ones have, or are left.
+/// Removes the marks of databases whose notices have left. It goes on until `sent` ends: then no more notices leave.
 pub(crate) async fn clear(teller: &Teller, sent: impl Future<Output = ()>) {
+    let turns = Turns::new(LAST_AT_ONCE);
     let clear = async {
         loop {
-            teller.marks.sweep(Duration::ZERO, LAST_AT_ONCE, Deadline::after(PATIENCE)).await;
+            teller.marks.sweep(Duration::ZERO, &turns, Deadline::after(PATIENCE)).await;
             sleep(LAST_SWEEP).await;
         }
     };
@@ -129,22 +132,23 @@ pub(crate) async fn clear(teller: &Teller, sent: impl Future<Output = ()>) {
     }
 }
 
-/// Removes what may be removed when the server stops. It began to stop at `began`.
+/// Removes the marks and the entry of a server that stops, as far as they are not needed. It began to stop at `began`.
 pub(crate) async fn end(teller: &Teller, began: Instant) {
     let deadline = Deadline::after(LAST_PATIENCE.saturating_sub(began.elapsed()));
     let marks = &teller.marks;
     let is_done = teller.doubt_count() == 0 && marks.are_needless();
-    // It comes first, so that it counts if there is no time for the marks.
+    // This comes first: if there is no time to remove the marks, the entry says that they mean nothing.
     let has_marks = || marks.len() > 0 || marks.must_recover();
     let mut ended = if is_done && has_marks() { marks.roster.finish(deadline).await } else { Ok(()) };
-    let swept = marks.sweep(Duration::ZERO, LAST_AT_ONCE, deadline);
+    let turns = Turns::new(LAST_AT_ONCE);
+    let swept = marks.sweep(Duration::ZERO, &turns, deadline);
     // What is not removed in time is counted below.
     let _ = timeout_at(deadline.instant().into(), swept).await;
     let accounts = marks.len();
     if is_done && accounts > 0 {
-        log::info!(accounts; "all changes are told; the next start removes the marks that are left");
+        log::info!(accounts; "all change notices are sent; the next start removes the marks that are left");
     } else if accounts > 0 {
-        log::warn!(accounts; "marks are left: the next start tells the changes of these accounts once more");
+        log::warn!(accounts; "marks are left: the next start sends the notices of these accounts once more");
     }
     if is_done && !has_marks() && ended.is_ok() {
         ended = marks.roster.sign_off(deadline).await;
@@ -159,12 +163,13 @@ async fn recover(teller: &Teller) {
     let mut failures: u32 = 0;
     while let Err(error) = teller.recover().await {
         failures = failures.saturating_add(1);
-        log::warn!("the writes of an earlier run are not told yet: {error}");
+        log::warn!("the notices of an earlier run are not sent yet: {error}");
         sleep(BACKOFF.delay(failures)).await;
     }
 }
 
-/// Shows that this server lives, reads the configuration, and answers the entries of the others.
+/// Shows that this server lives, reads the configuration, and answers the entries of the others. It waits for no turn:
+/// if it were late, others would take this server for dead.
 pub(crate) async fn beat(teller: &Teller) -> Result<Vec<(String, LocalDocument)>> {
     let deadline = Deadline::after(PATIENCE);
     teller.prepare(deadline).await?;

@@ -1,5 +1,5 @@
-//! The layer of a store that sees every write. It marks the database before the write, and tells of the write
-//! after the store has acknowledged it.
+//! The layer of a store that sees every write. It marks the database before the write. When the store has acknowledged
+//! the write, it puts the notice into the queue.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::notice::{DocKey, Facts};
 use crate::queue::Slot;
 use crate::teller::{Attempt, AttemptKind, Stamp, Teller};
 
-/// A store whose writes are told.
+/// A store whose writes have notices.
 pub(crate) struct ToldWrites {
     pub(crate) inner: Arc<dyn Backend>,
     pub(crate) teller: Arc<Teller>,
@@ -57,7 +57,7 @@ impl ToldWrites {
         OpenWrite { teller: Arc::clone(&self.teller), open: Some((slot, hold, attempt)) }
     }
 
-    /// Prepares to tell of a save. `None` if it is not told.
+    /// Prepares the notice of a save. `None` if the document has no notices.
     async fn open_save(&self, db: &DbName, draft: &Draft, deadline: Deadline) -> Result<Option<OpenWrite>> {
         if !self.teller.tells_of(db, &draft.id) {
             return Ok(None);
@@ -73,7 +73,7 @@ impl ToldWrites {
         Ok(Some(self.open(hold, DocKey { db: db.clone(), id: draft.id.clone() }, attempt)))
     }
 
-    /// Prepares to tell of a deletion. The store keeps nothing of the document, so it is read before.
+    /// Prepares the notice of a deletion. The store keeps nothing of the document, so the document is read before.
     async fn open_delete(
         &self,
         db: &DbName,
@@ -134,7 +134,7 @@ impl Layer for ToldWrites {
                 match &saved {
                     Ok(each) => match each.get(number) {
                         Some(saved) => write.end(saved.as_ref()),
-                        // A store that answers too few outcomes leaves this one open.
+                        // The store has answered too few outcomes, so nobody knows this one.
                         None => drop(write),
                     },
                     Err(error) => write.end(Err(error)),

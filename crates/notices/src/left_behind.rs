@@ -55,7 +55,8 @@ impl LeftBehind {
     }
 }
 
-/// Whether an entry of the roster is of a server that has stopped in order: all is told, and only marks were left.
+/// Whether an entry of the roster is of a server that has stopped in order: it had sent all notices, and only had no
+/// time to remove its marks.
 pub(crate) fn is_done(entry: &LocalDocument) -> bool {
     entry.body.get("done") == Some(&Value::Bool(true))
 }

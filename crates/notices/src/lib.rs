@@ -1,52 +1,52 @@
-//! Kazoo's change notices, told and heard. Kazoo's nodes keep copies of documents and drop a copy when a message
+//! Kazoo's change notices, sent and received. Kazoo's nodes keep copies of documents and drop a copy when a message
 //! broker tells them that the document has changed. [`Notices::layer`] is a layer of a store that sees every write,
-//! and [`Notices::run`] tells the broker of those that the store has acknowledged.
+//! and [`Notices::run`] sends the broker a notice of each write that the store has acknowledged.
 //!
-//! What is promised:
-//! - Every acknowledged write of a document in an account's database is told at least once, also if this
-//!   process is killed between the write and its notice. Design documents and the types that Kazoo's
-//!   configuration excludes are not told.
+//! This crate promises:
+//! - The broker gets a notice of every acknowledged write of a document in an account's database, at least once, also
+//!   if this process is killed between the write and its notice. Design documents, and the types that Kazoo's
+//!   configuration excludes, have no notices.
 //! - The notices of one document leave in the order of its revisions. The last one names its last revision,
 //!   unless somebody else has written the document after this server. If a connection breaks while notices are under
 //!   way, the broker may still deal with them: they are sent again a second later, so that the first copy does not come
-//!   last. A broker that takes longer than that may turn the order.
+//!   last. If a broker takes longer than that, the first copy may come last.
 //! - A broker that is down, slow or overloaded never delays or fails a write.
-//! - While the process lives, it tells its own writes only. After a kill, every group that has changed since the
-//!   mark is told once more, whoever wrote it: the store keeps each document's newest revision only.
-//! - What waits is bounded in bytes. Notices of a document that has a newer one give way first. Every notice that
-//!   is dropped is counted and logged.
+//! - While the process lives, it sends notices of its own writes only. After a kill, it sends one for every group that
+//!   has changed since the mark, whoever wrote it: the store keeps each document's newest revision only.
+//! - The queue of notices is bounded in bytes. If it is full, it drops notices of documents that have a newer one first.
+//!   It counts and logs every notice that it drops.
 //!
-//! How: before the first write in a database whose notices are not confirmed yet, a mark is written into the
-//! database, a local document that names the newest sequence. It stays while notices wait, and a minute longer,
-//! so a series of writes needs one mark. An entry in `system_config`, the roster, shows that the server lives. If
+//! How: before the first write in a database, this server writes a mark into it, a local document that names the newest
+//! sequence. The mark stays while notices wait, and a minute longer, so a series of writes needs one mark. An entry in `system_config`, the roster, shows that the server lives. If
 //! the server is killed, its marks stay: its next start finishes the work, or else another server that sees
 //! the entry unchanged for a minute. `marks` and `recovery` have the details.
 //!
-//! A server that stops in order with all notices confirmed says so in its entry first, and then removes its marks. Those
-//! that it has no time for mean nothing: whoever finds them removes them and tells nothing.
+//! A server that stops in order with all notices confirmed says so in its entry first, and then removes its marks. If it
+//! has no time to remove some, they mean nothing: a server that finds them removes them and sends no notices.
 //!
 //! Everything that a server writes for itself names its run, an id of the start. So a server never removes the entry or
-//! the mark of another run, and two servers with one name find out. Before a server removes marks of one that is gone,
-//! it writes a claim, and reads the entry of the other one again. A server that comes back writes its entry, and then
-//! looks for a claim. So one of the two always sees the other: either the marks stay, or they are written again.
+//! the mark of another run, and two servers with one name find out. Before a server removes the marks of another one that is
+//! gone, it writes a claim, and then reads the entry of the other one again. A server that comes back writes its entry,
+//! and then looks for a claim. So one of the two always sees the other: either the marks stay, or they are written again.
 //!
-//! It listens, too: [`Notices::listen`] hands over what others have changed, so that copies of it can be dropped.
-//! The queue for that takes every notice, and the own ones too. While it is bound, the broker sends none of them back.
-//! After a restart of the broker, that would lose the notices for Kazoo's nodes that are not back yet. So the queue is
-//! bound only when somebody else has taken a notice over the present connection, or a minute after it began, and not
-//! while notices wait that came back. Once a notice was given up, nobody else is there, and the wait is over. The queue
-//! of another server of this program counts as somebody else: with several servers, one takes the notices of the
-//! other, and the minute is the shortest time that Kazoo's nodes have.
+//! The crate listens, too: [`Notices::listen`] hands over what others have changed, so that the server can drop its
+//! copies. The queue for that gets every notice, also those of this server. While this queue is bound, the broker sends
+//! no notice back as unroutable. If Kazoo's nodes are not back yet after a restart of the broker, their notices would be
+//! lost. So the queue is bound only when somebody else's queue has got a notice over the present connection, or a minute
+//! after the connection began, and not while notices wait that the broker has sent back. Once a notice is given up,
+//! nobody else is there, and the queue is bound at once. The queue of another server of this program counts as somebody
+//! else's: with several servers, Kazoo's nodes can be sure of the minute only.
 //!
 //! The crate knows Kazoo's documents and a broker. It does not know HTTP.
 //!
 //! The files, from the bottom up:
 //! - `notice`: what a notice says;
-//! - `seldom` and `drops`: keep the log from being flooded, and count what is given up;
-//! - `left_behind`, `roster`, `marked_db` and `marks`: what a killed server leaves, which servers there are, and marks
-//!   in the store that outlive a kill;
-//! - `takers`: whether others take the notices;
+//! - `log_throttle` and `drops`: keep the log from being flooded, and count what is given up;
+//! - `left_behind`, `roster`, `marked_db` and `marks`: what a killed server leaves, which servers there are, and the
+//!   marks in the store, which outlive a kill;
+//! - `subscribers`: whether others have queues for the notices, so that this server may bind its own;
 //! - `waiting` and `queue`: what waits, in order and within bounds;
+//! - `turns`: how many calls of the store the background makes at once;
 //! - `teller`: what the following three share. `layer` sees each write, `recovery` finishes the work of a killed
 //!   server, `keeper` removes marks and watches other servers;
 //! - `broker`: the boundary to a broker. `amqp` is lapin behind it, and `rounds` tries one broker after another;
@@ -62,6 +62,7 @@ mod keeper;
 mod layer;
 mod left_behind;
 mod listener;
+mod log_throttle;
 mod marked_db;
 mod marks;
 mod notice;
@@ -69,10 +70,10 @@ mod queue;
 mod recovery;
 mod roster;
 mod rounds;
-mod seldom;
 mod sender;
-mod takers;
+mod subscribers;
 mod teller;
+mod turns;
 mod waiting;
 
 use std::future::Future;
@@ -90,7 +91,7 @@ pub use broker::{BrokerError, Brokers, Connection, Outcome, Payloads};
 pub use heard::Heard;
 pub use notice::Message;
 pub use queue::Counts;
-pub use takers::RETURNED_PATIENCE;
+pub use subscribers::RETURNED_PATIENCE;
 
 use layer::ToldWrites;
 use listener::Listener;
@@ -108,11 +109,11 @@ pub struct Settings {
     pub node_and_zone: NodeAndZone,
     /// How much memory waiting notices may take, in bytes.
     pub queue_bytes: usize,
-    /// How long a notice is sent again that nobody takes. For so long after a connection began, this server also
-    /// leaves its own queue unbound, unless others take notices before. [`RETURNED_PATIENCE`] is a good time.
+    /// How long this server sends a notice again if no queue gets it. This is also how long it leaves its own queue
+    /// unbound after a connection began, unless others get notices before. [`RETURNED_PATIENCE`] is a good time.
     pub returned_patience: Duration,
-    /// On a cluster, the changes that a killed server has left may be missing in the copy that answers. They are read
-    /// once more so long after the first time. `None` if the store has one copy. [`SECOND_LOOK`] is a good time.
+    /// On a cluster, the copy that answers may lack the last changes of a killed server. So they are read twice, with
+    /// this time between. `None` if the store has one copy. [`SECOND_LOOK`] is a good time.
     pub second_look: Option<Duration>,
 }
 
@@ -137,7 +138,7 @@ impl Notices {
         Self { store, teller, listener: Listener::default() }
     }
 
-    /// The store. Writes through it are told.
+    /// The store. The broker gets notices of the writes through it.
     #[must_use]
     pub fn layer(&self) -> Arc<dyn Backend> {
         Arc::new(ToldWrites { inner: Arc::clone(&self.store), teller: Arc::clone(&self.teller) })
@@ -171,8 +172,8 @@ impl Notices {
         }
     }
 
-    /// Sends notices and keeps the marks, until `stop` ends and a moment longer: what waits then may leave within
-    /// a second. What is left stays marked.
+    /// Sends notices and keeps the marks until `stop` ends. Notices that wait then have a second to leave. The databases
+    /// of the others stay marked.
     pub async fn run(&self, brokers: &dyn Brokers, stop: impl Future<Output = ()> + Send) {
         let stop = stop.shared();
         let (end, ended) = oneshot::channel::<()>();

@@ -1,6 +1,5 @@
-//! Hears the notices of others, on a connection of its own: a broker that takes no more notices stops reading
-//! from a connection that sends some. Its queue is bound at the broker that gets this server's notices, and not before
-//! `takers` agrees.
+//! Hears the notices of others, on a connection of its own: an overloaded broker stops reading from connections that send
+//! notices. The queue is bound at the broker that gets this server's notices, once `subscribers` allows it.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -20,7 +19,7 @@ pub(crate) struct Listener {
     heard: AtomicU64,
 }
 
-/// Who hears what.
+/// A listener at work.
 struct Ear<'a> {
     listener: &'a Listener,
     brokers: &'a dyn Brokers,
@@ -88,7 +87,7 @@ impl Ear<'_> {
     }
 }
 
-/// Says that the listener listens, as long as it lives.
+/// While this lives, the listener counts as listening.
 struct Listening<'a>(&'a AtomicBool);
 
 impl<'a> Listening<'a> {

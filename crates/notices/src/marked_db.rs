@@ -1,5 +1,5 @@
-//! A database that this server has written: whether it is marked, who needs the mark, and what was told during a
-//! recovery. It knows neither the store nor the broker.
+//! A database that this server has written: whether it is marked, who needs the mark, and which documents have got a
+//! notice during a recovery. It knows neither the store nor the broker.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -38,7 +38,7 @@ pub(crate) struct DbState {
     pub(crate) old_notes: Vec<String>,
     /// The recoveries that read the database now.
     recoveries: usize,
-    /// The documents whose writes this server has told during these recoveries.
+    /// The documents that this server has written during these recoveries. Their notices are in the queue.
     told: HashSet<DocId>,
 }
 
@@ -48,7 +48,7 @@ impl DbState {
         self.holds == 0 && self.old_notes.is_empty()
     }
 
-    /// Notes that a write was told, so that a recovery does not tell an older revision after it.
+    /// Notes that the queue has a notice of a write, so that a recovery adds none of an older revision after it.
     pub(crate) fn note_told(&mut self, id: &DocId) {
         if self.recoveries > 0 {
             self.told.insert(id.clone());
@@ -94,7 +94,7 @@ impl Drop for OwnHold {
     }
 }
 
-/// A recovery that reads a database. While it lives, the documents that are told meanwhile are noted.
+/// A recovery that reads a database. While it lives, the database notes which documents get notices of writes.
 pub(crate) struct Recovering(Arc<MarkedDb>);
 
 impl Drop for Recovering {
@@ -126,7 +126,7 @@ impl MarkedDb {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Begins to note which documents are told.
+    /// Begins to note which documents get notices of writes.
     pub(crate) fn recovering(self: &Arc<Self>) -> Recovering {
         let mut state = self.lock();
         state.recoveries = state.recoveries.saturating_add(1);

@@ -8,27 +8,27 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use datastore::{Backend, Cause, DbName, Deadline, DocId, LocalDocument, Result, StoreError};
-use futures::stream::{self, StreamExt as _};
 use serde_json::json;
 use tokio::time::{Instant, timeout_at};
 
 use crate::left_behind::{LeftBehind, is_done};
+use crate::log_throttle::LogThrottle;
 use crate::marked_db::{DbState, Mark, MarkedDb, OwnHold};
 use crate::notice::Facts;
 use crate::roster::{OwnPlace, Roster};
-use crate::seldom::Seldom;
+use crate::turns::Turns;
 
 /// How long a mark stays when all notices are confirmed. The next writes of the account need no new one.
 pub(crate) const LINGER: Duration = Duration::from_secs(60);
 
-/// After this time a mark gets a new sequence, so that a recovery does not tell much that was told before.
+/// After this time a mark gets a new sequence, so that a recovery does not repeat many notices.
 const RENEW_AFTER: Duration = Duration::from_secs(600);
 
 /// How often the log repeats that marks are not removed.
 const LOG_PAUSE: Duration = Duration::from_secs(60);
 
-/// How many databases are worked on at once in the background.
-pub(crate) const AT_ONCE: usize = 4;
+/// How many calls the background makes at once.
+const AT_ONCE: usize = 4;
 
 /// How long a call in the background may take.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -37,12 +37,14 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) struct Marks {
     pub(crate) store: Arc<dyn Backend>,
     pub(crate) roster: Roster,
+    /// The turns of the background.
+    pub(crate) turns: Turns,
     dbs: Mutex<HashMap<DbName, Arc<MarkedDb>>>,
     /// Whether marks of an earlier run may be in the store.
     must_recover: AtomicBool,
-    /// Whether the earlier run has told everything, so that its marks mean nothing.
+    /// Whether the earlier run has sent all notices, so that its marks mean nothing.
     is_earlier_done: AtomicBool,
-    sweep_log: Seldom,
+    sweep_log: LogThrottle,
 }
 
 impl Marks {
@@ -50,10 +52,11 @@ impl Marks {
         Self {
             roster: Roster::new(Arc::clone(&store), node),
             store,
+            turns: Turns::new(AT_ONCE),
             dbs: Mutex::default(),
             must_recover: AtomicBool::new(true),
             is_earlier_done: AtomicBool::new(false),
-            sweep_log: Seldom::new(LOG_PAUSE),
+            sweep_log: LogThrottle::new(LOG_PAUSE),
         }
     }
 
@@ -123,7 +126,7 @@ impl Marks {
         Ok(Some(left))
     }
 
-    /// The changes since an adopted mark are told, or wait as notices that hold the mark.
+    /// The notices of the changes since an adopted mark are sent, or wait in the queue and hold the mark.
     pub(crate) async fn recovered(&self, db: &MarkedDb) {
         if let Mark::Set { is_old, .. } = &mut *db.mark.lock().await {
             *is_old = false;
@@ -159,7 +162,7 @@ impl Marks {
         self.must_recover.load(Ordering::SeqCst)
     }
 
-    /// Whether these marks mean nothing, because the earlier run has told everything.
+    /// Whether these marks mean nothing, because the earlier run has sent all notices.
     pub(crate) fn is_earlier_done(&self) -> bool {
         self.is_earlier_done.load(Ordering::SeqCst)
     }
@@ -203,10 +206,13 @@ impl Marks {
     }
 
     /// Removes the marks and notes that nobody needs any more, and gives a new sequence to marks that have
-    /// been needed for long. It works on `at_once` databases at once.
-    pub(crate) async fn sweep(&self, linger: Duration, at_once: usize, deadline: Deadline) {
-        let sweep = |db: Arc<MarkedDb>| async move { self.sweep_db(&db, linger, deadline).await };
-        let swept: Vec<_> = stream::iter(self.all()).map(sweep).buffer_unordered(at_once).collect().await;
+    /// been needed for long.
+    pub(crate) async fn sweep(&self, linger: Duration, turns: &Turns, deadline: Deadline) {
+        let sweep = |db: Arc<MarkedDb>, turn| async move {
+            let _turn = turn;
+            self.sweep_db(&db, linger, deadline).await
+        };
+        let swept = turns.for_each(self.all(), sweep).await;
         let mut errors = swept.into_iter().filter_map(Result::err);
         if let Some(error) = errors.next()
             && self.sweep_log.is_time()
@@ -266,7 +272,7 @@ impl Marks {
         self.dbs().len()
     }
 
-    /// Whether nothing is left to recover, whatever marks there are.
+    /// Whether no notice needs a mark any more, whatever marks there are.
     pub(crate) fn are_needless(&self) -> bool {
         (!self.must_recover() || self.is_earlier_done()) && self.all().iter().all(|db| db.lock().holds == 0)
     }

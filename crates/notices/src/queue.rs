@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::marked_db::Hold;
 use crate::notice::{DocKey, Notice};
-use crate::takers::{MayBind, Takers};
+use crate::subscribers::{MayBind, Subscribers};
 use crate::waiting::{Item, Sent, Waiting};
 
 /// Numbers about notices since the start.
@@ -24,7 +24,7 @@ pub struct Counts {
     pub waiting_bytes: u64,
     /// The notices that the broker has confirmed.
     pub sent: u64,
-    /// The notices that were given up: the queue was full, or nobody took them for a minute.
+    /// The notices that were given up: the queue was full, or no queue at the broker got them for a minute.
     pub dropped: u64,
     /// How many times the broker sent a notice back because no queue takes it.
     pub returned: u64,
@@ -54,11 +54,12 @@ pub(crate) struct Queue {
 pub(crate) struct Left(#[expect(dead_code, reason = "it is there to be dropped")] Vec<Item>);
 
 impl Queue {
-    /// A queue that takes so much memory, and sends a notice again for so long that nobody takes.
+    /// A queue that takes at most `limit_bytes` of memory. A notice that no queue at the broker gets is sent again for
+    /// `returned_patience`.
     pub(crate) fn new(limit_bytes: usize, returned_patience: Duration) -> Arc<Self> {
         Arc::new(Self {
             limit_bytes,
-            waiting: Mutex::new(Waiting::new(Takers::new(returned_patience))),
+            waiting: Mutex::new(Waiting::new(Subscribers::new(returned_patience))),
             changed: Notify::new(),
             settled: Notify::new(),
             sent: AtomicU64::new(0),
@@ -128,18 +129,18 @@ impl Queue {
 
     /// Notices are sent to the broker of this number now, or to none.
     pub(crate) fn set_connected(&self, broker: Option<usize>) {
-        self.lock().takers.connected(broker, Instant::now());
+        self.lock().subscribers.connected(broker, Instant::now());
         self.settled.notify_waiters();
     }
 
-    /// Waits until this server may bind a queue of its own, which it has not since `unbound_since`. Answers the number
-    /// of the broker.
+    /// Waits until this server may bind a queue of its own. It has had none since `unbound_since`. Answers the number of
+    /// the broker.
     pub(crate) async fn wait_until_bindable(&self, unbound_since: Instant) -> usize {
         loop {
             let settled = self.settled.notified();
             futures::pin_mut!(settled);
             settled.as_mut().enable();
-            let may_bind = self.lock().takers.may_bind(unbound_since, Instant::now());
+            let may_bind = self.lock().subscribers.may_bind(unbound_since, Instant::now());
             match may_bind {
                 MayBind::At(broker) => return broker,
                 MayBind::NotBefore(at) => drop(timeout_at(at, settled).await),
@@ -151,7 +152,7 @@ impl Queue {
     pub(crate) fn counts(&self) -> Counts {
         let waiting = self.lock();
         Counts {
-            is_connected: waiting.takers.is_connected(),
+            is_connected: waiting.subscribers.is_connected(),
             waiting: waiting.len(),
             waiting_bytes: u64::try_from(waiting.bytes()).unwrap_or(u64::MAX),
             sent: self.sent.load(Ordering::Relaxed),

@@ -10,7 +10,7 @@ use tokio::time::advance;
 
 use super::{Hold, Queue, Sending};
 use crate::notice::{DocKey, Event, Facts, Notice};
-use crate::takers::RETURNED_PATIENCE;
+use crate::subscribers::RETURNED_PATIENCE;
 use crate::waiting::Sent;
 
 const LARGE: usize = 1_000_000;

@@ -1,5 +1,5 @@
-//! Finishes the work of a server that was killed: its own earlier run, or another server. The group documents
-//! that changed since a mark are told once more, whoever wrote them.
+//! Finishes the work of a server that was killed: an earlier run of this server, or another server. It sends notices of
+//! all group documents that have changed since a mark, whoever wrote them.
 //!
 //! A cluster answers from one of its copies, which may lack the last writes. So the changes are read twice, some seconds
 //! apart, before a mark may go.
@@ -9,16 +9,17 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 
 use datastore::{Change, ChangesQuery, DbName, Deadline, DocId, LocalDocument, Result, Since};
-use futures::stream::{self, StreamExt as _, TryStreamExt as _};
+use futures::TryStreamExt as _;
 use kazoo::AccountId;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 
 use crate::left_behind::{Deletions, LeftBehind, is_done};
 use crate::marked_db::{Hold, OwnHold, Recovering};
-use crate::marks::{AT_ONCE, PATIENCE};
+use crate::marks::PATIENCE;
 use crate::notice::{DocKey, Event, Facts, Notice};
 use crate::teller::Teller;
+use crate::turns::{Turn, Turns};
 
 /// How many changes are read at once.
 const PAGE: u64 = 500;
@@ -27,13 +28,14 @@ fn soon() -> Deadline {
     Deadline::after(PATIENCE)
 }
 
-/// Does something for each item, some at once. One that fails holds up no other one. Answers what was achieved, and the
-/// first failure.
-async fn for_each<I, T, F: Future<Output = Result<T>>>(
+/// Does something for each item in turn. The others go on if one fails. Answers what was achieved, and the first
+/// failure.
+async fn for_each<'a, I, T, F: Future<Output = Result<T>>>(
+    turns: &'a Turns,
     items: Vec<I>,
-    work: impl Fn(I) -> F,
+    work: impl Fn(I, Turn<'a>) -> F,
 ) -> (Vec<T>, Result<()>) {
-    let outcomes: Vec<_> = stream::iter(items).map(work).buffer_unordered(AT_ONCE).collect().await;
+    let outcomes = turns.for_each(items, work).await;
     let (mut achieved, mut failure) = (Vec::new(), Ok(()));
     for outcome in outcomes {
         match outcome {
@@ -45,14 +47,14 @@ async fn for_each<I, T, F: Future<Output = Result<T>>>(
     (achieved, failure)
 }
 
-/// The changes of a database since a mark, while they are told.
+/// A recovery of one database: it reads the changes since a mark and puts their notices into the queue.
 struct Replay {
     seq: String,
     /// The deletions that no change has shown yet.
     deletions: Deletions,
     /// The documents that were deleted as their notes say.
     deleted: HashSet<DocId>,
-    /// The generation of each document that was told, by a hash of its id: there may be many.
+    /// The generation of each notice, by a hash of the id of the document: there may be many.
     told: HashMap<u64, u64>,
     hasher: RandomState,
     /// Keeps the database in memory.
@@ -80,7 +82,7 @@ impl Replay {
         (Some(note), Some(facts))
     }
 
-    /// Whether this revision, or a later one, was not told yet.
+    /// Whether there is no notice yet of this revision or a later one.
     fn is_news(&mut self, id: &DocId, generation: u64) -> bool {
         let told = self.told.entry(self.hasher.hash_one(id)).or_default();
         let is_news = *told < generation;
@@ -89,7 +91,7 @@ impl Replay {
     }
 }
 
-/// What another server has left in a database, while it is told.
+/// What another server has left in a database, while its notices are sent.
 struct Taken {
     replay: Replay,
     /// The mark and the notes.
@@ -100,33 +102,37 @@ struct Taken {
 }
 
 impl Teller {
-    /// Tells what an earlier run of this server has left, if it was killed.
+    /// Sends the notices that an earlier run of this server has left, if it was killed.
     pub(crate) async fn recover(&self) -> Result<()> {
-        self.prepare(soon()).await?;
+        let turns = &self.marks.turns;
+        turns.call(async { self.prepare(soon()).await }).await?;
         if !self.marks.must_recover() {
             return Ok(());
         }
         if self.marks.is_earlier_done() {
             log::info!(
-                "an earlier run of this server has left marks that mean nothing: they are removed now"
+                "an earlier run of this server has sent all its notices and left marks: removing them now"
             );
         } else {
-            log::info!("an earlier run of this server has left writes untold: they are told now");
+            log::info!(
+                "an earlier run of this server was killed before its change notices were sent; sending them now"
+            );
         }
         let dbs = self.account_dbs().await?;
-        let (found, first_failure) = for_each(dbs, |db| self.begin_recovery(db)).await;
+        let (found, first_failure) = for_each(turns, dbs, |db, turn| self.begin_recovery(db, turn)).await;
         let found: Vec<_> = found.into_iter().flatten().collect();
         self.wait_for_copies(found.is_empty()).await;
-        let (recovered, failure) = for_each(found, |replay| self.end_recovery(replay)).await;
+        let (recovered, failure) =
+            for_each(turns, found, |replay, turn| self.end_recovery(replay, turn)).await;
         first_failure.and(failure)?;
         self.marks.end_recovery();
-        log::info!(accounts = recovered.len(); "the writes that an earlier run has left are told");
+        log::info!(accounts = recovered.len(); "the change notices that an earlier run had left are in the queue");
         Ok(())
     }
 
     async fn account_dbs(&self) -> Result<Vec<DbName>> {
-        let accounts = AccountId::with_database(&self.marks.store.list_dbs(soon()).await?);
-        Ok(accounts.iter().map(AccountId::db).collect())
+        let dbs = self.marks.turns.call(async { self.marks.store.list_dbs(soon()).await }).await?;
+        Ok(AccountId::with_database(&dbs).iter().map(AccountId::db).collect())
     }
 
     /// Waits until the copies of a cluster are likely to be the same.
@@ -145,8 +151,8 @@ impl Teller {
         Hold::Own(hold)
     }
 
-    /// Tells the changes since the mark that an earlier run has left. `None` if there is no mark.
-    async fn begin_recovery(&self, db: DbName) -> Result<Option<Replay>> {
+    /// Sends notices of the changes since the mark that an earlier run has left. `None` if there is no mark.
+    async fn begin_recovery(&self, db: DbName, mut turn: Turn<'_>) -> Result<Option<Replay>> {
         if self.marks.is_earlier_done() {
             self.remove_left(&db, &self.marks.roster.node, None).await?;
             return Ok(None);
@@ -161,12 +167,12 @@ impl Teller {
         };
         let (seq, deletions) = self.of_earlier_run(left);
         let mut replay = Replay::new(hold, seq, deletions);
-        self.replay(&mut replay, &|note| self.own_hold(&db, note)).await?;
+        self.replay(&mut replay, &|note| self.own_hold(&db, note), &mut turn).await?;
         Ok(Some(replay))
     }
 
-    /// Tells what the copy that answered first did not have. Then the mark is as good as a new one.
-    async fn end_recovery(&self, mut replay: Replay) -> Result<()> {
+    /// Sends notices of the changes that the first copy did not have. Then the mark is as good as a new one.
+    async fn end_recovery(&self, mut replay: Replay, mut turn: Turn<'_>) -> Result<()> {
         let db = replay.hold.db.name.clone();
         if self.second_look.is_some() {
             match self.marks.left_behind(&replay.hold.db, soon()).await {
@@ -174,7 +180,7 @@ impl Teller {
                 Err(error) if error.is_not_found() => return Ok(()),
                 Err(error) => return Err(error),
             }
-            self.replay(&mut replay, &|note| self.own_hold(&db, note)).await?;
+            self.replay(&mut replay, &|note| self.own_hold(&db, note), &mut turn).await?;
         }
         // The notes of deletions that were not made.
         for (_, (note, _)) in replay.deletions.drain() {
@@ -195,36 +201,53 @@ impl Teller {
 
     /// Finishes the work of another server that is gone. `entry` is its last one in the roster.
     pub(crate) async fn take_over(&self, node: String, entry: LocalDocument) -> Result<()> {
+        let turns = &self.marks.turns;
         let dbs = self.account_dbs().await?;
         if is_done(&entry) {
-            self.marks.roster.claim(&node, soon()).await?;
-            for_each(dbs, |db| {
+            self.claim(&node).await?;
+            for_each(turns, dbs, |db, turn| {
                 let (node, entry) = (&node, &entry);
-                async move { self.remove_left(&db, node, Some(entry)).await }
+                async move {
+                    let _turn = turn;
+                    self.remove_left(&db, node, Some(entry)).await
+                }
             })
             .await
             .1?;
-            return self.marks.roster.remove(&node, &entry, soon()).await.map(drop);
+            return self.remove_entry(&node, &entry).await.map(drop);
         }
-        log::warn!(node = node.as_str(); "another server is gone and has left writes untold: they are told now");
-        let (found, first_failure) = for_each(dbs, |db| self.begin_take_over(db, &node)).await;
+        log::warn!(node = node.as_str(); "another server is gone and has left change notices unsent; sending them now");
+        let (found, first_failure) =
+            for_each(turns, dbs, |db, turn| self.begin_take_over(db, &node, turn)).await;
         let found: Vec<_> = found.into_iter().flatten().collect();
         self.wait_for_copies(found.is_empty()).await;
         // A server that comes back sees this claim, and writes its marks again.
-        self.marks.roster.claim(&node, soon()).await?;
-        let (ended, failure) = for_each(found, |taken| self.end_take_over(taken, &node, &entry)).await;
+        self.claim(&node).await?;
+        let end = |taken, turn| self.end_take_over(taken, (&node, &entry), turn);
+        let (ended, failure) = for_each(turns, found, end).await;
         first_failure.and(failure)?;
-        let is_gone = ended.into_iter().all(|is_gone| is_gone)
-            && self.marks.roster.remove(&node, &entry, soon()).await?;
+        let is_gone = ended.into_iter().all(|is_gone| is_gone) && self.remove_entry(&node, &entry).await?;
         if is_gone {
-            log::info!(node = node.as_str(); "the writes of the server that is gone are told");
+            log::info!(node = node.as_str(); "the change notices of the server that is gone are sent");
         } else {
             log::info!(node = node.as_str(); "the server that was gone is back, and keeps its marks");
         }
         Ok(())
     }
 
-    /// Removes what a server has left that had told everything. What this run has written stays.
+    /// Says that this server is about to remove the marks of another one.
+    async fn claim(&self, node: &str) -> Result<()> {
+        let claim = async { self.marks.roster.claim(node, soon()).await };
+        self.marks.turns.call(claim).await
+    }
+
+    /// Removes the entry of a server that is gone, if it has not come back.
+    async fn remove_entry(&self, node: &str, entry: &LocalDocument) -> Result<bool> {
+        let remove = async { self.marks.roster.remove(node, entry, soon()).await };
+        self.marks.turns.call(remove).await
+    }
+
+    /// Removes what a server has left that had sent all notices. What this run has written stays.
     async fn remove_left(&self, db: &DbName, node: &str, entry: Option<&LocalDocument>) -> Result<()> {
         match LeftBehind::read(&*self.marks.store, db, node, soon()).await {
             Ok(Some(mut left)) => {
@@ -237,7 +260,7 @@ impl Teller {
         }
     }
 
-    async fn begin_take_over(&self, db: DbName, node: &str) -> Result<Option<Taken>> {
+    async fn begin_take_over(&self, db: DbName, node: &str, mut turn: Turn<'_>) -> Result<Option<Taken>> {
         let LeftBehind { seq, deletions, documents } =
             match LeftBehind::read(&*self.marks.store, &db, node, soon()).await {
                 Ok(Some(left)) => left,
@@ -247,12 +270,18 @@ impl Teller {
             };
         let (keeps, all_gone) = mpsc::channel(1);
         let mut replay = Replay::new(self.marks.hold(&db), seq, deletions);
-        self.replay(&mut replay, &|_| Hold::Other(keeps.clone())).await?;
+        self.replay(&mut replay, &|_| Hold::Other(keeps.clone()), &mut turn).await?;
         Ok(Some(Taken { replay, documents, keeps, all_gone }))
     }
 
-    /// Removes the mark and the notes once all is told, if the server has not come back. Answers whether it has not.
-    async fn end_take_over(&self, taken: Taken, node: &str, entry: &LocalDocument) -> Result<bool> {
+    /// Removes the mark and the notes once all notices are sent, unless the server has come back. Answers whether it is
+    /// still gone.
+    async fn end_take_over(
+        &self,
+        taken: Taken,
+        (node, entry): (&str, &LocalDocument),
+        mut turn: Turn<'_>,
+    ) -> Result<bool> {
         let Taken { mut replay, mut documents, keeps, mut all_gone } = taken;
         let db = replay.hold.db.name.clone();
         if self.second_look.is_some() {
@@ -269,11 +298,11 @@ impl Teller {
                 Err(error) if error.is_not_found() => return Ok(true),
                 Err(error) => return Err(error),
             }
-            self.replay(&mut replay, &|_| Hold::Other(keeps.clone())).await?;
+            self.replay(&mut replay, &|_| Hold::Other(keeps.clone()), &mut turn).await?;
         }
         drop((keeps, replay));
         // Nothing is ever sent: the end of the channel is the end of the last notice.
-        let _ = all_gone.recv().await;
+        let _ = turn.pause(all_gone.recv()).await;
         self.remove_documents(&db, documents, node, Some(entry)).await
     }
 
@@ -299,15 +328,16 @@ impl Teller {
         Ok(true)
     }
 
-    /// Tells the changes of a database since a mark that were not told yet.
+    /// Puts notices of the changes of a database since a mark into the queue, without those that were there before.
     async fn replay(
         &self,
         replay: &mut Replay,
         hold: &(dyn Fn(Option<String>) -> Hold + Sync),
+        turn: &mut Turn<'_>,
     ) -> Result<()> {
         let (db, mut seq) = (Arc::clone(&replay.hold.db), replay.seq.clone());
         loop {
-            self.queue.wait_for_room().await;
+            turn.pause(self.queue.wait_for_room()).await;
             let since = Since::Seq(seq.clone());
             let query =
                 ChangesQuery { since, limit: Some(PAGE), include_docs: true, ..ChangesQuery::default() };
@@ -341,7 +371,7 @@ impl Teller {
         let (event, facts) = match (change.deleted, &change.doc) {
             (true, _) => match was {
                 Some(facts) => (Event::Deleted, facts),
-                // Whoever has deleted it has told of it.
+                // The program that has deleted it has sent a notice.
                 None => return Ok(None),
             },
             (false, Some(document)) => {

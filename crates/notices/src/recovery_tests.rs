@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use datastore::{
-    Backend, Cause, Databases as _, DbName, Deadline, DocId, Document, Draft, LocalDocument,
+    Backend, Cause, Changes as _, Databases as _, DbName, Deadline, DocId, Document, Draft, LocalDocument,
     LocalDocuments as _, Result, Rev, Store as _, StoreError,
 };
 use embedded::{Embedded, Settings};
@@ -19,7 +19,7 @@ use crate::layer::ToldWrites;
 use crate::marks::Marks;
 use crate::notice::{DocKey, Facts};
 use crate::queue::Queue;
-use crate::takers::RETURNED_PATIENCE;
+use crate::subscribers::RETURNED_PATIENCE;
 use crate::teller::{Attempt, AttemptKind, Stamp, Teller};
 
 fn soon() -> Deadline {
@@ -236,4 +236,107 @@ async fn doubts_do_not_storm_a_dead_store() {
         assert!(store.reads.load(Ordering::SeqCst) <= 10 * pass);
         assert_eq!(teller.doubt_count(), 200);
     }
+}
+
+/// A store that counts the calls of the background that it has at one time.
+struct Counted {
+    inner: Embedded,
+    now: AtomicUsize,
+    most: AtomicUsize,
+}
+
+impl Counted {
+    fn count<'a, T: Send + 'a>(&'a self, call: BoxFuture<'a, T>) -> BoxFuture<'a, T> {
+        Box::pin(async move {
+            let now = self.now.fetch_add(1, Ordering::SeqCst) + 1;
+            self.most.fetch_max(now, Ordering::SeqCst);
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            let answer = call.await;
+            self.now.fetch_sub(1, Ordering::SeqCst);
+            answer
+        })
+    }
+}
+
+impl datastore::Layer for Counted {
+    fn inner(&self) -> &dyn Backend {
+        &self.inner
+    }
+
+    fn list_dbs(&self, deadline: Deadline) -> BoxFuture<'_, Result<Vec<DbName>>> {
+        self.count(self.inner.list_dbs(deadline))
+    }
+
+    fn newest_seq<'a>(&'a self, db: &'a DbName, deadline: Deadline) -> BoxFuture<'a, Result<String>> {
+        self.count(self.inner.newest_seq(db, deadline))
+    }
+
+    fn fetch_local<'a>(
+        &'a self,
+        db: &'a DbName,
+        name: &'a str,
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<Option<LocalDocument>>> {
+        self.count(self.inner.fetch_local(db, name, deadline))
+    }
+
+    fn save_local<'a>(
+        &'a self,
+        db: &'a DbName,
+        document: LocalDocument,
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<()>> {
+        self.count(self.inner.save_local(db, document, deadline))
+    }
+
+    fn delete_local_if<'a>(
+        &'a self,
+        db: &'a DbName,
+        name: &'a str,
+        may: datastore::LocalCheck<'a>,
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<bool>> {
+        self.count(self.inner.delete_local_if(db, name, may, deadline))
+    }
+}
+
+/// Whatever there is to do: the work of an earlier run, of three other servers, and marks to remove.
+#[tokio::test]
+async fn the_background_makes_four_calls_at_once() {
+    let (store, _folder) = opened().await;
+    let dbs: Vec<_> = (0..12).map(|n| AccountId::parse(&format!("{n:032x}")).unwrap().db()).collect();
+    for db in &dbs {
+        store.create_db(db, soon()).await.unwrap();
+    }
+    for node in ["here", "a", "b", "c"] {
+        let (_, writes) = server(&store, node);
+        for db in &dbs {
+            let id = DocId::parse(node).unwrap();
+            let body = object(json!({"pvt_type": "group"}));
+            writes.save(db, Draft { id, base: None, body }, soon()).await.unwrap();
+        }
+    }
+    let store = Arc::new(Counted { inner: store, now: AtomicUsize::new(0), most: AtomicUsize::new(0) });
+    let (here, _) = server_on(Arc::<Counted>::clone(&store), "here");
+    let sender = sender_of(&here);
+    let take_over = async |node: &str| {
+        let entry = here.marks.roster.entry(node, soon()).await.unwrap().unwrap();
+        here.take_over(node.to_owned(), entry).await.unwrap();
+    };
+    let sweep = async {
+        loop {
+            here.marks.sweep(Duration::ZERO, &here.marks.turns, soon()).await;
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    let others = futures::future::join_all(["a", "b", "c"].map(take_over));
+    tokio::select! {
+        (recovered, _) = futures::future::join(here.recover(), others) => recovered.unwrap(),
+        () = sweep => {}
+    }
+    here.queue.wait_until_empty().await;
+    sender.abort();
+    // Each server tells what was written since its own first write.
+    assert_eq!(here.queue.counts().sent, 48 + 36 + 24 + 12);
+    assert_eq!(store.most.load(Ordering::SeqCst), 4);
 }

@@ -10,7 +10,7 @@ use kazoo::SystemDb;
 use serde_json::{Map, Value, json};
 
 use crate::left_behind::{PREFIX, node_of};
-use crate::seldom::Seldom;
+use crate::log_throttle::LogThrottle;
 
 /// How the name of a claim begins. It does not begin as those of the entries do.
 const CLAIM: &str = "crossbar_groups_takes_over-";
@@ -24,10 +24,10 @@ pub(crate) struct Roster {
     pub(crate) node: String,
     /// The id of this start of the server.
     run: String,
-    /// Makes everything that this run writes differ from what it wrote before.
+    /// A number for each document that this run writes, so that no two are the same.
     writes: AtomicU64,
     shares_name: AtomicBool,
-    shared_log: Seldom,
+    shared_log: LogThrottle,
 }
 
 /// What a server finds when it shows that it lives.
@@ -43,7 +43,7 @@ impl Roster {
     pub(crate) fn new(store: Arc<dyn Backend>, node: String) -> Self {
         let run = random_hex().chars().take(16).collect();
         let (writes, shares_name) = (AtomicU64::new(0), AtomicBool::new(false));
-        Self { store, node, run, writes, shares_name, shared_log: Seldom::new(LOG_PAUSE) }
+        Self { store, node, run, writes, shares_name, shared_log: LogThrottle::new(LOG_PAUSE) }
     }
 
     /// The name of this server's marks, and of its entry.
@@ -76,7 +76,7 @@ impl Roster {
         Ok(found)
     }
 
-    /// Says that all is told. If marks stay, they mean nothing.
+    /// Says that this server has sent all notices. If marks stay, they mean nothing.
     pub(crate) async fn finish(&self, deadline: Deadline) -> Result<()> {
         self.save_entry(&json!({"done": true}), deadline).await
     }

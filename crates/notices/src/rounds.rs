@@ -1,4 +1,4 @@
-//! Uses one broker after another, in rounds with pauses between them. It does not know what for.
+//! Tries one broker after another, in rounds with pauses between them. Sender and listener say what to do with one.
 
 use std::time::Duration;
 
@@ -25,8 +25,8 @@ pub(crate) enum Ended {
     Broken(BrokerError),
 }
 
-/// Uses so many brokers for ever. `attempt` connects to the one of this number, and ends with the connection. `name`
-/// names it afterwards. `purpose` completes the sentence "a broker … failed" in the log.
+/// Tries the brokers 0 to `count` - 1 in turn, for ever. `attempt` connects to the broker of a number, and ends with the
+/// connection. `name` names that broker in the log. `purpose` completes the sentence "a broker … failed" in the log.
 pub(crate) async fn run<'a>(
     count: usize,
     purpose: &str,

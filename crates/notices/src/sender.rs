@@ -44,7 +44,7 @@ pub(crate) async fn run(
             };
             if timeout(LAST_PATIENCE, last).await.is_err() {
                 let waiting = queue.counts().waiting;
-                log::warn!(waiting; "change notices are left: they are told after the next start");
+                log::warn!(waiting; "change notices are left: the next start sends them");
             }
         }
     }
@@ -67,8 +67,8 @@ async fn connect_and_send(queue: &Arc<Queue>, brokers: &dyn Brokers, number: usi
     let Broken { error, is_open } = send_over(queue, &*connection, node).await;
     queue.set_connected(None);
     if is_open {
-        // The broker may have notices that it has not dealt with. If they are sent again over another connection, the
-        // first copy must not come after the notices that follow. A broken connection does not say when that is over.
+        // The broker may still have notices that it has not dealt with. They are sent again over the next connection, and
+        // their first copies must not come after later notices. A broken connection does not say when the broker is done.
         let began = Instant::now();
         let _ = timeout(REST_PATIENCE, connection.close()).await;
         sleep_until(began + REST_PATIENCE).await;
@@ -128,7 +128,7 @@ fn message(sending: &Sending, node: &str) -> Option<Message> {
     if message.routing_key.len() > MAX_ROUTING_KEY {
         log::warn!(
             db = key.db.as_str(), id = key.id.as_str();
-            "a change is not told: the id of the document is too long for AMQP. Kazoo does not tell it either"
+            "a change has no notice: the id of the document is too long for AMQP. Kazoo sends none either"
         );
         return None;
     }

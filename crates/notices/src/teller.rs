@@ -12,11 +12,11 @@ use serde_json::{Map, Value};
 use tokio::sync::OnceCell;
 use tokio::time::{Instant, timeout_at};
 
+use crate::log_throttle::LogThrottle;
 use crate::marked_db::{Hold, MarkedDb, OwnHold};
 use crate::marks::Marks;
 use crate::notice::{DocKey, Event, Facts, Notice};
 use crate::queue::Queue;
-use crate::seldom::Seldom;
 
 /// The types that Kazoo does not tell unless its configuration says otherwise.
 const UNTOLD: [&str; 6] = ["cdr", "ledger", "audit_log", "login_attempt", "pivot_debug", "notify_smtp_log"];
@@ -39,7 +39,7 @@ pub(crate) struct Teller {
     node_and_zone: NodeAndZone,
     untold: RwLock<HashSet<String>>,
     doubts: Mutex<VecDeque<Doubt>>,
-    doubt_log: Seldom,
+    doubt_log: LogThrottle,
     prepared: OnceCell<()>,
     /// How long after the changes of a mark were read they are read once more, if at all.
     pub(crate) second_look: Option<Duration>,
@@ -106,7 +106,7 @@ impl Teller {
             node_and_zone,
             untold: RwLock::new(untold),
             doubts: Mutex::default(),
-            doubt_log: Seldom::new(LOG_PAUSE),
+            doubt_log: LogThrottle::new(LOG_PAUSE),
             second_look,
             prepared: OnceCell::new(),
         }

@@ -1,5 +1,5 @@
-//! The waiting notices themselves: which may be sent, in what order, and which give way. It is locked as a whole by
-//! `queue`, and waits for nothing.
+//! The waiting notices: which may be sent, in what order, and which are dropped if there are too many. `queue` locks all
+//! of it at once. Nothing here waits.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
@@ -10,9 +10,9 @@ use tokio::time::Instant;
 use crate::drops::Drops;
 use crate::marked_db::Hold;
 use crate::notice::{DocKey, Notice};
-use crate::takers::Takers;
+use crate::subscribers::Subscribers;
 
-/// The pause before a notice is sent again that came back or that the broker refused. It doubles.
+/// The pause before a notice is sent again that the broker sent back or refused. It doubles each time.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 
@@ -21,11 +21,11 @@ const OVERHEAD_BYTES: usize = 384;
 
 /// All waiting notices.
 pub(crate) struct Waiting {
-    pub(crate) takers: Takers,
+    pub(crate) subscribers: Subscribers,
     docs: HashMap<Arc<DocKey>, Doc>,
     /// The notices that are not being sent, by their numbers.
     items: BTreeMap<u64, Item>,
-    /// The notices of documents that have a newer one. They give way first.
+    /// The notices of documents that have a newer one. They are dropped first.
     superseded: BTreeSet<u64>,
     /// The next notice of each document that may be sent now.
     ready: BTreeMap<u64, Arc<DocKey>>,
@@ -47,7 +47,7 @@ struct Doc {
     is_in_flight: bool,
     ready: Option<u64>,
     delayed: Option<(Instant, u64)>,
-    /// Whether one of its notices has come back, and none was taken since.
+    /// Whether the broker has sent one of its notices back, and no queue has got one since.
     comes_back: bool,
     tries: u32,
 }
@@ -61,7 +61,7 @@ pub(crate) struct Item {
     bytes: usize,
     /// When it was sent last.
     sent_at: Option<Instant>,
-    /// Since when nobody takes it: it came back, or one before it did.
+    /// Since when no queue gets it: the broker sent it back, or an earlier one of its document.
     returned_since: Option<Instant>,
     /// Keeps the mark in the store until the broker has the notice.
     _hold: Hold,
@@ -96,9 +96,9 @@ impl Doc {
 }
 
 impl Waiting {
-    pub(crate) fn new(takers: Takers) -> Self {
+    pub(crate) fn new(subscribers: Subscribers) -> Self {
         Self {
-            takers,
+            subscribers,
             docs: HashMap::new(),
             items: BTreeMap::new(),
             superseded: BTreeSet::new(),
@@ -126,7 +126,7 @@ impl Waiting {
         self.refresh(key);
     }
 
-    /// Adds a notice. Answers those that gave way, so that all fit into the limit.
+    /// Adds a notice. If all do not fit into the limit, some are dropped and answered.
     pub(crate) fn push(
         &mut self,
         key: Arc<DocKey>,
@@ -157,7 +157,7 @@ impl Waiting {
         Some(item)
     }
 
-    /// Ends the sending of a notice. It is answered if it is gone.
+    /// Ends the sending of a notice. Answers it if it will not be sent again.
     pub(crate) fn settle(&mut self, mut item: Item, sent: Sent) -> Option<Item> {
         let (now, key) = (Instant::now(), Arc::clone(&item.key));
         self.in_flight = self.in_flight.saturating_sub(1);
@@ -176,7 +176,7 @@ impl Waiting {
             }
             Sent::Returned => {
                 let first = item.returned_since.unwrap_or(now);
-                let may_wait = !self.takers.gives_up(first, now);
+                let may_wait = !self.subscribers.gives_up(first, now);
                 may_wait.then(|| now + doc.pause())
             }
             Sent::Refused => Some(now + doc.pause()),
@@ -201,9 +201,9 @@ impl Waiting {
         gone
     }
 
-    /// Somebody has taken a notice, so those of its document that wait are not known to come back any more.
+    /// A queue has got a notice. So the waiting ones of its document may reach one, too, and do not count as sent back.
     fn note_taken(&mut self, key: &DocKey, item: &Item) {
-        self.takers.taken(item.sent_at.unwrap_or_else(Instant::now));
+        self.subscribers.taken(item.sent_at.unwrap_or_else(Instant::now));
         let Some(doc) = self.docs.get_mut(key) else { return };
         if !std::mem::take(&mut doc.comes_back) {
             return;
@@ -211,18 +211,19 @@ impl Waiting {
         for number in &doc.items {
             let since = self.items.get_mut(number).and_then(|item| item.returned_since.take());
             if since.is_some() {
-                self.takers.end_return();
+                self.subscribers.end_return();
             }
         }
     }
 
-    /// Nobody takes a notice now, nor those of its document that wait behind it. Each has its own time from now on.
+    /// No queue gets this notice now. The same goes for the waiting ones of its document. Each is given up after its own
+    /// time.
     fn note_returned(&mut self, key: &DocKey, item: &mut Item, now: Instant) {
         let Some(doc) = self.docs.get_mut(key) else { return };
         doc.comes_back = true;
         let mut note = |item: &mut Item| {
             if item.returned_since.replace(item.returned_since.unwrap_or(now)).is_none() {
-                self.takers.begin_return();
+                self.subscribers.begin_return();
             }
         };
         note(item);
@@ -237,7 +238,7 @@ impl Waiting {
     fn leave(&mut self, item: &Item) {
         self.bytes = self.bytes.saturating_sub(item.bytes);
         if item.returned_since.is_some() {
-            self.takers.end_return();
+            self.subscribers.end_return();
         }
     }
 

@@ -10,15 +10,13 @@ use std::time::Instant;
 use crate::logging::{
     ACCESS, Importance, LogFormat, Quoted, ServerLog, Stamp, json_text, one_line, server_log, shortened,
 };
+use crate::request::route::parts_before_tokens;
 
 /// The longest path that a line shows, in bytes.
 const MAX_PATH: usize = 512;
 
 /// The longest method that a line shows, in bytes.
 const MAX_METHOD: usize = 32;
-
-/// The parts of a path before tokens.
-const BEFORE_TOKENS: [&str; 3] = ["user_auth", "api_auth", "token_auth"];
 
 /// A request that was answered, or whose client went away.
 #[derive(Clone, Debug)]
@@ -176,8 +174,9 @@ fn write_as_kazoo(line: &mut String, visit: &Visit<'_>, ms: u128) -> fmt::Result
 
 /// A path without tokens, and not longer than lines may be.
 pub(crate) fn shown_path(path: &str) -> Cow<'_, str> {
-    let is_plain =
-        !path.contains('%') && !path.contains("eyJ") && !BEFORE_TOKENS.iter().any(|part| path.contains(part));
+    let is_plain = !path.contains('%')
+        && !path.contains("eyJ")
+        && !parts_before_tokens().any(|part| path.contains(part));
     if is_plain {
         return shortened(path, MAX_PATH);
     }
@@ -190,7 +189,7 @@ pub(crate) fn shown_path(path: &str) -> Cow<'_, str> {
         let decoded = percent_encoding::percent_decode_str(part).decode_utf8_lossy();
         let is_secret = !part.is_empty() && (is_after || looks_like_a_token(&decoded));
         shown.push_str(if is_secret { "***" } else { part });
-        is_after = is_after || BEFORE_TOKENS.contains(&&*decoded);
+        is_after = is_after || parts_before_tokens().any(|part| *part == *decoded);
     }
     Cow::Owned(shortened(&shown, MAX_PATH).into_owned())
 }
@@ -281,6 +280,7 @@ mod tests {
             ("/v2/user_auth/secret/more", "/v2/user_auth/***/***"),
             ("/v2/user%5Fauth/secret", "/v2/user%5Fauth/***"),
             ("/v2/api_auth/key", "/v2/api_auth/***"),
+            ("/v2/token_auth/secret", "/v2/token_auth/***"),
             (&format!("/v2/accounts/{token}/groups"), "/v2/accounts/***/groups"),
             (&format!("/v2/accounts/%65{}/groups", &token[1..]), "/v2/accounts/***/groups"),
             ("/v2/accounts/a%20b/groups", "/v2/accounts/a%20b/groups"),

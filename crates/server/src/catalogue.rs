@@ -286,7 +286,7 @@ fn nothing() -> Value {
     Value::Object(Map::new())
 }
 
-/// The one word about a store's failure that clients are told.
+/// The one word about a store's failure that clients see.
 fn fault_word(error: &StoreError) -> &'static str {
     match error {
         StoreError::Unauthorized(_) => "unauthorized",

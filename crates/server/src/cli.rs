@@ -207,21 +207,27 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Backup(arguments) => commands::backup::run(&arguments),
         Command::Restore(arguments) => commands::restore::run(&arguments),
         Command::Token(arguments) => commands::accounts::token(arguments),
-        Command::Account(AccountCommand::Create(arguments)) => commands::apply::create_account(arguments),
+        Command::Account(AccountCommand::Create(arguments)) => {
+            commands::changes::apply::create_account(arguments)
+        }
         Command::Account(AccountCommand::List(arguments)) => commands::accounts::list(&arguments),
         Command::Account(AccountCommand::Show(arguments)) => commands::accounts::show(arguments),
-        Command::Account(AccountCommand::Disable(arguments)) => commands::apply::disable_account(arguments),
-        Command::Account(AccountCommand::Enable(arguments)) => commands::apply::enable_account(arguments),
-        Command::User(UserCommand::Create(arguments)) => commands::apply::create_user(arguments),
+        Command::Account(AccountCommand::Disable(arguments)) => {
+            commands::changes::apply::disable_account(arguments)
+        }
+        Command::Account(AccountCommand::Enable(arguments)) => {
+            commands::changes::apply::enable_account(arguments)
+        }
+        Command::User(UserCommand::Create(arguments)) => commands::changes::apply::create_user(arguments),
         Command::User(UserCommand::List(arguments)) => commands::users::list(arguments),
-        Command::User(UserCommand::Passwd(arguments)) => commands::apply::set_password(arguments),
-        Command::User(UserCommand::Disable(arguments)) => commands::apply::disable_user(arguments),
-        Command::User(UserCommand::Enable(arguments)) => commands::apply::enable_user(arguments),
-        Command::User(UserCommand::Delete(arguments)) => commands::apply::delete_user(arguments),
+        Command::User(UserCommand::Passwd(arguments)) => commands::changes::apply::set_password(arguments),
+        Command::User(UserCommand::Disable(arguments)) => commands::changes::apply::disable_user(arguments),
+        Command::User(UserCommand::Enable(arguments)) => commands::changes::apply::enable_user(arguments),
+        Command::User(UserCommand::Delete(arguments)) => commands::changes::apply::delete_user(arguments),
         Command::Key(KeyCommand::List(arguments)) => commands::keys::list(&arguments),
-        Command::Key(KeyCommand::Rotate(arguments)) => commands::apply::rotate_key(&arguments),
-        Command::Key(KeyCommand::Retire(arguments)) => commands::apply::retire_key(arguments),
-        Command::Views(ViewsCommand::Push(arguments)) => commands::apply::push_views(arguments),
+        Command::Key(KeyCommand::Rotate(arguments)) => commands::changes::apply::rotate_key(&arguments),
+        Command::Key(KeyCommand::Retire(arguments)) => commands::changes::apply::retire_key(arguments),
+        Command::Views(ViewsCommand::Push(arguments)) => commands::changes::apply::push_views(arguments),
         Command::Config(ConfigCommand::Show(arguments)) => commands::config::show(&arguments),
         Command::Config(ConfigCommand::Check(arguments)) => commands::config::check(&arguments),
         Command::Config(ConfigCommand::Example) => commands::config::example(),

@@ -3,7 +3,7 @@
 
 use std::str::from_utf8;
 
-use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 use auth::RateLimits;
 use bytes::Bytes;
 use datastore::json;
@@ -115,13 +115,13 @@ pub fn headers(bytes: &[u8]) {
     }
     let incoming = Incoming { method: Verb::Get, path: "/", query: "", headers: &headers, peer: None };
     for profile in profiles() {
-        let accept = incoming.lossy_header(&header::ACCEPT);
+        let accept = incoming.lossy_header(&header_names::ACCEPT);
         let _ = negotiation::negotiate(accept.as_deref(), profile.accept_parameters);
     }
-    let language = language::choose(incoming.header(&header::ACCEPT_LANGUAGE));
+    let language = language::choose(incoming.header(&header_names::ACCEPT_LANGUAGE));
     assert!(HeaderValue::from_str(&language).is_ok(), "the answer can name the language: {language:?}");
-    gzip::takes_gzip(incoming.header(&header::ACCEPT_ENCODING));
-    let _ = ContentType::parse(incoming.header(&header::CONTENT_TYPE));
+    gzip::takes_gzip(incoming.header(&header_names::ACCEPT_ENCODING));
+    let _ = ContentType::parse(incoming.header(&header_names::CONTENT_TYPE));
     for is_read in [false, true] {
         let _ = preconditions::check(&headers, is_read, Target::Existing(Some("1-a")));
         let _ = preconditions::check(&headers, is_read, Target::New);

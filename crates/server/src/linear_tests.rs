@@ -19,7 +19,7 @@ use operations::OPERATIONS;
 /// The input of an operation has its unit's size times these.
 const FACTORS: [usize; 3] = [1, 2, 4];
 
-/// The operations are counted in so many processes at the same time.
+/// How many processes count the operations at the same time.
 const PARTS: usize = 2;
 
 /// The variable that tells a process which of the parts it counts.
@@ -135,7 +135,7 @@ fn run_operations_of_a_part() {
 /// The instructions of the functions in [`HOT`], one a line: the count, a space, the name.
 const RECORDED: &str = include_str!("linear_tests/instructions.txt");
 
-/// A function may take so many percent of its recorded instructions.
+/// How many percent of its recorded instructions a function may take.
 const MOST_PERCENT: u64 = 125;
 
 /// The counts of this build are written to `target/instructions.txt`, beside the recorded ones. If they have

@@ -1,7 +1,6 @@
 //! The order in which crossbar checks a request. Each step calls one stage, and the first refusal ends the
 //! request.
 
-use actix_web::http::header;
 use auth::Asked;
 use futures::{FutureExt as _, future};
 
@@ -16,6 +15,7 @@ use crate::request::content_type::ContentType;
 use crate::request::credentials::Credentials;
 use crate::request::exchange::Exchange;
 use crate::request::format::Format;
+use crate::request::header_names;
 use crate::request::incoming::Received;
 use crate::request::methods::Methods;
 use crate::request::parameters::Parameters;
@@ -62,7 +62,7 @@ async fn stages(
     };
     let profile = exchange.profile();
     let query = query::parse(incoming.query)?;
-    let content_type = ContentType::parse(incoming.header(&header::CONTENT_TYPE))?;
+    let content_type = ContentType::parse(incoming.header(&header_names::CONTENT_TYPE))?;
     let envelope = body::read(&content_type, body, profile.malformed_json, &exchange.reservation).await?;
     let (mut parameters, data) = Parameters::read(incoming, query, envelope);
     parameters.is_paged &= exchange.api != ApiVersion::V1;
@@ -75,10 +75,10 @@ async fn stages(
     // Identify the caller. Bad credentials count as none for now. A login may carry an old token, which is
     // ignored.
     let verb = parameters.verb.take().unwrap_or_else(|| incoming.method.clone());
-    let is_login = destination.is_login() && verb == Verb::Put;
+    exchange.is_login = destination.is_login(&verb);
     let is_basic = matches!(credentials, Some(Credentials::Basic(_)));
     let is_judged_first = !is_basic || profile.callers.basic == BasicJudged::AtFirst;
-    if !is_login && is_judged_first {
+    if !exchange.is_login && is_judged_first {
         if is_basic {
             exchange.limits = rate::load_limits(exchange).await;
             rate::charge(exchange)?;
@@ -128,7 +128,7 @@ async fn stages(
     exchange.limits = limits;
     let target = target?;
     exchange.account_id = target.as_ref().map(|account| account.id().clone());
-    let access = if is_login {
+    let access = if exchange.is_login {
         // crossbar's other actions, such as impersonation, need a token.
         if resource == Resource::UserAuth && parameters.has_action {
             rate::charge(exchange)?;
@@ -150,9 +150,9 @@ async fn stages(
     };
 
     // Choose the form of the answer.
-    let accept = incoming.lossy_header(&header::ACCEPT);
+    let accept = incoming.lossy_header(&header_names::ACCEPT);
     let negotiated = negotiation::negotiate(accept.as_deref(), profile.accept_parameters)?;
-    exchange.language = Some(language::choose(incoming.header(&header::ACCEPT_LANGUAGE)));
+    exchange.language = Some(language::choose(incoming.header(&header_names::ACCEPT_LANGUAGE)));
     let format = match incoming.method {
         Verb::Get => parameters.accept.unwrap_or(negotiated),
         _ => Format::Json,
@@ -211,7 +211,7 @@ async fn authenticate(exchange: &mut Exchange<'_>, credentials: Option<&Credenti
     if exchange.caller.is_none() { Err(Refusal::NotAuthenticated) } else { Ok(()) }
 }
 
-/// The refusal for a path whose first part is unknown. As in crossbar, a superuser is told less.
+/// The refusal for a path whose first part is unknown. As in crossbar, the answer to a superuser says less.
 fn unknown_top(exchange: &Exchange<'_>) -> Refusal {
     match &exchange.caller {
         Some(caller) if caller.is_superduper() => Refusal::Bare(Bare::NoSuchPath),
@@ -231,8 +231,8 @@ fn log_fault(exchange: &Exchange<'_>, refusal: &Refusal) {
 
 /// Counts and logs a refusal, if it is one about who sent the request.
 fn tell_refusal(exchange: &Exchange<'_>, refusal: &Refusal) {
-    let is_login = matches!(exchange.endpoint, "user_auth" | "api_auth");
-    let Some(reason) = refusals::reason(refusal, is_login, exchange.presented.is_some()) else { return };
+    let reason = refusals::reason(refusal, exchange.is_login, exchange.presented.is_some());
+    let Some(reason) = reason else { return };
     let Some(Line { level, left_out }) = exchange.app.refusals.count(reason) else { return };
     let account_id = exchange.account_id.as_ref();
     let account_id = account_id.or_else(|| exchange.caller.as_ref().map(auth::Caller::account_id));

@@ -36,13 +36,13 @@ pub(crate) struct Stack {
     pub(crate) store: Arc<dyn Backend>,
     /// Whether the store can write.
     pub(crate) writes: Arc<Writes>,
-    /// The change notices, if anybody is told of changes.
+    /// The change notices, if a broker is set.
     pub(crate) notices: Option<Arc<Notices>>,
     /// The client of a CouchDB, for what only a CouchDB can tell.
     pub(crate) couchdb: Option<Client>,
 }
 
-/// Opens the store. `figures` are those of its calls, if somebody looks at them. Its writes are told if there are
+/// Opens the store. `figures` are those of its calls, if somebody looks at them. A broker gets notices of its writes if there are
 /// settings for that.
 pub(crate) fn build(
     settings: &StoreSettings,

@@ -1,4 +1,4 @@
-//! What a user is told about a command line that cannot be read: one line, as for every other mistake. Help
+//! The message about a command line that cannot be read: one line, as for every other mistake. Help
 //! and the version are printed as clap writes them.
 
 use std::io::Write as _;

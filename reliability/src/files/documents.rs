@@ -158,7 +158,7 @@ fn through(
         ("the indented group", account.groups(&format!("/{id}?pretty_print=true"))),
     ] {
         let answer = ask(what, Request::new("GET", path))?;
-        // CSV has a bound on columns, which is told with a 400.
+        // CSV has a bound on columns: the answer is a 400.
         let is_good = answer.status == 200 || (what == "CSV" && answer.status == 400);
         if !is_good {
             return Err(format!("{what} was answered with {}", answer.status));

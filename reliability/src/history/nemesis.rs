@@ -13,7 +13,7 @@ use crate::process::{Launch, Server};
 use crate::proxy::{Plan, Proxy};
 use crate::settings::Outcome;
 
-/// Every so many kills of a server, the store is killed too.
+/// After this many kills of a server, the store is killed too.
 const KILLS_TO_A_STORE_KILL: usize = 20;
 
 /// The actions on the store.
@@ -84,7 +84,7 @@ pub(super) struct Nemesis<'a> {
 }
 
 impl Nemesis<'_> {
-    /// Kills servers so many times, with faults between.
+    /// Kills servers `kills` times, with faults between.
     pub(super) fn play(mut self, kills: usize, tally: &mut Tally) -> Outcome {
         for _ in 0..kills {
             self.faults();

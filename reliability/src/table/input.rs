@@ -23,7 +23,7 @@ impl<'a> Victim<'a> {
         Self::small(account, 1)
     }
 
-    /// For inputs that are so many times smaller.
+    /// For inputs that are `divisor` times smaller.
     pub(crate) fn small(account: &'a Account, divisor: usize) -> Self {
         Self { account, divisor }
     }

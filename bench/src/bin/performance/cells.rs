@@ -1,4 +1,4 @@
-//! What is measured: for each request, the servers and limits that answer it, on so many connections each.
+//! What is measured: for each request, the servers and limits that answer it, and the number of connections of each.
 
 use std::time::Duration;
 

@@ -83,7 +83,7 @@ pub fn memory(binary: &str, store: &str) -> u64 {
     resident
 }
 
-/// An account with so many groups, and how often each request about it is measured.
+/// An account with this many groups, and how often each request about it is measured.
 pub const MANY: usize = 10_000;
 const REPEATS: usize = 7;
 

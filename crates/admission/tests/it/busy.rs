@@ -19,7 +19,7 @@ async fn burst(queue: usize) -> Gated {
     gated
 }
 
-/// Checks that a call is refused after so many milliseconds. Timers and other refusals add a few.
+/// Checks that a call is refused after `ms` milliseconds. Timers and other refusals add a few.
 async fn check_refused_after(gated: &Gated, ms: u128) {
     let begun = Instant::now();
     assert!(fetch(&gated.gate, "a").await.unwrap_err().is_busy());

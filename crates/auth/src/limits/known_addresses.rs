@@ -12,7 +12,7 @@ use kazoo::AccountId;
 /// How long an address counts as known.
 const KNOWN_FOR: Duration = Duration::from_secs(24 * 3_600);
 
-/// How many pairs of account and address are kept: so many parts, with so many pairs in each. All pairs of an
+/// How many pairs of account and address are kept: the number of parts, and of pairs in each. All pairs of an
 /// account are in one part, so an account whose users log in from very many addresses pushes out those of few
 /// others.
 const PARTS: usize = 64;

@@ -4,6 +4,7 @@
 // Helpers of tests may panic too, but clippy's settings only know functions marked as tests.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod own_writes;
 mod scripted;
 mod suite;
 mod told;

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::client::Client;
 use crate::echo::{Echo, PATIENT};
 
-/// How the length of a body is told.
+/// How a request says how long its body is.
 #[derive(Clone, Debug)]
 enum Framing {
     None,

@@ -134,7 +134,7 @@ async fn a_damaged_file_is_refused_with_words() {
     }
 }
 
-/// Damage that opening does not find is told where it is found, with the same advice.
+/// Damage that opening does not find has the same advice where it is found.
 #[tokio::test]
 async fn damage_that_is_found_later_is_told_with_words() {
     for (damage, expected) in [

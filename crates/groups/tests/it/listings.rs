@@ -11,7 +11,7 @@ pub(crate) fn runner(cases: u32) -> TestRunner {
     TestRunner::new(ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() })
 }
 
-/// Makes so many accounts, and checks fewer than `most` listings of each.
+/// Makes an account for each of `cases`, and checks fewer than `most` listings of each.
 pub(crate) fn check(cases: u32, most: usize, property: impl AsyncFn(&Place, &AccountAccess, &Docs, Asked)) {
     let runtime = runtime();
     let place = runtime.block_on(Place::new());

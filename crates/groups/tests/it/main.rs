@@ -11,9 +11,9 @@
 mod changing;
 mod listings;
 mod model;
+mod order_4_3;
 mod paging;
 mod racing;
 mod registry;
 mod schemas;
 mod support;
-mod turned;

@@ -194,7 +194,7 @@ impl Broker {
         !queues.is_empty()
     }
 
-    /// Waits until the broker has so many messages, and answers them.
+    /// Waits until the broker has `count` messages, and answers them.
     pub(crate) async fn wait_for(&self, count: usize) -> Vec<Message> {
         wait_until(&format!("{count} messages"), || self.got().len() >= count).await;
         self.got()

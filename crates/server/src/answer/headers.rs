@@ -44,7 +44,7 @@ impl Headers {
             headers.push(header::VARY, VARY);
         }
         if audience == Audience::OtherOrigins {
-            let requested = exchange.incoming.header(&header::ACCESS_CONTROL_REQUEST_METHOD);
+            let requested = exchange.incoming.header(&header_names::ACCESS_CONTROL_REQUEST_METHOD);
             let requested = requested.filter(|method| method.len() <= MAX_ECHO);
             let methods = exchange.methods.header_value(requested);
             headers.push(header::ACCESS_CONTROL_ALLOW_ORIGIN, "*");

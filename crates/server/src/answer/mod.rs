@@ -26,6 +26,7 @@ use crate::catalogue::{Bare, Refusal, RefusalText};
 use crate::cost;
 use crate::profile::{Chunks, Form, TokenOfRefusal, VersionShown};
 use crate::request::exchange::Exchange;
+use crate::request::header_names;
 use crate::request::verb::Verb;
 
 /// Only bodies above this size, in bytes, are compressed.
@@ -182,7 +183,7 @@ pub(crate) fn listing_writer(
 /// cowboy, it tells the length of the plain body.
 pub(crate) fn encoding(exchange: &Exchange<'_>) -> Encoding {
     let has_body = exchange.incoming.method != Verb::Head;
-    let is_gzip = has_body && gzip::takes_gzip(exchange.incoming.header(&header::ACCEPT_ENCODING));
+    let is_gzip = has_body && gzip::takes_gzip(exchange.incoming.header(&header_names::ACCEPT_ENCODING));
     Encoding { is_pretty: exchange.is_pretty, is_gzip }
 }
 

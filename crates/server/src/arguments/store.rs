@@ -123,7 +123,7 @@ impl StoreArguments {
     }
 }
 
-/// The store that a command changes, and the brokers that are told.
+/// The store that a command changes, and the brokers that get its notices.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct ChangedStore {
     #[command(flatten)]

@@ -11,7 +11,7 @@ use futures::StreamExt as _;
 use kazoo::{AccountId, Kind, SystemDb, account, is_deleted, member};
 use serde_json::{Map, Value};
 
-use super::change;
+use super::changes::warning;
 use super::find::{self, account_document};
 use super::{deadline, say, store_failure, table, with_store};
 use crate::arguments::{AccountList, AccountShow, Token};
@@ -185,7 +185,7 @@ pub(super) async fn push_views_in(
     pushed.check()?;
     let count = accounts.len();
     let last = format!("all views exist ({count} {})", if count == 1 { "account" } else { "accounts" });
-    let warnings = warnings.iter().map(|text| change::warning(text));
+    let warnings = warnings.iter().map(|text| warning(text));
     Ok(pushed.done.into_iter().chain(warnings).chain([last]).collect())
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use datastore::{Deadline, StoreError};
 
-use super::{health, lacking};
+use super::{health, missing};
 use crate::app::App;
 use crate::failure::Failure;
 
@@ -15,7 +15,7 @@ pub(super) async fn check_set_up(app: &App) -> Result<(), Failure> {
         Ok(true) => {
             match app.auth.has_named_key(Deadline::after(health::PATIENCE)).await {
                 Ok(true) => {}
-                Ok(false) => log::warn!("{}", lacking::NO_KEY),
+                Ok(false) => log::warn!("{}", missing::NO_KEY),
                 Err(error) => log::warn!("the signing key was not read: {}", crate::chain(&error)),
             }
             Ok(())

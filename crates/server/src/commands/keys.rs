@@ -5,7 +5,7 @@ use datastore::{Backend, DocId, StoreError};
 use jiff::Timestamp;
 use kazoo::Time;
 
-use super::change::{self, BesideKazoo};
+use super::changes::{self, BesideKazoo};
 use super::{deadline, store_failure, table, with_store};
 use crate::arguments::KeyList;
 use crate::failure::Failure;
@@ -60,13 +60,13 @@ pub(super) async fn rotate_in(
         ));
     }
     for section in other_sections {
-        lines.push(change::warning(&format!(
+        lines.push(changes::warning(&format!(
             "the section {section} of system_config/auth names a key of its own, so servers with this section go on \
              signing with that one"
         )));
     }
     if is_kazoos {
-        lines.push(change::warning(
+        lines.push(changes::warning(
             "Kazoo's nodes go on signing with the old key until they read system_config/auth again: run `sup \
              kapps_config flush auth` on each of them before you retire the old key",
         ));

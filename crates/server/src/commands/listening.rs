@@ -6,35 +6,15 @@ use std::net::SocketAddr;
 use edge::{Capacity, Listener, OpenFiles, Service};
 
 use crate::failure::Failure;
+use crate::request::header_names;
 use crate::settings::ServeSettings;
 
-/// How long running requests may take to finish once the server is told to stop.
+/// How long running requests may take to finish once the server begins to stop.
 const GRACE_SECONDS: u64 = 8;
 
 /// How many files may be open beside the connections of the API: the store's files and connections, the
-/// admin listener, and clients that are told that there is no room.
+/// admin listener, and clients that get the answer that there is no room.
 const OTHER_FILES: u64 = 512;
-
-/// The headers that the pipeline reads.
-const READ_HEADERS: [&str; 17] = [
-    "accept",
-    "accept-encoding",
-    "accept-language",
-    "access-control-request-headers",
-    "access-control-request-method",
-    "authorization",
-    "content-type",
-    "if-match",
-    "if-none-match",
-    "origin",
-    "x-auth-account-id",
-    "x-auth-token",
-    "x-crossbar-groups-shadow",
-    "x-file-name",
-    "x-forwarded-for",
-    "x-pretty-print",
-    "x-request-id",
-];
 
 /// The setting of the API's address.
 pub(super) const API: &str = "listen";
@@ -96,7 +76,7 @@ pub(super) fn api_service(settings: &ServeSettings) -> Service {
             idle: settings.idle_timeout,
             body_bytes_per_second: settings.body_rate,
             answer: settings.answer_timeout,
-            headers: &READ_HEADERS,
+            headers: header_names::ALL,
         },
         capacity: Capacity::new(connections(settings.max_connections)),
     }

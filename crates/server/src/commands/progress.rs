@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 /// How often a terminal shows the count.
 const ON_A_TERMINAL: Duration = Duration::from_millis(250);
 
-/// How often it is told elsewhere.
+/// How often the progress is logged where there is no terminal.
 const ELSEWHERE: Duration = Duration::from_secs(5);
 
 /// Goes to the begin of the line and empties it.
@@ -47,7 +47,7 @@ impl Progress {
         self.show();
     }
 
-    /// So many of all are done.
+    /// Notes how many of all are done.
     pub(super) fn reach(&mut self, count: u64, of: u64) {
         (self.count, self.of) = (count, Some(of));
         self.show();

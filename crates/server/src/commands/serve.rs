@@ -20,12 +20,13 @@ use tokio::runtime::Handle;
 use tokio::signal::unix::Signal;
 use validation::Schema;
 
+use super::changes::remote;
 use super::health::Checker;
-use super::hearing::{self, Memories};
+use super::notices_in::{self, Memories};
 use super::reload::Reload;
 use super::{
-    BACKGROUND_THREADS, admin, cluster, demo, exposure, first_look, health, listening, looking, pages,
-    remote, runtime, signals, systemd,
+    BACKGROUND_THREADS, admin, cluster, demo, exposure, first_look, health, listening, pages, runtime,
+    shadow_worker, signals, systemd,
 };
 use crate::access_log::AccessLog;
 use crate::app::{App, Running, node_digest};
@@ -119,7 +120,7 @@ struct Opened {
     /// The store without the cache.
     uncached: Arc<dyn Backend>,
     writes: Arc<Writes>,
-    /// The change notices, if anybody is told of changes.
+    /// The change notices, if a broker is set.
     notices: Option<Arc<Notices>>,
     couchdb: Option<Client>,
     /// Its location, without credentials.
@@ -153,7 +154,7 @@ async fn serve(parts: ServeParts, opened: Opened, background: &Handle) -> Result
     let greeting = if arguments.demo { Some(demo::prepare(&store, is_own).await?) } else { None };
     let choice = release::choose(settings.profile, &*uncached, Deadline::after(health::PATIENCE)).await?;
     let for_release = Arc::clone(&uncached);
-    let (shadow, looking) = looking::set_up(&settings, &metrics)?;
+    let (shadow, shadow_worker) = shadow_worker::set_up(&settings, &metrics)?;
     let shared_parts = SharedParts { lane, metrics, shadow };
     let shared = Data::new(app(settings.clone(), choice, (store, uncached), is_own, shared_parts));
     first_look::check_set_up(&shared).await?;
@@ -174,7 +175,7 @@ async fn serve(parts: ServeParts, opened: Opened, background: &Handle) -> Result
     let about = Data::new(about);
     let reload = Reload::new(arguments, shared.clone().into_inner(), about.clone().into_inner())?;
 
-    let for_looking = shared.clone();
+    let for_shadow = shared.clone();
     let checker = Data::new(Checker {
         app: shared.clone().into_inner(),
         writes,
@@ -208,14 +209,14 @@ async fn serve(parts: ServeParts, opened: Opened, background: &Handle) -> Result
             remote::serve(file.clone(), Arc::clone(&for_commands), stop)
         });
     }
-    if let Some(looking) = looking {
-        looking.start(&supervisor, for_looking);
+    if let Some(worker) = shadow_worker {
+        worker.start(&supervisor, for_shadow);
     }
     if let Some(notices) = notices {
         let brokers = Arc::new(Amqp::new(settings.notices.amqp.clone(), settings.notices.node_name.clone()));
         let (here, these) = (Arc::clone(&notices), Arc::clone(&brokers));
         supervisor.start("notices of others", move |stop| {
-            hearing::listen(Arc::clone(&here), Arc::clone(&these), memories.clone(), stop)
+            notices_in::listen(Arc::clone(&here), Arc::clone(&these), memories.clone(), stop)
         });
         supervisor.start("change notices", move |stop| {
             tell_changes(Arc::clone(&notices), Arc::clone(&brokers), stop)

@@ -1,5 +1,5 @@
 //! Tells systemd, or another manager of services that speaks its protocol, what the server is doing. Without
-//! `NOTIFY_SOCKET` in the environment nobody is told.
+//! `NOTIFY_SOCKET` in the environment, nothing is sent.
 
 use sd_notify::NotifyState;
 

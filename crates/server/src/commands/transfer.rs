@@ -18,7 +18,7 @@ use super::accounts::Pushed;
 use super::lines::{Line, read_line};
 use super::private_file::{self, PrivateFile};
 use super::progress::Progress;
-use super::{deadline, lacking, store_failure, with_store};
+use super::{deadline, missing, store_failure, with_store};
 use crate::arguments::{Export, Import};
 use crate::failure::Failure;
 use crate::stack::Opening;
@@ -89,7 +89,7 @@ pub(crate) fn import(arguments: Import) -> Result<(), Failure> {
                 break;
             }
         }
-        // What stands before a bad line is imported. What was imported is told, whatever happened.
+        // What stands before a bad line is imported. The command says what was imported, whatever happened.
         drop(progress);
         let flushed = import.flush_all().await.err().map(|failure| failure.to_string());
         let report = import.report();
@@ -177,9 +177,9 @@ impl Importing<'_> {
         let mut warnings = if is_own {
             self.push_views().await.map_err(&failure)?
         } else {
-            lacking::views(self.store, &self.accounts).await.map_err(&failure)?
+            missing::views(self.store, &self.accounts).await.map_err(&failure)?
         };
-        warnings.extend(lacking::documents(self.store, &self.accounts).await.map_err(&failure)?);
+        warnings.extend(missing::documents(self.store, &self.accounts).await.map_err(&failure)?);
         Ok(warnings)
     }
 

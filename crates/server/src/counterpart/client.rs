@@ -1,4 +1,4 @@
-//! Asks another server. An answer may take only so long and have only so many bytes, redirects are answers like any
+//! Asks another server. The time and the size of an answer are bounded, redirects are answers like any
 //! other, and no proxy of the environment is used: nobody else may get the tokens.
 
 use std::time::{Duration, Instant};

@@ -35,7 +35,8 @@ use crate::request::verb::Verb;
 use crate::shadow;
 use crate::stage::account;
 
-/// A new group of at most so many bytes is read and checked about as quickly as it is handed to another thread.
+/// A new group of at most this many bytes runs on the event loop: to read and check it takes about as long as to hand
+/// it to another thread.
 const LIGHT_BODY: usize = 8 * 1024;
 
 /// A larger answer is handed to the connection in slices of this size, in bytes. What is not sent yet stays
@@ -117,7 +118,7 @@ fn is_small_group(Arrived { path, body, .. }: &Arrived) -> bool {
     is_small && path.as_ref().is_ok_and(Versioned::is_of_all_groups)
 }
 
-/// Answers a copied GET once more, to compare the answer. Nobody is told of it, and nobody is charged. `None` if
+/// Answers a copied GET once more, to compare the answer. It is not logged or counted, and nobody is charged. `None` if
 /// the answer has more than `most` bytes, or breaks off, or says that this server cannot answer now.
 pub(crate) async fn answer_again(app: &App, incoming: &Incoming<'_>, most: usize) -> Option<Heard> {
     let begun = Instant::now();
@@ -154,14 +155,14 @@ struct Answered {
     answer: Answer,
     /// What the answer holds of the budget.
     reservation: Reservation,
-    /// What is told of the request when all is sent. `None` if it is told already.
+    /// The line of the log, for when all is sent. `None` if it is written already.
     unfinished: Option<Visit<'static>>,
     /// Whether its credentials are good.
     is_known: bool,
 }
 
 impl Answered {
-    /// Tells of a request whose answer is complete.
+    /// The answer to a request. It is logged and counted now, unless it is sent while it is read.
     fn new(exchange: Exchange<'_>, answer: Answer, route: &'static str, begun: Instant) -> Self {
         let size = match &answer.body {
             Body::Empty => Some(0),
@@ -182,7 +183,7 @@ impl Answered {
     }
 }
 
-/// What is told of a request.
+/// What the log and the metrics say about a request.
 fn visit<'a>(
     exchange: &'a Exchange<'_>,
     route: &'static str,
@@ -270,7 +271,7 @@ fn into_response(
     }
 }
 
-/// The body of an answer that is sent while it is read. It is told when the body has ended.
+/// The body of an answer that is sent while it is read. It is logged when the body has ended.
 struct Followed {
     chunks: BoxStream<'static, std::io::Result<Bytes>>,
     visit: Option<Visit<'static>>,

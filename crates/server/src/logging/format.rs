@@ -125,7 +125,7 @@ pub(crate) fn one_line(text: &str) -> String {
     line
 }
 
-/// At most so many bytes of a text. An ellipsis shows that it was longer.
+/// At most this many bytes of a text. An ellipsis shows that it was longer.
 pub(crate) fn shortened(text: &str, most: usize) -> Cow<'_, str> {
     if text.len() <= most {
         return Cow::Borrowed(text);

@@ -21,7 +21,7 @@ struct State {
 }
 
 impl Throttle {
-    /// Lets so many lines pass in each second.
+    /// Lets this many lines pass in each second.
     pub(crate) fn new(per_second: u32) -> Self {
         Self { per_second, state: Mutex::new(State { since: Instant::now(), lines: 0, left_out: 0 }) }
     }

@@ -99,7 +99,7 @@ pub(crate) enum Finding {
         /// The sign that says so.
         because: String,
     },
-    /// It is the store of a Kazoo, but of which release is not to be seen.
+    /// A Kazoo uses the store, but no sign says which release it is.
     Unclear {
         /// What was seen.
         seen: String,

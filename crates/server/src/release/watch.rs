@@ -89,7 +89,7 @@ impl ReleaseWatch {
             }
             match find(&*store, Deadline::after(PATIENCE)).await {
                 Ok(finding) => self.note(finding),
-                // The store's failures are told by those who need it.
+                // Whoever needs the store logs its failures.
                 Err(error) => log::debug!("the release of Kazoo was not read: {}", crate::chain(&error)),
             }
         }

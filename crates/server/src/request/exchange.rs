@@ -50,6 +50,8 @@ pub(crate) struct Exchange<'a> {
     pub(crate) caller: Option<Caller>,
     /// The account that the path names, once it is known to exist.
     pub(crate) account_id: Option<AccountId>,
+    /// Whether the request is a login. `false` until the body is read, which may name another verb.
+    pub(crate) is_login: bool,
     /// The resource's name in the list of costs.
     pub(crate) endpoint: &'static str,
     /// The verb, for the list of costs. `None` until the route is known.
@@ -66,8 +68,8 @@ pub(crate) struct Exchange<'a> {
     pub(crate) is_pretty: bool,
     /// The entity tag of the group or listing that was found, without quotes.
     pub(crate) etag: Option<String>,
-    /// Whether the request was answered before, and is answered once more only to compare. It is neither charged nor
-    /// told.
+    /// Whether the request was answered before, and is answered once more only to compare. It is not
+    /// charged, logged or counted.
     pub(crate) is_repeated: bool,
 }
 
@@ -107,6 +109,7 @@ impl<'a> Exchange<'a> {
             fault: None,
             caller: None,
             account_id: None,
+            is_login: false,
             endpoint: "",
             verb: None,
             limits: app.auth.known_rate_limits(),

@@ -1,14 +1,34 @@
-//! The names of headers that requests have beside the standard ones. They are made once: to make a name from text
-//! takes an allocation.
+//! The headers of requests that this server reads. Whoever reads a header takes its name from here, because `edge` may
+//! leave out all others. The names are made once: to make a name from text takes an allocation.
 
-use actix_web::http::header::{self, HeaderName};
+use actix_web::http::header::HeaderName;
 
-pub(crate) static AUTHORIZATION: HeaderName = header::AUTHORIZATION;
-pub(crate) static X_AUTH_ACCOUNT_ID: HeaderName = HeaderName::from_static("x-auth-account-id");
-pub(crate) static X_AUTH_TOKEN: HeaderName = HeaderName::from_static("x-auth-token");
-pub(crate) static X_FILE_NAME: HeaderName = HeaderName::from_static("x-file-name");
-pub(crate) static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-pub(crate) static X_PRETTY_PRINT: HeaderName = HeaderName::from_static("x-pretty-print");
-pub(crate) static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// Marks the questions of a server that compares, so that no server compares them again.
-pub(crate) static X_SHADOW: HeaderName = HeaderName::from_static("x-crossbar-groups-shadow");
+macro_rules! names {
+    ($($(#[$doc:meta])* $name:ident = $text:literal;)*) => {
+        $($(#[$doc])* pub(crate) static $name: HeaderName = HeaderName::from_static($text);)*
+
+        /// All of them, for `edge`.
+        pub(crate) const ALL: &[&str] = &[$($text),*];
+    };
+}
+
+names! {
+    ACCEPT = "accept";
+    ACCEPT_ENCODING = "accept-encoding";
+    ACCEPT_LANGUAGE = "accept-language";
+    ACCESS_CONTROL_REQUEST_HEADERS = "access-control-request-headers";
+    ACCESS_CONTROL_REQUEST_METHOD = "access-control-request-method";
+    AUTHORIZATION = "authorization";
+    CONTENT_TYPE = "content-type";
+    IF_MATCH = "if-match";
+    IF_NONE_MATCH = "if-none-match";
+    ORIGIN = "origin";
+    X_AUTH_ACCOUNT_ID = "x-auth-account-id";
+    X_AUTH_TOKEN = "x-auth-token";
+    X_FILE_NAME = "x-file-name";
+    X_FORWARDED_FOR = "x-forwarded-for";
+    X_PRETTY_PRINT = "x-pretty-print";
+    X_REQUEST_ID = "x-request-id";
+    /// Marks the questions of a server that compares, so that no server compares them again.
+    X_SHADOW = "x-crossbar-groups-shadow";
+}

@@ -4,9 +4,10 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 
 use actix_web::HttpRequest;
-use actix_web::http::header::{self, HeaderMap, HeaderName};
+use actix_web::http::header::{HeaderMap, HeaderName};
 use bytes::Bytes;
 
+use super::header_names;
 use super::verb::Verb;
 
 /// A request without its body.
@@ -54,7 +55,8 @@ impl<'a> Incoming<'a> {
 
     /// Whether the request is to be done only if the group has some revision, or has it not.
     pub(crate) fn has_precondition(&self) -> bool {
-        self.headers.contains_key(&header::IF_MATCH) || self.headers.contains_key(&header::IF_NONE_MATCH)
+        self.headers.contains_key(&header_names::IF_MATCH)
+            || self.headers.contains_key(&header_names::IF_NONE_MATCH)
     }
 
     /// The first value of a header, if it is readable text.

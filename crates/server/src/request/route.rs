@@ -57,6 +57,22 @@ pub(crate) enum Resource {
 }
 
 impl Resource {
+    /// The resources of crossbar's modules for authentication. What stands behind one in a path may be a token.
+    const OF_AUTHENTICATION: [Self; 3] = [Self::UserAuth, Self::ApiAuth, Self::TokenAuth];
+
+    /// The resource of a module for authentication. `None` for other modules.
+    fn of_authentication(module: &str) -> Option<Self> {
+        Self::OF_AUTHENTICATION.into_iter().find(|resource| resource.endpoint() == module)
+    }
+
+    /// Whether a request for this resource is a login.
+    fn is_login(&self, verb: &Verb) -> bool {
+        match self {
+            Self::UserAuth | Self::ApiAuth => *verb == Verb::Put,
+            Self::Groups | Self::Group(_) | Self::TokenAuth | Self::UserAuthToken(_) => false,
+        }
+    }
+
     /// crossbar's methods for the resource, in the order in which crossbar's headers list them.
     pub(crate) fn methods(&self) -> &'static [Verb] {
         const COLLECTION: &[Verb] = &[Verb::Put, Verb::Get];
@@ -90,6 +106,11 @@ impl Resource {
             Self::Groups | Self::UserAuth | Self::ApiAuth | Self::TokenAuth => None,
         }
     }
+}
+
+/// The parts of a path behind which tokens may stand. Logs must not show what follows them.
+pub(crate) fn parts_before_tokens() -> impl Iterator<Item = &'static str> {
+    Resource::OF_AUTHENTICATION.iter().map(Resource::endpoint)
 }
 
 /// The version at the start of a path.
@@ -204,9 +225,9 @@ impl Destination {
         Self::Route(Route::of(&parts))
     }
 
-    /// Whether clients log in at this path.
-    pub(crate) fn is_login(&self) -> bool {
-        matches!(self, Self::Route(Route::Served { resource: Resource::UserAuth | Resource::ApiAuth, .. }))
+    /// Whether a request with this verb is a login.
+    pub(crate) fn is_login(&self, verb: &Verb) -> bool {
+        matches!(self, Self::Route(Route::Served { resource, .. }) if resource.is_login(verb))
     }
 
     /// Whether groups may be read or written at this path.
@@ -242,15 +263,17 @@ impl Route {
             {
                 groups(AccountPart::Absent, Some(user), rest)
             }
-            ["user_auth"] => without_account(Resource::UserAuth),
             // Password recovery is not served.
             ["user_auth", token] if *token != "recovery" => {
                 without_account(Resource::UserAuthToken((*token).to_owned()))
             }
-            ["api_auth"] => without_account(Resource::ApiAuth),
-            ["token_auth"] => without_account(Resource::TokenAuth),
-            ["accounts" | "user_auth" | "api_auth" | "token_auth", ..] => Route::UnknownBelow,
-            _ => Route::UnknownTop,
+            ["accounts", ..] => Route::UnknownBelow,
+            [module, rest @ ..] => match Resource::of_authentication(module) {
+                Some(resource) if rest.is_empty() => without_account(resource),
+                Some(_) => Route::UnknownBelow,
+                None => Route::UnknownTop,
+            },
+            [] => Route::UnknownTop,
         }
     }
 }

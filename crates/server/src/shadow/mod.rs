@@ -1,6 +1,6 @@
 //! Copies of requests that another server is asked too (`--shadow`), and how many of the answers are the same. A
 //! request only leaves a copy of its head, if there is room, and never waits. The number of copies in a second is
-//! bounded, and so is their memory. `commands/looking.rs` looks at the copies.
+//! bounded, and so is their memory. `commands/shadow_worker.rs` compares the answers.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -56,7 +56,7 @@ pub(crate) struct Shadow {
 pub(crate) type Copies = Receiver<Copied>;
 
 impl Shadow {
-    /// At most so many requests in a second are compared.
+    /// Compares at most this many requests in a second.
     pub(crate) fn new(per_second: u32, counts: Arc<Counts>) -> (Self, Copies) {
         let (queue, copies) = mpsc::channel(QUEUE);
         let (all, strangers) = (Throttle::new(per_second), Throttle::new(STRANGERS_PER_SECOND));

@@ -1,9 +1,15 @@
 //! Finds out whether a request is a cross-origin one.
 
-use actix_web::http::header::HeaderMap;
+use actix_web::http::header::{HeaderMap, HeaderName};
+
+use crate::request::header_names;
 
 /// Any of these headers makes a request a cross-origin one.
-const CORS_HEADERS: [&str; 3] = ["origin", "access-control-request-method", "access-control-request-headers"];
+static CORS_HEADERS: [&HeaderName; 3] = [
+    &header_names::ORIGIN,
+    &header_names::ACCESS_CONTROL_REQUEST_METHOD,
+    &header_names::ACCESS_CONTROL_REQUEST_HEADERS,
+];
 
 /// Whether a request is a cross-origin one.
 pub(crate) fn is_cors(headers: &HeaderMap) -> bool {

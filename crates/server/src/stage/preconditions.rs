@@ -1,23 +1,24 @@
 //! `If-Match` and `If-None-Match`, in cowboy's order. Refuses a header that cannot be read (bare 400),
 //! a precondition that fails (empty 412), and a read of content that the client already has (empty 304).
 
-use actix_web::http::header::HeaderMap;
+use actix_web::http::header::{HeaderMap, HeaderName};
 
 use crate::catalogue::{Bare, Refusal};
 use crate::grammar::entity_tag::Tags;
+use crate::request::header_names;
 use crate::request::target::Target;
 
 /// Checks the preconditions of a request.
 pub(crate) fn check(headers: &HeaderMap, is_read: bool, target: Target<'_>) -> Result<(), Refusal> {
     let Target::Existing(etag) = target else {
         // A new thing matches no tag, and `If-None-Match` always lets it be created.
-        return if headers.contains_key("if-match") {
+        return if headers.contains_key(&header_names::IF_MATCH) {
             Err(Refusal::Bare(Bare::PreconditionFailed))
         } else {
             Ok(())
         };
     };
-    if let Some(wanted) = parse(headers, "if-match")? {
+    if let Some(wanted) = parse(headers, &header_names::IF_MATCH)? {
         let matches = match wanted {
             Tags::Any => true,
             Tags::These(tags) => tags.iter().any(|tag| !tag.is_weak && Some(tag.text) == etag),
@@ -26,7 +27,7 @@ pub(crate) fn check(headers: &HeaderMap, is_read: bool, target: Target<'_>) -> R
             return Err(Refusal::Bare(Bare::PreconditionFailed));
         }
     }
-    let Some(unwanted) = parse(headers, "if-none-match")? else { return Ok(()) };
+    let Some(unwanted) = parse(headers, &header_names::IF_NONE_MATCH)? else { return Ok(()) };
     let not_modified =
         || Err(Refusal::Bare(if is_read { Bare::NotModified } else { Bare::PreconditionFailed }));
     match unwanted {
@@ -38,7 +39,7 @@ pub(crate) fn check(headers: &HeaderMap, is_read: bool, target: Target<'_>) -> R
     }
 }
 
-fn parse<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<Tags<'a>>, Refusal> {
+fn parse<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<Tags<'a>>, Refusal> {
     let Some(header) = headers.get(name) else { return Ok(None) };
     let tags = header.to_str().ok().and_then(Tags::parse);
     tags.map(Some).ok_or(Refusal::Bare(Bare::BadPrecondition))

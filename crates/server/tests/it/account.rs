@@ -67,7 +67,7 @@ impl Account {
         self.server = Some(Server::start_with(&self.store(), arguments, variables));
     }
 
-    /// Stops the server and serves the store again. No file can grow beyond so many kilobytes.
+    /// Stops the server and serves the store again. No file can grow beyond this many `kilobytes`.
     pub(crate) fn restart_on_small_disk(&mut self, kilobytes: u32) {
         self.stop();
         self.server = Some(Server::start_on_small_disk(&self.store(), kilobytes));

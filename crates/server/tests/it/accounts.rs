@@ -47,7 +47,7 @@ impl OpenStore {
         AccountWithUser { id, user_id, token }
     }
 
-    /// A token of a user that is good for so many seconds.
+    /// A token of a user that is good for `ttl_seconds`.
     pub(crate) fn token(&self, account_id: &str, user_id: &str, ttl_seconds: u32) -> String {
         let authenticator = Authenticator::new(self.store.clone(), auth::Settings::default());
         let account_id = AccountId::parse(account_id).unwrap();

@@ -107,7 +107,7 @@ impl Known {
             faults.push(format!("line {line}: same, better or differs? {better:?}"));
         }
         // What differs with another profile is pinned on its own.
-        let pins_4_3 = ["4.3/", "4_3", "turned", "decoder_fault"].iter().any(|words| pins.contains(words));
+        let pins_4_3 = ["4.3/", "4_3", "decoder_fault"].iter().any(|words| pins.contains(words));
         if of_4_3.is_empty() || (*of_4_3 != "same" && !pins_4_3) {
             faults.push(format!("line {line}: {of_4_3:?} with the profile 4.3, and nothing pins it"));
         }

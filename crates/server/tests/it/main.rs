@@ -49,5 +49,6 @@ mod seed;
 mod serving;
 mod shadow;
 mod signals;
+mod store_in_use;
 mod tokens;
 mod writers;

@@ -81,7 +81,7 @@ pub(crate) fn said(arguments: &[&str], input: &str) -> (String, String) {
     (String::from_utf8(output.stdout).unwrap(), error)
 }
 
-/// An account that only the list of accounts knows is told, and the others get their views.
+/// The command names an account that only the list of accounts knows, and the others get their views.
 #[test]
 fn views_are_pushed_to_what_is_there() {
     let mut alpha = Account::served();

@@ -93,7 +93,7 @@ impl Server {
         Self::spawn(command, ANYWHERE, store, more)
     }
 
-    /// As [`Server::start`], but no file can grow beyond so many kilobytes, as if the disk were full.
+    /// As [`Server::start`], but no file can grow beyond this many `kilobytes`, as if the disk were full.
     pub(crate) fn start_on_small_disk(store: &str, kilobytes: u32) -> Self {
         // Without the trap, the kernel would end the process at the limit.
         let script = format!("trap '' XFSZ; ulimit -f {}; exec \"$@\"", kilobytes * 2);

@@ -60,7 +60,7 @@ fn a_full_disk_is_told_and_reads_go_on() {
         std::thread::sleep(std::time::Duration::from_millis(10));
     }
 
-    // With room again, the first write that succeeds is told.
+    // With room again, the log says so at the first write that succeeds.
     alpha.restart(&[]);
     assert_eq!(alpha.ask("PUT", "/groups", &data).status, 201);
     assert_eq!(ready(&alpha, "?writes=true").0, 200);

@@ -1,5 +1,5 @@
 //! What signals make a server do: SIGTERM drains and stops it, SIGINT stops it at once, SIGHUP lets it read its
-//! settings again. And what systemd is told.
+//! settings again. And the messages to systemd.
 
 use std::collections::BTreeMap;
 use std::os::unix::net::UnixDatagram;

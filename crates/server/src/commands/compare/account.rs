@@ -21,7 +21,7 @@ const PAGES: usize = 3;
 /// The users of an account whose groups are asked for.
 const MOST_USERS: usize = 1_000;
 
-/// The differences of an account that are told. The others are counted.
+/// How many differences of an account the report shows. It counts the others.
 const MOST_TOLD: usize = 100;
 
 /// Filters that every crossbar knows, beside one for a name.

@@ -12,7 +12,7 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    /// So many requests in a second, to each of the two servers.
+    /// At most this many requests in a second to each of the two servers.
     pub(super) fn new(per_second: u32) -> Self {
         Self { gap: Duration::from_secs(1) / per_second.max(1), next: Mutex::new(None) }
     }

@@ -5,7 +5,7 @@ use groups::SchemaSource;
 use jiff::Timestamp;
 use notices::{Amqp, Brokers as _};
 
-use super::super::{cluster, deadline, exposure, lacking};
+use super::super::{cluster, deadline, exposure, missing};
 use super::examined::Examined;
 use super::finding::Finding;
 use crate::release;
@@ -90,7 +90,7 @@ pub(super) async fn reachable(examined: &Examined) -> Vec<Finding> {
 
 /// There is what tokens are checked with.
 pub(super) async fn set_up(examined: &Examined) -> Vec<Finding> {
-    match lacking::documents(&*examined.store, &std::collections::BTreeSet::new()).await {
+    match missing::documents(&*examined.store, &std::collections::BTreeSet::new()).await {
         Ok(lines) => {
             let finding = |line: String| match line.split_once(": ") {
                 Some((what, todo)) => Finding::new(None, what, todo),
@@ -142,7 +142,7 @@ pub(super) fn stored_schema(examined: &Examined) -> Vec<Finding> {
     }
 }
 
-/// The user may tell changes. Nothing is told for this.
+/// Whether the user of the broker may send change notices. None is sent for this.
 async fn writing(brokers: &Amqp, number: usize) -> Option<Finding> {
     let name = brokers.name(number);
     match brokers.may_write(number).await {

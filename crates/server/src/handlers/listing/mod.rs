@@ -22,7 +22,7 @@ use crate::profile::{BadPageSize, Chunks, ListingOrder};
 use crate::request::exchange::Exchange;
 use crate::request::format::Format;
 
-/// A page of at most so many groups is found on the event loop, unless there are filters.
+/// A page of at most this many groups is found on the event loop, unless there are filters.
 const LIGHT_PAGE: u64 = 1_000;
 
 /// A listing. Either all rows are read, or only the first ones.

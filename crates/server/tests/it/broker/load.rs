@@ -51,7 +51,7 @@ impl Load {
         std::thread::sleep(time);
     }
 
-    /// Waits until so many writes are acknowledged.
+    /// Waits until this many writes are acknowledged.
     pub(crate) fn wait_for(&self, count: usize) {
         let deadline = Instant::now() + Duration::from_secs(60);
         while self.acknowledged.load(Ordering::SeqCst) < count {

@@ -34,7 +34,7 @@ impl Dice {
         of[self.below(of.len())]
     }
 
-    /// Any bytes, at most so many.
+    /// Any bytes, at most `most`.
     pub(crate) fn bytes(&mut self, most: usize) -> Vec<u8> {
         (0..self.below(most + 1)).map(|_| self.number().to_le_bytes()[0]).collect()
     }

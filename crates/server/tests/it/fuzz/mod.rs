@@ -25,13 +25,13 @@ use wire::Exchange;
 const NORMAL_TIME: Duration = Duration::from_secs(10);
 const NORMAL_CONVERSATIONS: usize = 2_000;
 
-/// After so many conversations a long run begins again with an empty store.
+/// After this many conversations a long run begins again with an empty store.
 const CONVERSATIONS_PER_STORE: usize = 20_000;
 
-/// After so many conversations there are new groups: most requests that delete one do it for good.
+/// After this many conversations there are new groups: most requests that delete one do it for good.
 const CONVERSATIONS_PER_GROUPS: usize = 250;
 
-/// A run ends early after so many faults.
+/// A run ends early after this many faults.
 const MOST_FAULTS: usize = 10;
 
 #[test]

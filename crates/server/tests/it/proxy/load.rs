@@ -13,7 +13,7 @@ use plain_http::{AnswerTo, read_answer};
 /// How many clients send at the same time. Each has one connection.
 pub(super) const CLIENTS: u8 = 16;
 
-/// One request in so many creates a group.
+/// How many requests there are for each one that creates a group.
 const WRITE_EVERY: u64 = 10;
 
 /// What clients saw.
@@ -58,7 +58,7 @@ pub(super) struct Target {
 }
 
 impl Load {
-    /// Starts the clients. Together they send so many requests a second, however long each takes.
+    /// Starts the clients. Together they send `per_second` requests a second, however long each takes.
     pub(super) fn start(target: &Target, per_second: u32) -> Self {
         let (seen, is_over) = (Arc::default(), Arc::new(AtomicBool::new(false)));
         let number = Arc::new(AtomicU64::new(0));

@@ -6,7 +6,8 @@
 //!
 //! It knows amounts and who pays. It does not know what the memory is for; `cost` does.
 
-use std::collections::HashMap;
+mod amounts;
+
 use std::future::Future;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -18,6 +19,9 @@ use kazoo::AccountId;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
+pub(crate) use self::amounts::{Limits, Payer};
+use self::amounts::{PER_SENT_BYTE, Size, Used};
+
 /// How long a request waits for room.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -27,9 +31,6 @@ const MAX_WAITING: usize = 1_000;
 /// A request that holds more than this is large, in bytes.
 const LARGE: usize = 128 * 1024;
 
-/// A request may hold this many bytes for each byte that it sent. The rest of what it holds is its surplus.
-const PER_SENT_BYTE: usize = 4;
-
 /// The budget of the process.
 #[derive(Debug)]
 pub(crate) struct Budget {
@@ -38,52 +39,6 @@ pub(crate) struct Budget {
     /// How many requests wait.
     waiting: AtomicUsize,
     freed: Notify,
-}
-
-/// How much may be reserved at the same time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Limits {
-    /// By all requests.
-    total: Size,
-    /// By all requests without a good token in a header.
-    strangers: Size,
-    /// By the requests of one account.
-    account: Size,
-}
-
-/// An amount of memory, in bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Size {
-    bytes: usize,
-    /// The part of it that is surplus.
-    surplus: usize,
-}
-
-/// The amounts that are reserved.
-#[derive(Debug, Default)]
-struct Used {
-    held: Amounts,
-    /// The part of it that waiting requests hold.
-    idle: Amounts,
-    /// Whether a request holds more than there was room for.
-    is_overdrawn: bool,
-}
-
-/// Who holds how much.
-#[derive(Debug, Default)]
-struct Amounts {
-    total: Size,
-    strangers: Size,
-    accounts: HashMap<AccountId, Size>,
-}
-
-/// The one who pays for a request.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Payer {
-    /// Somebody whose token, if there is one, is not known to be good.
-    Stranger,
-    /// The caller's account.
-    Account(AccountId),
 }
 
 /// There was no room in the budget.
@@ -101,53 +56,6 @@ pub(crate) struct Reservation {
     sent: AtomicUsize,
     /// Whether it is the one that holds more than there was room for.
     is_overdrawn: AtomicBool,
-}
-
-impl Limits {
-    /// Strangers together get an eighth of the total, and one account half of it. A quarter of each may be
-    /// surplus.
-    pub(crate) fn of(total: usize) -> Self {
-        let size = |bytes| Size { bytes, surplus: bytes / 4 };
-        Self { total: size(total), strangers: size(total / 8), account: size(total / 2) }
-    }
-
-    fn of_payer(&self, payer: &Payer) -> Size {
-        match payer {
-            Payer::Stranger => self.strangers,
-            Payer::Account(_) => self.account,
-        }
-    }
-}
-
-impl Size {
-    /// The size of a request that holds `bytes` and has sent `sent`.
-    fn of(bytes: usize, sent: usize) -> Self {
-        Self { bytes, surplus: bytes.saturating_sub(sent.saturating_mul(PER_SENT_BYTE)) }
-    }
-
-    fn plus(self, other: Self) -> Self {
-        Self {
-            bytes: self.bytes.saturating_add(other.bytes),
-            surplus: self.surplus.saturating_add(other.surplus),
-        }
-    }
-
-    fn minus(self, other: Self) -> Self {
-        Self {
-            bytes: self.bytes.saturating_sub(other.bytes),
-            surplus: self.surplus.saturating_sub(other.surplus),
-        }
-    }
-
-    fn fits_in(self, limit: Self) -> bool {
-        self.bytes <= limit.bytes && self.surplus <= limit.surplus
-    }
-
-    /// The part of a limit that large requests may use. They leave a quarter to small ones, so a few large
-    /// bodies keep nobody from logging in.
-    fn for_large(self) -> Self {
-        Self { bytes: self.bytes / 4 * 3, surplus: self.surplus / 4 * 3 }
-    }
 }
 
 impl Budget {
@@ -226,34 +134,6 @@ impl Budget {
     }
 }
 
-impl Amounts {
-    fn of(&self, payer: &Payer) -> Size {
-        match payer {
-            Payer::Stranger => self.strangers,
-            Payer::Account(id) => self.accounts.get(id).copied().unwrap_or_default(),
-        }
-    }
-
-    /// `payer` holds `after` in place of `before`.
-    fn replace(&mut self, payer: &Payer, before: Size, after: Size) {
-        let replaced = |size: Size| size.minus(before).plus(after);
-        self.total = replaced(self.total);
-        match payer {
-            Payer::Stranger => self.strangers = replaced(self.strangers),
-            Payer::Account(id) => {
-                let size = replaced(self.of(payer));
-                if size == Size::default() {
-                    self.accounts.remove(id);
-                } else if let Some(of_account) = self.accounts.get_mut(id) {
-                    *of_account = size;
-                } else {
-                    self.accounts.insert(id.clone(), size);
-                }
-            }
-        }
-    }
-}
-
 impl Reservation {
     /// A reservation of nothing.
     pub(crate) fn new(budget: &Arc<Budget>, payer: Payer) -> Self {
@@ -279,7 +159,7 @@ impl Reservation {
         Size::of(self.held(), self.sent())
     }
 
-    /// The request has sent so many bytes until now.
+    /// Notes how many bytes the request has sent until now.
     pub(crate) fn has_sent(&self, bytes: usize) {
         let before = self.size();
         self.sent.store(bytes, Ordering::Relaxed);
@@ -411,5 +291,4 @@ impl Drop for Waiting<'_> {
 }
 
 #[cfg(test)]
-#[path = "budget_tests.rs"]
 mod tests;

@@ -1,4 +1,4 @@
-//! What a store lacks for serving: a line for each thing, with the command that mends it. Nothing is written.
+//! What is missing in a store, so that it cannot be served: a line for each thing, with the command that mends it. Nothing is written.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ use super::deadline;
 pub(super) const NO_KEY: &str = "nobody can log in yet, and no token can be checked, since the database system_auth \
      lacks the key that system_config/auth names: import that database too (`export --db system_auth`)";
 
-/// What is lacking beside views.
+/// What is missing beside views.
 ///
 /// # Errors
 /// Errors from the store.
@@ -42,7 +42,7 @@ pub(super) async fn documents(store: &dyn Backend, accounts: &BTreeSet<AccountId
     Ok(lines)
 }
 
-/// The views that logins need and that are lacking. The server adds those of groups by itself.
+/// The views that logins need and that are missing. The server adds those of groups by itself.
 ///
 /// # Errors
 /// Errors from the store.

@@ -15,7 +15,7 @@ use datastore::Backend;
 use serde::{Deserialize, Serialize};
 use tokio::net::UnixListener;
 
-use super::change::Change;
+use super::Change;
 use super::make::make;
 use crate::failure::Failure;
 use crate::supervisor::StopSignal;
@@ -72,7 +72,7 @@ fn talk(mut socket: UnixStream, change: &Change) -> io::Result<CommandReply> {
 }
 
 /// Serves the socket of a store until the server stops.
-pub(super) async fn serve(
+pub(in crate::commands) async fn serve(
     store: PathBuf,
     backend: Arc<dyn Backend>,
     mut stop: StopSignal,

@@ -5,8 +5,8 @@ use auth::bootstrap::NewUser;
 use auth::changes::Logins;
 use datastore::Backend;
 
-use super::change::Change;
-use super::{accounts, keys, users};
+use super::super::{accounts, keys, users};
+use super::Change;
 use crate::failure::Failure;
 
 /// Makes the change. Answers the lines that the command prints.

@@ -1,5 +1,5 @@
-//! Hears from a broker what others have changed, and drops it from every memory of this server. The stores' own
-//! feeds tell the same: this is the second path, and the only one where no feed lives.
+//! Change notices of others: hears from a broker what they have changed, and drops it from every memory of this server.
+//! The stores' own feeds report the same changes: this is the second path, and the only one where no feed lives.
 //!
 //! Notices are missed while there is no connection. Nothing needs to be forgotten for that when the connection is back:
 //! no memory counts on the notices. Where a feed lives, what is remembered ends with the feed or with what it tells.

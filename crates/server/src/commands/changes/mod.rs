@@ -1,5 +1,9 @@
-//! The changes of a store that commands ask for, and the lines that answer them. `apply` asks, `make` makes, and
-//! `remote` is the way between two processes.
+//! The changes of a store that commands ask for, and the lines that a command prints for one. `apply` has the commands,
+//! `make` makes a change, and `remote` hands one over to the server that has the store open.
+
+pub(crate) mod apply;
+mod make;
+pub(super) mod remote;
 
 use serde::{Deserialize, Serialize};
 
@@ -21,7 +25,7 @@ pub(super) enum Change {
 /// What a change of keys does if a Kazoo uses the store too.
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum BesideKazoo {
+pub(in crate::commands) enum BesideKazoo {
     /// It is made.
     GoesOn,
     /// It is refused.

@@ -1,4 +1,5 @@
-//! Change notices of a command: it ends when the brokers have been told of what it has changed, or do not answer.
+//! Change notices of a command. The command ends once the brokers have the notices of what it has changed, or do not
+//! answer.
 
 use std::future::Future;
 use std::time::Duration;
@@ -9,7 +10,7 @@ use futures::future;
 use notices::{Amqp, Notices, Settings};
 use tokio::time::{sleep, timeout};
 
-use super::change;
+use super::changes;
 use super::serve::notice_settings;
 use crate::failure::Failure;
 use crate::settings::NoticeSettings;
@@ -17,7 +18,7 @@ use crate::settings::NoticeSettings;
 /// How long a command waits for the brokers after its change.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How often it looks whether they have been told.
+/// How often it looks whether they have all notices.
 const LOOK: Duration = Duration::from_millis(10);
 
 /// The settings of a command's notices, if there is a broker. A server on the store may have the configured name, and
@@ -34,8 +35,8 @@ fn name_of_command(node: &str) -> String {
     }
 }
 
-/// Makes a change, and waits until the brokers have been told of it. Returns the change's lines, with a warning if the
-/// brokers have not been told.
+/// Makes a change, and waits until the brokers have its notices. Returns the change's lines, with a warning if the
+/// brokers do not have them.
 pub(super) async fn made_and_told(
     change: impl Future<Output = Result<Vec<String>, Failure>>,
     notices: &Notices,
@@ -63,7 +64,7 @@ pub(super) async fn made_and_told(
     let mut lines = made?;
     let counts = notices.counts();
     if counts.waiting > 0 || counts.dropped > 0 {
-        lines.push(change::warning(
+        lines.push(changes::warning(
             "the change is made, but no broker of the setting amqp has been told: Kazoo's nodes may see it up to 15 \
              minutes late, unless a server of this program tells it a minute from now",
         ));

@@ -6,9 +6,9 @@ use std::io::{IsTerminal as _, Read as _};
 
 use auth::{Secret, bootstrap};
 
-use super::change::{BesideKazoo, Change, WARNING};
+use super::super::{BACKGROUND_THREADS, notices_out, runtime, say, warn};
 use super::make::make;
-use super::{BACKGROUND_THREADS, remote, runtime, say, telling, warn};
+use super::{BesideKazoo, Change, WARNING, remote};
 use crate::arguments::{
     AccountCreate, AccountNamed, ChangedStore, KeyRetire, KeyRotate, UserCreate, UserNamed, UserPasswd,
     ViewsPush,
@@ -113,12 +113,12 @@ fn apply(arguments: &ChangedStore, opening: Opening, change: Change) -> Result<(
         return lines.iter().try_for_each(|line| tell(line));
     }
     // An embedded store that no server has open is nobody else's, so there is nobody to tell.
-    let told = if settings.location.is_own() { None } else { telling::settings(&notice_settings) };
+    let told = if settings.location.is_own() { None } else { notices_out::settings(&notice_settings) };
     let stack = stack::build(&settings, opening, None, told)?;
     runtime("background", BACKGROUND_THREADS)?.block_on(async {
         let made = make(change, &*stack.store);
         let lines = match &stack.notices {
-            Some(notices) => telling::made_and_told(made, notices, &notice_settings).await,
+            Some(notices) => notices_out::made_and_told(made, notices, &notice_settings).await,
             None => made.await,
         }?;
         lines.iter().try_for_each(|line| tell(line))

@@ -1,5 +1,6 @@
-//! Looks at copies of requests: answers each one once more here, asks the other server, and compares. A difference
-//! counts only if the same one is seen again after a second, since somebody may write between the two reads.
+//! The worker of `serve --shadow`. It takes copies of requests, answers each one once more here, asks the other server,
+//! and compares the two answers. A difference counts only if the same one is seen again after a second, since somebody
+//! may write between the two reads.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -23,53 +24,53 @@ use crate::settings::ServeSettings;
 use crate::shadow::{Copies, Counts, Outcome, Shadow, target_of};
 use crate::supervisor::{StopSignal, Supervisor};
 
-/// What an answer may take. Larger listings are not compared here; `compare` looks at them.
+/// How long an answer may take, and how large it may be. Larger listings are not compared here, but by `compare`.
 const BOUNDS: Bounds = Bounds { time: Duration::from_secs(10), bytes: 1_000_000 };
 
-/// How many requests are looked at at once.
+/// How many requests are compared at once.
 const AT_ONCE: usize = 4;
 
-/// The pause before a difference is looked at again.
+/// The pause before two answers that differ are compared once more.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// How often the log tells that there is no answer.
-const SILENCE: Duration = Duration::from_secs(60);
+/// How often the log repeats that requests were not compared.
+const LOG_PAUSE: Duration = Duration::from_secs(60);
 
 /// Sets up the comparison, if the settings name another server. The metric is there in any case.
 pub(super) fn set_up(
     settings: &ServeSettings,
     metrics: &Metrics,
-) -> Result<(Option<Shadow>, Option<Looking>), Failure> {
+) -> Result<(Option<Shadow>, Option<ShadowWorker>), Failure> {
     let counts = Arc::new(Counts::default());
     counts.register(metrics);
     let Some(address) = settings.shadow.clone() else { return Ok((None, None)) };
-    let looker = Arc::new(Looker::new(address, Arc::clone(&counts))?);
+    let comparer = Arc::new(Comparer::new(address, Arc::clone(&counts))?);
     let (shadow, copies) = Shadow::new(settings.shadow_rate, counts);
-    Ok((Some(shadow), Some(Looking { looker, copies: Arc::new(Mutex::new(copies)) })))
+    Ok((Some(shadow), Some(ShadowWorker { comparer, copies: Arc::new(Mutex::new(copies)) })))
 }
 
-/// What looks at the copies.
-pub(super) struct Looking {
-    looker: Arc<Looker>,
+/// Compares the copies in the background.
+pub(super) struct ShadowWorker {
+    comparer: Arc<Comparer>,
     copies: Arc<Mutex<Copies>>,
 }
 
-impl Looking {
-    /// Looks at copies until the server stops.
+impl ShadowWorker {
+    /// Compares copies until the server stops.
     pub(super) fn start(self, supervisor: &Supervisor, app: Data<App>) {
         supervisor.start("comparison with the other server", move |stop| {
-            Arc::clone(&self.looker).run(app.clone(), Arc::clone(&self.copies), stop)
+            Arc::clone(&self.comparer).run(app.clone(), Arc::clone(&self.copies), stop)
         });
     }
 }
 
 /// Compares the answers of two servers.
-struct Looker {
+struct Comparer {
     counterpart: Counterpart,
     counts: Arc<Counts>,
     differences: Throttle,
-    /// When the log told the last time that there is no answer.
-    told: std::sync::Mutex<Option<Instant>>,
+    /// When the log last said that a request was not compared.
+    logged_at: std::sync::Mutex<Option<Instant>>,
 }
 
 /// Why two answers are not compared.
@@ -79,13 +80,18 @@ enum NotCompared {
     Unsettled,
 }
 
-impl Looker {
+impl Comparer {
     fn new(address: CounterpartUrl, counts: Arc<Counts>) -> Result<Self, Failure> {
         let counterpart = Counterpart::new(address, BOUNDS)?;
-        Ok(Self { counterpart, counts, differences: Throttle::new(1), told: std::sync::Mutex::new(None) })
+        Ok(Self {
+            counterpart,
+            counts,
+            differences: Throttle::new(1),
+            logged_at: std::sync::Mutex::new(None),
+        })
     }
 
-    /// Looks at copies until the server stops.
+    /// Compares copies until the server stops.
     async fn run(
         self: Arc<Self>,
         app: Data<App>,
@@ -110,19 +116,19 @@ impl Looker {
             let seen = match self.compare(app, &copied, &question).await {
                 Ok(found) => looks.note(found),
                 Err(why) => {
-                    self.tell_not_compared(why);
+                    self.log_not_compared(why);
                     break Outcome::Unanswered;
                 }
             };
             match seen {
                 Seen::Same => break Outcome::Same,
                 Seen::Differs(difference) => {
-                    self.tell_difference(&copied.incoming(), &question, &difference);
+                    self.log_difference(&copied.incoming(), &question, &difference);
                     break Outcome::Differs;
                 }
                 Seen::Unclear => tokio::time::sleep(PAUSE).await,
                 Seen::Unsettled => {
-                    self.tell_not_compared(NotCompared::Unsettled);
+                    self.log_not_compared(NotCompared::Unsettled);
                     break Outcome::Unanswered;
                 }
             }
@@ -145,8 +151,8 @@ impl Looker {
         Ok(comparison::compare(question.target(), there.as_answer(), here.as_answer()))
     }
 
-    /// Tells where two answers differ. Their content is not told.
-    fn tell_difference(&self, incoming: &Incoming<'_>, question: &Question, difference: &Difference) {
+    /// Logs where two answers differ, but not their content.
+    fn log_difference(&self, incoming: &Incoming<'_>, question: &Question, difference: &Difference) {
         let Some(left_out) = self.differences.admit(Instant::now()) else { return };
         let request_id = question.request_id();
         let path = shown_path(incoming.path);
@@ -156,14 +162,14 @@ impl Looker {
         );
     }
 
-    fn tell_not_compared(&self, why: NotCompared) {
+    fn log_not_compared(&self, why: NotCompared) {
         let now = Instant::now();
-        let mut told = self.told.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if told.is_some_and(|last| now.saturating_duration_since(last) < SILENCE) {
+        let mut logged_at = self.logged_at.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if logged_at.is_some_and(|last| now.saturating_duration_since(last) < LOG_PAUSE) {
             return;
         }
-        *told = Some(now);
-        drop(told);
+        *logged_at = Some(now);
+        drop(logged_at);
         let with = self.counterpart.address();
         match why {
             NotCompared::Here => {
