@@ -36,6 +36,7 @@ mod mistakes;
 mod neighbour;
 mod old_designs;
 mod operating;
+mod packaging;
 mod pages;
 mod partial_stores;
 mod process;
