@@ -32,6 +32,7 @@ mod fuzz;
 mod http_client;
 mod kazoo_4_3;
 mod large;
+mod links;
 mod mistakes;
 mod neighbour;
 mod old_designs;

@@ -229,7 +229,7 @@ fn contents(folder: &Path) -> BTreeMap<String, Vec<u8>> {
 }
 
 /// Runs a command to its end. A command that does not end is stopped, and fails the test.
-fn output_of(folder: &Path, arguments: &str, variables: &[(&str, &str)]) -> Output {
+pub(crate) fn output_of(folder: &Path, arguments: &str, variables: &[(&str, &str)]) -> Output {
     let child = binary()
         .args(arguments.split(' '))
         .envs(variables.iter().copied())
