@@ -8,7 +8,7 @@ use auth::{Secret, bootstrap};
 
 use super::change::{BesideKazoo, Change, WARNING};
 use super::make::make;
-use super::{BACKGROUND_THREADS, remote, runtime, say, telling, warn};
+use super::{BACKGROUND_THREADS, contact, deadline, remote, runtime, say, telling, warn};
 use crate::arguments::{
     AccountCreate, AccountNamed, ChangedStore, KeyRetire, KeyRotate, UserCreate, UserNamed, UserPasswd,
     ViewsPush,
@@ -116,6 +116,7 @@ fn apply(arguments: &ChangedStore, opening: Opening, change: Change) -> Result<(
     let told = if settings.location.is_own() { None } else { telling::settings(&notice_settings) };
     let stack = stack::build(&settings, opening, None, told)?;
     runtime("background", BACKGROUND_THREADS)?.block_on(async {
+        contact::check(&stack, &settings.location, deadline()).await?;
         let made = make(change, &*stack.store);
         let lines = match &stack.notices {
             Some(notices) => telling::made_and_told(made, notices, &notice_settings).await,
