@@ -34,6 +34,7 @@ mod kazoo_4_3;
 mod large;
 mod links;
 mod mistakes;
+mod moving;
 mod neighbour;
 mod old_designs;
 mod operating;
