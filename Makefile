@@ -163,8 +163,8 @@ acceptance: client-tools rabbitmq proxies chromium debug
 check-package: cargo-deb
 	$(CARGO) test --workspace --locked --no-run
 	echo '{}' > $(TARGET)/no-sbom.json
-	packaging/dist $(TARGET)/debug/crossbar-groups $(TARGET)/no-sbom.json
-	$$([ "$$(id -u)" = 0 ] || echo sudo) packaging/check target/dist/*.deb
+	packaging/dist --trial $(TARGET)/debug/crossbar-groups target/trial-package $(TARGET)/no-sbom.json
+	$$([ "$$(id -u)" = 0 ] || echo sudo) packaging/check target/trial-package/*.deb
 
 .PHONY: lint
 lint:
@@ -235,7 +235,7 @@ audit:
 # What `make dist` makes is explained in packaging/README.md.
 .PHONY: dist cargo-deb
 dist: release sbom cargo-deb
-	packaging/dist $(TARGET)/release/crossbar-groups $(TARGET)/sbom/*.json
+	packaging/dist $(TARGET)/release/crossbar-groups target/dist $(TARGET)/sbom/*.json
 
 cargo-deb:
 	@command -v cargo-deb >/dev/null || $(CARGO) install --locked --no-default-features cargo-deb

@@ -76,6 +76,13 @@ impl ServerUrl {
             return Err(UrlError::Host);
         }
         let mut base = Url::parse(text).map_err(|_| UrlError::Shape)?;
+        // The password has a `/`, `?` or `#`, which ended the host: what follows it would be taken for a path.
+        if base.path().contains('@')
+            || base.query().is_some_and(has_at)
+            || base.fragment().is_some_and(has_at)
+        {
+            return Err(UrlError::Shape);
+        }
         if base.host_str().is_none_or(str::is_empty) {
             return Err(UrlError::Host);
         }
@@ -166,6 +173,10 @@ impl fmt::Debug for ServerUrl {
     }
 }
 
+fn has_at(text: &str) -> bool {
+    text.contains('@')
+}
+
 fn strip_scheme(text: &str) -> Option<&str> {
     ["http://", "https://"].iter().find_map(|scheme| {
         let (head, rest) = text.split_at_checked(scheme.len())?;
@@ -213,6 +224,9 @@ mod tests {
             ("http://:5984", UrlError::Host),
             ("http://admin:hun/ter2@localhost:5984", UrlError::Shape),
             ("http://localhost:99999", UrlError::Shape),
+            ("http://admin:12/hunter2@localhost:5984", UrlError::Shape),
+            ("http://admin:12#hunter2@localhost:5984", UrlError::Shape),
+            ("http://admin:12?hunter2@localhost:5984", UrlError::Shape),
             ("http://localhost/?x=1", UrlError::Extra),
             ("http://localhost/#x", UrlError::Extra),
         ] {

@@ -98,7 +98,7 @@ impl DesignDocument {
             };
             states.push((name.clone(), state));
         }
-        let ensured = Ensured { id: self.id.clone(), views: states };
+        let ensured = Ensured { id: self.id.clone(), is_new: false, views: states };
         match language {
             Some(language) if ensured.has_added() && language != *self.language => {
                 Err(self.unusable(&format!("its language is {language}, not {}", self.language)))
@@ -119,6 +119,7 @@ impl DesignDocument {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ensured {
     id: DocId,
+    is_new: bool,
     views: Vec<(String, ViewState)>,
 }
 
@@ -127,6 +128,12 @@ impl Ensured {
     #[must_use]
     pub fn views(&self) -> &[(String, ViewState)] {
         &self.views
+    }
+
+    /// Whether the document was missing and has been created.
+    #[must_use]
+    pub fn is_new(&self) -> bool {
+        self.is_new
     }
 
     /// Whether the document was written.
@@ -186,8 +193,9 @@ pub async fn ensure_design(
             return Ok(ensured);
         }
         let base = stored.map(|document| document.rev().clone());
+        let is_new = base.is_none();
         match store.save(db, Draft { id: design.id.clone(), base, body }, deadline).await {
-            Ok(_) => return Ok(ensured),
+            Ok(_) => return Ok(Ensured { is_new, ..ensured }),
             Err(error) if error.is_conflict() => {}
             Err(error) => return Err(error),
         }

@@ -6,6 +6,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::file::{BUSY_TIMEOUT, beside, check_before_writing, remove};
 use crate::open_error::OpenError;
+use crate::place::{check_names, place_of};
 use crate::upgrade::{Copied, write_copy};
 
 /// Copies the store in the file at `path` into the file at `to`, which must be empty. The copy is the store at
@@ -15,6 +16,14 @@ use crate::upgrade::{Copied, write_copy};
 /// # Errors
 /// [`OpenError`]. `path` is left as it is.
 pub fn back_up(path: &Path, to: &Path, tell: impl FnMut(Copied)) -> Result<(), OpenError> {
+    let path = place_of(path);
+    // SQLite looks for its log beside the name, so the newest writes would be missing.
+    check_names(&path)?;
+    copy_store(&path, to, tell)
+}
+
+/// As [`back_up`], for a file that is at its place, and that no process writes to if it has several names.
+pub(crate) fn copy_store(path: &Path, to: &Path, tell: impl FnMut(Copied)) -> Result<(), OpenError> {
     check_before_writing(path)?;
     let refused = |source| OpenError::of_sqlite(path, "it", source);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;

@@ -12,6 +12,7 @@ use crate::error::SqliteResult as _;
 use crate::format::{APPLICATION_ID, TABLES, VERSION, for_the_owner, pragma};
 use crate::open_error::{self, OpenError};
 use crate::owner::Owner;
+use crate::place::{check_names, place_of};
 use crate::settings::{Durability, Settings};
 use crate::upgrade;
 
@@ -48,10 +49,12 @@ fn identity(path: &Path) -> io::Result<Identity> {
 impl StoreFile {
     /// Locks the file for this process. Creates the file and its folder if they are missing.
     pub(crate) fn open(path: &Path, settings: &Settings) -> Result<(Self, Connection), OpenError> {
+        let path = &*place_of(path);
         let io = |source| OpenError::Io { path: path.to_owned(), source };
         if fs::metadata(path).is_ok_and(|data| !data.is_file()) {
             return Err(OpenError::NotAFile { path: path.to_owned() });
         }
+        check_names(path)?;
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder).map_err(io)?;
         }
@@ -87,10 +90,12 @@ impl StoreFile {
 
     /// Opens the file beside the process that writes to it. Nothing is locked, created or upgraded.
     pub(crate) fn open_to_read(path: &Path) -> Result<(Self, Connection), OpenError> {
+        let path = &*place_of(path);
         let io = |source| OpenError::Io { path: path.to_owned(), source };
         if !fs::metadata(path).map_err(io)?.is_file() {
             return Err(OpenError::NotAFile { path: path.to_owned() });
         }
+        check_names(path)?;
         let found = check_before_writing(path)?;
         if found < VERSION {
             return Err(OpenError::Older { path: path.to_owned(), found, known: VERSION });

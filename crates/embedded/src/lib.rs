@@ -28,7 +28,7 @@
 //! `write_queue`. `design` and `index` take views from design documents. `housekeeper` builds views and removes what nobody
 //! sees any more; `in_use` keeps it from what a write still needs.
 //!
-//! `file` locks and opens the file, `format` has its tables, `upgrade` the way from older ones. `backup` and `restore`
+//! `place` finds the file behind links, `file` locks and opens it, `format` has its tables, `upgrade` the way from older ones. `backup` and `restore`
 //! copy it. `open_error` and `error` say what went wrong.
 
 #![forbid(unsafe_code)]
@@ -52,6 +52,7 @@ mod local;
 mod maps;
 mod open_error;
 mod owner;
+mod place;
 mod put;
 mod query;
 mod read;
@@ -73,6 +74,7 @@ mod writer;
 pub use backup::back_up;
 pub use embedded::{Embedded, Stats};
 pub use open_error::OpenError;
+pub use place::place_of;
 pub use restore::restore;
 pub use settings::{Durability, Settings};
 pub use upgrade::Copied;

@@ -28,6 +28,17 @@ pub enum OpenError {
         /// The path.
         path: PathBuf,
     },
+    /// The file has several names (hard links). The lock and SQLite's log belong to one of them.
+    #[error(
+        "{path} has {names} names (hard links), and a program that opens it by another name would not see this \
+         one: remove the other names, which `find FOLDER -samefile {path}` lists"
+    )]
+    ManyNames {
+        /// The file.
+        path: PathBuf,
+        /// How many names it has.
+        names: u64,
+    },
     /// The file is not an SQLite database, or it belongs to another program.
     #[error(
         "{path} is not a store of crossbar-groups ({reason}). The file was not changed. Name another file, or \

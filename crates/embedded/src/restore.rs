@@ -6,24 +6,27 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags};
 
-use crate::backup::back_up;
+use crate::backup::copy_store;
 use crate::file::{BUSY_TIMEOUT, beside, check_before_writing, lock, remove};
 use crate::format::{APPLICATION_ID, for_the_owner, pragma};
 use crate::open_error::OpenError;
 use crate::owner::Owner;
+use crate::place::{check_names, place_of};
 use crate::upgrade::{Copied, sync_folder};
 
 /// The header of an SQLite file, up to and including the id of the program that made it.
 const HEADER: u64 = 72;
 
 /// Puts a copy of the store in the file `backup` into the place `path`, which no process may have open. A store that
-/// is there is kept: its new path is the answer. A process that is killed meanwhile leaves the old store or the new
+/// is there is kept: its new path is the answer. Links to either file stay. A process that is killed meanwhile leaves the old store or the new
 /// one in its place, or none; then the call is repeated. `tell` hears how far the copy is.
 ///
 /// # Errors
 /// [`OpenError`]. `backup` is left as it is, and so is `path`, unless the last step itself fails.
 pub fn restore(backup: &Path, path: &Path, tell: impl FnMut(Copied)) -> Result<Option<PathBuf>, OpenError> {
+    let (backup, path) = (&*place_of(backup), &*place_of(path));
     let io = |source| OpenError::Io { path: path.to_owned(), source };
+    check_names(path)?;
     let _tidy = Tidy::before(backup);
     check_before_writing(backup)?;
     let there = fs::metadata(path).ok();
@@ -99,7 +102,7 @@ fn copy(backup: &Path, part: &Path, tell: impl FnMut(Copied)) -> Result<(), Open
     let io = |source| OpenError::Io { path: part.to_owned(), source };
     remove(part).map_err(io)?;
     for_the_owner().open(part).map_err(io)?;
-    back_up(backup, part, tell)?;
+    copy_store(backup, part, tell)?;
     let refused = |source| OpenError::of_sqlite(backup, "its content", source);
     let check = || -> rusqlite::Result<(i32, String)> {
         let connection = open(part)?;
@@ -109,7 +112,11 @@ fn copy(backup: &Path, part: &Path, tell: impl FnMut(Copied)) -> Result<(), Open
     let path = backup.to_owned();
     match check().map_err(refused)? {
         (APPLICATION_ID, faults) if faults == "ok" => {}
-        (APPLICATION_ID, reason) => return Err(OpenError::Damaged { path, reason }),
+        // SQLite says it in several lines.
+        (APPLICATION_ID, faults) => {
+            let reason = faults.lines().collect::<Vec<_>>().join(" ");
+            return Err(OpenError::Damaged { path, reason });
+        }
         _ => return Err(OpenError::Foreign { path, reason: "it is empty".to_owned() }),
     }
     // The check has left no content in a log.

@@ -76,14 +76,16 @@ const COMMIT: &str = env!("SHOWN_COMMIT");
 /// An error and its sources in one line.
 fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
+    let mut last = text.clone();
     let mut below = error.source();
     while let Some(source) = below {
         let words = source.to_string();
-        // Some errors repeat their source's words.
-        if !text.contains(&words) {
+        // Some errors repeat their source's words, and some sources those of the error above.
+        if !text.contains(&words) && (last.is_empty() || !words.ends_with(&last)) {
             text.push_str(": ");
             text.push_str(&words);
         }
+        last = words;
         below = source.source();
     }
     text

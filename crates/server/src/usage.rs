@@ -27,9 +27,11 @@ pub(crate) fn report(error: &clap::Error, command: &str) -> ExitCode {
 fn one_line(message: &str, command: &str) -> String {
     let mut parts: Vec<String> = Vec::new();
     let mut help = format!("{command} --help");
+    let mut value = String::new();
     let mut begins_part = true;
     for line in message.lines().map(str::trim) {
         if let Some(usage) = line.strip_prefix("Usage: ") {
+            value = usage.split(' ').rfind(|word| word.starts_with('<')).unwrap_or_default().to_owned();
             let words = usage.split(' ').take_while(|word| !word.starts_with(['-', '<', '[']));
             help = format!("{} --help", words.collect::<Vec<_>>().join(" "));
             break;
@@ -47,7 +49,21 @@ fn one_line(message: &str, command: &str) -> String {
             }
         }
     }
+    // clap thinks of a value that begins with hyphens. No account and no file does.
+    if let Some(tip) = parts.iter_mut().find(|part| part.starts_with("to pass '--")) {
+        *tip = without_flag(help.trim_end_matches(" --help"), &value);
+    }
     format!("{}; `{help}` says what there is", without_passwords(&parts.join("; ")))
+}
+
+/// Says that the one value of a command stands alone.
+fn without_flag(command: &str, value: &str) -> String {
+    let what = match value {
+        "<ID|NAME>" => "the account".to_owned(),
+        "" => return "leave it out".to_owned(),
+        _ => format!("the {}", value.trim_matches(['<', '>']).to_lowercase()),
+    };
+    format!("{what} is given without a flag, as in `{command} {value}`")
 }
 
 /// Hides the user and the password of every URL in a text. Somebody may have put one in the wrong place.
@@ -81,6 +97,12 @@ mod tests {
                  Usage: crossbar-groups user create --account <ID>\n",
                 "the following required arguments were not provided: --account <ID> --username <U>; \
                  `crossbar-groups user create --help` says what there is",
+            ),
+            (
+                "error: unexpected argument '--account' found\n\n  tip: to pass '--account' as a value, use \
+                 '-- --account'\n\nUsage: crossbar-groups account show [OPTIONS] <ID|NAME>\n",
+                "unexpected argument '--account' found; the account is given without a flag, as in \
+                 `crossbar-groups account show <ID|NAME>`; `crossbar-groups account show --help` says what there is",
             ),
             (
                 // Not every message of clap has the usage.

@@ -203,6 +203,8 @@ async fn push_views_of(store: &dyn Backend, id: &AccountId) -> Result<(), Failur
 pub(super) struct Pushed {
     /// A line for each design document that has all its views now.
     done: Vec<String>,
+    /// How many of these are new.
+    added: usize,
     /// A line for each other one.
     failed: Vec<String>,
 }
@@ -221,9 +223,17 @@ impl Pushed {
         self.note(&db, groups::ensure_views(store, &db, deadline()).await);
     }
 
+    /// How many design documents were added.
+    pub(super) fn added(&self) -> usize {
+        self.added
+    }
+
     fn note(&mut self, db: &DbName, ensured: Result<Ensured, StoreError>) {
         match ensured {
-            Ok(ensured) => self.done.push(format!("{db} {ensured}")),
+            Ok(ensured) => {
+                self.added += usize::from(ensured.is_new());
+                self.done.push(format!("{db} {ensured}"));
+            }
             Err(error) => self.failed.push(format!("{db}: {}", crate::chain(&error))),
         }
     }

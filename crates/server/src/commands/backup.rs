@@ -1,5 +1,7 @@
 //! `backup`: copies an embedded store into a file, also while a server uses it.
 
+use embedded::OpenError;
+
 use super::private_file::PrivateFile;
 use super::progress::Progress;
 use crate::arguments::Backup;
@@ -18,8 +20,16 @@ pub(crate) fn run(arguments: &Backup) -> Result<(), Failure> {
     stack::check_exists(store)?;
     let file = PrivateFile::create(&arguments.file, &location)?;
     let mut progress = Progress::of("pages copied");
-    embedded::back_up(store, file.part(), |copied| progress.reach(copied.pages, copied.of))
-        .map_err(|error| Failure::run(crate::chain(&error)))?;
+    embedded::back_up(store, file.part(), |copied| progress.reach(copied.pages, copied.of)).map_err(
+        |error| {
+            let text = crate::chain(&error);
+            match error {
+                // A disk that is full or fails.
+                OpenError::Io { .. } | OpenError::Sqlite { .. } => Failure::run(text),
+                _ => Failure::setup(text),
+            }
+        },
+    )?;
     drop(progress);
     file.finish()?;
     let bytes = std::fs::metadata(&arguments.file).map_or(0, |data| data.len());

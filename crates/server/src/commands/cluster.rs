@@ -4,7 +4,7 @@
 use couchdb::{Client, NodeFigures, Version};
 use datastore::Deadline;
 
-use super::health;
+use super::{contact, health};
 use crate::failure::Failure;
 use crate::metrics::{Kind, Metrics, Reading, number_of_u64, one_if};
 
@@ -20,6 +20,9 @@ pub(super) async fn check_versions(couchdb: &Client) -> Result<(), Failure> {
                     )));
                 }
                 log::info!(node = address.as_str(), version = version.version.as_str(); "found a CouchDB");
+            }
+            Err(error) if contact::is_no_root(&address, &error) => {
+                return Err(contact::failure(&address, &error));
             }
             Err(error) => {
                 log::warn!(node = address.as_str(); "the version of a CouchDB is not known: {}", crate::chain(&error));

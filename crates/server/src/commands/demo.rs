@@ -119,6 +119,8 @@ async fn make_groups(
         let group = groups.prepare_new(data).map_err(|error| broken(&error))?;
         groups.create(&Scope { stamp, deadline: deadline() }, group).await.map_err(|error| broken(&error))?;
     }
+    // The first listing would create it. A store that is exported before that would lack it.
+    groups::ensure_views(&**store, &account_id.db(), deadline()).await.map_err(|error| broken(&error))?;
     Ok(())
 }
 

@@ -8,6 +8,7 @@ pub(crate) mod changes;
 mod cluster;
 pub(crate) mod compare;
 pub(crate) mod config;
+mod contact;
 mod demo;
 pub(crate) mod doctor;
 mod exposure;
@@ -61,8 +62,11 @@ where
     W: FnOnce(Arc<dyn Backend>) -> F,
 {
     let settings = arguments.settings()?;
-    let store = stack::build(&settings, opening, None, None)?.store;
-    runtime("background", BACKGROUND_THREADS)?.block_on(work(store))
+    let stack = stack::build(&settings, opening, None, None)?;
+    runtime("background", BACKGROUND_THREADS)?.block_on(async {
+        contact::check(&stack, &settings.location, deadline()).await?;
+        work(stack.store).await
+    })
 }
 
 /// A runtime with its own threads.

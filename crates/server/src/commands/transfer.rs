@@ -68,16 +68,20 @@ pub(crate) fn import(arguments: Import) -> Result<(), Failure> {
             accounts: BTreeSet::new(),
             imported: 0,
             there: 0,
+            unsure: 0,
             refused: Vec::new(),
         };
         let mut progress = Progress::of("documents read");
         let mut stopped = None;
+        let mut store_fails = false;
         let documents = std::iter::once(Ok(first)).chain(lines.map(read_line));
         for (number, document) in (number..).zip(documents) {
             let fault = match document {
                 Ok(Some(line)) => {
                     progress.step();
-                    import.push(line).await.err().map(|failure| failure.to_string())
+                    let fault = import.push(line).await.err();
+                    store_fails = fault.is_some();
+                    fault.map(|failure| failure.to_string())
                 }
                 Ok(None) => None,
                 Err(fault) => {
@@ -91,12 +95,26 @@ pub(crate) fn import(arguments: Import) -> Result<(), Failure> {
         }
         // What stands before a bad line is imported. The command says what was imported, whatever happened.
         drop(progress);
-        let flushed = import.flush_all().await.err().map(|failure| failure.to_string());
+        // A store that fails is not asked for more.
+        let mut flushed = None;
+        if !store_fails {
+            flushed = import.flush_all().await.err().map(|failure| failure.to_string());
+        }
         let report = import.report();
-        let (warnings, unprepared) = match import.prepare_serving(is_own).await {
-            Ok(warnings) => (warnings, None),
-            Err(failure) => (Vec::new(), Some(failure.to_string())),
+        let prepared = match store_fails || flushed.is_some() {
+            true => Ok(Prepared::default()),
+            false => import.prepare_serving(is_own).await,
         };
+        let (Prepared { added, warnings }, unprepared) = match prepared {
+            Ok(prepared) => (prepared, None),
+            Err(failure) => (Prepared::default(), Some(failure.to_string())),
+        };
+        if added > 0 {
+            super::say(&format!(
+                "design documents added, with views that this program needs: {added}; an export of this store has \
+                 them too"
+            ))?;
+        }
         let failures = [stopped, flushed, report.err().map(|failure| failure.to_string()), unprepared];
         let failures: Vec<_> = failures.into_iter().flatten().collect();
         if !failures.is_empty() {
@@ -115,7 +133,18 @@ struct Importing<'a> {
     accounts: BTreeSet<AccountId>,
     imported: usize,
     there: usize,
+    /// How many were handed to a store that did not say what became of them.
+    unsure: usize,
     refused: Vec<String>,
+}
+
+/// What an import did for serving beside the documents.
+#[derive(Default)]
+struct Prepared {
+    /// How many design documents it added.
+    added: usize,
+    /// A line for each thing that the store still lacks.
+    warnings: Vec<String>,
 }
 
 impl Importing<'_> {
@@ -145,13 +174,27 @@ impl Importing<'_> {
         let drafts: Vec<_> = lines.into_iter().map(|line| line.draft).collect();
         self.store.create_db(db, deadline()).await.map_err(&failure)?;
         self.accounts.extend(AccountId::of_db(db));
-        let answers = self.store.save_many(db, drafts.clone(), deadline()).await.map_err(&failure)?;
+        let answers = match self.store.save_many(db, drafts.clone(), deadline()).await {
+            Ok(answers) => answers,
+            Err(error) => {
+                // After a refusal nothing is stored. Otherwise nobody knows.
+                if !error.is_busy() && (error.is_retryable() || matches!(error, StoreError::Corrupt(_))) {
+                    self.unsure = drafts.len();
+                }
+                return Err(failure(error));
+            }
+        };
+        let mut taken = Vec::new();
         for (draft, answer) in drafts.into_iter().zip(answers) {
             match answer {
                 Ok(_) => self.imported += 1,
-                Err(error) if error.is_conflict() => self.compare(db, draft).await?,
+                Err(error) if error.is_conflict() => taken.push(draft),
                 Err(error) => self.refused.push(format!("{db} {}: {}", draft.id, crate::chain(&error))),
             }
+        }
+        // All that is new is counted before the store is asked again.
+        for draft in taken {
+            self.compare(db, draft).await?;
         }
         Ok(())
     }
@@ -170,20 +213,20 @@ impl Importing<'_> {
         Ok(())
     }
 
-    /// Adds the views that logins and listings need, if only this program uses the store. Answers a warning for
-    /// each thing that the store still lacks for serving.
-    async fn prepare_serving(&self, is_own: bool) -> Result<Vec<String>, Failure> {
-        let failure = store_failure("the documents are imported, but the store was not prepared for serving");
-        let mut warnings = if is_own {
+    /// Adds the views that logins and listings need, if only this program uses the store.
+    async fn prepare_serving(&self, is_own: bool) -> Result<Prepared, Failure> {
+        let failure = store_failure("the store was not prepared for serving");
+        let mut prepared = if is_own {
             self.push_views().await.map_err(&failure)?
         } else {
-            missing::views(self.store, &self.accounts).await.map_err(&failure)?
+            let warnings = missing::views(self.store, &self.accounts).await.map_err(&failure)?;
+            Prepared { added: 0, warnings }
         };
-        warnings.extend(missing::documents(self.store, &self.accounts).await.map_err(&failure)?);
-        Ok(warnings)
+        prepared.warnings.extend(missing::documents(self.store, &self.accounts).await.map_err(&failure)?);
+        Ok(prepared)
     }
 
-    async fn push_views(&self) -> datastore::Result<Vec<String>> {
+    async fn push_views(&self) -> datastore::Result<Prepared> {
         let mut pushed = Pushed::default();
         for account in &self.accounts {
             pushed.push_account(self.store, account).await;
@@ -192,14 +235,20 @@ impl Importing<'_> {
             pushed.push_system(self.store).await;
         }
         let failed = pushed.check().err();
-        Ok(failed
-            .map(|failure| format!("{failure}; when that is mended, run `views push`"))
-            .into_iter()
-            .collect())
+        let warning = failed.map(|failure| format!("{failure}; when that is mended, run `views push`"));
+        Ok(Prepared { added: pushed.added(), warnings: warning.into_iter().collect() })
     }
 
     fn report(&self) -> Result<(), Failure> {
-        super::say(&format!("{} documents imported, {} were there already", self.imported, self.there))?;
+        let unsure = match self.unsure {
+            0 => String::new(),
+            unsure => format!(
+                "; {unsure} more may be stored, since the store did not answer. Run the import again: what is there \
+                 stays as it is"
+            ),
+        };
+        let Self { imported, there, .. } = self;
+        super::say(&format!("{imported} documents imported, {there} were there already{unsure}"))?;
         if self.refused.is_empty() {
             return Ok(());
         }
@@ -220,10 +269,7 @@ pub(crate) fn export(arguments: Export) -> Result<(), Failure> {
     let only = only.transpose()?;
     let file = match &output {
         Some(path) => Some(PrivateFile::create(path, &store.settings()?.location)?),
-        None => {
-            private_file::warn_of_readers_of_output();
-            None
-        }
+        None => None,
     };
     with_store(&store, Opening::Read, |store| async move {
         let failure = store_failure("the export stopped");
@@ -234,6 +280,9 @@ pub(crate) fn export(arguments: Export) -> Result<(), Failure> {
             Some(db) => vec![db],
             None => store.list_dbs(deadline()).await.map_err(&failure)?,
         };
+        if file.is_none() {
+            private_file::warn_of_readers_of_output();
+        }
         let mut output: BufWriter<Box<dyn Write + '_>> = BufWriter::new(match &file {
             Some(file) => Box::new(file.writer()),
             None => Box::new(std::io::stdout().lock()),

@@ -252,7 +252,7 @@ impl Group for StoreSettings {
 
     fn read(layers: &Layers<'_>) -> Result<Self, Failure> {
         Ok(Self {
-            location: LocationSettings::read(layers)?.location,
+            location: LocationSettings::read(layers)?.location.at_its_place(),
             calls: CallSettings::read(layers)?,
             embedded: EmbeddedSettings::read(layers)?,
             couchdb: CouchDbSettings::read(layers)?,

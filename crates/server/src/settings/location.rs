@@ -44,7 +44,7 @@ impl StoreLocation {
     }
 
     /// Whether the location contains a password.
-    pub(super) fn holds_password(&self) -> bool {
+    pub(crate) fn holds_password(&self) -> bool {
         self.urls().any(ServerUrl::has_password)
     }
 
@@ -71,6 +71,14 @@ impl StoreLocation {
             Self::CouchDb(first, further) => (Some(first), further),
         };
         first.into_iter().chain(further)
+    }
+
+    /// The same store by the path that every command comes to, whatever links it was given.
+    pub(super) fn at_its_place(self) -> Self {
+        match self {
+            Self::File(path) => Self::File(embedded::place_of(&path)),
+            Self::CouchDb(..) => self,
+        }
     }
 
     /// The file of an embedded store.

@@ -2,14 +2,15 @@
 //! use is changed through its server.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::PermissionsExt as _;
-use std::process::Output;
+use std::process::{Child, Output, Stdio};
 
 use couchdb::standin::Standin;
 use regex::Regex;
 use serde_json::{Value, json};
 
-use crate::account::{Account, json_of};
+use crate::account::Account;
 use crate::process::{binary, run_ok, wait_until};
 
 /// The status of a login as the account's administrator.
@@ -358,20 +359,66 @@ fn the_version_says_what_was_built() {
     assert!(known.unwrap().is_match(&said), "{said}");
 }
 
+/// A command on a store whose server does not answer now, until it has said that it waits.
+fn waiting_command(store: &str, arguments: &[&str]) -> Child {
+    let mut command = binary();
+    command.args(arguments).env("CROSSBAR_GROUPS_STORE", store).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut said = String::new();
+    BufReader::new(child.stderr.as_mut().unwrap()).read_line(&mut said).unwrap();
+    assert!(said.starts_with("crossbar-groups: waiting for the server that has "), "{said}");
+    child
+}
+
+#[test]
+fn a_command_says_that_it_waits_and_one_that_was_stopped_changes_nothing() {
+    let alpha = Account::served();
+    let store = alpha.store();
+    on(&store, &["account", "list"]);
+    wait_until("the server serves commands", || {
+        std::path::Path::new(&format!("{}.sock", store.strip_prefix("sqlite:").unwrap())).exists()
+    });
+    alpha.server().signal("STOP");
+    let mut stopped = waiting_command(&store, &["account", "create", "--name", "stopped"]);
+    let patient = waiting_command(&store, &["account", "create", "--name", "patient"]);
+    stopped.kill().unwrap();
+    stopped.wait().unwrap();
+    alpha.server().signal("CONT");
+    let output = patient.wait_with_output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let accounts = on(&store, &["account", "list"]);
+    assert!(accounts.contains("patient") && !accounts.contains("stopped"), "{accounts}");
+    assert!(
+        alpha.server().log().contains("it has gone, and its change was not made"),
+        "{}",
+        alpha.server().log()
+    );
+}
+
 /// What changes a store says so in the server's log, and never a secret.
 #[test]
 fn the_log_names_the_commands() {
     let alpha = Account::served();
     on(&alpha.store(), &["account", "disable", "alpha"]);
     on(&alpha.store(), &["key", "rotate"]);
-    for command in ["account disable", "key rotate"] {
+    let token = on(&alpha.store(), &["token", "--account", "alpha"]);
+    on(&alpha.store(), &["user", "disable", "--account", "alpha", "--user", "admin"]);
+    for (command, about) in [
+        ("account disable", " account=alpha"),
+        ("key rotate", ""),
+        ("user disable", " account=alpha user=admin"),
+    ] {
         let line = format!("a command has changed the store command=\"{command}\" uid=");
-        wait_until("the log names the command", || alpha.server().log().contains(&line));
+        wait_until("the log names the command", || {
+            let log = alpha.server().log();
+            let end = log.lines().find_map(|told| Some(told.split_once(&line)?.1.to_owned()));
+            end.is_some_and(|end| end.trim_start_matches(|digit: char| digit.is_ascii_digit()) == about)
+        });
     }
     let exported: Vec<Value> = on(&alpha.store(), &["export", "--db", "system_auth"])
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
     assert_eq!(exported.len(), 2);
-    assert_eq!(json_of(&alpha.send("GET", "/groups", &[], b""))["status"], "success");
+    assert_eq!(listing(&alpha, token.trim()), 200);
 }

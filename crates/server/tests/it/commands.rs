@@ -94,7 +94,7 @@ fn a_password_on_the_command_line_is_warned_about() {
     let warned = |output: std::process::Output| {
         let error = String::from_utf8(output.stderr).unwrap();
         assert!(!error.contains("open-sesame"), "{error}");
-        error.contains("CROSSBAR_GROUPS_STORE")
+        error.contains("set the environment variable CROSSBAR_GROUPS_STORE")
     };
     assert!(warned(run(&["export", "--store", url], b"")));
     for no_password in ["http://127.0.0.1:1", "http://admin@127.0.0.1:1", "http://admin:@127.0.0.1:1"] {

@@ -2,6 +2,7 @@
 //! gets one line that says what is wrong and what to do, exit code 2, and nothing is made.
 
 use std::collections::BTreeMap;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::Path;
@@ -11,6 +12,7 @@ use std::time::Duration;
 
 use auth::Secret;
 use auth::bootstrap::NewUser;
+use couchdb::standin::Standin;
 
 use crate::accounts::OpenStore;
 use crate::process::{binary, run};
@@ -19,15 +21,22 @@ use crate::process::{binary, run};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A mistake: the command line, the variables, and words of the answer. `{taken}` is a port that somebody
-/// holds.
+/// holds, `{couchdb}` the host and the port of a CouchDB, and `{page}` those of a server that is none.
 struct Mistake {
     arguments: &'static str,
     variables: &'static [(&'static str, &'static str)],
+    /// The store in the environment, if one is there.
+    store: &'static str,
     says: &'static [&'static str],
 }
 
 const fn mistake(arguments: &'static str, says: &'static [&'static str]) -> Mistake {
-    Mistake { arguments, variables: &[], says }
+    Mistake { arguments, variables: &[], store: "", says }
+}
+
+/// A mistake in the address of the store.
+const fn at(arguments: &'static str, store: &'static str, says: &'static [&'static str]) -> Mistake {
+    Mistake { arguments, variables: &[], store, says }
 }
 
 const MISTAKES: &[Mistake] = &[
@@ -59,6 +68,45 @@ const MISTAKES: &[Mistake] = &[
     mistake("key rotate --store sqlite:typo.db", &["no such store"]),
     mistake("account disable alpha --store sqlite:typo.db", &["no such store"]),
     mistake("user delete --account alpha --user admin --store sqlite:typo.db", &["no such store"]),
+    mistake(
+        "restore damaged.db --store sqlite:store.db",
+        &["damaged.db is damaged", "restore it from a backup"],
+    ),
+    // A CouchDB that cannot be used. A password does not belong on the command line.
+    at(
+        "account list",
+        "http://admin:very-secret@{couchdb}",
+        &["refuses the user or the password", "check both"],
+    ),
+    at(
+        "account create --name a",
+        "http://admin:very-secret@{couchdb}",
+        &["refuses the user or the password"],
+    ),
+    at("export", "http://admin:very@secret@{couchdb}", &["refuses the user or the password", "@ as %40"]),
+    at("account list", "http://admin:very/secret@{couchdb}", &["percent-encode special characters"]),
+    at("account list", "http://admin:12#very-secret@{couchdb}", &["percent-encode special characters"]),
+    at(
+        "account list",
+        "http://{couchdb}",
+        &["wants a user and a password", "http://USER:PASSWORD@HOST:5984"],
+    ),
+    at("views push", "http://admin:very-secret@no-host.invalid:5984", &["no-host.invalid:5984 is not known"]),
+    at("account list", "http://admin:very-secret@127.0.0.1:1", &["nobody listens at http://127.0.0.1:1"]),
+    at(
+        "import lines.ndjson",
+        "http://admin:very-secret@127.0.0.1:1",
+        &["nobody listens", "start the CouchDB"],
+    ),
+    at("account list", "{with_login}/db", &["/db is not the address of a CouchDB", "leave out the path"]),
+    at("key list", "{with_login}/_utils", &["leave out the path"]),
+    at("serve --listen 127.0.0.1:0 --admin-listen 127.0.0.1:0", "{with_login}/db", &["leave out the path"]),
+    at(
+        "account list",
+        "http://admin:very-secret@{page}",
+        &["no CouchDB answers at", "check the host and the port"],
+    ),
+    at("user list --account a", "http://admin:very-secret@{page}", &["no CouchDB answers at"]),
     // Addresses.
     mistake(
         "serve --demo --store sqlite:new.db --listen {taken}",
@@ -135,11 +183,13 @@ const MISTAKES: &[Mistake] = &[
     Mistake {
         arguments: "serve",
         variables: &[("CROSSBAR_GROUPS_PAGE_SIZE", "many")],
+        store: "",
         says: &["page_size (from the environment)", "at least 1", "\"many\""],
     },
     Mistake {
         arguments: "serve",
         variables: &[("CROSSBAR_GROUPS_DEMO", "perhaps")],
+        store: "",
         says: &["--demo", "perhaps"],
     },
     // The command line.
@@ -151,6 +201,11 @@ const MISTAKES: &[Mistake] = &[
         &["--ttl", "1..", "`crossbar-groups token --help`"],
     ),
     mistake("import --store sqlite:new.db", &["<FILE>"]),
+    mistake(
+        "account show --account alpha --store sqlite:store.db",
+        &["the account is given without a flag", "`crossbar-groups account show <ID|NAME>`"],
+    ),
+    mistake("import --file lines.ndjson --store sqlite:new.db", &["the file is given without a flag"]),
     // What the commands are about.
     mistake(
         "account create --name ... --store sqlite:new.db",
@@ -199,6 +254,7 @@ fn prepare(folder: &Path) {
     write("empty.db", "");
     write("notes.txt", "these are notes, and rather long ones, of somebody who needs them");
     write("token.txt", "very-secret\n");
+    write("lines.ndjson", "{\"db\": \"a\", \"doc\": {\"_id\": \"x\"}}\n");
     write("unknown.toml", "page_size = 3\nworker = 1\n");
     write("type.toml", "workers = \"many\"\n");
     write("value.toml", "# three lines\n\npage_size = 0\n");
@@ -209,6 +265,10 @@ fn prepare(folder: &Path) {
     std::os::unix::fs::symlink("missing", folder.join("nowhere")).unwrap();
     let user = NewUser { username: "admin", password: &Secret::new("secret"), is_admin: true };
     OpenStore::open(&folder.join("store.db")).account("alpha", &user);
+    let mut bytes = std::fs::read(folder.join("store.db")).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle..middle + 4 * 4096].fill(b'x');
+    std::fs::write(folder.join("damaged.db"), bytes).unwrap();
 }
 
 /// Every file below a folder, with its content. SQLite's index of its log changes when somebody reads.
@@ -229,7 +289,7 @@ fn contents(folder: &Path) -> BTreeMap<String, Vec<u8>> {
 }
 
 /// Runs a command to its end. A command that does not end is stopped, and fails the test.
-fn output_of(folder: &Path, arguments: &str, variables: &[(&str, &str)]) -> Output {
+pub(crate) fn output_of(folder: &Path, arguments: &str, variables: &[(&str, &str)]) -> Output {
     let child = binary()
         .args(arguments.split(' '))
         .envs(variables.iter().copied())
@@ -251,22 +311,50 @@ fn output_of(folder: &Path, arguments: &str, variables: &[(&str, &str)]) -> Outp
     }
 }
 
+/// Starts a web server that is no CouchDB. Answers its host and port.
+fn serve_pages() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    std::thread::spawn(move || {
+        for mut connection in listener.incoming().map_while(Result::ok) {
+            let mut head = BufReader::new(connection.try_clone().unwrap());
+            let mut line = String::new();
+            while head.read_line(&mut line).is_ok_and(|bytes| bytes > 2) {
+                line.clear();
+            }
+            let answer = "HTTP/1.1 404 Not Found\r\nContent-Type: text/html\r\nConnection: close\r\n\r\n<p>No such page";
+            let _ = connection.write_all(answer.as_bytes());
+        }
+    });
+    address
+}
+
 #[test]
 fn every_mistake_is_one_line_and_exit_code_2_and_makes_nothing() {
     let folder = tempfile::tempdir().unwrap();
     prepare(folder.path());
     let holder = TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = holder.local_addr().unwrap().to_string();
+    let standin = Standin::start();
+    let couchdb = standin.url().rsplit_once('@').unwrap().1.trim_end_matches('/').to_owned();
+    let page = serve_pages();
+    let filled = |text: &str| {
+        let text = text.replace("{taken}", &taken).replace("{couchdb}", &couchdb).replace("{page}", &page);
+        text.replace("{with_login}", &format!("http://admin:admin@{couchdb}"))
+    };
     let before = contents(folder.path());
     assert!(MISTAKES.len() >= 25);
     let mut wrong = Vec::new();
-    for Mistake { arguments, variables, says } in MISTAKES {
-        let arguments = arguments.replace("{taken}", &taken);
-        let output = output_of(folder.path(), &arguments, variables);
+    for Mistake { arguments, variables, store, says } in MISTAKES {
+        let arguments = filled(arguments);
+        let store = filled(store);
+        // An empty variable counts as unset.
+        let variables = [variables, &[("CROSSBAR_GROUPS_STORE", store.as_str())][..]].concat();
+        let output = output_of(folder.path(), &arguments, &variables);
         let said = String::from_utf8(output.stderr).unwrap();
         let mut check = |is_right: bool, what: &str| {
             if !is_right {
-                wrong.push(format!("{arguments}\n  {what}, but {said:?}"));
+                wrong.push(format!("{arguments} {store}\n  {what}, but {said:?}"));
             }
         };
         check(output.status.code() == Some(2), &format!("exit code 2, not {:?}", output.status.code()));

@@ -88,6 +88,7 @@ fn a_store_in_use_is_changed_through_its_server() {
     }
     line_where(&alpha, "the change", |line| {
         line.contains("a command has changed the store command=\"user passwd\" uid=")
+            && line.ends_with(" account=beta user=b")
     });
     // An import says that the server must stop first.
     let refused = String::from_utf8(run(&["import", "--store", &store, "-"], b"").stderr).unwrap();

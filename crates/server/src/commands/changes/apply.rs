@@ -6,7 +6,7 @@ use std::io::{IsTerminal as _, Read as _};
 
 use auth::{Secret, bootstrap};
 
-use super::super::{BACKGROUND_THREADS, notices_out, runtime, say, warn};
+use super::super::{BACKGROUND_THREADS, contact, deadline, notices_out, runtime, say, warn};
 use super::make::make;
 use super::{BesideKazoo, Change, WARNING, remote};
 use crate::arguments::{
@@ -116,6 +116,7 @@ fn apply(arguments: &ChangedStore, opening: Opening, change: Change) -> Result<(
     let told = if settings.location.is_own() { None } else { notices_out::settings(&notice_settings) };
     let stack = stack::build(&settings, opening, None, told)?;
     runtime("background", BACKGROUND_THREADS)?.block_on(async {
+        contact::check(&stack, &settings.location, deadline()).await?;
         let made = make(change, &*stack.store);
         let lines = match &stack.notices {
             Some(notices) => notices_out::made_and_told(made, notices, &notice_settings).await,

@@ -49,6 +49,33 @@ impl Change {
             Self::RetireKey { .. } => "key retire",
         }
     }
+
+    /// The account, the user and the key that the change is about, by the names or ids that the command was given.
+    /// Never a password.
+    pub(super) fn about(&self) -> About<'_> {
+        let none = About::default();
+        match self {
+            Self::CreateAccount { name, .. } => About { account: Some(name), ..none },
+            Self::CreateUser { account, username: user, .. }
+            | Self::SetPassword { account, user, .. }
+            | Self::SetUserLogins { account, user, .. }
+            | Self::DeleteUser { account, user } => {
+                About { account: Some(account), user: Some(user), ..none }
+            }
+            Self::SetAccountLogins { account, .. } => About { account: Some(account), ..none },
+            Self::PushViews { account } => About { account: account.as_deref(), ..none },
+            Self::RotateKey { .. } => none,
+            Self::RetireKey { key, .. } => About { key: Some(key), ..none },
+        }
+    }
+}
+
+/// What a change is about.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct About<'a> {
+    pub(super) account: Option<&'a str>,
+    pub(super) user: Option<&'a str>,
+    pub(super) key: Option<&'a str>,
 }
 
 /// How a line begins that is a warning.

@@ -26,6 +26,9 @@ const REQUEST_PATIENCE: Duration = Duration::from_secs(5);
 /// How long a command waits for the answer. A change may read a whole database.
 const ANSWER_PATIENCE: Duration = Duration::from_secs(120);
 
+/// A command that waits longer says so.
+const SILENT_WAIT: Duration = Duration::from_secs(2);
+
 /// The longest request, in bytes. A password has at most 4,096.
 const MAX_REQUEST: u64 = 64 * 1024;
 
@@ -48,10 +51,15 @@ fn socket_of(store: &Path) -> PathBuf {
 /// Asks the server that has the store open to make a change. `None` if there is no such server.
 pub(super) fn ask(store: &Path, change: &Change) -> Result<Option<Vec<String>>, Failure> {
     let Ok(socket) = UnixStream::connect(socket_of(store)) else { return Ok(None) };
-    let reply = talk(socket, change).map_err(|error| {
+    let reply = talk(socket, change, store).map_err(|error| {
+        let why = match error.kind() {
+            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
+                format!("within {} seconds", ANSWER_PATIENCE.as_secs())
+            }
+            _ => format!("({error})"),
+        };
         Failure::run(format!(
-            "the server that has {} open did not answer: {error}; look into its log to see whether the change was \
-             made",
+            "the server that has {} open gave no answer {why}: look into its log to see whether the change was made",
             store.display()
         ))
     })?;
@@ -62,13 +70,27 @@ pub(super) fn ask(store: &Path, change: &Change) -> Result<Option<Vec<String>>, 
     }
 }
 
-fn talk(mut socket: UnixStream, change: &Change) -> io::Result<CommandReply> {
+fn talk(mut socket: UnixStream, change: &Change, store: &Path) -> io::Result<CommandReply> {
     socket.set_write_timeout(Some(REQUEST_PATIENCE))?;
-    socket.set_read_timeout(Some(ANSWER_PATIENCE))?;
     serde_json::to_writer(&socket, change)?;
     socket.write_all(b"\n")?;
     socket.shutdown(Shutdown::Write)?;
-    Ok(serde_json::from_reader(socket)?)
+    let mut answer = Vec::new();
+    socket.set_read_timeout(Some(SILENT_WAIT))?;
+    if let Err(error) = socket.read_to_end(&mut answer) {
+        if !matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) {
+            return Err(error);
+        }
+        super::super::tell(&format!(
+            "waiting for the server that has {} open, {} seconds at most",
+            store.display(),
+            ANSWER_PATIENCE.as_secs()
+        ));
+        socket.set_read_timeout(Some(ANSWER_PATIENCE))?;
+        // What was read before stays.
+        socket.read_to_end(&mut answer)?;
+    }
+    Ok(serde_json::from_slice(&answer)?)
 }
 
 /// Serves the socket of a store until the server stops.
@@ -139,10 +161,19 @@ async fn answer(socket: tokio::net::UnixStream, backend: &dyn Backend, uid: u32)
     let reader = socket.try_clone().map_err(text)?;
     let read = tokio::task::spawn_blocking(move || read_request(&reader));
     let change = read.await.map_err(|error| error.to_string())??;
-    let command = change.command();
+    // Nobody expects the change of a command that was stopped while it waited for its turn. Where nobody reads any more,
+    // to write nothing fails.
+    if (&socket).write(&[]).is_err() {
+        return Err("it has gone, and its change was not made".to_owned());
+    }
+    let (command, about) = (change.command(), change.about());
+    let [account, user, key] = [about.account, about.user, about.key].map(|name| name.map(str::to_owned));
     let reply = match make(change, backend).await {
         Ok(lines) => {
-            log::info!(command, uid; "a command has changed the store");
+            log::info!(
+                command, uid, account = account.as_deref(), user = user.as_deref(), key = key.as_deref();
+                "a command has changed the store"
+            );
             CommandReply::Done(lines)
         }
         Err(failure) => CommandReply::Failed { message: failure.to_string(), is_setup: failure.is_setup() },

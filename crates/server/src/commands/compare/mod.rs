@@ -24,7 +24,7 @@ use self::pace::Pace;
 use self::pair::Pair;
 use self::report::Report;
 use self::state::{State, Work};
-use super::{BACKGROUND_THREADS, deadline, find, runtime, store_failure, tell};
+use super::{BACKGROUND_THREADS, contact, deadline, find, runtime, store_failure, tell};
 use crate::arguments::Compare;
 use crate::counterpart::{Bounds, Counterpart, CounterpartUrl};
 use crate::failure::Failure;
@@ -78,7 +78,9 @@ async fn accounts(arguments: &Compare, settings: &StoreSettings) -> Result<BTree
     if let (Ok(ids), false) = (ids, arguments.account.is_empty()) {
         return Ok(ids);
     }
-    let store = stack::build(settings, Opening::Read, None, None)?.store;
+    let stack = stack::build(settings, Opening::Read, None, None)?;
+    contact::check(&stack, &settings.location, deadline()).await?;
+    let store = stack.store;
     let mut accounts = BTreeSet::new();
     for named in &arguments.account {
         accounts.insert(find::account(&*store, named).await?);
