@@ -2,8 +2,19 @@
 
 use datastore::Document;
 use kazoo::term::{is_true, to_integer};
-use kazoo::{AccountId, Time, is_deleted};
+use kazoo::{AccountId, Time, is_deleted, member};
 use serde_json::Value;
+
+/// The members of an account's document that count.
+const MEMBERS: [&str; 7] = [
+    "name",
+    "language",
+    "pvt_tree",
+    "pvt_superduper_admin",
+    "pvt_enabled",
+    member::DELETED,
+    "pvt_trial_expires",
+];
 
 /// The parsed document of an account.
 #[derive(Clone, Debug)]
@@ -24,7 +35,7 @@ impl Account {
     /// # Errors
     /// `Corrupt` if the document is not an object.
     pub(super) fn read(id: AccountId, document: &Document) -> datastore::Result<Self> {
-        let members = document.to_object()?;
+        let members = document.parse_members(|name| MEMBERS.contains(&name))?;
         let text = |key: &str| members.get(key).and_then(Value::as_str).map(str::to_owned);
         let tree = members.get("pvt_tree").and_then(Value::as_array).into_iter().flatten();
         Ok(Self {
