@@ -8,7 +8,7 @@ use auth::changes::{self, Changed, Logins};
 use auth::{Authenticator, Settings};
 use datastore::{Backend, DbName, Ensured, StoreError, ViewQuery};
 use futures::StreamExt as _;
-use kazoo::{AccountId, Kind, SystemDb, is_deleted};
+use kazoo::{AccountId, Kind, SystemDb, is_deleted, member};
 use serde_json::{Map, Value};
 
 use super::change;
@@ -45,7 +45,8 @@ pub(super) async fn create_in(
         }
         Some(there) => {
             let document = account_document(store, &there).await?;
-            let members = document.map(|document| document.to_object()).transpose().map_err(&failure)?;
+            let members = document.map(|document| document.parse_members(is_told)).transpose();
+            let members = members.map_err(&failure)?;
             if members.is_none_or(|members| members.get("name").is_none_or(|stored| *stored != *name)) {
                 return Err(Failure::run(format!(
                     "an account with a name equal to {name:?} for logins exists; choose another name"
@@ -73,7 +74,7 @@ pub(crate) fn list(arguments: &AccountList) -> Result<(), Failure> {
             let mut found = store.query(accounts, query, deadline()).await.map_err(&failure)?;
             while let Some(row) = found.next().await {
                 let Some(document) = row.map_err(&failure)?.doc else { continue };
-                let members = document.to_object().map_err(&failure)?;
+                let members = document.parse_members(is_told).map_err(&failure)?;
                 if Kind::Account.is_kind_of(&members) && !is_deleted(&members) {
                     let id = document.id().as_str().to_owned();
                     rows.push([id, text(&members, "name"), text(&members, "realm"), is_enabled(&members)]);
@@ -92,7 +93,7 @@ pub(crate) fn show(arguments: AccountShow) -> Result<(), Failure> {
         let Some(document) = document else {
             return Err(Failure::setup(format!("the account {id} has no document in its own database")));
         };
-        let members = document.to_object().map_err(&failure)?;
+        let members = document.parse_members(is_told).map_err(&failure)?;
         let tree = members.get("pvt_tree").and_then(Value::as_array).cloned().unwrap_or_default();
         let tree: Vec<_> = tree.iter().filter_map(Value::as_str).collect();
         let is_master = members.get("pvt_superduper_admin") == Some(&Value::Bool(true));
@@ -130,6 +131,12 @@ pub(super) async fn set_logins_in(
         (Logins::Allowed, Changed::Now) => format!("{id} is enabled: its users can log in"),
         (Logins::Allowed, Changed::Before) => format!("{id} is enabled already"),
     })
+}
+
+/// Whether a command tells or needs this member of an account. The others are not parsed.
+fn is_told(name: &str) -> bool {
+    let own = ["name", "realm", "pvt_enabled", "pvt_tree", "pvt_superduper_admin", "pvt_api_key"];
+    [member::TYPE, member::DELETED].contains(&name) || own.contains(&name)
 }
 
 /// A member as text; empty if it is missing or no text.
