@@ -6,6 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use datastore::SEGMENT;
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, try_join_all};
 use futures::stream::{self, Stream, StreamExt as _};
@@ -17,6 +18,7 @@ use lapin::protocol::{AMQPErrorKind, AMQPSoftError};
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::uri::AMQPUri;
 use lapin::{BasicProperties, Channel, Confirmation, ConnectionProperties, ErrorKind, Event, ExchangeKind};
+use percent_encoding::utf8_percent_encode;
 use tokio::time::{Instant, timeout};
 
 use crate::broker::{BrokerError, Brokers, Connection, Outcome, Payloads};
@@ -67,6 +69,21 @@ impl BrokerUrl {
         }
         uri.query.heartbeat.get_or_insert(HEARTBEAT);
         Ok(Self(uri))
+    }
+
+    /// The address as other people may see it: in the form in which it is given, with `***` in place of the user and
+    /// the password, and without the query.
+    #[must_use]
+    pub fn shown(&self) -> String {
+        let AMQPUri { scheme, authority, vhost, .. } = &self.0;
+        let secret = if self.has_password() { "***@" } else { "" };
+        let host = &authority.host;
+        let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
+        let vhost = match vhost.as_str() {
+            "/" => String::new(),
+            vhost => format!("/{}", utf8_percent_encode(vhost, SEGMENT)),
+        };
+        format!("{scheme}://{secret}{host}:{}{vhost}", authority.port)
     }
 
     /// Whether the address names a password.
@@ -369,14 +386,18 @@ mod tests {
 
     #[test]
     fn addresses_are_read_as_kazoo_writes_them() {
-        for (text, shown, has_password) in [
-            ("amqp://guest:guest@127.0.0.1:5672", "amqp://127.0.0.1:5672 (virtual host /)", false),
-            ("amqp://u:p%40ss@rabbit.host", "amqp://rabbit.host:5672 (virtual host /)", true),
-            ("amqps://u:p@h/kazoo", "amqps://h:5671 (virtual host kazoo)", true),
-            ("amqp://u:p@[::1]:5673/%2F", "amqp://::1:5673 (virtual host /)", true),
+        for (text, said, shown) in [
+            ("amqp://guest:guest@127.0.0.1:5672", "127.0.0.1:5672 (virtual host /)", "127.0.0.1:5672"),
+            ("amqp://u:p%40ss@rabbit.host", "rabbit.host:5672 (virtual host /)", "***@rabbit.host:5672"),
+            ("amqps://u:p@h/kazoo?heartbeat=7", "h:5671 (virtual host kazoo)", "***@h:5671/kazoo"),
+            ("amqp://u:p@[::1]:5673/%2F", "::1:5673 (virtual host /)", "***@[::1]:5673"),
+            ("amqp://u:p@h/a%2Fb%20c", "h:5672 (virtual host a/b c)", "***@h:5672/a%2Fb%20c"),
         ] {
             let url = BrokerUrl::parse(text).unwrap();
-            assert_eq!((url.to_string().as_str(), url.has_password()), (shown, has_password), "{text}");
+            let scheme = text.split_once("://").unwrap().0;
+            assert_eq!(url.to_string(), format!("{scheme}://{said}"), "{text}");
+            assert_eq!(url.shown(), format!("{scheme}://{shown}"), "{text}");
+            assert_eq!(url.has_password(), shown.contains("***"), "{text}");
             assert!(!format!("{url:?}").contains("p@"), "{url:?}");
         }
     }
