@@ -43,7 +43,7 @@ pub use directory::{Account, databases, own_db};
 pub use error::{AuthError, Barred};
 pub use limits::{BucketEmpty, Buckets, Charged, Client, RateLimits, network};
 pub use login::{Login, LoginError};
-pub use registry::{Registered, registered_design, registered_row};
+pub use registry::{Registered, Registration, registered_design, registrations};
 pub use secret::Secret;
 pub use settings::Settings;
 pub use setup::{bootstrap, changes, keys};

@@ -34,9 +34,12 @@ impl From<Error> for StoreError {
             Error::Unavailable(_) => Self::Unavailable,
             Error::Unexpected(_) | Error::Unreadable { .. } => Self::Corrupt,
         };
-        // `StoreError` names the variant too, so the reason leaves it out.
-        let reason = error.refusal().map_or_else(|| error.to_string(), ToString::to_string);
-        variant(Cause::with_source(reason, error))
+        // `StoreError` names the variant of a refusal too, so neither the reason nor a source does. The refusal is the
+        // whole of what is known: with the error as its source, whoever tells all causes would tell it twice.
+        variant(match error.refusal() {
+            Some(refusal) => Cause::new(refusal.to_string()),
+            None => Cause::with_source(error.to_string(), error),
+        })
     }
 }
 

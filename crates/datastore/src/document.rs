@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use crate::error::{Cause, Result, StoreError};
-use crate::json;
+use crate::json::{self, JsonError};
 use crate::name::DocId;
 use crate::rev::Rev;
 
@@ -85,6 +85,21 @@ impl Document {
         json::parse_stored_object(&self.text).map_err(|error| corrupt_text(&self.id, error))
     }
 
+    /// Parses only the members with a wanted name. The others may be anything, and may be nested as deep as they like.
+    /// If a key occurs twice, its first value counts, as in Kazoo.
+    ///
+    /// # Errors
+    /// `Corrupt` if the text is not a JSON object, or if a wanted value cannot be read.
+    pub fn parse_members(&self, is_wanted: impl Fn(&str) -> bool) -> Result<Map<String, Value>> {
+        let mut found = Map::new();
+        for (name, value) in self.members()?.0 {
+            if is_wanted(&name) && !found.contains_key(&*name) {
+                found.insert(name.into_owned(), self.parse_member(value)?);
+            }
+        }
+        Ok(found)
+    }
+
     /// Parses the value of one of the document's [members](Self::members).
     ///
     /// # Errors
@@ -94,9 +109,18 @@ impl Document {
     }
 }
 
-fn corrupt_text(id: &DocId, error: impl std::error::Error + Send + Sync + 'static) -> StoreError {
-    let reason = format!("document {id} is not a JSON object: restore it from a backup, or delete it");
-    StoreError::Corrupt(Cause::with_source(reason, error))
+/// What a document is that cannot be read. A deep one is whole, and Kazoo reads it.
+fn corrupt_text(id: &DocId, error: JsonError) -> StoreError {
+    StoreError::Corrupt(match error {
+        JsonError::TooDeep => {
+            Cause::new(format!("document {id} is nested deeper than {} levels", json::MAX_DEPTH))
+        }
+        error => {
+            let reason =
+                format!("document {id} is not a JSON object: restore it from a backup, or delete it");
+            Cause::with_source(reason, error)
+        }
+    })
 }
 
 fn members_of(text: &str) -> Result<Members<'_>> {
@@ -181,6 +205,21 @@ mod tests {
         let members = doc.members().unwrap();
         let seen: Vec<_> = members.0.iter().map(|(key, value)| (&**key, value.get())).collect();
         assert_eq!(seen, [("_id", "\"a\""), ("_rev", "\"1-x\""), ("z", "1.0"), ("ab", r#"{"k": [1,2]}"#)]);
+    }
+
+    #[test]
+    fn only_wanted_members_are_parsed() {
+        let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+        let text = format!(r#"{{"_id":"a","_rev":"1-x","flow":{deep},"b":1,"c":[2],"b":3}}"#);
+        let document = Document::from_text(text).unwrap();
+        let found = document.parse_members(|name| ["b", "c", "d"].contains(&name)).unwrap();
+        assert_eq!(serde_json::Value::Object(found), serde_json::json!({"b": 1, "c": [2]}));
+        for error in
+            [document.to_object().unwrap_err(), document.parse_members(|name| name == "flow").unwrap_err()]
+        {
+            let words = error.to_string();
+            assert!(words.ends_with("document a is nested deeper than 127 levels"), "{words}");
+        }
     }
 
     #[test]

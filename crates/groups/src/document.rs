@@ -48,12 +48,7 @@ impl StoredGroup {
     /// # Errors
     /// `Corrupt` if a member cannot be read, for instance because it is nested too deep.
     pub fn public_object(&self) -> datastore::Result<Map<String, Value>> {
-        let mut object = Map::new();
-        for (key, value) in self.document.members()?.0 {
-            if is_shown(&key) && !object.contains_key(&*key) {
-                object.insert(key.into_owned(), self.document.parse_member(value)?);
-            }
-        }
+        let mut object = self.document.parse_members(is_shown)?;
         object.insert("id".to_owned(), Value::from(self.document.id().as_str()));
         Ok(object)
     }
@@ -133,14 +128,7 @@ pub(crate) fn public_members(mut object: Map<String, Value>) -> Map<String, Valu
 /// The private members of a stored document, without the store's `_id` and `_rev`. Public values are not
 /// parsed.
 pub(crate) fn private_members(document: &Document) -> datastore::Result<Map<String, Value>> {
-    let mut private = Map::new();
-    for (key, value) in document.members()?.0 {
-        if is_kept_private(&key) && !private.contains_key(&*key) {
-            let value = document.parse_member(value)?;
-            private.insert(key.into_owned(), value);
-        }
-    }
-    Ok(private)
+    document.parse_members(is_kept_private)
 }
 
 /// Splits a stored document into its public members, without the id, and its private ones, without the

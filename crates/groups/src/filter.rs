@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use datastore::Document;
 use kazoo::{member, term};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 /// A value in the query string.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,14 +64,8 @@ impl Filters {
     /// # Errors
     /// `Corrupt` if one of these members cannot be read.
     pub fn matches(&self, document: &Document) -> datastore::Result<bool> {
-        let mut object = Map::new();
-        for (key, value) in document.members()?.0 {
-            // If a key occurs twice, its first value counts.
-            if self.0.iter().any(|filter| filter.member() == Some(&*key)) && !object.contains_key(&*key) {
-                object.insert(key.into_owned(), document.parse_member(value)?);
-            }
-        }
-        let object = Value::Object(object);
+        let is_looked_at = |name: &str| self.0.iter().any(|filter| filter.member() == Some(name));
+        let object = Value::Object(document.parse_members(is_looked_at)?);
         Ok(self.0.iter().all(|filter| filter.holds(&object)))
     }
 }

@@ -2,7 +2,6 @@
 //! as Kazoo declares it.
 
 use std::collections::HashSet;
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,11 +14,11 @@ use lapin::options::{
 };
 use lapin::protocol::{AMQPErrorKind, AMQPSoftError};
 use lapin::types::{AMQPValue, FieldTable, ShortString};
-use lapin::uri::AMQPUri;
 use lapin::{BasicProperties, Channel, Confirmation, ConnectionProperties, ErrorKind, Event, ExchangeKind};
 use tokio::time::{Instant, timeout};
 
 use crate::broker::{BrokerError, Brokers, Connection, Outcome, Payloads};
+use crate::broker_url::BrokerUrl;
 use crate::notice::Message;
 
 /// Kazoo's exchange for changes of documents.
@@ -38,57 +37,6 @@ const CONFIRM_PATIENCE: Duration = Duration::from_secs(60);
 
 /// How often to look whether the broker says so.
 const CONFIRM_LOOK: Duration = Duration::from_secs(5);
-
-/// The seconds between two signs of life of a connection, unless the address says otherwise.
-const HEARTBEAT: u16 = 10;
-
-/// The address of a broker. It may hold a password, which is never printed.
-#[derive(Clone, PartialEq, Eq)]
-pub struct BrokerUrl(AMQPUri);
-
-impl BrokerUrl {
-    /// Reads `amqp(s)://USER:PASSWORD@HOST:PORT/VHOST`.
-    ///
-    /// # Errors
-    /// What is wrong, as the rest of a sentence that begins with "the address". It never repeats the text.
-    pub fn parse(text: &str) -> Result<Self, &'static str> {
-        const FORM: &str = "is not of the form amqp(s)://USER:PASSWORD@HOST:PORT/VHOST";
-        let rest = text.strip_prefix("amqp://").or_else(|| text.strip_prefix("amqps://")).ok_or(FORM)?;
-        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-        let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-        if host.is_empty() || host.starts_with(':') {
-            return Err("names no host");
-        }
-        // The library's errors may repeat the text.
-        let mut uri: AMQPUri = text.parse().map_err(|_| FORM)?;
-        // The library takes an IPv6 address for a missing host.
-        if let Some((address, _)) = host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-            address.clone_into(&mut uri.authority.host);
-        }
-        uri.query.heartbeat.get_or_insert(HEARTBEAT);
-        Ok(Self(uri))
-    }
-
-    /// Whether the address names a password.
-    #[must_use]
-    pub fn has_password(&self) -> bool {
-        self.0.authority.userinfo != AMQPUri::default().authority.userinfo
-    }
-}
-
-/// The address without credentials.
-impl fmt::Display for BrokerUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let AMQPUri { scheme, authority, vhost, .. } = &self.0;
-        write!(f, "{scheme}://{}:{} (virtual host {vhost})", authority.host, authority.port)
-    }
-}
-
-impl fmt::Debug for BrokerUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "BrokerUrl({self})")
-    }
-}
 
 /// The brokers that a server may use, in the order of preference.
 #[derive(Clone, Debug)]
@@ -179,7 +127,7 @@ impl Amqp {
     where
         F: Future<Output = lapin::Result<T>>,
     {
-        let BrokerUrl(uri) = self.urls.get(number).ok_or("there is no such broker")?;
+        let uri = self.urls.get(number).ok_or("there is no such broker")?.uri();
         let properties = ConnectionProperties::default().with_connection_name(self.node.as_str().into());
         let opened = async { open(lapin::Connection::connect_uri(uri.clone(), properties).await?).await };
         match timeout(CONNECT_PATIENCE, opened).await {
@@ -361,40 +309,4 @@ async fn publish(channel: &Channel, messages: &[Message]) -> lapin::Result<Vec<O
         }
     };
     Ok(messages.iter().zip(is_refused).map(outcome).collect())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::BrokerUrl;
-
-    #[test]
-    fn addresses_are_read_as_kazoo_writes_them() {
-        for (text, shown, has_password) in [
-            ("amqp://guest:guest@127.0.0.1:5672", "amqp://127.0.0.1:5672 (virtual host /)", false),
-            ("amqp://u:p%40ss@rabbit.host", "amqp://rabbit.host:5672 (virtual host /)", true),
-            ("amqps://u:p@h/kazoo", "amqps://h:5671 (virtual host kazoo)", true),
-            ("amqp://u:p@[::1]:5673/%2F", "amqp://::1:5673 (virtual host /)", true),
-        ] {
-            let url = BrokerUrl::parse(text).unwrap();
-            assert_eq!((url.to_string().as_str(), url.has_password()), (shown, has_password), "{text}");
-            assert!(!format!("{url:?}").contains("p@"), "{url:?}");
-        }
-    }
-
-    #[test]
-    fn other_addresses_are_refused_without_their_text() {
-        for text in [
-            "",
-            "rabbit:5672",
-            "http://u:secret@h",
-            "amqp://",
-            "amqp://u:secret@",
-            "amqp://u:secret@:5672",
-            "amqp://u:secret@h:port",
-            "amqp://u:secret@h?heartbeat=x",
-        ] {
-            let error = BrokerUrl::parse(text).unwrap_err();
-            assert!(!error.contains("secret"), "{text}: {error}");
-        }
-    }
 }

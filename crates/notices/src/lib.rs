@@ -49,13 +49,15 @@
 //! - `turns`: how many calls of the store the background makes at once;
 //! - `teller`: what the following three share. `layer` sees each write, `recovery` finishes the work of a killed
 //!   server, `keeper` removes marks and watches other servers;
-//! - `broker`: the boundary to a broker. `amqp` is lapin behind it, and `rounds` tries one broker after another;
+//! - `broker`: the boundary to a broker. `broker_url` is its address, `amqp` is lapin behind it, and `rounds` tries one
+//!   broker after another;
 //! - `sender` sends what is ready. `listener` hears others, and `heard` reads what they say.
 
 #![forbid(unsafe_code)]
 
 mod amqp;
 mod broker;
+mod broker_url;
 mod drops;
 mod heard;
 mod keeper;
@@ -86,8 +88,9 @@ use futures::channel::oneshot;
 use kazoo::NodeAndZone;
 use tokio::time::Instant;
 
-pub use amqp::{Amqp, BrokerUrl};
+pub use amqp::Amqp;
 pub use broker::{BrokerError, Brokers, Connection, Outcome, Payloads};
+pub use broker_url::BrokerUrl;
 pub use heard::Heard;
 pub use notice::Message;
 pub use queue::Counts;

@@ -5,6 +5,17 @@ use kazoo::term::to_integer;
 use kazoo::{AccountId, Time, account, is_deleted, member};
 use serde_json::Value;
 
+/// The members of an account's document that count.
+const MEMBERS: [&str; 7] = [
+    "name",
+    "language",
+    member::TREE,
+    member::SUPERDUPER_ADMIN,
+    member::ENABLED,
+    member::DELETED,
+    member::TRIAL_EXPIRES,
+];
+
 /// The parsed document of an account.
 #[derive(Clone, Debug)]
 pub struct Account {
@@ -24,7 +35,7 @@ impl Account {
     /// # Errors
     /// `Corrupt` if the document is not an object.
     pub(super) fn read(id: AccountId, document: &Document) -> datastore::Result<Self> {
-        let members = document.to_object()?;
+        let members = document.parse_members(|name| MEMBERS.contains(&name))?;
         let text = |key: &str| members.get(key).and_then(Value::as_str).map(str::to_owned);
         Ok(Self {
             id,

@@ -138,8 +138,8 @@ impl Directory {
         id: &str,
         deadline: Deadline,
     ) -> Result<Option<Identity>> {
-        let members = self.read_now(&account_id.db(), id, deadline).await?;
-        Ok(members.as_ref().and_then(Identity::read))
+        let document = self.read_now(&account_id.db(), id, deadline).await?;
+        document.as_ref().map_or(Ok(None), Identity::read)
     }
 
     /// An identity, if it is in the cache.
@@ -189,7 +189,7 @@ impl Directory {
     }
 
     fn read_identity(&self, key: &DocKey, document: &Document) -> Result<Option<Arc<Identity>>> {
-        let read = |document: &Document| Ok(Identity::read(&document.to_object()?).map(Arc::new));
+        let read = |document: &Document| Ok(Identity::read(document)?.map(Arc::new));
         Ok(self.parsed.of(key, document, read)?.as_ref().clone())
     }
 
@@ -204,7 +204,8 @@ impl Directory {
 
     /// Reads a configuration document from the store, not from the cache.
     pub(crate) async fn config_now(&self, which: ConfigDocument, deadline: Deadline) -> Result<Config> {
-        let members = self.read_now(SystemDb::SystemConfig.name(), which.as_str(), deadline).await?;
+        let document = self.read_now(SystemDb::SystemConfig.name(), which.as_str(), deadline).await?;
+        let members = document.map(|document| document.to_object()).transpose()?;
         Ok(members.map(|members| Config::read(members, &self.settings.node_and_zone)).unwrap_or_default())
     }
 
@@ -348,17 +349,10 @@ impl Directory {
         Ok(Some(members).filter(|members| !is_deleted(members)))
     }
 
-    /// Reads the members of a document from the store. `None` if the document is deleted.
-    async fn read_now(
-        &self,
-        db: &DbName,
-        id: &str,
-        deadline: Deadline,
-    ) -> Result<Option<Map<String, Value>>> {
+    /// Reads a document from the store, not from the cache.
+    async fn read_now(&self, db: &DbName, id: &str, deadline: Deadline) -> Result<Option<Document>> {
         let Ok(id) = DocId::parse(id) else { return Ok(None) };
-        let document = if_found(self.store.fetch(db, &id, deadline).await)?;
-        let members = document.map(|document| document.to_object()).transpose()?;
-        Ok(members.filter(|members| !is_deleted(members)))
+        if_found(self.store.fetch(db, &id, deadline).await)
     }
 
     /// Reads a document through the cache. An invalid id is not cached.

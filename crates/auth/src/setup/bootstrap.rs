@@ -206,7 +206,7 @@ pub async fn create_account(
 }
 
 async fn has_no_accounts(store: &dyn Backend, deadline: Deadline) -> Result<bool> {
-    Ok(find(store, SystemDb::Accounts.name(), deadline, |_| true).await?.is_none())
+    Ok(find(store, SystemDb::Accounts.name(), &[], deadline, |_| true).await?.is_none())
 }
 
 /// Makes an account the store's master, unless `system_config/accounts` exists already. Returns whether it

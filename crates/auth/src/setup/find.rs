@@ -11,7 +11,8 @@ use serde_json::{Map, Value};
 /// Errors from the store.
 pub async fn find_account(store: &dyn Backend, name: &str, deadline: Deadline) -> Result<Option<AccountId>> {
     let wanted = search_name(name);
-    let found = find(store, SystemDb::Accounts.name(), deadline, |doc| {
+    let looked_at = [member::TYPE, member::DELETED, member::ALPHANUM_NAME];
+    let found = find(store, SystemDb::Accounts.name(), &looked_at, deadline, |doc| {
         Kind::Account.is_kind_of(doc)
             && doc.get(member::ALPHANUM_NAME).is_some_and(|name| *name == wanted)
             && !is_deleted(doc)
@@ -31,7 +32,8 @@ pub async fn find_user(
     deadline: Deadline,
 ) -> Result<Option<DocId>> {
     let wanted = username.to_lowercase();
-    find(store, &account_id.db(), deadline, |doc| {
+    let looked_at = [member::TYPE, member::DELETED, "username"];
+    find(store, &account_id.db(), &looked_at, deadline, |doc| {
         Kind::User.is_kind_of(doc)
             && doc.get("username").is_some_and(|name| *name == wanted)
             && !is_deleted(doc)
@@ -39,11 +41,12 @@ pub async fn find_user(
     .await
 }
 
-/// Finds the first document that satisfies a condition. It skips design documents. It may read the whole
-/// database, so only commands may call it.
+/// Finds the first document that satisfies a condition on some of its members. It skips design documents. It may read
+/// the whole database, so only commands may call it.
 pub(super) async fn find(
     store: &dyn Backend,
     db: &DbName,
+    looked_at: &[&str],
     deadline: Deadline,
     is_wanted: impl Fn(&Map<String, Value>) -> bool,
 ) -> Result<Option<DocId>> {
@@ -53,7 +56,7 @@ pub(super) async fn find(
         let Some(document) = row?.doc.filter(|document| document.id().design_name().is_none()) else {
             continue;
         };
-        if is_wanted(&document.to_object()?) {
+        if is_wanted(&document.parse_members(|name| looked_at.contains(&name))?) {
             return Ok(Some(document.id().clone()));
         }
     }

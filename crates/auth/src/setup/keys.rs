@@ -77,7 +77,7 @@ pub async fn list(store: &dyn Backend, deadline: Deadline) -> Result<Vec<StoredK
     let mut keys = Vec::new();
     while let Some(row) = rows.next().await {
         let Some(document) = row?.doc else { continue };
-        let members = document.to_object()?;
+        let members = document.parse_members(says_about_key)?;
         if !has_key(&members) {
             continue;
         }
@@ -151,7 +151,7 @@ pub async fn rotate(store: &dyn Backend, deadline: Deadline) -> Result<Rotated> 
 pub async fn retire(store: &dyn Backend, id: &DocId, deadline: Deadline) -> Result<()> {
     let db = SystemDb::SystemAuth.name();
     let document = store.fetch(db, id, deadline).await?;
-    if !has_key(&document.to_object()?) {
+    if !has_key(&document.parse_members(says_about_key)?) {
         return Err(StoreError::Invalid(Cause::new("the document is no key")));
     }
     if signing_ids(store, deadline).await?.contains(id.as_str()) {
@@ -244,6 +244,11 @@ pub(super) fn marked_as_deleted() -> StoreError {
 }
 
 /// Whether a document holds a key.
+/// Whether a member of a document says something about a key.
+fn says_about_key(name: &str) -> bool {
+    ["_attachments", kazoo::member::CREATED, kazoo::member::DELETED].contains(&name)
+}
+
 fn has_key(members: &Map<String, Value>) -> bool {
     let files = members.get("_attachments");
     files.is_some_and(|files| files.get(KEY_ATTACHMENT).is_some()) && !is_deleted(members)

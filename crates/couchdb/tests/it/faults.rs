@@ -358,3 +358,23 @@ async fn the_clients_own_timeout_is_a_transport_failure() {
     assert!(matches!(error, Error::Transport { .. }), "{error:?}");
     assert!(error.to_string().contains("silent for 40 ms"), "{error}");
 }
+
+#[tokio::test]
+async fn what_couchdb_says_is_told_once() {
+    for (status, word) in [(401, "unauthorized"), (403, "forbidden"), (409, "conflict"), (503, "busy")] {
+        let server = always(status, word, "Name or password is incorrect.").await;
+        let client = Client::new(quick(&server.uri())).unwrap();
+        let error = StoreError::from(client.fetch(&db(), &id("a"), soon()).await.unwrap_err());
+        let mut told = error.to_string();
+        let mut cause = error.source();
+        while let Some(error) = cause {
+            // As logs tell the causes of an error.
+            let words = error.to_string();
+            if !told.contains(&words) {
+                told += &words;
+            }
+            cause = error.source();
+        }
+        assert_eq!(told.matches("Name or password is incorrect.").count(), 1, "{told}");
+    }
+}

@@ -52,9 +52,13 @@ impl ConfigFile {
         Ok(Self { content: OnceLock::new(), ..self.clone() })
     }
 
-    /// The path of Kazoo's configuration, where Kazoo finds it unless it was given.
+    /// The path of Kazoo's configuration, where Kazoo finds it unless it was given. It is absolute: systemd takes any other
+    /// one for the name of a credential.
     pub(super) fn find_kazoo_config(&mut self) -> Result<PathBuf, Failure> {
         let path = self.kazoo_config.take().map_or_else(kazoo_config::find, Ok)?;
+        let path = std::path::absolute(&path).map_err(|error| {
+            Failure::setup(format!("Kazoo's configuration {} was not found: {error}", path.display()))
+        })?;
         *self =
             Self { config: self.config.take(), kazoo_config: Some(path.clone()), content: OnceLock::new() };
         Ok(path)

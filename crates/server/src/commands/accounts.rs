@@ -45,7 +45,8 @@ pub(super) async fn create_in(
         }
         Some(there) => {
             let document = account_document(store, &there).await?;
-            let members = document.map(|document| document.to_object()).transpose().map_err(&failure)?;
+            let members = document.map(|document| document.parse_members(is_told)).transpose();
+            let members = members.map_err(&failure)?;
             if members.is_none_or(|members| members.get("name").is_none_or(|stored| *stored != *name)) {
                 return Err(Failure::run(format!(
                     "an account with a name equal to {name:?} for logins exists; choose another name"
@@ -73,7 +74,7 @@ pub(crate) fn list(arguments: &AccountList) -> Result<(), Failure> {
             let mut found = store.query(accounts, query, deadline()).await.map_err(&failure)?;
             while let Some(row) = found.next().await {
                 let Some(document) = row.map_err(&failure)?.doc else { continue };
-                let members = document.to_object().map_err(&failure)?;
+                let members = document.parse_members(is_told).map_err(&failure)?;
                 if Kind::Account.is_kind_of(&members) && !is_deleted(&members) {
                     let id = document.id().as_str().to_owned();
                     let is_enabled = yes_or_no(account::lets_users_log_in(&members)).to_owned();
@@ -93,7 +94,7 @@ pub(crate) fn show(arguments: AccountShow) -> Result<(), Failure> {
         let Some(document) = document else {
             return Err(Failure::setup(format!("the account {id} has no document in its own database")));
         };
-        let members = document.to_object().map_err(&failure)?;
+        let members = document.parse_members(is_told).map_err(&failure)?;
         let mut lines = vec![
             ("id", id.to_string()),
             ("name", text(&members, "name")),
@@ -131,6 +132,19 @@ pub(super) async fn set_logins_in(
         (Logins::Allowed, Changed::Now) => format!("{id} is enabled: its users can log in"),
         (Logins::Allowed, Changed::Before) => format!("{id} is enabled already"),
     })
+}
+
+/// Whether a command tells or needs this member of an account. The others are not parsed.
+fn is_told(name: &str) -> bool {
+    let private = [
+        member::TYPE,
+        member::DELETED,
+        member::ENABLED,
+        member::TREE,
+        member::SUPERDUPER_ADMIN,
+        member::API_KEY,
+    ];
+    ["name", "realm"].contains(&name) || private.contains(&name)
 }
 
 /// A member as text; empty if it is missing or no text.

@@ -2,7 +2,7 @@
 
 use auth::bootstrap;
 use datastore::{Backend, DocId, Document, if_found};
-use kazoo::{AccountId, Kind, is_deleted};
+use kazoo::{AccountId, Kind, is_deleted, member};
 use serde_json::{Map, Value};
 
 use super::{deadline, store_failure};
@@ -79,7 +79,7 @@ async fn user_document(
     Ok(found.filter(|(_, members)| !is_deleted(members)).map(|(document, _)| document))
 }
 
-/// The document with this id and its members, if it is a user's.
+/// The document with this id, if it is a user's, and the members that say so.
 async fn of_user(
     store: &dyn Backend,
     account_id: &AccountId,
@@ -88,6 +88,7 @@ async fn of_user(
     let failure = store_failure("the user could not be read");
     let found = if_found(store.fetch(&account_id.db(), id, deadline()).await).map_err(&failure)?;
     let Some(document) = found else { return Ok(None) };
-    let members = document.to_object().map_err(&failure)?;
+    let says_what_it_is = |name: &str| [member::TYPE, member::DELETED].contains(&name);
+    let members = document.parse_members(says_what_it_is).map_err(&failure)?;
     Ok(Kind::User.is_kind_of(&members).then_some((document, members)))
 }

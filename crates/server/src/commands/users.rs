@@ -5,13 +5,16 @@ use auth::bootstrap::{self, NewUser};
 use auth::changes::{self, Changed, Logins};
 use datastore::{Backend, ViewQuery};
 use futures::StreamExt as _;
-use kazoo::{Kind, is_deleted};
+use kazoo::{Kind, is_deleted, member};
 
 use super::accounts::{text, yes_or_no};
 use super::{deadline, find, store_failure, table, with_store};
 use crate::arguments::UserList;
 use crate::failure::Failure;
 use crate::stack::Opening;
+
+/// The members that a list of users reads. Nothing else of the account's documents is parsed.
+const LISTED: [&str; 5] = [member::TYPE, member::DELETED, "username", "priv_level", "enabled"];
 
 /// Creates a user of the account that `account` names. Answers the user's id.
 pub(super) async fn create_in(
@@ -46,7 +49,7 @@ pub(crate) fn list(arguments: UserList) -> Result<(), Failure> {
             if document.id().design_name().is_some() {
                 continue;
             }
-            let members = document.to_object().map_err(&failure)?;
+            let members = document.parse_members(|name| LISTED.contains(&name)).map_err(&failure)?;
             if Kind::User.is_kind_of(&members) && !is_deleted(&members) {
                 rows.push([
                     document.id().as_str().to_owned(),

@@ -1,6 +1,6 @@
 //! Looks for the signs of a release of Kazoo in its databases. It writes nothing.
 
-use auth::{Registered, registered_row};
+use auth::{Registered, registrations};
 use datastore::{Backend, DbName, Deadline, DocId, Result, StoreError, ViewQuery, if_found};
 use futures::{StreamExt as _, future};
 use kazoo::{AccountId, ConfigDocument, Sections, SystemDb, is_deleted};
@@ -15,23 +15,26 @@ const ACCOUNTS_SEEN: usize = 3;
 
 /// Looks for the signs.
 pub(super) async fn signs(store: &dyn Backend, deadline: Deadline) -> Result<Signs> {
-    let registered = async |view| is_registered(store, view, deadline).await;
+    let designs = [GROUPS_VIEW.design, NEWER_VIEW.design];
+    let registered = registrations(store, Registered::Account, &designs, deadline);
     let config = document(store, SystemDb::SystemConfig, ConfigDocument::KappsMaintenance.id(), deadline);
     let schema = document(store, SystemDb::SystemSchemas, DocId::from_store("groups".to_owned()), deadline);
     let databases = future::try_join(
         store.db_exists(SystemDb::SystemData.name(), deadline),
         store.db_exists(SystemDb::SystemSchemas.name(), deadline),
     );
-    let (groups_view, newer_view, config, schema, (has_registry, has_schemas)) =
-        future::try_join5(registered(GROUPS_VIEW), registered(NEWER_VIEW), config, schema, databases).await?;
+    let (registered, config, schema, (has_registry, has_schemas)) =
+        future::try_join4(registered, config, schema, databases).await?;
+    let registered = registered.unwrap_or_default();
+    let has = |view: View| registered.iter().any(|found| found.defines(view.design, view.name));
     // The registry is one sign. The accounts' databases may be of another release.
     let (groups_in_account, newer_in_account) = in_accounts(store, deadline).await?;
-    let places = |registry: Option<bool>, account| Places { registry: registry.unwrap_or(false), account };
+    let places = |registry, account| Places { registry, account };
     let options = "/properties/music_on_hold/properties/options";
     Ok(Signs {
         has_kazoo_databases: has_registry || has_schemas || config.is_some(),
-        groups_view: places(groups_view, groups_in_account),
-        newer_view: places(newer_view, newer_in_account),
+        groups_view: places(has(GROUPS_VIEW), groups_in_account),
+        newer_view: places(has(NEWER_VIEW), newer_in_account),
         migrated_to: config.map(versions).unwrap_or_default(),
         has_newer_schema: schema.is_some_and(|schema| Value::Object(schema).pointer(options).is_some()),
     })
@@ -59,12 +62,6 @@ async fn document(
     let found = if_found(store.fetch(db.name(), &id, deadline).await)?;
     let members = found.map(|document| document.to_object()).transpose()?;
     Ok(members.filter(|members| !is_deleted(members)))
-}
-
-/// Whether Kazoo has registered a view for the accounts' databases. `None` if it has no registry.
-async fn is_registered(store: &dyn Backend, view: View, deadline: Deadline) -> Result<Option<bool>> {
-    let row = registered_row(store, Registered::Account, (view.design, view.name), false, deadline).await?;
-    Ok(row.map(|row| row.is_some()))
 }
 
 /// Whether the databases of some accounts have the two views.
@@ -103,7 +100,7 @@ async fn has_view(store: &dyn Backend, db: &DbName, view: View, deadline: Deadli
     let id = DocId::from_store(format!("_design/{}", view.design));
     match store.fetch(db, &id, deadline).await {
         Ok(document) => {
-            let design = document.to_object()?;
+            let design = document.parse_members(|name| name == "views")?;
             Ok(design.get("views").and_then(|views| views.get(view.name)).is_some())
         }
         Err(error) if error.is_not_found() => Ok(false),

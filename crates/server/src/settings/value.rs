@@ -186,6 +186,12 @@ impl Value for Vec<BrokerUrl> {
         self.iter().any(BrokerUrl::has_password)
     }
 
+    /// A text that is refused may hold a password anywhere.
+    fn shown(text: &str) -> String {
+        let shown = |url| BrokerUrl::parse(url).map_or_else(|_| "***".to_owned(), |url| url.shown());
+        text.split_whitespace().map(shown).collect::<Vec<_>>().join(Self::SHAPE.separator())
+    }
+
     fn absent() -> Option<Self> {
         Some(Self::new())
     }

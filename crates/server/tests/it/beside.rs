@@ -44,7 +44,7 @@ fn attach_shows_what_it_takes_and_prints_the_rules_and_the_unit() {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
     for line in [
         format!("store = http://***@127.0.0.1:1 (from Kazoo's {path})"),
-        format!("amqp = *** (from Kazoo's {path})"),
+        format!("amqp = amqp://***@127.0.0.1:1 (from Kazoo's {path})"),
         format!("kazoo_zone = east (from Kazoo's {path})"),
         format!("kazoo_node = kazoo_apps@{} (from Kazoo's {path})", host.trim()),
         "server groups1 127.0.0.1:8010 check port 8001".to_owned(),
@@ -65,6 +65,38 @@ fn attach_shows_what_it_takes_and_prints_the_rules_and_the_unit() {
     let (shown, failure) = text(&run(&arguments, b""));
     assert!(shown.contains("kazoo_zone = \"west\"") && shown.contains("from the flag"), "{shown}{failure}");
     assert!(shown.contains("store = \"http://***@127.0.0.1:1\""), "{shown}{failure}");
+}
+
+/// systemd takes a path that is not absolute for the name of a credential, and the unit would not start.
+#[test]
+fn attach_prints_a_unit_that_can_start_and_each_broker() {
+    let folder = tempfile::tempdir().unwrap();
+    let one = "amqp_uri = \"amqp://u:very-secret@127.0.0.1:1\"\n";
+    let two = format!("{one}amqp_uri = \"amqp://u:very-secret@127.0.0.2:1/kazoo\"\n");
+    std::fs::write(folder.path().join("config.ini"), KAZOO.replace(one, &two)).unwrap();
+    let path = folder.path().canonicalize().unwrap().join("config.ini");
+    let in_folder = |arguments: &[&str], variables: &[(&str, &str)]| {
+        let mut command = binary();
+        command.args(arguments).envs(variables.iter().copied()).current_dir(folder.path());
+        text(&command.output().unwrap())
+    };
+    for (shown, failure) in [
+        in_folder(&["attach", "--kazoo-config", "config.ini"], &[]),
+        in_folder(&["attach"], &[("KAZOO_CONFIG", "./config.ini")]),
+    ] {
+        for line in [
+            format!("LoadCredential=config.ini:{}", path.display()),
+            "Environment=CROSSBAR_GROUPS_KAZOO_CONFIG=%d/config.ini".to_owned(),
+        ] {
+            assert!(shown.lines().any(|shown| shown == line), "{line}\n{shown}{failure}");
+        }
+        let brokers = "#   amqp = amqp://***@127.0.0.1:1 amqp://***@127.0.0.2:1/kazoo (from";
+        assert!(shown.contains(brokers), "{shown}{failure}");
+        assert!(!shown.contains("very-secret") && !failure.contains("very-secret"), "{shown}{failure}");
+    }
+    let (shown, failure) = in_folder(&["config", "show", "--kazoo-config", "config.ini"], &[]);
+    let brokers = "amqp = [\"amqp://***@127.0.0.1:1\", \"amqp://***@127.0.0.2:1/kazoo\"] ";
+    assert!(shown.lines().any(|line| line.starts_with(brokers)), "{shown}{failure}");
 }
 
 /// The haproxy that Kazoo runs before CouchDB cuts connections early, however its address is given.

@@ -26,6 +26,7 @@ mod contract;
 mod contract_answers;
 mod contract_auth;
 mod contract_session;
+mod deep;
 mod documentation;
 mod edge;
 mod fuzz;

@@ -165,7 +165,7 @@ fn the_status_hides_passwords_and_tells_of_a_store_that_does_not_answer() {
         let settings = status["settings"].as_array().unwrap();
         settings.iter().find(|setting| setting["key"] == key).unwrap()["value"].clone()
     };
-    assert_eq!(value("amqp"), "***");
+    assert_eq!(value("amqp"), format!("amqp://***@{nobody}"));
     assert_eq!(value("store"), format!("http://***@{nobody}"));
     assert!(status["log"].as_array().unwrap().iter().any(|event| event["level"] == "warn"), "{status}");
 }

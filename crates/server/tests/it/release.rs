@@ -1,12 +1,15 @@
 //! Which release of Kazoo the server finds in a store, what it does then, and what it does when that changes.
 
 use std::collections::BTreeSet;
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
 
 use couchdb::standin::Standin;
 use serde_json::{Value, json};
 
 use crate::account::json_of;
-use crate::http_client::{Response, send};
+use crate::http_client::{Response, address_and_authorization, send};
 use crate::process::{Server, run, run_ok, wait_until};
 use crate::seed::Seed;
 use crate::tokens::{Minter, SigningKey};
@@ -246,4 +249,47 @@ fn a_change_of_the_release_makes_the_server_unready_and_its_writes_503() {
     wait_until("the change is told", || named.log().contains("the setting profile names another one"));
     assert_eq!(readiness(&named).0, 200);
     assert_eq!(place.ask(&named, "PUT", group).status, 201);
+}
+
+/// To ask a view may build its index, and `doctor` only reads.
+#[test]
+fn doctor_sees_the_registry_and_asks_no_view() {
+    let couchdb = Standin::start();
+    let place = Place::new(couchdb.url());
+    place.import(&registry());
+    let (store, heard) = relay(couchdb.url());
+    let output = run(&["doctor", "--store", &store], b"");
+    let shown = String::from_utf8(output.stdout).unwrap();
+    assert!(shown.contains("set profile to 4.3 or 5.0"), "{shown}");
+    let heard = String::from_utf8_lossy(&heard.lock().unwrap()).into_owned();
+    assert!(heard.contains("/system_data/_all_docs"), "{heard}");
+    let views: Vec<_> = heard.lines().filter(|line| line.contains("/_view/")).collect();
+    assert!(views.is_empty(), "{views:?}");
+}
+
+/// Passes connections on to a CouchDB. Answers the address to use, and what clients have said.
+fn relay(url: &str) -> (String, Arc<Mutex<Vec<u8>>>) {
+    let (couchdb, _) = address_and_authorization(url);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let ears = Arc::clone(&heard);
+    std::thread::spawn(move || {
+        for client in listener.incoming() {
+            let (mut client, mut server) = (client.unwrap(), TcpStream::connect(couchdb).unwrap());
+            let (mut to_client, mut to_server) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+            std::thread::spawn(move || std::io::copy(&mut server, &mut to_client));
+            let ears = Arc::clone(&ears);
+            std::thread::spawn(move || {
+                let mut part = [0; 4096];
+                while let Ok(count @ 1..) = client.read(&mut part) {
+                    ears.lock().unwrap().extend_from_slice(&part[..count]);
+                    if to_server.write_all(&part[..count]).is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+    });
+    (url.replace(&couchdb.to_string(), &address.to_string()), heard)
 }

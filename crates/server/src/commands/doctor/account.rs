@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use datastore::{DocId, Document};
-use kazoo::{Kind, is_deleted};
+use kazoo::{Kind, is_deleted, member};
 use serde_json::{Map, Value};
 
 /// The kinds of documents that can be in a group.
@@ -22,26 +22,56 @@ pub(super) struct Household {
 
 pub(super) struct Group {
     pub(super) id: DocId,
-    /// The members: their ids, and the words for their kinds.
-    pub(super) members: Vec<(String, String)>,
+    pub(super) members: Vec<Member>,
+}
+
+/// A member of a group.
+pub(super) struct Member {
+    pub(super) id: String,
+    pub(super) named: Named,
+}
+
+/// What a group says that a member is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Named {
+    /// The word for its kind.
+    Kind(String),
+    /// There is no word.
+    Nothing,
+    /// The whole member is null.
+    Null,
+}
+
+impl Named {
+    fn read(member: &Value) -> Self {
+        match member.get("type") {
+            _ if member.is_null() => Self::Null,
+            None | Some(Value::Null) => Self::Nothing,
+            Some(Value::String(word)) => Self::Kind(word.clone()),
+            Some(other) => Self::Kind(other.to_string()),
+        }
+    }
 }
 
 impl Household {
-    /// Takes note of a document. Answers whether it is a group that is not deleted.
-    pub(super) fn note(&mut self, id: &DocId, members: &Map<String, Value>) -> bool {
-        let kind = Kind::of(members).filter(|kind| MEMBER_KINDS.contains(kind) && !is_deleted(members));
-        let Some(kind) = kind else { return false };
-        self.kinds.insert(id.clone(), kind);
-        let is_group = kind == Kind::Group;
-        if is_group {
-            let endpoints = members.get("endpoints").and_then(Value::as_object).into_iter().flatten();
-            let word = |endpoint: &Value| {
-                endpoint.get("type").and_then(Value::as_str).unwrap_or_default().to_owned()
-            };
-            let members = endpoints.map(|(id, endpoint)| (id.clone(), word(endpoint))).collect();
-            self.groups.push(Group { id: id.clone(), members });
+    /// Takes note of a document. Answers the members of a group that is not deleted. Other documents are not parsed.
+    ///
+    /// # Errors
+    /// `Corrupt` if the document cannot be read. What could be read of it counts.
+    pub(super) fn note(&mut self, document: &Document) -> datastore::Result<Option<Map<String, Value>>> {
+        let says_what_it_is = |name: &str| [member::TYPE, member::DELETED].contains(&name);
+        let members = document.parse_members(says_what_it_is)?;
+        let kind = Kind::of(&members).filter(|kind| MEMBER_KINDS.contains(kind) && !is_deleted(&members));
+        let Some(kind) = kind else { return Ok(None) };
+        self.kinds.insert(document.id().clone(), kind);
+        if kind != Kind::Group {
+            return Ok(None);
         }
-        is_group
+        let group = document.to_object()?;
+        let endpoints = group.get("endpoints").and_then(Value::as_object).into_iter().flatten();
+        let member = |(id, member): (&String, &Value)| Member { id: id.clone(), named: Named::read(member) };
+        self.groups.push(Group { id: document.id().clone(), members: endpoints.map(member).collect() });
+        Ok(Some(group))
     }
 
     /// The kind of a document, if it can be in a group.
@@ -49,13 +79,18 @@ impl Household {
         self.kinds.get(&DocId::from_store(id.to_owned())).copied()
     }
 
-    /// The groups that contain themselves through others, one chain of ids for each cycle.
+    /// The groups that contain themselves through others, one chain of ids for each cycle. Where a member has no type,
+    /// Kazoo may take it for what it is.
     pub(super) fn cycles(&self) -> Vec<Vec<&str>> {
         let numbers: HashMap<&str, usize> =
             self.groups.iter().enumerate().map(|(number, group)| (group.id.as_str(), number)).collect();
         let inner = |group: &Group| -> Vec<usize> {
-            let groups = group.members.iter().filter(|(_, word)| word == Kind::Group.as_str());
-            groups.filter_map(|(id, _)| numbers.get(id.as_str()).copied()).collect()
+            let may_be_group = |member: &&Member| match &member.named {
+                Named::Kind(word) => word == Kind::Group.as_str(),
+                Named::Nothing | Named::Null => true,
+            };
+            let groups = group.members.iter().filter(may_be_group);
+            groups.filter_map(|member| numbers.get(member.id.as_str()).copied()).collect()
         };
         let edges: Vec<_> = self.groups.iter().map(inner).collect();
         let mut state = vec![Visit::New; self.groups.len()];
@@ -118,18 +153,22 @@ enum Visit {
 
 #[cfg(test)]
 mod tests {
-    use datastore::DocId;
-    use serde_json::json;
+    use datastore::{DocId, Document};
+    use serde_json::{Value, json};
 
-    use super::Household;
+    use super::{Group, Household, Member, Named};
+
+    fn group(id: &str, endpoints: &Value) -> Document {
+        let group = json!({"_id": id, "_rev": "1-a", "pvt_type": "group", "endpoints": endpoints});
+        Document::from_text(group.to_string()).unwrap()
+    }
 
     fn household(groups: &[(&str, &[&str])]) -> Household {
         let mut household = Household::default();
         for (id, inner) in groups {
             let endpoints: serde_json::Map<_, _> =
                 inner.iter().map(|id| ((*id).to_owned(), json!({"type": "group"}))).collect();
-            let members = json!({"pvt_type": "group", "endpoints": endpoints});
-            assert!(household.note(&DocId::parse(id).unwrap(), members.as_object().unwrap()));
+            assert!(household.note(&group(id, &endpoints.into())).unwrap().is_some());
         }
         household
     }
@@ -147,14 +186,24 @@ mod tests {
     }
 
     #[test]
+    fn a_member_without_a_type_may_close_a_cycle() {
+        for member in [json!({}), json!({"type": null}), json!(null)] {
+            let mut household = household(&[("a", &["b"])]);
+            household.note(&group("b", &json!({ "a": member }))).unwrap();
+            assert_eq!(household.cycles(), [["a", "b"]], "{member}");
+        }
+        let mut household = household(&[("a", &["b"])]);
+        household.note(&group("b", &json!({"a": {"type": "user"}}))).unwrap();
+        assert!(household.cycles().is_empty());
+    }
+
+    #[test]
     fn a_long_chain_takes_no_stack() {
         let names: Vec<_> = (0..200_000).map(|n| format!("g{n:06}")).collect();
         let mut household = Household::default();
         for pair in names.windows(2) {
-            let inner = [(pair[1].clone(), "group".to_owned())];
-            household
-                .groups
-                .push(super::Group { id: DocId::parse(&pair[0]).unwrap(), members: inner.to_vec() });
+            let inner = Member { id: pair[1].clone(), named: Named::Kind("group".to_owned()) };
+            household.groups.push(Group { id: DocId::parse(&pair[0]).unwrap(), members: vec![inner] });
         }
         assert!(household.cycles().is_empty());
     }

@@ -1,6 +1,6 @@
 //! What the checks of groups and of their members find.
 
-use datastore::{DocId, Document};
+use datastore::Document;
 use notices::Amqp;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -70,16 +70,22 @@ fn groups_that_are_wrong_are_found() {
 #[test]
 fn members_that_are_wrong_are_found() {
     let mut household = Household::default();
-    let mut add =
-        |id: &str, members: Value| household.note(&DocId::parse(id).unwrap(), members.as_object().unwrap());
+    let mut add = |id: &str, mut members: Value| {
+        members["_id"] = json!(id);
+        members["_rev"] = json!("1-a");
+        household.note(&Document::from_text(members.to_string()).unwrap()).unwrap().is_some()
+    };
     assert!(!add("u", json!({"pvt_type": "user"})));
     assert!(!add("gone", json!({"pvt_type": "user", "pvt_deleted": true})));
     assert!(!add("d", json!({"pvt_type": "device"})));
     let endpoints = json!({
         "u": {"type": "user"}, "gone": {"type": "user"}, "d": {"type": "user"}, "x": {"type": "fax"}, "y": {},
-        "g": {"type": "group"},
+        "g": {"type": "group"}, "n": null, "z": {"type": 7},
     });
     assert!(add("g", json!({"pvt_type": "group", "endpoints": endpoints})));
+    // A member without a type is what its document is.
+    let endpoints = json!({"u": {"weight": 1}, "d": {"type": null}, "g": {}});
+    assert!(add("h", json!({"pvt_type": "group", "endpoints": endpoints})));
     let of = |name: &str| CHECKS.iter().find(|check| check.name == name).unwrap().look;
     let (Look::Account(members), Look::Account(cycles)) = (of("members"), of("cycles")) else { panic!() };
     let mut what: Vec<_> = members(&household).into_iter().map(|finding| finding.what).collect();
@@ -88,9 +94,11 @@ fn members_that_are_wrong_are_found() {
         what,
         [
             "the member d is a device, and the group calls it a user",
+            "the member g has no type and is a group, and Kazoo tries it as a device and as a user",
             "the member gone is a user that does not exist",
             "the member x has the type \"fax\", which Kazoo does not know",
-            "the member y has the type \"\", which Kazoo does not know",
+            "the member y has no type, and there is no user, device or group with this id",
+            "the member z has the type \"7\", which Kazoo does not know",
         ]
     );
     let what: Vec<_> = cycles(&household).into_iter().map(|finding| finding.what).collect();

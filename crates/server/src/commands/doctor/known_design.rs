@@ -41,7 +41,7 @@ impl KnownDesign {
     pub(super) fn age(&self, stored: Option<&Document>) -> String {
         let id = self.own.id();
         let Some(stored) = stored else { return format!("{id} is missing") };
-        let members = stored.to_object().unwrap_or_default();
+        let members = stored.parse_members(|name| name == "views").unwrap_or_default();
         let map = |view: &str| members.get("views")?.get(view)?.get("map");
         let ages: Vec<_> = self.own.view_names().map(|view| (view, self.age_of(view, map(view)))).collect();
         match ages.as_slice() {

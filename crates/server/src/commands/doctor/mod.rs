@@ -39,6 +39,9 @@ use crate::release::{self, ProfileSetting};
 use crate::settings::{ServeSettings, StoreSettings};
 use crate::stack::{self, Opening};
 
+/// What to do about a document that cannot be read. Crossbar may read it.
+const MEND_DOCUMENT: &str = "change it through crossbar or in CouchDB so that it can be read; until then this server cannot change it";
+
 /// How often the progress is told.
 const PROGRESS: Duration = Duration::from_secs(5);
 
@@ -169,6 +172,11 @@ async fn examine_account(
     Ok(())
 }
 
+/// The report may fail to be written.
+fn told(result: Result<(), Failure>) -> Result<(), Box<dyn std::error::Error>> {
+    result.map_err(|failure| failure.to_string().into())
+}
+
 /// Reads an account's documents, examines each group, and keeps what the checks of the account need.
 async fn read(
     examined: &Examined,
@@ -185,16 +193,20 @@ async fn read(
             household.designs.push(document);
             continue;
         }
-        let members = document.to_object()?;
-        if household.note(document.id(), &members) {
-            report.count_group();
-            for check in CHECKS {
-                if let Look::Group(look) = check.look {
-                    let findings = look(examined, &document, &members);
-                    report
-                        .note(check.name, Some(account), findings)
-                        .map_err(|failure| failure.to_string())?;
+        match household.note(&document) {
+            Ok(None) => {}
+            Ok(Some(members)) => {
+                report.count_group();
+                for check in CHECKS {
+                    if let Look::Group(look) = check.look {
+                        told(report.note(check.name, Some(account), look(examined, &document, &members)))?;
+                    }
                 }
+            }
+            Err(error) => {
+                let what = format!("it cannot be read: {}", crate::chain(&error));
+                let finding = Finding::new(Some(document.id().as_str()), what, MEND_DOCUMENT);
+                told(report.note("documents", Some(account), vec![finding]))?;
             }
         }
     }

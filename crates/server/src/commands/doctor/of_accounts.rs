@@ -5,7 +5,7 @@ use futures::stream::{self, StreamExt as _};
 use kazoo::{AccountId, Kind, SystemDb};
 
 use super::super::deadline;
-use super::account::{Household, MEMBER_KINDS};
+use super::account::{Household, MEMBER_KINDS, Named};
 use super::examined::Examined;
 use super::finding::Finding;
 
@@ -16,31 +16,47 @@ const AT_ONCE: usize = 8;
 pub(super) fn members(household: &Household) -> Vec<Finding> {
     let mut findings = Vec::new();
     for group in &household.groups {
-        let mut tell = |what: String, todo: &str| {
-            findings.push(Finding::new(Some(group.id.as_str()), what, todo));
-        };
-        for (id, word) in &group.members {
-            if !MEMBER_KINDS.iter().any(|kind| kind.as_str() == word) {
-                tell(
-                    format!("the member {id} has the type {word:?}, which Kazoo does not know"),
-                    "PATCH its type to user, device or group, or remove the member",
-                );
-            } else {
-                match household.kind(id).map(Kind::as_str) {
-                    Some(kind) if kind == word => {}
-                    Some(kind) => tell(
-                        format!("the member {id} is a {kind}, and the group calls it a {word}"),
-                        "PATCH the member's type to what it is",
-                    ),
-                    None => tell(
-                        format!("the member {id} is a {word} that does not exist"),
-                        "remove the member, or restore it",
-                    ),
-                }
-            }
+        for member in &group.members {
+            let wrong = what_is_wrong(&member.id, &member.named, household.kind(&member.id));
+            let finding = wrong.map(|(what, todo)| Finding::new(Some(group.id.as_str()), what, todo));
+            findings.extend(finding);
         }
     }
     findings
+}
+
+/// What is wrong with a member, and what to do about it. `is` is the kind of the document with its id.
+fn what_is_wrong(id: &str, named: &Named, is: Option<Kind>) -> Option<(String, &'static str)> {
+    let is = is.map(Kind::as_str);
+    match (named, is) {
+        // Another check tells this.
+        (Named::Null, _) => None,
+        // Kazoo's cf_group tries it as a device and as a user.
+        (Named::Nothing, Some("user" | "device")) => None,
+        (Named::Nothing, Some(kind)) => Some((
+            format!(
+                "the member {id} has no type and is a {kind}, and Kazoo tries it as a device and as a user"
+            ),
+            "PATCH the member's type to what it is",
+        )),
+        (Named::Nothing, None) => Some((
+            format!("the member {id} has no type, and there is no user, device or group with this id"),
+            "remove the member, or restore it",
+        )),
+        (Named::Kind(word), _) if !MEMBER_KINDS.iter().any(|kind| kind.as_str() == word) => Some((
+            format!("the member {id} has the type {word:?}, which Kazoo does not know"),
+            "PATCH its type to user, device or group, or remove the member",
+        )),
+        (Named::Kind(word), Some(kind)) if kind == word => None,
+        (Named::Kind(word), Some(kind)) => Some((
+            format!("the member {id} is a {kind}, and the group calls it a {word}"),
+            "PATCH the member's type to what it is",
+        )),
+        (Named::Kind(word), None) => Some((
+            format!("the member {id} is a {word} that does not exist"),
+            "remove the member, or restore it",
+        )),
+    }
 }
 
 /// Kazoo follows groups in groups without end.
