@@ -38,6 +38,12 @@
 //! of another server of this program counts as somebody else: with several servers, one takes the notices of the
 //! other, and the minute is the shortest time that Kazoo's nodes have.
 //!
+//! Of several brokers the first one that answers is used, as Kazoo does. While that is not the first of all, the earlier
+//! ones are asked every second, and the notices and the own queue go back to one that answers. Kazoo's nodes may go back
+//! a moment before, so the notices of the last ten seconds are told there once more. If nobody takes notices, the next
+//! broker is tried after a few seconds. A notice is given up only when each was tried, and the own queue is bound only
+//! where nobody can have gone back from.
+//!
 //! The crate knows Kazoo's documents and a broker. It does not know HTTP.
 //!
 //! The files, from the bottom up:
@@ -45,8 +51,8 @@
 //! - `seldom` and `drops`: keep the log from being flooded, and count what is given up;
 //! - `left_behind`, `roster`, `marked_db` and `marks`: what a killed server leaves, which servers there are, and marks
 //!   in the store that outlive a kill;
-//! - `takers`: whether others take the notices;
-//! - `waiting` and `queue`: what waits, in order and within bounds;
+//! - `choice`: which of several brokers is used; `takers`: whether others take the notices;
+//! - `kept`: what was sent a moment ago; `doc`, `waiting` and `queue`: what waits, in order and within bounds;
 //! - `teller`: what the following three share. `layer` sees each write, `recovery` finishes the work of a killed
 //!   server, `keeper` removes marks and watches other servers;
 //! - `broker`: the boundary to a broker. `amqp` is lapin behind it, and `rounds` tries one broker after another;
@@ -56,9 +62,12 @@
 
 mod amqp;
 mod broker;
+mod choice;
+mod doc;
 mod drops;
 mod heard;
 mod keeper;
+mod kept;
 mod layer;
 mod left_behind;
 mod listener;
