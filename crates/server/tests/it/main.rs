@@ -34,6 +34,7 @@ mod kazoo_4_3;
 mod large;
 mod mistakes;
 mod neighbour;
+mod notice_figures;
 mod old_designs;
 mod operating;
 mod pages;
