@@ -103,10 +103,11 @@ fn answers_while_the_broker_is_down() {
         during.check_order(&heard);
         let (up, gone) = (answers(&before), answers(&during));
         println!(
-            "{} writes while the broker was down for {down} s; answers' p99 {gone:.1} ms, before {up:.1} ms; failed \
-             {}, untold {}, dropped {}",
+            "{} writes while the broker was down for {down} s; answers' p99 {gone:.1} ms, before {up:.1} ms; \
+             failed {}, before {}; untold {}, dropped {}",
             during.acknowledged,
-            before.failed + during.failed,
+            during.failed,
+            before.failed,
             during.untold(&heard),
             notices(&account)["dropped"]
         );
