@@ -11,12 +11,22 @@ use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt as _};
 use tokio::time::{Instant, sleep, timeout_at};
 
+use crate::log_throttle::LogThrottle;
 use crate::marks::{LINGER, PATIENCE};
 use crate::teller::Teller;
 use crate::turns::Turns;
 
 /// How often this server shows that it lives, and looks for others.
 const BEAT: Duration = Duration::from_secs(20);
+
+/// The pause after an attempt that failed. Other servers should see soon that this one lives.
+const BEAT_AGAIN: Duration = Duration::from_secs(1);
+
+/// After a longer time without a look, the others have their whole time again.
+const LONGEST_GAP: Duration = Duration::from_secs(45);
+
+/// How often the log repeats that the roster cannot be read or written.
+const LOG_PAUSE: Duration = Duration::from_secs(20);
 
 /// A server whose entry has not changed for so long is gone.
 const GONE_AFTER: Duration = Duration::from_secs(60);
@@ -43,11 +53,16 @@ struct Watch {
     beats: HashMap<String, (LocalDocument, Instant)>,
     /// The nodes whose work is being finished.
     taken: HashSet<String>,
+    looked_at: Option<Instant>,
 }
 
 impl Watch {
     /// Takes note of the roster, and answers the nodes that are gone, with their last entries.
     fn look(&mut self, entries: &[(String, LocalDocument)], now: Instant) -> Vec<(String, LocalDocument)> {
+        // While this server did not look, perhaps because its machine stood still, so may have the others.
+        if self.looked_at.replace(now).is_some_and(|at| now.duration_since(at) > LONGEST_GAP) {
+            self.miss();
+        }
         self.beats.retain(|node, _| entries.iter().any(|(other, _)| other == node));
         let mut gone = Vec::new();
         for (node, entry) in entries {
@@ -59,6 +74,11 @@ impl Watch {
             }
         }
         gone
+    }
+
+    /// The roster could not be read. Perhaps the others could not write it either, so they have their whole time again.
+    fn miss(&mut self) {
+        self.beats.clear();
     }
 }
 
@@ -87,22 +107,29 @@ async fn sweep(teller: &Teller) {
 
 /// Shows that this server lives, and finishes the work of others that do not.
 async fn watch(teller: &Teller) {
-    let mut watch = Watch::default();
+    let (mut watch, failures) = (Watch::default(), LogThrottle::new(LOG_PAUSE));
     let mut takeovers: FuturesUnordered<BoxFuture<'_, (String, Result<()>)>> = FuturesUnordered::new();
     let mut next_beat = beat(teller).boxed();
     loop {
         tokio::select! {
             others = &mut next_beat => {
-                match others {
+                let pause = match others {
                     Ok(others) => {
                         for (node, entry) in watch.look(&others, Instant::now()) {
                             let taken = teller.take_over(node.clone(), entry);
                             takeovers.push(taken.map(|outcome| (node, outcome)).boxed());
                         }
+                        BEAT
                     }
-                    Err(error) => log::warn!("the roster of servers was not read or written: {error}"),
-                }
-                next_beat = sleep(BEAT).then(|()| beat(teller)).boxed();
+                    Err(error) => {
+                        watch.miss();
+                        if failures.is_time() {
+                            log::warn!("the roster of servers was not read or written: {error}");
+                        }
+                        BEAT_AGAIN
+                    }
+                };
+                next_beat = sleep(pause).then(|()| beat(teller)).boxed();
             }
             Some((node, outcome)) = takeovers.next() => {
                 watch.taken.remove(&node);
@@ -204,5 +231,22 @@ mod tests {
         assert!(watch.look(&entries(4, 2), began + GONE_AFTER * 3).is_empty());
         assert!(watch.look(&[], began + GONE_AFTER * 9).is_empty());
         assert!(watch.look(&entries(4, 2), began + GONE_AFTER * 10).is_empty());
+    }
+
+    /// While the store is away, no server can write its entry.
+    #[test]
+    fn the_time_in_which_the_roster_could_not_be_read_does_not_count() {
+        let (mut watch, began) = (Watch::default(), Instant::now());
+        let entries = [entry("a", 1)];
+        assert!(watch.look(&entries, began).is_empty());
+        watch.miss();
+        let back = began + GONE_AFTER * 2;
+        assert!(watch.look(&entries, back).is_empty(), "it had no time to write its entry again");
+        assert!(watch.look(&entries, back + GONE_AFTER / 2).is_empty());
+        assert_eq!(watch.look(&entries, back + GONE_AFTER), entries);
+        // Nor does a time in which it was not even tried.
+        let (mut watch, entries) = (Watch::default(), [entry("a", 1)]);
+        assert!(watch.look(&entries, began).is_empty());
+        assert!(watch.look(&entries, began + GONE_AFTER * 2).is_empty());
     }
 }

@@ -10,14 +10,14 @@ use crate::notice::Facts;
 /// How the name of every local document of this program begins. The node's name follows.
 pub(crate) const PREFIX: &str = "crossbar_groups-";
 
-/// The documents that a server was about to delete: the names of the notes, and what the notices must say.
-pub(crate) type Deletions = HashMap<DocId, (String, Facts)>;
+/// The documents that a server was about to delete: the notes, and what the notices must say.
+pub(crate) type Deletions = HashMap<DocId, (LocalDocument, Facts)>;
 
 /// What a server has left in a database.
 pub(crate) struct LeftBehind {
     /// The sequence of its mark.
     pub(crate) seq: String,
-    /// The documents that it was about to delete, with the names of the notes.
+    /// The documents that it was about to delete, with the notes.
     pub(crate) deletions: Deletions,
     /// The notes and the mark as they were read. The mark is the last.
     pub(crate) documents: Vec<LocalDocument>,
@@ -46,7 +46,7 @@ impl LeftBehind {
             if let (Some(id), Some(Value::Object(was))) =
                 (text(&document, "deletes"), document.body.get("was"))
             {
-                left.deletions.insert(DocId::from_store(id), (document.name.clone(), Facts::of(was)));
+                left.deletions.insert(DocId::from_store(id), (document.clone(), Facts::of(was)));
             }
             left.documents.push(document);
         }

@@ -37,6 +37,12 @@
 //! nobody else is there, and the queue is bound at once. The queue of another server of this program counts as somebody
 //! else's: with several servers, Kazoo's nodes can be sure of the minute only.
 //!
+//! Of several brokers the first one that answers is used, as Kazoo does. While that is not the first of all, the earlier
+//! ones are asked every second, and the notices and the own queue go back to one that answers. Kazoo's nodes may go back
+//! a moment before, so the notices of the last ten seconds are told there once more. If nobody takes notices, the next
+//! broker is tried after a few seconds. A notice is given up only when each was tried, and the own queue is bound only
+//! where nobody can have gone back from.
+//!
 //! The crate knows Kazoo's documents and a broker. It does not know HTTP.
 //!
 //! The files, from the bottom up:
@@ -44,8 +50,9 @@
 //! - `log_throttle` and `drops`: keep the log from being flooded, and count what is given up;
 //! - `left_behind`, `roster`, `marked_db` and `marks`: what a killed server leaves, which servers there are, and the
 //!   marks in the store, which outlive a kill;
-//! - `subscribers`: whether others have queues for the notices, so that this server may bind its own;
-//! - `waiting` and `queue`: what waits, in order and within bounds;
+//! - `choice`: which of several brokers is used; `subscribers`: whether others have queues for the notices, so that this
+//!   server may bind its own;
+//! - `kept`: what was sent a moment ago; `doc`, `waiting` and `queue`: what waits, in order and within bounds;
 //! - `turns`: how many calls of the store the background makes at once;
 //! - `teller`: what the following three share. `layer` sees each write, `recovery` finishes the work of a killed
 //!   server, `keeper` removes marks and watches other servers;
@@ -58,9 +65,12 @@
 mod amqp;
 mod broker;
 mod broker_url;
+mod choice;
+mod doc;
 mod drops;
 mod heard;
 mod keeper;
+mod kept;
 mod layer;
 mod left_behind;
 mod listener;

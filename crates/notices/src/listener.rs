@@ -70,20 +70,26 @@ impl Ear<'_> {
         };
         log::info!(broker = self.brokers.name(broker).as_str(); "listens to the change notices of others");
         let _listening = Listening::begin(&self.listener.is_listening);
-        let error = loop {
-            match notices.next().await {
+        let left = self.queue.wait_until_left(broker);
+        futures::pin_mut!(left);
+        let ended = loop {
+            let next = tokio::select! {
+                next = notices.next() => next,
+                () = &mut left => break Ended::Moved(0),
+            };
+            match next {
                 Some(Ok(payload)) => {
                     if let Some(heard) = Heard::read(&payload, self.own) {
                         self.listener.heard.fetch_add(1, Ordering::Relaxed);
                         (self.hear)(&heard);
                     }
                 }
-                Some(Err(error)) => break error,
-                None => break "the broker has ended the queue".into(),
+                Some(Err(error)) => break Ended::Broken(error),
+                None => break Ended::Broken("the broker has ended the queue".into()),
             }
         };
         *self.unbound_since.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
-        Ended::Broken(error)
+        ended
     }
 }
 

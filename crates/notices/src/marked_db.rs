@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use datastore::{DbName, DocId};
+use datastore::{DbName, DocId, LocalDocument};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -35,7 +35,7 @@ pub(crate) struct DbState {
     pub(crate) is_marked: bool,
     pub(crate) idle_since: Instant,
     /// The notes of deletions that nobody needs any more.
-    pub(crate) old_notes: Vec<String>,
+    pub(crate) old_notes: Vec<LocalDocument>,
     /// The recoveries that read the database now.
     recoveries: usize,
     /// The documents that this server has written during these recoveries. Their notices are in the queue.
@@ -72,7 +72,7 @@ pub(crate) enum Hold {
 pub(crate) struct OwnHold {
     pub(crate) db: Arc<MarkedDb>,
     /// The note of a deletion, which goes with this hold.
-    pub(crate) note: Option<String>,
+    pub(crate) note: Option<LocalDocument>,
 }
 
 impl OwnHold {

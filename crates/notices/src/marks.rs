@@ -15,7 +15,7 @@ use crate::left_behind::{LeftBehind, is_done};
 use crate::log_throttle::LogThrottle;
 use crate::marked_db::{DbState, Mark, MarkedDb, OwnHold};
 use crate::notice::Facts;
-use crate::roster::{OwnPlace, Roster};
+use crate::roster::{OwnPlace, Roster, is_same_write};
 use crate::turns::Turns;
 
 /// How long a mark stays when all notices are confirmed. The next writes of the account need no new one.
@@ -151,9 +151,9 @@ impl Marks {
         deadline: Deadline,
     ) -> Result<()> {
         let name = format!("{}/{id}", self.roster.name());
-        hold.note = Some(name.clone());
         let members = json!({"deletes": id.as_str(), "was": facts.clone().into_members()});
         let note = self.roster.document(name, &members);
+        hold.note = Some(note.clone());
         self.store.save_local(&hold.db.name, note, deadline).await
     }
 
@@ -227,8 +227,10 @@ impl Marks {
             // It stays in memory until it is deleted: this call may be dropped while it waits.
             let note = db.lock().old_notes.last().cloned();
             let Some(note) = note else { break };
-            unless_gone(self.store.delete_local(&db.name, &note, deadline).await)?;
-            db.lock().old_notes.retain(|other| *other != note);
+            // A later deletion of the same document needs its own note, which has the same name.
+            let is_same = |found: &LocalDocument| is_same_write(found, &note);
+            unless_gone(self.store.delete_local_if(&db.name, &note.name, &is_same, deadline).await)?;
+            db.lock().old_notes.retain(|other| !is_same_write(other, &note));
         }
         let mut mark = db.mark.lock().await;
         if self.must_recover() && matches!(*mark, Mark::Set { is_old: true, .. }) {

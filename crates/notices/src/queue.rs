@@ -59,7 +59,7 @@ impl Queue {
     pub(crate) fn new(limit_bytes: usize, returned_patience: Duration) -> Arc<Self> {
         Arc::new(Self {
             limit_bytes,
-            waiting: Mutex::new(Waiting::new(Subscribers::new(returned_patience))),
+            waiting: Mutex::new(Waiting::new(Subscribers::new(returned_patience), limit_bytes / 8)),
             changed: Notify::new(),
             settled: Notify::new(),
             sent: AtomicU64::new(0),
@@ -97,7 +97,11 @@ impl Queue {
             if let Some(sending) = self.try_next() {
                 return sending;
             }
-            let next_time = self.lock().next_time();
+            let (gone, next_time) = {
+                let mut waiting = self.lock();
+                (waiting.expire(Instant::now()), waiting.next_time())
+            };
+            drop(gone);
             match next_time {
                 Some(at) => drop(timeout_at(at, self.changed.notified()).await),
                 None => self.changed.notified().await,
@@ -129,8 +133,60 @@ impl Queue {
 
     /// Notices are sent to the broker of this number now, or to none.
     pub(crate) fn set_connected(&self, broker: Option<usize>) {
-        self.lock().subscribers.connected(broker, Instant::now());
+        let mut waiting = self.lock();
+        waiting.subscribers.connected(broker, Instant::now());
+        waiting.begin_again();
+        drop(waiting);
         self.settled.notify_waiters();
+        self.changed.notify_one();
+    }
+
+    /// So many brokers there are.
+    pub(crate) fn set_brokers(&self, count: usize) {
+        self.lock().subscribers.choice.set_count(count);
+    }
+
+    /// The broker of this number does not answer.
+    pub(crate) fn set_unreachable(&self, broker: usize) {
+        self.lock().subscribers.choice.unreachable(broker);
+    }
+
+    /// The connection is given up for one to another broker. Own queues are out of place from now on.
+    pub(crate) fn leave(&self) {
+        let mut waiting = self.lock();
+        waiting.subscribers.leave();
+        waiting.begin_again();
+        drop(waiting);
+        self.settled.notify_waiters();
+    }
+
+    /// The broker to go to, because nobody takes notices at the present one.
+    pub(crate) fn next_broker(&self) -> Option<usize> {
+        self.lock().subscribers.next_broker(Instant::now())
+    }
+
+    /// The brokers before this one that are better if they answer.
+    pub(crate) fn brokers_before(&self, broker: usize) -> Vec<usize> {
+        self.lock().subscribers.choice.before(broker, Instant::now())
+    }
+
+    /// What was sent is not sent again any more, whatever happens: the server stops.
+    pub(crate) fn keep_none(&self) {
+        let gone = self.lock().keep_none();
+        drop(gone);
+    }
+
+    /// Waits until an own queue at this broker is out of place.
+    pub(crate) async fn wait_until_left(&self, broker: usize) {
+        loop {
+            let settled = self.settled.notified();
+            futures::pin_mut!(settled);
+            settled.as_mut().enable();
+            if self.lock().subscribers.has_left(broker) {
+                return;
+            }
+            settled.await;
+        }
     }
 
     /// Waits until this server may bind a queue of its own. It has had none since `unbound_since`. Answers the number of

@@ -75,8 +75,8 @@ impl Replay {
         self.deletions.extend(deletions);
     }
 
-    /// The facts of a document that was about to be deleted, with the name of the note.
-    fn deletion_of(&mut self, id: &DocId) -> (Option<String>, Option<Facts>) {
+    /// The facts of a document that was about to be deleted, with the note.
+    fn deletion_of(&mut self, id: &DocId) -> (Option<LocalDocument>, Option<Facts>) {
         let Some((note, facts)) = self.deletions.remove(id) else { return (None, None) };
         self.deleted.insert(id.clone());
         (Some(note), Some(facts))
@@ -145,7 +145,7 @@ impl Teller {
     }
 
     /// A hold of a database of this server. A note goes with it.
-    fn own_hold(&self, db: &DbName, note: Option<String>) -> Hold {
+    fn own_hold(&self, db: &DbName, note: Option<LocalDocument>) -> Hold {
         let mut hold = self.marks.hold(db);
         hold.note = note;
         Hold::Own(hold)
@@ -192,10 +192,8 @@ impl Teller {
 
     /// The sequence and the deletions of an earlier run. This run may be deleting documents, too.
     fn of_earlier_run(&self, left: LeftBehind) -> (String, Deletions) {
-        let LeftBehind { seq, mut deletions, documents } = left;
-        let own = documents.iter().filter(|document| self.marks.roster.is_own(document));
-        let own: HashSet<&str> = own.map(|document| document.name.as_str()).collect();
-        deletions.retain(|_, (note, _)| !own.contains(note.as_str()));
+        let LeftBehind { seq, mut deletions, .. } = left;
+        deletions.retain(|_, (note, _)| !self.marks.roster.is_own(note));
         (seq, deletions)
     }
 
@@ -332,7 +330,7 @@ impl Teller {
     async fn replay(
         &self,
         replay: &mut Replay,
-        hold: &(dyn Fn(Option<String>) -> Hold + Sync),
+        hold: &(dyn Fn(Option<LocalDocument>) -> Hold + Sync),
         turn: &mut Turn<'_>,
     ) -> Result<()> {
         let (db, mut seq) = (Arc::clone(&replay.hold.db), replay.seq.clone());

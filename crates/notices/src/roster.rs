@@ -154,6 +154,11 @@ impl Roster {
     }
 }
 
+/// Whether two local documents are of one write.
+pub(crate) fn is_same_write(one: &LocalDocument, other: &LocalDocument) -> bool {
+    one.name == other.name && ["run", "write"].iter().all(|name| one.body.get(*name) == other.body.get(*name))
+}
+
 fn object(value: Value) -> Map<String, Value> {
     match value {
         Value::Object(object) => object,

@@ -23,6 +23,8 @@ pub(crate) enum Ended {
     Unconnected(BrokerError),
     /// The connection broke.
     Broken(BrokerError),
+    /// The connection was given up for one to the broker of this number.
+    Moved(usize),
 }
 
 /// Tries the brokers 0 to `count` - 1 in turn, for ever. `attempt` connects to the broker of a number, and ends with the
@@ -36,7 +38,8 @@ pub(crate) async fn run<'a>(
     let mut failures: u32 = 0;
     let mut told_at: Option<Instant> = None;
     loop {
-        for number in 0..count {
+        let mut number = 0;
+        while number < count {
             let began = Instant::now();
             let error = match attempt(number).await {
                 Ended::Broken(error) => {
@@ -47,11 +50,16 @@ pub(crate) async fn run<'a>(
                     error
                 }
                 Ended::Unconnected(error) => error,
+                Ended::Moved(next) => {
+                    (number, failures, told_at) = (next, 0, None);
+                    continue;
+                }
             };
             if told_at.is_none_or(|at| at.elapsed() >= LOG_PAUSE) {
                 log::warn!(broker = name(number).as_str(); "a broker {purpose} failed: {error}");
                 told_at = Some(Instant::now());
             }
+            number = number.saturating_add(1);
         }
         failures = failures.saturating_add(1);
         sleep(BACKOFF.delay(failures)).await;

@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::choice::Choice;
+
 /// How long a notice is sent again if no queue gets it, unless the settings say otherwise. Kazoo's nodes need a few
 /// seconds to come back after a restart of their broker.
 pub const RETURNED_PATIENCE: Duration = Duration::from_secs(60);
@@ -17,6 +19,11 @@ pub const RETURNED_PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) struct Subscribers {
     patience: Duration,
     connection: Option<Connected>,
+    pub(crate) choice: Choice,
+    /// Since when there was a connection without a break. To go from one broker to another is no break.
+    unbroken_since: Option<Instant>,
+    /// The broker at which this server may have its queue.
+    place: Option<usize>,
     /// How many waiting notices the broker has sent back.
     returned: u64,
 }
@@ -28,6 +35,8 @@ struct Connected {
     since: Instant,
     /// When the last notice was sent that reached a queue.
     taken_at: Option<Instant>,
+    /// Since when the broker sends notices back, and no queue has got one.
+    returning_since: Option<Instant>,
     /// Whether a notice was given up because no queue got it.
     is_deserted: bool,
 }
@@ -45,13 +54,49 @@ pub(crate) enum MayBind {
 
 impl Subscribers {
     pub(crate) fn new(patience: Duration) -> Self {
-        Self { patience, connection: None, returned: 0 }
+        let choice = Choice::new(patience);
+        Self { patience, connection: None, choice, unbroken_since: None, place: None, returned: 0 }
     }
 
     /// Notices are sent to this broker now, or to none.
     pub(crate) fn connected(&mut self, broker: Option<usize>, now: Instant) {
-        let connected = |broker| Connected { broker, since: now, taken_at: None, is_deserted: false };
-        self.connection = broker.map(connected);
+        self.connection = broker.map(|broker| {
+            self.choice.connected(broker);
+            let (taken_at, returning_since) = (None, None);
+            Connected { broker, since: now, taken_at, returning_since, is_deserted: false }
+        });
+        let is_move = self.place.is_none();
+        self.unbroken_since = self.unbroken_since.filter(|_| is_move).or(Some(now));
+        self.place = broker.or(self.place);
+    }
+
+    /// The connection is given up for one to another broker.
+    pub(crate) fn leave(&mut self) {
+        (self.connection, self.place) = (None, None);
+    }
+
+    /// Whether this server's queue is out of place at this broker.
+    pub(crate) fn has_left(&self, broker: usize) -> bool {
+        self.place != Some(broker)
+    }
+
+    /// Whether those who take notices may soon go back to a broker before the present one.
+    pub(crate) fn may_go_back(&self) -> bool {
+        self.connection.as_ref().is_some_and(|connection| connection.broker > 0)
+    }
+
+    /// A notice came back now.
+    pub(crate) fn came_back(&mut self, now: Instant) {
+        if let Some(connection) = &mut self.connection {
+            connection.returning_since.get_or_insert(now);
+        }
+    }
+
+    /// The broker to go to, because nobody takes notices at the present one. A broker has a twentieth of the patience.
+    pub(crate) fn next_broker(&mut self, now: Instant) -> Option<usize> {
+        let connection = self.connection.as_ref().filter(|connection| !connection.is_deserted)?;
+        let is_over = now.duration_since(connection.returning_since?) >= self.patience / 20;
+        if is_over { self.choice.after(connection.broker, now) } else { None }
     }
 
     pub(crate) fn is_connected(&self) -> bool {
@@ -62,6 +107,8 @@ impl Subscribers {
     pub(crate) fn taken(&mut self, sent_at: Instant) {
         if let Some(connection) = &mut self.connection {
             connection.taken_at = connection.taken_at.max(Some(sent_at));
+            connection.returning_since = None;
+            self.choice.taken();
         }
     }
 
@@ -76,10 +123,10 @@ impl Subscribers {
     }
 
     /// Whether a notice is given up that the broker sends back now, and sent back for the first time at `first`. The
-    /// time before the connection began does not count: others need to connect again, too.
+    /// time before a connection broke does not count: others need to connect again, too. Each broker is tried before.
     pub(crate) fn gives_up(&mut self, first: Instant, now: Instant) -> bool {
-        let since = self.connection.as_ref().map_or(first, |connection| connection.since.max(first));
-        let is_over = now.duration_since(since) >= self.patience;
+        let since = self.unbroken_since.map_or(first, |since| since.max(first));
+        let is_over = now.duration_since(since) >= self.patience && self.choice.has_tried_all();
         if let Some(connection) = &mut self.connection {
             connection.is_deserted |= is_over;
         }
@@ -96,6 +143,9 @@ impl Subscribers {
         }
         if self.returned > 0 {
             return MayBind::NotYet;
+        }
+        if let Some(until) = self.choice.is_second_until(connection.broker, now) {
+            return MayBind::NotBefore(until);
         }
         let at = connection.since.max(unbound_since) + self.patience;
         if connection.taken_at.is_some_and(|sent_at| sent_at >= unbound_since) || now >= at {

@@ -1,20 +1,17 @@
 //! The waiting notices: which may be sent, in what order, and which are dropped if there are too many. `queue` locks all
 //! of it at once. Nothing here waits.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::doc::Doc;
 use crate::drops::Drops;
+use crate::kept::Kept;
 use crate::marked_db::Hold;
 use crate::notice::{DocKey, Notice};
 use crate::subscribers::Subscribers;
-
-/// The pause before a notice is sent again that the broker sent back or refused. It doubles each time.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 
 /// What a waiting notice takes in memory beside its texts: its places in the maps below, and its key.
 const OVERHEAD_BYTES: usize = 384;
@@ -35,21 +32,9 @@ pub(crate) struct Waiting {
     bytes: usize,
     next_number: u64,
     drops: Drops,
-}
-
-/// The notices of one document.
-#[derive(Default)]
-struct Doc {
-    /// The writes whose outcome is not known yet.
-    open: BTreeSet<u64>,
-    /// The numbers of its notices, in the order of their revisions.
-    items: VecDeque<u64>,
-    is_in_flight: bool,
-    ready: Option<u64>,
-    delayed: Option<(Instant, u64)>,
-    /// Whether the broker has sent one of its notices back, and no queue has got one since.
-    comes_back: bool,
-    tries: u32,
+    /// What was taken at a broker that is not the first one. It is sent again when the connection ends: those for whom
+    /// it was may have gone to an earlier broker a moment before this server.
+    kept: Option<Kept<Item>>,
 }
 
 /// A waiting notice.
@@ -82,21 +67,9 @@ pub(crate) enum Sent {
     Unknown,
 }
 
-impl Doc {
-    /// The pause before the next try. It doubles with each one.
-    fn pause(&mut self) -> Duration {
-        let pause = FIRST_PAUSE.saturating_mul(1 << self.tries.min(8)).min(LONGEST_PAUSE);
-        self.tries = self.tries.saturating_add(1);
-        pause
-    }
-
-    fn is_idle(&self) -> bool {
-        self.open.is_empty() && self.items.is_empty() && !self.is_in_flight
-    }
-}
-
 impl Waiting {
-    pub(crate) fn new(subscribers: Subscribers) -> Self {
+    /// Keeps so many bytes of what was sent.
+    pub(crate) fn new(subscribers: Subscribers, kept_bytes: usize) -> Self {
         Self {
             subscribers,
             docs: HashMap::new(),
@@ -108,6 +81,7 @@ impl Waiting {
             bytes: 0,
             next_number: 0,
             drops: Drops::new(),
+            kept: Some(Kept::new(kept_bytes)),
         }
     }
 
@@ -157,8 +131,8 @@ impl Waiting {
         Some(item)
     }
 
-    /// Ends the sending of a notice. Answers it if it will not be sent again.
-    pub(crate) fn settle(&mut self, mut item: Item, sent: Sent) -> Option<Item> {
+    /// Ends the sending of a notice. Answers what will not be sent again.
+    pub(crate) fn settle(&mut self, mut item: Item, sent: Sent) -> Vec<Item> {
         let (now, key) = (Instant::now(), Arc::clone(&item.key));
         self.in_flight = self.in_flight.saturating_sub(1);
         match sent {
@@ -183,22 +157,53 @@ impl Waiting {
             Sent::Unsendable => None,
             Sent::Unknown => Some(now),
         };
-        let gone = match again {
-            Some(at) => {
-                self.put_back(item, at, now);
-                None
-            }
+        let mut gone = self.expire(now);
+        match again {
+            Some(at) => self.put_back(item, at, now),
             None => {
-                self.leave(&item);
+                self.leave(&mut item);
                 if sent != Sent::Delivered {
                     self.drops.add();
                 }
-                Some(item)
+                match &mut self.kept {
+                    Some(kept) if sent == Sent::Delivered && self.subscribers.may_go_back() => {
+                        let bytes = item.bytes;
+                        kept.add(item, bytes, now);
+                    }
+                    _ => gone.push(item),
+                }
             }
-        };
+        }
         self.refresh(&key);
         self.drops.tell();
         gone
+    }
+
+    /// Takes out what need not be kept any more.
+    pub(crate) fn expire(&mut self, now: Instant) -> Vec<Item> {
+        self.kept.as_mut().map(|kept| kept.expire(now)).unwrap_or_default()
+    }
+
+    /// Ends the keeping.
+    pub(crate) fn keep_none(&mut self) -> Vec<Item> {
+        self.kept.take().map(|mut kept| kept.take_all()).unwrap_or_default()
+    }
+
+    /// A connection begins or has ended. Nothing waits for a time any more, and what was kept is sent again.
+    pub(crate) fn begin_again(&mut self) {
+        let now = Instant::now();
+        while let Some((_, key)) = self.delayed.pop_first() {
+            if let Some(doc) = self.docs.get_mut(&key) {
+                (doc.delayed, doc.tries) = (None, 0);
+            }
+            self.refresh(&key);
+        }
+        for item in self.kept.as_mut().map(Kept::take_all).unwrap_or_default() {
+            self.bytes = self.bytes.saturating_add(item.bytes);
+            let key = Arc::clone(&item.key);
+            self.put_back(item, now, now);
+            self.refresh(&key);
+        }
     }
 
     /// A queue has got a notice. So the waiting ones of its document may reach one, too, and do not count as sent back.
@@ -221,6 +226,7 @@ impl Waiting {
     fn note_returned(&mut self, key: &DocKey, item: &mut Item, now: Instant) {
         let Some(doc) = self.docs.get_mut(key) else { return };
         doc.comes_back = true;
+        self.subscribers.came_back(now);
         let mut note = |item: &mut Item| {
             if item.returned_since.replace(item.returned_since.unwrap_or(now)).is_none() {
                 self.subscribers.begin_return();
@@ -235,16 +241,18 @@ impl Waiting {
     }
 
     /// A notice has left: its memory is free.
-    fn leave(&mut self, item: &Item) {
+    fn leave(&mut self, item: &mut Item) {
         self.bytes = self.bytes.saturating_sub(item.bytes);
-        if item.returned_since.is_some() {
+        if item.returned_since.take().is_some() {
             self.subscribers.end_return();
         }
     }
 
-    /// When the next document has waited long enough.
+    /// When the next document has waited long enough, or something was kept for long enough.
     pub(crate) fn next_time(&self) -> Option<Instant> {
-        self.delayed.first_key_value().map(|((at, _), _)| *at)
+        let delayed = self.delayed.first_key_value().map(|((at, _), _)| *at);
+        let kept = self.kept.as_ref().and_then(Kept::next_time);
+        delayed.into_iter().chain(kept).min()
     }
 
     /// Counts a notice that was given up before it came here.
@@ -319,8 +327,8 @@ impl Waiting {
             let oldest = self.items.first_key_value().map(|(number, _)| *number);
             let Some(number) = self.superseded.first().copied().or(oldest) else { break };
             self.superseded.remove(&number);
-            let Some(item) = self.items.remove(&number) else { break };
-            self.leave(&item);
+            let Some(mut item) = self.items.remove(&number) else { break };
+            self.leave(&mut item);
             if let Some(doc) = self.docs.get_mut(&item.key) {
                 if doc.items.front() == Some(&number) {
                     doc.items.pop_front();

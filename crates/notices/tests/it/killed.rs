@@ -69,6 +69,28 @@ async fn check_kill(world: &World, node: &str) {
     assert!(world.local(&db()).await.is_empty(), "{:?}", world.local(&db()).await);
 }
 
+/// The note of a deletion, which a kill needs, has the same name for each deletion of one id.
+#[tokio::test]
+async fn a_second_deletion_of_an_id_is_told_after_a_kill() {
+    let world = World::new().await;
+    let server = world.server("n");
+    let first = server.create("a").await;
+    server.delete("a", &first).await;
+    wait_until("the confirmation", || server.counts().sent == 2).await;
+    world.broker.set(Mode::Down);
+    let again = server.create("a").await;
+    let deleted = server.delete("a", &again).await;
+    // The marks are looked through every two seconds.
+    tokio::time::sleep(Duration::from_millis(2500)).await;
+    server.kill().await;
+    world.broker.forget();
+    world.broker.set(Mode::Up);
+    let server = world.server("n");
+    world.broker.wait_for(1).await;
+    assert_eq!(world.broker.told(), [told("doc_deleted", "a", &deleted)]);
+    server.stop().await;
+}
+
 /// After a kill, groups of others are told too. Nothing else is, and without a kill nothing of others.
 #[tokio::test]
 async fn others_are_told_only_after_a_kill() {

@@ -9,6 +9,7 @@
 )]
 
 mod broker;
+mod failover;
 mod heard;
 mod killed;
 mod marks;

@@ -23,6 +23,8 @@ pub(crate) const ACCOUNT: &str = "11112222333344445555666677778888";
 pub(crate) struct World {
     pub(crate) store: Arc<dyn Backend>,
     pub(crate) broker: Broker,
+    /// The brokers after it.
+    pub(crate) others: Vec<Broker>,
     /// How long its servers send a notice again that nobody takes.
     pub(crate) patience: Duration,
     /// When they read the changes of a mark once more.
@@ -51,6 +53,7 @@ impl World {
         Self {
             store,
             broker: Broker::default(),
+            others: Vec::new(),
             patience: notices::RETURNED_PATIENCE,
             second_look: None,
             _folder: folder,
@@ -73,14 +76,15 @@ impl World {
         };
         let notices = Arc::new(Notices::new(store, settings));
         let (stop, stopped) = oneshot::channel::<()>();
-        let (running, broker) = (Arc::clone(&notices), self.broker.clone());
+        let running = Arc::clone(&notices);
+        let brokers = Several(std::iter::once(&self.broker).chain(&self.others).cloned().collect());
         let heard: Arc<Mutex<Vec<Heard>>> = Arc::default();
         let here = Arc::clone(&heard);
         let task = tokio::spawn(async move {
             let hear = move |heard: &Heard| here.lock().unwrap().push(heard.clone());
             let stopped = stopped.map(drop).shared();
-            let listen = running.listen(&broker, &hear, stopped.clone());
-            futures::join!(running.run(&broker, stopped), listen);
+            let listen = running.listen(&brokers, &hear, stopped.clone());
+            futures::join!(running.run(&brokers, stopped), listen);
         });
         Server { store: notices.layer(), notices, heard, stop: Some(stop), task }
     }
@@ -211,23 +215,36 @@ impl Broker {
     }
 }
 
-impl Brokers for Broker {
+/// The brokers of a server.
+struct Several(Vec<Broker>);
+
+impl Brokers for Several {
     fn count(&self) -> usize {
-        1
+        self.0.len()
     }
 
-    fn name(&self, _: usize) -> String {
-        "a broker of the test".to_owned()
+    fn name(&self, number: usize) -> String {
+        format!("the broker {number} of the test")
     }
 
-    fn connect(&self, _: usize) -> BoxFuture<'_, Result<Box<dyn Connection>, BrokerError>> {
+    fn connect(&self, number: usize) -> BoxFuture<'_, Result<Box<dyn Connection>, BrokerError>> {
+        self.0[number].connect()
+    }
+
+    fn listen(&self, number: usize) -> BoxFuture<'_, Result<Payloads, BrokerError>> {
+        self.0[number].listen()
+    }
+}
+
+impl Broker {
+    fn connect(&self) -> BoxFuture<'_, Result<Box<dyn Connection>, BrokerError>> {
         let is_down = *self.mode.borrow() == Mode::Down;
         let connection: Box<dyn Connection> = Box::new(self.clone());
         let outcome = if is_down { Err(BrokerError("down".to_owned())) } else { Ok(connection) };
         futures::future::ready(outcome).boxed()
     }
 
-    fn listen(&self, _: usize) -> BoxFuture<'_, Result<Payloads, BrokerError>> {
+    fn listen(&self) -> BoxFuture<'_, Result<Payloads, BrokerError>> {
         if *self.mode.borrow() == Mode::Down {
             return futures::future::ready(Err("down".into())).boxed();
         }

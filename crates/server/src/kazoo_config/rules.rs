@@ -75,7 +75,11 @@ impl Database {
 
 impl Rules {
     pub(super) fn settings(self, host: &Host) -> Vec<Taken> {
-        let brokers = if self.brokers.is_empty() { vec![BROKER.to_owned()] } else { self.brokers };
+        let mut brokers = if self.brokers.is_empty() { vec![BROKER.to_owned()] } else { self.brokers };
+        // Kazoo's nodes use the first one that answers of the sorted texts (`kz_amqp_connections:primary_broker`), and
+        // go back to it.
+        brokers.sort();
+        brokers.dedup();
         let apps_host = self.apps_host.unwrap_or_else(|| host.name.clone());
         vec![
             Taken { key: "store", text: self.database.url() },

@@ -53,6 +53,15 @@ fn the_usual_file_gives_brokers_database_zone_and_node() {
     check_ini(USUAL, Some("west"), &[store, west, "kazoo_zone=west", node]);
 }
 
+/// Kazoo sorts the texts, and not the numbers in them.
+#[test]
+fn brokers_are_sorted_as_kazoo_sorts_them() {
+    let text =
+        "[zone]\nname = local\nuri = amqp://b\nuri = amqp://a:9@h\nuri = amqp://a:10@h\nuri = amqp://b\n";
+    let sorted = "amqp=amqp://a:10@h amqp://a:9@h amqp://b";
+    assert_eq!(lines(read_ini(text, &host(None)).unwrap(), &host(None))[1], sorted);
+}
+
 #[test]
 fn where_a_file_says_nothing_kazoos_own_values_count() {
     let expected = [

@@ -37,6 +37,7 @@ mod links;
 mod mistakes;
 mod moving;
 mod neighbour;
+mod notice_figures;
 mod old_designs;
 mod operating;
 mod packaging;
