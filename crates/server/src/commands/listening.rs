@@ -78,7 +78,12 @@ pub(super) fn refusal(setting: &str, address: SocketAddr, error: &io::Error) -> 
         ),
         _ => format!("{error}: {other}"),
     };
-    Failure::setup(format!("cannot listen on {address}: {advice}"))
+    let message = format!("cannot listen on {address}: {advice}");
+    match error.kind() {
+        // Another program may end, and an address may come, as that of a failover does.
+        io::ErrorKind::AddrInUse | io::ErrorKind::AddrNotAvailable => Failure::obstacle(message),
+        _ => Failure::setup(message),
+    }
 }
 
 /// Another port to propose.
