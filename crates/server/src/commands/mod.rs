@@ -32,7 +32,7 @@ mod remote;
 pub(crate) mod restore;
 pub(crate) mod serve;
 pub(crate) mod shell;
-mod signals;
+pub(crate) mod signals;
 mod systemd;
 mod table;
 mod telling;

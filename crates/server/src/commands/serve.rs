@@ -59,7 +59,7 @@ const PURGE_PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) fn run(arguments: Serve) -> Result<(), Failure> {
     let background = runtime("background", BACKGROUND_THREADS)?;
-    // SIGHUP ends the process until this. Opening a large store may take a while.
+    // `cli::main` has made SIGHUP harmless. Whatever came since is obeyed once the server serves.
     let hangups = {
         let _within = background.enter();
         signals::hangups()?

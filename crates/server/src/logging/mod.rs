@@ -33,6 +33,9 @@ const LAST_WAIT: Duration = Duration::from_secs(2);
 /// The target of lines about requests. `RUST_LOG=info,access=off` leaves them out.
 pub(crate) const ACCESS: &str = "access";
 
+/// The target of lines about SIGHUP. They are written at every level of the setting, which SIGHUP may change.
+pub(crate) const RELOAD: &str = "reload";
+
 /// The server's log.
 pub(crate) struct ServerLog {
     pub(crate) format: LogFormat,
@@ -144,6 +147,7 @@ fn builder(level: LevelFilter) -> env_logger::Builder {
         Some(filters) => builder.parse_filters(&filters),
         None => {
             builder.filter_level(level);
+            builder.filter_module(RELOAD, level.max(LevelFilter::Info));
             // The HTTP server tells at `info` how many threads it starts.
             builder.filter_module("actix_server", level.min(LevelFilter::Warn));
             // The client of brokers tells at `info` of each of its own steps, and at `error` of answers that `notices`
