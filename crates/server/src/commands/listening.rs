@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 
-use edge::{Capacity, Listener, OpenFiles, Service};
+use edge::{Capacity, Listener, OpenFiles, Report, Service};
 
 use crate::failure::Failure;
 use crate::settings::ServeSettings;
@@ -92,7 +92,7 @@ fn neighbour(port: u16) -> u16 {
 }
 
 /// How the API is served.
-pub(super) fn api_service(settings: &ServeSettings) -> Service {
+pub(super) fn api_service(settings: &ServeSettings, report: Report) -> Service {
     Service {
         workers: settings.workers,
         grace_seconds: GRACE_SECONDS,
@@ -104,6 +104,7 @@ pub(super) fn api_service(settings: &ServeSettings) -> Service {
             headers: &READ_HEADERS,
         },
         capacity: Capacity::new(connections(settings.max_connections)),
+        report,
     }
 }
 

@@ -143,6 +143,9 @@ fn filters() -> Option<String> {
 /// A log with the levels that `RUST_LOG` sets, or with this one.
 fn builder(level: LevelFilter) -> env_logger::Builder {
     let mut builder = env_logger::Builder::new();
+    // Whoever can connect makes actix-http tell an error as often as they like. `connections` tells of such clients, in
+    // a bounded number of lines. `RUST_LOG` may name the module.
+    builder.filter_module(recent::STRANGERS_OWN, LevelFilter::Off);
     match filters() {
         Some(filters) => builder.parse_filters(&filters),
         None => {

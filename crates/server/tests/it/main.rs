@@ -49,5 +49,6 @@ mod seed;
 mod serving;
 mod shadow;
 mod signals;
+mod telling;
 mod tokens;
 mod writers;
