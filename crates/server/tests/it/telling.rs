@@ -232,6 +232,8 @@ fn no_garbage_floods_the_log() {
         // The first lines are those of the first kind.
         assert!(told[0].contains(" listener=api reason=malformed "), "{log}");
         assert!(!log.contains("ERROR") && !log.contains("WARN"), "{log}");
+        let shown = send(alpha.server().admin_address, "GET", "/status.json", &[], b"").text();
+        assert!(!shown.contains("actix_http"), "{shown}");
         assert!(log.lines().count() < told.len() + 50, "{log}");
     }
 }
