@@ -13,7 +13,7 @@ use crate::access::{Access, AccountAccess, Asked, Denied};
 use crate::directory::{Account, Directory, load_sections};
 use crate::error::AuthError;
 use crate::limits::{PasswordGuesses, RateLimits};
-use crate::login::{Login, LoginError, Logins};
+use crate::login::{Login, LoginError, LoginSubject, Logins};
 use crate::settings::Settings;
 use crate::setup::bootstrap;
 use crate::verify::{Caller, TokenDigest, Verifier};
@@ -208,6 +208,7 @@ impl Authenticator {
 
     /// Logs a user in by the digest of its credentials. `data` has passed its schema. `address` is the
     /// client's: wrong passwords are counted for each account, and addresses that logged in before are exempt.
+    /// `subject` is told whose login it is, also if it fails.
     ///
     /// # Errors
     /// [`LoginError`].
@@ -215,21 +216,24 @@ impl Authenticator {
         &self,
         data: &Map<String, Value>,
         address: Option<IpAddr>,
+        subject: &LoginSubject,
         deadline: Deadline,
     ) -> std::result::Result<Login, LoginError> {
-        self.logins.user(data, address, deadline).await
+        self.logins.user(data, address, subject, deadline).await
     }
 
-    /// Logs an account in by its API key. As in crossbar, a disabled account may log in.
+    /// Logs an account in by its API key. As in crossbar, a disabled account may log in. `subject` is told whose login
+    /// it is.
     ///
     /// # Errors
     /// [`LoginError`].
     pub async fn api_auth(
         &self,
         api_key: &str,
+        subject: &LoginSubject,
         deadline: Deadline,
     ) -> std::result::Result<Login, LoginError> {
-        self.logins.api_key(api_key, deadline).await
+        self.logins.api_key(api_key, subject, deadline).await
     }
 
     /// The token's claims and a description of its account.

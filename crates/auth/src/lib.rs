@@ -42,7 +42,7 @@ pub use authenticator::Authenticator;
 pub use directory::{Account, databases, own_db};
 pub use error::{AuthError, Barred};
 pub use limits::{BucketEmpty, Buckets, Charged, Client, RateLimits, network};
-pub use login::{Login, LoginError};
+pub use login::{Login, LoginError, LoginSubject};
 pub use registry::{Registered, Registration, registered_design, registrations};
 pub use secret::Secret;
 pub use settings::Settings;

@@ -7,10 +7,12 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
+use actix_http::error::DispatchError;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until, timeout};
 
+use crate::refused::Reason;
 use crate::wire::{Refusal, Wire};
 
 /// How long a client gets to read the last answer before its connection is closed. What it sends meanwhile is
@@ -21,12 +23,15 @@ const LINGER: Duration = Duration::from_secs(1);
 /// The sleep of a connection whose client has nothing to do.
 const NO_DEADLINE: Duration = Duration::from_secs(3_600);
 
-/// Drives a connection to its end.
-pub(crate) async fn run<F, E>(wire: Rc<RefCell<Wire>>, dispatcher: Pin<Box<F>>)
+/// Drives a connection to its end. `tell` hears if the connection ends without an answer of the application.
+pub(crate) async fn run<F>(wire: Rc<RefCell<Wire>>, dispatcher: Pin<Box<F>>, tell: impl FnOnce(Reason))
 where
-    F: Future<Output = Result<(), E>>,
+    F: Future<Output = Result<(), DispatchError>>,
 {
     let ended = drive(&wire, dispatcher).await;
+    if let Some(reason) = wire.borrow().reason() {
+        tell(reason);
+    }
     // Nobody else can hold the socket: the dispatcher is gone.
     let Some(wire) = Rc::into_inner(wire) else { return };
     let (stream, _place) = wire.into_inner().into_stream();
@@ -42,9 +47,9 @@ where
 
 /// Runs the dispatcher until it ends or the client is refused. There is one timer for all deadlines. It is
 /// set when it has passed, or when a deadline comes nearer.
-async fn drive<F, E>(wire: &RefCell<Wire>, mut dispatcher: Pin<Box<F>>) -> Option<Refusal>
+async fn drive<F>(wire: &RefCell<Wire>, mut dispatcher: Pin<Box<F>>) -> Option<Refusal>
 where
-    F: Future<Output = Result<(), E>>,
+    F: Future<Output = Result<(), DispatchError>>,
 {
     let mut timer = pin!(sleep_until(Instant::now() + NO_DEADLINE));
     poll_fn(|cx| {
@@ -52,7 +57,12 @@ where
             wire.borrow_mut().check_deadline(Instant::now());
         }
         let is_refused = wire.borrow().has_refusal();
-        let has_ended = is_refused || dispatcher.as_mut().poll(cx).is_ready();
+        let polled = if is_refused { Poll::Ready(Ok(())) } else { dispatcher.as_mut().poll(cx) };
+        let has_ended = polled.is_ready();
+        if let Poll::Ready(Err(DispatchError::Parse(_))) = polled {
+            // actix-http has answered it.
+            wire.borrow_mut().note(Reason::Malformed);
+        }
         if has_ended {
             wire.borrow_mut().break_body();
         }

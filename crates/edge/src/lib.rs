@@ -13,6 +13,7 @@ mod exchange;
 mod head;
 mod limits;
 mod listener;
+mod refused;
 mod socket;
 mod wire;
 
@@ -20,3 +21,4 @@ pub use capacity::{Capacity, OpenFiles};
 pub use exchange::LongQuery;
 pub use limits::{BODY_GRACE, Limits};
 pub use listener::{Listener, Service, bind};
+pub use refused::{Reason, Report};

@@ -17,6 +17,7 @@ use tokio::net::TcpStream;
 
 use crate::capacity::Capacity;
 use crate::limits::Limits;
+use crate::refused::{Reason, Report};
 use crate::socket::{Socket, Watch};
 use crate::wire::Wire;
 use crate::{connection, exchange};
@@ -39,6 +40,8 @@ pub struct Service {
     pub limits: Limits,
     /// The number of connections.
     pub capacity: Capacity,
+    /// Hears of connections that end without an answer of the application.
+    pub report: Report,
 }
 
 /// A socket that holds an address. Clients are refused until [`Listener::serve`].
@@ -81,7 +84,7 @@ impl Listener {
         S::Response: Into<Response<B>>,
         B: MessageBody + Unpin + 'static,
     {
-        let Service { workers, grace_seconds, limits, capacity } = service;
+        let Service { workers, grace_seconds, limits, capacity, report } = service;
         self.socket.listen(BACKLOG)?;
         // A thread accepts no more than its part, and a little more to say that there is no room.
         let connections = capacity.most().saturating_add(TURNED_AWAY).div_ceil(workers);
@@ -109,15 +112,15 @@ impl Listener {
                 .h1(apply_fn_factory(application, |request: Request, application: &_| {
                     exchange::serve(request, application)
                 }));
-            let capacity = capacity.clone();
+            let (capacity, report) = (capacity.clone(), report.clone());
             apply_fn_factory(http, move |stream: TcpStream, http: &_| {
+                let (report, peer) = (report.clone(), stream.peer_addr().ok());
                 let admitted = match capacity.admit() {
                     Some(slot) => {
                         // Small parts of an answer must not wait for each other. An error means that the client
                         // is gone, and shows again at once.
                         let _ = stream.set_nodelay(true);
-                        let peer = stream.peer_addr().ok();
-                        let wire = Wire::new(stream, peer, limits, slot);
+                        let wire = Wire::new(stream, limits, slot);
                         // In a box, because every future around it would have room for it of its own.
                         Ok((Rc::clone(&wire), Box::pin(http.call((Socket(wire), peer)))))
                     }
@@ -125,8 +128,14 @@ impl Listener {
                 };
                 async move {
                     match admitted {
-                        Ok((wire, dispatcher)) => connection::run(wire, dispatcher).await,
-                        Err(stream) => connection::turn_away(stream).await,
+                        Ok((wire, dispatcher)) => {
+                            let told = |reason| report.tell(reason, peer);
+                            connection::run(wire, dispatcher, told).await;
+                        }
+                        Err(stream) => {
+                            report.tell(Reason::NoRoom, peer);
+                            connection::turn_away(stream).await;
+                        }
                     }
                     Ok(())
                 }

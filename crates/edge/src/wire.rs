@@ -4,7 +4,6 @@
 
 use std::cell::RefCell;
 use std::io;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
@@ -20,6 +19,7 @@ use crate::arrival::{Arrival, BodyLength};
 use crate::capacity::Slot;
 use crate::head::{Scan, Scanned, Verdict, judge};
 use crate::limits::Limits;
+use crate::refused::Reason;
 
 /// How many bytes are read ahead of the request that is being answered.
 const READ_AHEAD_BYTES: usize = 16_384;
@@ -33,7 +33,6 @@ const TLS_HANDSHAKE: u8 = 0x16;
 /// The socket of a connection, and how far its requests are.
 pub(crate) struct Wire {
     stream: TcpStream,
-    peer: Option<SocketAddr>,
     limits: Limits,
     slot: Slot,
     phase: Phase,
@@ -55,6 +54,8 @@ pub(crate) struct Wire {
     /// When the client stopped reading its answer.
     blocked_since: Option<Instant>,
     refusal: Option<Refusal>,
+    /// Why the connection ends without an answer of the application.
+    reason: Option<Reason>,
     reader: Option<Waker>,
 }
 
@@ -84,15 +85,9 @@ pub(crate) enum Refusal {
 
 impl Wire {
     /// A connection that has just been accepted.
-    pub(crate) fn new(
-        stream: TcpStream,
-        peer: Option<SocketAddr>,
-        limits: Limits,
-        slot: Slot,
-    ) -> Rc<RefCell<Self>> {
+    pub(crate) fn new(stream: TcpStream, limits: Limits, slot: Slot) -> Rc<RefCell<Self>> {
         Rc::new(RefCell::new(Self {
             stream,
-            peer,
             limits,
             slot,
             phase: Phase::Head { since: Instant::now() },
@@ -106,6 +101,7 @@ impl Wire {
             is_being_answered: false,
             blocked_since: None,
             refusal: None,
+            reason: None,
             reader: None,
         }))
     }
@@ -123,8 +119,7 @@ impl Wire {
         self.slot.release_head();
         if !std::mem::take(&mut self.owes_call) {
             // actix-http has read a head that it never got, so the two disagree about where a body ended.
-            log::error!("a request did not begin where the last one ended: the connection is closed");
-            self.refuse(Refusal::Silent);
+            self.refuse_for(Reason::OutOfStep, Refusal::Silent);
         }
         if let Some(arrival) = Arrival::of(body) {
             self.phase = Phase::Body(arrival);
@@ -160,7 +155,7 @@ impl Wire {
     pub(crate) fn break_body(&mut self) -> bool {
         let is_malformed = matches!(self.phase, Phase::Body(_)) && !self.is_at_end;
         if is_malformed {
-            self.refuse(Refusal::Status(400));
+            self.refuse_status(400);
         }
         is_malformed
     }
@@ -183,6 +178,29 @@ impl Wire {
             other => other,
         };
         self.refusal.get_or_insert(refusal);
+    }
+
+    /// Ends the connection, and notes why.
+    fn refuse_for(&mut self, reason: Reason, refusal: Refusal) {
+        self.note(reason);
+        self.refuse(refusal);
+    }
+
+    /// Ends the connection with a bare status for what the client has sent.
+    fn refuse_status(&mut self, status: u16) {
+        self.refuse_for(Reason::of_status(status), Refusal::Status(status));
+    }
+
+    /// Notes why the connection ends. The first reason counts.
+    pub(crate) fn note(&mut self, reason: Reason) {
+        if self.refusal.is_none() {
+            self.reason.get_or_insert(reason);
+        }
+    }
+
+    /// Why the connection ends, if it ends without an answer of the application.
+    pub(crate) fn reason(&self) -> Option<Reason> {
+        self.reason
     }
 
     /// Whether the connection is to end.
@@ -210,7 +228,7 @@ impl Wire {
     /// Refuses the client if its deadline has passed.
     pub(crate) fn check_deadline(&mut self, now: Instant) {
         if self.blocked_since.is_some_and(|since| since + self.limits.answer <= now) {
-            self.refuse(Refusal::Abort);
+            self.refuse_for(Reason::SlowReader, Refusal::Abort);
             return;
         }
         match &mut self.phase {
@@ -218,11 +236,13 @@ impl Wire {
             Phase::Head { since } if *since + self.limits.head <= now => {
                 let refusal =
                     if self.scan.has_request_line() { Refusal::Status(408) } else { Refusal::Silent };
-                self.refuse(refusal);
+                let has_begun = !self.held.is_empty();
+                let reason = if has_begun { Reason::SlowHead } else { Reason::NoRequest };
+                self.refuse_for(reason, refusal);
             }
             Phase::Body(arrival) if arrival.deadline(&self.limits) <= now => {
                 if arrival.is_awaited() {
-                    self.refuse(Refusal::Status(408));
+                    self.refuse_for(Reason::SlowBody, Refusal::Status(408));
                 } else {
                     // The server has not read lately, so the client could not send.
                     arrival.restart(now);
@@ -273,7 +293,11 @@ impl Wire {
             let read = Pin::new(&mut self.stream).poll_read(cx, buf);
             arrival.set_awaited(read.is_pending());
             self.phase = Phase::Body(arrival);
-            ready!(read)?;
+            if let Err(error) = ready!(read) {
+                // The client is gone, and has sent nothing malformed.
+                self.is_at_end = true;
+                return Poll::Ready(Err(error));
+            }
             let got = buf.filled().get(before..).unwrap_or_default();
             self.is_at_end = got.is_empty();
             let wanted = arrival.take(got);
@@ -284,7 +308,7 @@ impl Wire {
             self.hand_over(buf);
         }
         if arrival.has_absurd_chunk() {
-            self.refuse(Refusal::Status(400));
+            self.refuse_status(400);
         }
         self.phase = if arrival.is_complete() { Phase::Answering } else { Phase::Body(arrival) };
         Poll::Ready(Ok(()))
@@ -324,10 +348,8 @@ impl Wire {
             }
             let bytes = if is_fresh { buf.filled().get(before..).unwrap_or_default() } else { &self.held };
             if bytes.first() == Some(&TLS_HANDSHAKE) {
-                let peer = self.peer.map(|peer| peer.to_string()).unwrap_or_default();
-                log::info!(peer = peer.as_str(); "a client speaks TLS to a port that serves plain HTTP");
                 buf.set_filled(before);
-                self.refuse(Refusal::Silent);
+                self.refuse_for(Reason::Tls, Refusal::Silent);
                 return Poll::Pending;
             }
             let verdict = match self.scan.advance(bytes) {
@@ -337,7 +359,7 @@ impl Wire {
                         self.phase = Phase::Head { since: Instant::now() };
                     }
                     if !self.slot.hold_head(self.held.len()) {
-                        self.refuse(Refusal::Status(503));
+                        self.refuse_status(503);
                         return Poll::Pending;
                     }
                     continue;
@@ -350,7 +372,7 @@ impl Wire {
             match verdict {
                 (_, Verdict::Refuse(status)) => {
                     buf.set_filled(before);
-                    self.refuse(Refusal::Status(status));
+                    self.refuse_status(status);
                     return Poll::Pending;
                 }
                 (length, Verdict::Pass) if is_fresh => {

@@ -133,6 +133,10 @@ pub(crate) fn command() -> clap::Command {
 /// Runs the command that the arguments name.
 #[must_use]
 pub fn main() -> ExitCode {
+    // Other commands end with their terminal.
+    if std::env::args_os().nth(1).is_some_and(|command| command == "serve") {
+        commands::signals::outlive_hangups();
+    }
     let cli = match parse(std::env::args_os()) {
         Ok(cli) => cli,
         Err(error) => return usage::report(&error, &command_of(std::env::args_os())),

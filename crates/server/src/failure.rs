@@ -16,6 +16,12 @@ impl Failure {
         Self { message: message.into(), exit_code: 2 }
     }
 
+    /// Something hinders the command that may pass by itself: another program holds what it needs, or the machine has
+    /// not begun to have it. Nothing was changed. Exit code 75, which `sysexits.h` calls `EX_TEMPFAIL`.
+    pub(crate) fn obstacle(message: impl Into<String>) -> Self {
+        Self { message: message.into(), exit_code: 75 }
+    }
+
     /// Something went wrong while the command ran. Exit code 1.
     pub(crate) fn run(message: impl Into<String>) -> Self {
         Self { message: message.into(), exit_code: 1 }

@@ -15,8 +15,9 @@
 //! The server around it:
 //! - `app`: the state that all requests share. `stack`: the stores, one before another. `writes`: whether the store can
 //!   write. `supervisor`: background tasks;
-//! - `access_log`: the line about each request. `refusals`: what the log and the metrics say about refused callers. `logging`: the
-//!   log's formats, and the queue before it. `metrics`: counters and histograms;
+//! - `access_log`: the line about each request. `refusals` and `connections`: what the log and the metrics say about
+//!   refused callers and connections. `logging`: the log's formats, and the queue before it. `metrics`: counters and
+//!   histograms;
 //! - `counterpart`: asks another server, within bounds. `shadow`: copies of requests that are compared with another
 //!   server.
 //!
@@ -38,6 +39,7 @@ mod budget;
 mod catalogue;
 pub mod cli;
 mod commands;
+mod connections;
 mod cost;
 mod counterpart;
 mod failure;

@@ -234,8 +234,6 @@ fn tell_refusal(exchange: &Exchange<'_>, refusal: &Refusal) {
     let reason = refusals::reason(refusal, exchange.is_login, exchange.presented.is_some());
     let Some(reason) = reason else { return };
     let Some(Line { level, left_out }) = exchange.app.refusals.count(reason) else { return };
-    let account_id = exchange.account_id.as_ref();
-    let account_id = account_id.or_else(|| exchange.caller.as_ref().map(auth::Caller::account_id));
     let address = exchange.address().map(|address| address.to_string());
     log::log!(
         target: refusals::LOG_TARGET,
@@ -244,7 +242,8 @@ fn tell_refusal(exchange: &Exchange<'_>, refusal: &Refusal) {
         reason,
         detail = exchange.fault,
         address = address.as_deref(),
-        account_id = account_id.map(kazoo::AccountId::as_str),
+        account_id = exchange.logged_account_id().map(kazoo::AccountId::as_str),
+        user_id = exchange.logged_user_id(),
         left_out;
         "refused a request"
     );

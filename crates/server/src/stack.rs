@@ -8,7 +8,7 @@ use admission::{Admission, Limits};
 use cache::{Cache, Watcher};
 use couchdb::Client;
 use datastore::Backend;
-use embedded::Embedded;
+use embedded::{Embedded, OpenError};
 use kazoo::SystemDb;
 use notices::Notices;
 
@@ -114,7 +114,7 @@ fn backend(settings: &StoreSettings, opening: Opening) -> Result<Opened, Failure
                     Embedded::open_to_read(path, embedded)
                 }
             };
-            let store = store.map_err(|error| Failure::setup(crate::chain(&error)))?;
+            let store = store.map_err(|error| unopened(&error))?;
             Ok(Opened { backend: Arc::new(store.clone()), embedded: Some(store), couchdb: None })
         }
         StoreLocation::CouchDb(url, further) => {
@@ -124,6 +124,15 @@ fn backend(settings: &StoreSettings, opening: Opening) -> Result<Opened, Failure
             let store = Client::new(settings).map_err(|error| Failure::setup(crate::chain(&error)))?;
             Ok(Opened { backend: Arc::new(store.clone()), embedded: None, couchdb: Some(store) })
         }
+    }
+}
+
+/// Why a file cannot be opened. A server that is about to end holds its store a little longer.
+fn unopened(error: &OpenError) -> Failure {
+    let message = crate::chain(error);
+    match error {
+        OpenError::InUse { .. } => Failure::obstacle(message),
+        _ => Failure::setup(message),
     }
 }
 

@@ -5,6 +5,7 @@ mod describe;
 mod find;
 mod logout;
 mod mint;
+mod subject;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -18,6 +19,7 @@ use serde_json::{Map, Value};
 
 use self::describe::{Described, describe, load_cluster_settings};
 use self::mint::{NewToken, load_signing, mint_token};
+pub use self::subject::LoginSubject;
 use crate::directory::{Account, Directory};
 use crate::error::Barred;
 use crate::limits::{Password, PasswordGuesses};
@@ -81,11 +83,12 @@ impl Logins {
     }
 
     /// Logs a user in by the digest of its credentials. `data` has passed its schema. `address` is the
-    /// client's.
+    /// client's. `subject` is told whose login it is.
     pub(crate) async fn user(
         &self,
         data: &Map<String, Value>,
         address: Option<IpAddr>,
+        subject: &LoginSubject,
         deadline: Deadline,
     ) -> std::result::Result<Login, LoginError> {
         let text = |name: &str| data.get(name).and_then(Value::as_str);
@@ -94,9 +97,11 @@ impl Logins {
         let realm = text("account_realm").or(text("realm"));
         let name = text("account_name");
         let accounts = find::accounts_named(&self.directory, realm, name, deadline).await?;
+        subject.set_named(&accounts);
         for account_id in &accounts {
             let user = find::user_with_credentials(&self.directory, account_id, view, credentials, deadline);
             let Some(owner_id) = user.await? else { continue };
+            subject.set_proven(account_id, Some(&owner_id));
             self.guesses.judge(account_id, address, Password::Right, Instant::now())?;
             let account = self.directory.account(account_id, deadline).await?;
             check_account(account.as_deref())?;
@@ -129,10 +134,12 @@ impl Logins {
     pub(crate) async fn api_key(
         &self,
         api_key: &str,
+        subject: &LoginSubject,
         deadline: Deadline,
     ) -> std::result::Result<Login, LoginError> {
         let account_id = find::account_with_key(&self.directory, api_key, deadline).await?;
         let account_id = account_id.ok_or(LoginError::UnknownKey)?;
+        subject.set_proven(&account_id, None);
         self.let_in(&account_id, None, "cb_api_auth", None, deadline).await
     }
 

@@ -8,7 +8,7 @@ use datastore::Document;
 use serde_json::json;
 
 use crate::place::{Place, on_each_store};
-use crate::support::{World, account_id, doc_id, id, md5, object, revisions, soon, token};
+use crate::support::{World, account_id, doc_id, id, md5, object, revisions, soon, token, whoever};
 
 async fn world(place: &Place) -> World {
     let world = World::new(place).await;
@@ -18,7 +18,7 @@ async fn world(place: &Place) -> World {
 
 async fn can_log_in(world: &World, name: &str) -> bool {
     let data = json!({"credentials": md5(&format!("{name}:alpha-password")), "account_name": "alpha"});
-    world.fresh(Settings::default()).user_auth(&object(data), None, soon()).await.is_ok()
+    world.fresh(Settings::default()).user_auth(&object(data), None, &whoever(), soon()).await.is_ok()
 }
 
 async fn user(world: &World, name: &str) -> Document {

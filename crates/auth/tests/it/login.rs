@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use crate::place::{Place, on_each_store};
-use crate::support::{EXPIRED_AT, World, account_id, id, md5, object, sha1, soon, token};
+use crate::support::{EXPIRED_AT, World, account_id, id, md5, object, sha1, soon, token, whoever};
 
 const CREDENTIALS: &str = "admin:alpha-password";
 
@@ -20,7 +20,7 @@ async fn world(place: &Place) -> World {
 }
 
 async fn user_auth(world: &World, data: Value) -> Result<Login, LoginError> {
-    world.fresh(Settings::default()).user_auth(&object(data), None, soon()).await
+    world.fresh(Settings::default()).user_auth(&object(data), None, &whoever(), soon()).await
 }
 
 fn outcome(result: &Result<Login, LoginError>) -> String {
@@ -88,19 +88,22 @@ async fn the_token_of_a_login_is_good(place: Arc<Place>) {
 
 async fn an_account_logs_in_by_its_key(place: Arc<Place>) {
     let world = world(&place).await;
-    let login = world.auth.api_auth(&md5("alpha").repeat(2), soon()).await.unwrap();
+    let login = world.auth.api_auth(&md5("alpha").repeat(2), &whoever(), soon()).await.unwrap();
     assert_eq!(login.id, id("alpha"));
     assert!(!login.data.contains_key("owner_id"));
     let caller = world.verify(&login.token).await.unwrap();
     assert_eq!((caller.owner_id(), caller.method()), (None, Some("cb_api_auth")));
     for key in ["", "x", &"0".repeat(64)] {
-        assert!(matches!(world.auth.api_auth(key, soon()).await, Err(LoginError::UnknownKey)), "{key}");
+        assert!(
+            matches!(world.auth.api_auth(key, &whoever(), soon()).await, Err(LoginError::UnknownKey)),
+            "{key}"
+        );
     }
     // A disabled account can log in by its key. So can an expired one, but its token is refused.
     let beta = account_id("beta");
     world.change(beta.db().as_str(), beta.as_str(), json!({"pvt_enabled": false})).await;
-    world.auth.api_auth(&md5("beta").repeat(2), soon()).await.unwrap();
-    let login = world.auth.api_auth(&md5("echo").repeat(2), soon()).await.unwrap();
+    world.auth.api_auth(&md5("beta").repeat(2), &whoever(), soon()).await.unwrap();
+    let login = world.auth.api_auth(&md5("echo").repeat(2), &whoever(), soon()).await.unwrap();
     assert_eq!(world.verdict(&login.token).await, "trial over");
 }
 
@@ -140,7 +143,7 @@ async fn a_way_of_logging_in_can_be_switched_off(place: Arc<Place>) {
     check("nothing is said", true).await;
     world.put("system_config", "crossbar.auth", json!({"default": says("cb_user_auth", json!(false))})).await;
     check("the system", false).await;
-    let by_key = world.fresh(Settings::default()).api_auth(&md5("gamma").repeat(2), soon()).await;
+    let by_key = world.fresh(Settings::default()).api_auth(&md5("gamma").repeat(2), &whoever(), soon()).await;
     by_key.expect("another module is as it was");
     world.put(alpha.as_str(), "configs_crossbar.auth", says("cb_user_auth", json!(true))).await;
     check("the account above", true).await;
@@ -153,7 +156,7 @@ async fn a_way_of_logging_in_can_be_switched_off(place: Arc<Place>) {
     assert_eq!(outcome(&user_auth(&world, wrong).await), "invalid credentials", "credentials come first");
     world.put(gamma.as_str(), "configs_crossbar.auth", says("cb_api_auth", json!(false))).await;
     check("another module", true).await;
-    let by_key = world.fresh(Settings::default()).api_auth(&md5("gamma").repeat(2), soon()).await;
+    let by_key = world.fresh(Settings::default()).api_auth(&md5("gamma").repeat(2), &whoever(), soon()).await;
     assert!(matches!(by_key, Err(LoginError::Barred(Barred::ModuleDisabled))));
 }
 
@@ -223,7 +226,7 @@ async fn a_client_is_told_about_its_account(place: Arc<Place>) {
 /// A token from a login reaches the same accounts as a token that was made by hand.
 async fn a_login_reaches_what_its_token_would(place: Arc<Place>) {
     let world = world(&place).await;
-    let login = world.auth.api_auth(&md5("alpha").repeat(2), soon()).await.unwrap();
+    let login = world.auth.api_auth(&md5("alpha").repeat(2), &whoever(), soon()).await.unwrap();
     let (minted, made) =
         (world.verify(&login.token).await.unwrap(), world.verify(&token("alpha").signed()).await.unwrap());
     for target in ["master", "alpha", "beta", "gamma", "echo"] {
@@ -239,7 +242,7 @@ async fn who_must_show_a_second_factor_is_not_let_in(place: Arc<Place>) {
     world.put("system_config", "accounts", json!({"default": {"master_account_id": id("master")}})).await;
     let by_key = async |name: &str| match world
         .fresh(Settings::default())
-        .api_auth(&md5(name).repeat(2), soon())
+        .api_auth(&md5(name).repeat(2), &whoever(), soon())
         .await
     {
         Ok(_) => "in",
@@ -320,7 +323,7 @@ async fn wrong_passwords_are_counted_for_the_account(place: Arc<Place>) {
     let address = |last: u8| Some(IpAddr::from([192, 0, 2, last]));
     let log_in = async |name: &str, credentials: &str, last: u8| {
         let data = json!({"credentials": md5(credentials), "account_name": name});
-        outcome(&world.auth.user_auth(&object(data), address(last), soon()).await)
+        outcome(&world.auth.user_auth(&object(data), address(last), &whoever(), soon()).await)
     };
     let basic = async |name: &str, credentials: &str, last: u8| {
         let encoded = STANDARD.encode(format!("{}:{}", id(name), md5(credentials)));
@@ -354,7 +357,7 @@ async fn wrong_passwords_are_counted_for_the_account(place: Arc<Place>) {
     // Other accounts, tokens and API keys go on.
     assert_eq!(log_in("gamma", "user:gamma-password", 3).await, format!("in as {}", id("gamma_user")));
     assert_eq!(world.verdict(&token("alpha_user").signed()).await, "good");
-    assert!(world.auth.api_auth(&md5("alpha").repeat(2), soon()).await.is_ok());
+    assert!(world.auth.api_auth(&md5("alpha").repeat(2), &whoever(), soon()).await.is_ok());
 }
 
 /// A refused login does not make an address known, even if its password is right.
@@ -365,7 +368,7 @@ async fn only_who_gets_in_is_known(place: Arc<Place>) {
     world.put(alpha.as_str(), "configs_crossbar.auth", off).await;
     let log_in = async |credentials: &str, last: u8| {
         let data = object(json!({"credentials": md5(credentials), "account_name": "alpha"}));
-        world.auth.user_auth(&data, Some(IpAddr::from([192, 0, 2, last])), soon()).await
+        world.auth.user_auth(&data, Some(IpAddr::from([192, 0, 2, last])), &whoever(), soon()).await
     };
     assert!(matches!(
         log_in("user:alpha-password", 1).await,

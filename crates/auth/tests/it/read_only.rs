@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 
 use crate::place::{Place, on_each_store};
-use crate::support::{KID, World, account_id, id, md5, object, revisions, soon, token};
+use crate::support::{KID, World, account_id, id, md5, object, revisions, soon, token, whoever};
 
 async fn verifying_writes_nothing(place: Arc<Place>) {
     let world = World::with(&place, Settings { may_create_views: true, ..Settings::default() }).await;
@@ -54,16 +54,16 @@ async fn only_logging_in_creates_views_and_only_where_it_may(place: Arc<Place>) 
     let data = object(json!({"credentials": md5("admin:alpha-password"), "account_name": "alpha"}));
     let world = World::new(&place).await;
     let before = revisions(&*world.store).await;
-    assert!(world.auth.user_auth(&data, None, soon()).await.is_err());
-    assert!(world.auth.api_auth(&md5("alpha").repeat(2), soon()).await.is_err());
+    assert!(world.auth.user_auth(&data, None, &whoever(), soon()).await.is_err());
+    assert!(world.auth.api_auth(&md5("alpha").repeat(2), &whoever(), soon()).await.is_err());
     assert_eq!(revisions(&*world.store).await, before);
 
     let owner = world.fresh(Settings { may_create_views: true, ..Settings::default() });
-    owner.user_auth(&data, None, soon()).await.unwrap();
-    owner.api_auth(&md5("alpha").repeat(2), soon()).await.unwrap();
+    owner.user_auth(&data, None, &whoever(), soon()).await.unwrap();
+    owner.api_auth(&md5("alpha").repeat(2), &whoever(), soon()).await.unwrap();
     let once = revisions(&*world.store).await;
     assert_ne!(once, before);
-    owner.user_auth(&data, None, soon()).await.unwrap();
+    owner.user_auth(&data, None, &whoever(), soon()).await.unwrap();
     assert_eq!(revisions(&*world.store).await, once);
 }
 

@@ -17,7 +17,7 @@ use serde_json::json;
 use tokio::runtime::{Handle, Runtime};
 
 use crate::place::{Kind, Place};
-use crate::support::{World, account_id, id, md5, object, soon, token};
+use crate::support::{World, account_id, id, md5, object, soon, token, whoever};
 
 /// A store that holds back its answers until the request waits for reads only. Then it answers all of them.
 /// That is one round.
@@ -316,11 +316,11 @@ fn requests_at_the_same_time_share_their_reads() {
 fn a_login_makes_independent_reads_together() {
     let counted = Counted::new();
     let data = object(json!({"credentials": md5("admin:gamma-password"), "account_name": "gamma"}));
-    let (login, rounds) = counted.rounds(counted.auth.user_auth(&data, None, soon()));
+    let (login, rounds) = counted.rounds(counted.auth.user_auth(&data, None, &whoever(), soon()));
     login.unwrap();
     check("a user", &rounds, 6);
     let api_key = md5("alpha").repeat(2);
-    let (login, rounds) = counted.rounds(counted.auth.api_auth(&api_key, soon()));
+    let (login, rounds) = counted.rounds(counted.auth.api_auth(&api_key, &whoever(), soon()));
     login.unwrap();
     check("a key", &rounds, 5);
 }

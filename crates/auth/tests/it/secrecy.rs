@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::place::{Place, on_each_store};
 use crate::support::{
-    SYSTEM_SECRET, World, account_id, id, identity_sig, md5, object, secret_of, soon, token,
+    SYSTEM_SECRET, World, account_id, id, identity_sig, md5, object, secret_of, soon, token, whoever,
 };
 
 async fn nothing_that_can_be_printed_shows_a_secret(place: Arc<Place>) {
@@ -19,14 +19,14 @@ async fn nothing_that_can_be_printed_shows_a_secret(place: Arc<Place>) {
     let asked = Asked { endpoint: "groups", params: &[], verb: "GET" };
     let access = world.auth.authorise(&caller, &account, asked, soon()).await.unwrap();
     let data = object(json!({"credentials": md5("admin:alpha-password"), "account_name": "alpha"}));
-    let login = world.auth.user_auth(&data, None, soon()).await.unwrap();
+    let login = world.auth.user_auth(&data, None, &whoever(), soon()).await.unwrap();
     let expired = world.verify(&token("alpha_admin").claim("exp", json!(1)).signed()).await.unwrap_err();
     let forged = world.verify(&token("alpha_admin").signed_by_a_stranger()).await.unwrap_err();
     let password = Secret::new("alpha-password");
     let user = NewUser { username: "admin", password: &password, is_admin: true };
     let failed = world
         .auth
-        .user_auth(&object(json!({"credentials": md5("x:secret")})), None, soon())
+        .user_auth(&object(json!({"credentials": md5("x:secret")})), None, &whoever(), soon())
         .await
         .unwrap_err();
 

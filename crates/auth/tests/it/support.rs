@@ -7,7 +7,7 @@
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, SystemTime};
 
-use auth::{Asked, AuthError, Authenticator, Barred, Caller, Denied, Settings, bootstrap};
+use auth::{Asked, AuthError, Authenticator, Barred, Caller, Denied, LoginSubject, Settings, bootstrap};
 use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der};
 use aws_lc_rs::hmac;
 use aws_lc_rs::rand::SystemRandom;
@@ -37,6 +37,11 @@ pub(crate) struct World {
 
 pub(crate) fn soon() -> Deadline {
     Deadline::after(Duration::from_secs(30))
+}
+
+/// For a login of which nobody asks whose it is.
+pub(crate) fn whoever() -> LoginSubject {
+    LoginSubject::default()
 }
 
 pub(crate) fn unix_now() -> i64 {

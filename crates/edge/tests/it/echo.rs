@@ -9,7 +9,7 @@ use actix_web::dev::ServerHandle;
 use actix_web::http::StatusCode;
 use actix_web::web::{self, Bytes, Payload};
 use actix_web::{App, HttpMessage as _, HttpRequest, HttpResponse};
-use edge::{Capacity, Limits, LongQuery, Service};
+use edge::{Capacity, Limits, LongQuery, Report, Service};
 use futures::StreamExt as _;
 use serde_json::{Value, json};
 
@@ -51,7 +51,8 @@ impl Echo {
         let listener = edge::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = listener.address();
         let (sender, receiver) = mpsc::channel();
-        let service = Service { workers: 1, grace_seconds: 1, limits, capacity: capacity.clone() };
+        let (shared, report) = (capacity.clone(), Report::to(|_, _| ()));
+        let service = Service { workers: 1, grace_seconds: 1, limits, capacity, report };
         let thread = std::thread::spawn(move || {
             actix_web::rt::System::new().block_on(async move {
                 let application = || App::new().default_service(web::route().to(echo));
@@ -60,7 +61,7 @@ impl Echo {
                 server.await.unwrap();
             });
         });
-        Self { address, capacity, handle: receiver.recv().unwrap(), thread: Some(thread) }
+        Self { address, capacity: shared, handle: receiver.recv().unwrap(), thread: Some(thread) }
     }
 }
 

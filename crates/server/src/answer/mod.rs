@@ -198,9 +198,9 @@ pub(crate) fn unversioned() -> Answer {
     page(200, "This is crossbar-groups: Kazoo's groups API. It begins at /v2/accounts/{ACCOUNT_ID}/groups\n")
 }
 
-/// The answer to programs that ask the wrong listener for health or metrics.
+/// The answer to who asks the wrong listener for health, metrics or the pages for people.
 pub(crate) fn of_admin() -> Answer {
-    page(404, "Health checks and metrics are on the admin listener: see the setting admin_listen\n")
+    page(404, "Health checks, metrics and pages are on the admin listener: see the setting admin_listen\n")
 }
 
 fn page(status: u16, text: &str) -> Answer {

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 
-use edge::{Capacity, Listener, OpenFiles, Service};
+use edge::{Capacity, Listener, OpenFiles, Report, Service};
 
 use crate::failure::Failure;
 use crate::request::header_names;
@@ -58,7 +58,12 @@ pub(super) fn refusal(setting: &str, address: SocketAddr, error: &io::Error) -> 
         ),
         _ => format!("{error}: {other}"),
     };
-    Failure::setup(format!("cannot listen on {address}: {advice}"))
+    let message = format!("cannot listen on {address}: {advice}");
+    match error.kind() {
+        // Another program may end, and an address may come, as that of a failover does.
+        io::ErrorKind::AddrInUse | io::ErrorKind::AddrNotAvailable => Failure::obstacle(message),
+        _ => Failure::setup(message),
+    }
 }
 
 /// Another port to propose.
@@ -67,7 +72,7 @@ fn neighbour(port: u16) -> u16 {
 }
 
 /// How the API is served.
-pub(super) fn api_service(settings: &ServeSettings) -> Service {
+pub(super) fn api_service(settings: &ServeSettings, report: Report) -> Service {
     Service {
         workers: settings.workers,
         grace_seconds: GRACE_SECONDS,
@@ -79,6 +84,7 @@ pub(super) fn api_service(settings: &ServeSettings) -> Service {
             headers: header_names::ALL,
         },
         capacity: Capacity::new(connections(settings.max_connections)),
+        report,
     }
 }
 

@@ -31,7 +31,7 @@ pub(crate) mod restore;
 pub(crate) mod serve;
 mod shadow_worker;
 pub(crate) mod shell;
-mod signals;
+pub(crate) mod signals;
 mod systemd;
 mod table;
 pub(crate) mod transfer;

@@ -8,7 +8,7 @@ use super::pages::About;
 use crate::app::App;
 use crate::arguments::Serve;
 use crate::failure::Failure;
-use crate::logging;
+use crate::logging::{self, RELOAD};
 use crate::settings::{LiveSettings, LogSettings, ShownSetting};
 
 /// The setting of the least level that is logged.
@@ -43,7 +43,7 @@ impl Reload {
     /// Reads the settings, and takes what has changed. The log says what was taken, and what was not and why.
     pub(super) fn run(&mut self) {
         if let Err(failure) = self.try_run() {
-            log::error!("the settings were not read again, and the old ones count: {failure}");
+            log::error!(target: RELOAD, "the settings were not read again, and the old ones count: {failure}");
         }
     }
 
@@ -64,7 +64,7 @@ impl Reload {
             }
         }
         if !has_changed {
-            log::info!("the settings were read again: nothing has changed");
+            log::info!(target: RELOAD, "the settings were read again: nothing has changed");
         }
         self.about.set(&self.used);
         Ok(())
@@ -77,14 +77,14 @@ fn take(found: &ShownSetting, log: &LogSettings) -> bool {
     if key == LOG_LEVEL {
         let counts = logging::server_log().is_some_and(|server| server.set_level(log.log_level));
         if !counts {
-            log::warn!(setting = key; "a setting has changed, and does not count: the variable RUST_LOG is set");
+            log::warn!(target: RELOAD, setting = key; "a setting has changed, and does not count: the variable RUST_LOG is set");
             return false;
         }
     } else if !LiveSettings::has(key) {
-        log::warn!(setting = key; "a setting has changed, and counts from the next start on: restart the server");
+        log::warn!(target: RELOAD, setting = key; "a setting has changed, and counts from the next start on: restart the server");
         return false;
     }
-    log::info!(setting = key, value = found.value.as_deref().unwrap_or_default(); "a setting has changed");
+    log::info!(target: RELOAD, setting = key, value = found.value.as_deref().unwrap_or_default(); "a setting has changed");
     true
 }
 

@@ -32,6 +32,7 @@ use crate::access_log::AccessLog;
 use crate::app::{App, Running, node_digest};
 use crate::arguments::{AllSettings, Serve};
 use crate::budget::{Budget, Limits};
+use crate::connections::RefusedConnections;
 use crate::failure::Failure;
 use crate::http;
 use crate::lane::Lane;
@@ -60,7 +61,7 @@ const PURGE_PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) fn run(arguments: Serve) -> Result<(), Failure> {
     let background = runtime("background", BACKGROUND_THREADS)?;
-    // SIGHUP ends the process until this. Opening a large store may take a while.
+    // `cli::main` has made SIGHUP harmless. Whatever came since is obeyed once the server serves.
     let hangups = {
         let _within = background.enter();
         signals::hangups()?
@@ -166,7 +167,8 @@ async fn serve(parts: ServeParts, opened: Opened, background: &Handle) -> Result
 
     let api_shared = shared.clone();
     let [api_address, admin_address] = [&api, &admin].map(Listener::address);
-    let service = listening::api_service(&settings);
+    let refused = RefusedConnections::new(&shared.metrics);
+    let service = listening::api_service(&settings, refused.report("api"));
     admin::register(&shared, service.capacity.clone(), supervisor.clone().into_inner());
     let api = api.serve(service.clone(), move || {
         ActixApp::new().app_data(api_shared.clone()).default_service(web::route().to(http::serve))
@@ -184,7 +186,8 @@ async fn serve(parts: ServeParts, opened: Opened, background: &Handle) -> Result
         found: Arc::default(),
     });
     health::register(&shared.metrics, &checker.found);
-    let service = Service { workers: 1, capacity: Capacity::new(ADMIN_CONNECTIONS), ..service };
+    let (capacity, report) = (Capacity::new(ADMIN_CONNECTIONS), refused.report("admin"));
+    let service = Service { workers: 1, capacity, report, ..service };
     let admin = admin.serve(service, move || {
         ActixApp::new()
             .app_data(shared.clone())

@@ -6,13 +6,23 @@ use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
 use futures::future;
+use tokio::runtime::Builder;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::reload::Reload;
 use super::systemd;
 use crate::failure::Failure;
+use crate::logging::RELOAD;
 
-/// Listens for SIGHUP, which ends the process until then. It must run within a runtime.
+/// Keeps SIGHUP from ending the process from now on. A server must do it before anything that takes time.
+pub(crate) fn outlive_hangups() {
+    let Ok(runtime) = Builder::new_current_thread().enable_io().build() else { return };
+    let _within = runtime.enter();
+    // tokio's handler stays when the runtime is gone. If there is none, `hangups` says why.
+    drop(signal(SignalKind::hangup()));
+}
+
+/// Listens for SIGHUP. It must run within a runtime.
 pub(super) fn hangups() -> Result<Signal, Failure> {
     listen(SignalKind::hangup())
 }
@@ -71,7 +81,7 @@ async fn refuse_hangups_until<T>(over: impl Future<Output = T>, hangups: &mut Si
         tokio::select! {
             _ = &mut over => return,
             Some(()) = hangups.recv() => {
-                log::warn!("the settings were not read again, because the server is stopping");
+                log::warn!(target: RELOAD, "the settings were not read again, because the server is stopping");
             }
         }
     }

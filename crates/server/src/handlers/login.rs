@@ -21,7 +21,8 @@ pub(super) async fn prepare_user(
     data: Value,
 ) -> Result<Prepared, Refused> {
     let members = checked(&exchange.app.user_auth_schema, data)?;
-    let login = exchange.app.auth.user_auth(&members, exchange.client().address, exchange.deadline).await;
+    let (auth, address) = (&exchange.app.auth, exchange.client().address);
+    let login = auth.user_auth(&members, address, &exchange.login, exchange.deadline).await;
     login.map(Prepared).map_err(|error| refused(call, error))
 }
 
@@ -32,7 +33,7 @@ pub(super) async fn prepare_api_key(
 ) -> Result<Prepared, Refused> {
     let members = checked(&exchange.app.api_auth_schema, data)?;
     let api_key = members.get("api_key").and_then(Value::as_str).unwrap_or_default();
-    let login = exchange.app.auth.api_auth(api_key, exchange.deadline).await;
+    let login = exchange.app.auth.api_auth(api_key, &exchange.login, exchange.deadline).await;
     login.map(Prepared).map_err(|error| match error {
         // crossbar has read the view of the keys and found none.
         LoginError::UnknownKey => {

@@ -12,7 +12,6 @@ use actix_web::http::header;
 use actix_web::http::{StatusCode, Version};
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpMessage as _, HttpRequest, HttpResponse};
-use auth::Caller;
 use bytes::Bytes;
 use edge::LongQuery;
 use futures::stream::{self, BoxStream};
@@ -190,8 +189,6 @@ fn visit<'a>(
     (status, bytes): (u16, u64),
     begun: Instant,
 ) -> Visit<'a> {
-    let caller = exchange.caller.as_ref();
-    let account_id = exchange.account_id.as_ref().or_else(|| caller.map(Caller::account_id));
     Visit {
         begun,
         method: exchange.incoming.method.as_str().into(),
@@ -201,8 +198,8 @@ fn visit<'a>(
         bytes,
         is_complete: true,
         address: exchange.address(),
-        account_id: account_id.map(|id| id.as_str().into()),
-        user_id: caller.and_then(Caller::owner_id).map(Into::into),
+        account_id: exchange.logged_account_id().map(|id| id.as_str().into()),
+        user_id: exchange.logged_user_id().map(Into::into),
         request_id: exchange.request_id.as_str().into(),
     }
 }

@@ -33,6 +33,9 @@ const LAST_WAIT: Duration = Duration::from_secs(2);
 /// The target of lines about requests. `RUST_LOG=info,access=off` leaves them out.
 pub(crate) const ACCESS: &str = "access";
 
+/// The target of lines about SIGHUP. They are written at every level of the setting, which SIGHUP may change.
+pub(crate) const RELOAD: &str = "reload";
+
 /// The server's log.
 pub(crate) struct ServerLog {
     pub(crate) format: LogFormat,
@@ -140,10 +143,14 @@ fn filters() -> Option<String> {
 /// A log with the levels that `RUST_LOG` sets, or with this one.
 fn builder(level: LevelFilter) -> env_logger::Builder {
     let mut builder = env_logger::Builder::new();
+    // Whoever can connect makes actix-http tell an error as often as they like. `connections` tells of such clients, in
+    // a bounded number of lines. `RUST_LOG` may name the module.
+    builder.filter_module(recent::STRANGERS_OWN, LevelFilter::Off);
     match filters() {
         Some(filters) => builder.parse_filters(&filters),
         None => {
             builder.filter_level(level);
+            builder.filter_module(RELOAD, level.max(LevelFilter::Info));
             // The HTTP server tells at `info` how many threads it starts.
             builder.filter_module("actix_server", level.min(LevelFilter::Warn));
             // The client of brokers tells at `info` of each of its own steps, and at `error` of answers that `notices`

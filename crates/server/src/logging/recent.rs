@@ -16,6 +16,9 @@ const KEPT: usize = 20;
 /// How long a text of an event may be, in bytes. The rest is left out.
 const MOST_TEXT: usize = 500;
 
+/// The module whose warnings and errors are strangers' doing alone.
+pub(super) const STRANGERS_OWN: &str = "actix_http";
+
 /// The last warnings and errors of this process.
 static RECENT: Mutex<Recent> = Mutex::new(Recent { events: VecDeque::new() });
 
@@ -29,9 +32,9 @@ fn lock() -> MutexGuard<'static, Recent> {
     RECENT.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Keeps a record if it is a warning or an error.
+/// Keeps a record if it is a warning or an error, unless any stranger can cause it at will.
 pub(super) fn note(record: &Record<'_>) {
-    if record.level() <= Level::Warn {
+    if record.level() <= Level::Warn && !record.target().starts_with(STRANGERS_OWN) {
         let event = Event::of(record);
         lock().take(event);
     }

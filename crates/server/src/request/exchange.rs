@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use auth::{AuthError, Caller, Charged, Client, RateLimits};
+use auth::{AuthError, Caller, Charged, Client, LoginSubject, RateLimits};
 use datastore::{Deadline, random_hex};
 use kazoo::{AccountId, Time};
 use serde_json::Value;
@@ -52,6 +52,8 @@ pub(crate) struct Exchange<'a> {
     pub(crate) account_id: Option<AccountId>,
     /// Whether the request is a login. `false` until the body is read, which may name another verb.
     pub(crate) is_login: bool,
+    /// Whose login this is, once a login has found out.
+    pub(crate) login: LoginSubject,
     /// The resource's name in the list of costs.
     pub(crate) endpoint: &'static str,
     /// The verb, for the list of costs. `None` until the route is known.
@@ -110,6 +112,7 @@ impl<'a> Exchange<'a> {
             caller: None,
             account_id: None,
             is_login: false,
+            login: LoginSubject::default(),
             endpoint: "",
             verb: None,
             limits: app.auth.known_rate_limits(),
@@ -136,6 +139,20 @@ impl<'a> Exchange<'a> {
     /// The address of the client, behind the proxies that are trusted.
     pub(crate) fn address(&self) -> Option<IpAddr> {
         self.incoming.peer.map(|peer| self.limits.address(peer, &self.forwarded_for()))
+    }
+
+    /// The account that the log names: that of the path, else that of a login, else the caller's.
+    pub(crate) fn logged_account_id(&self) -> Option<&AccountId> {
+        let of_caller = || self.caller.as_ref().map(Caller::account_id);
+        self.account_id.as_ref().or_else(|| self.login.account_id()).or_else(of_caller)
+    }
+
+    /// The user that the log names. A login that failed has none, whoever's token came with it.
+    pub(crate) fn logged_user_id(&self) -> Option<&str> {
+        match self.login.account_id() {
+            Some(_) => self.login.user_id(),
+            None => self.caller.as_ref().and_then(Caller::owner_id),
+        }
     }
 
     /// The lines of the header. A proxy may add its own line after the client's.

@@ -1,6 +1,6 @@
 //! The path: its version, its parts, and the resource that it names. Refuses a bad escape (bare 400) and version 1
-//! where the profile does (410). A path without a version gets a short page of text, or a 404 if programs ask it for
-//! health or metrics: those are on the admin listener.
+//! where the profile does (410). A path without a version gets a short page of text, or a 404 if it looks like one
+//! of the admin listener, as for health or metrics.
 
 use std::borrow::Cow;
 
@@ -126,8 +126,11 @@ pub(crate) enum Versioned {
     OfAdmin,
 }
 
-/// How the paths begin that programs ask for health and metrics.
-const OF_ADMIN: [&str; 4] = ["health", "live", "ready", "metrics"];
+/// How a part of a path begins if programs ask it for health or metrics, as in `/healthz` and `/-/ready`.
+const PROBES: [&str; 4] = ["health", "live", "ready", "metrics"];
+
+/// The first parts of other paths that an admin listener may have.
+const OF_ADMIN: [&str; 4] = ["status", "status.json", "docs", "ping"];
 
 impl Versioned {
     /// Whether groups may be read or written at this path.
@@ -178,23 +181,32 @@ pub(crate) fn split(path: &str, paths: Paths) -> Result<Versioned, Refusal> {
     let bad = |BadEscape| Refusal::Bare(Bare::BadPath);
     let parts = path.strip_prefix('/').unwrap_or(path).split('/');
     let parts: Result<Vec<_>, _> = parts.map(|part| percent::decode(part.as_bytes(), Plus::Itself)).collect();
-    let mut parts = parts.map_err(bad)?.into_iter();
-    let version = parts.next().unwrap_or_default();
-    let version = String::from_utf8_lossy(&version);
+    let parts = parts.map_err(bad)?;
+    let version = parts.first().map(|part| String::from_utf8_lossy(part)).unwrap_or_default();
     let version = match version.strip_prefix('v') {
         Some("1") if paths.version_one == VersionOne::Gone => return Ok(Versioned::Gone),
         Some("1") => ApiVersion::V1,
         Some(number) if is_number(number) => ApiVersion::V2,
         _ if version == "hooks" => ApiVersion::V2,
-        _ if OF_ADMIN.iter().any(|begin| version.starts_with(begin)) => return Ok(Versioned::OfAdmin),
+        _ if is_of_admin(&parts) => return Ok(Versioned::OfAdmin),
         _ => return Ok(Versioned::Unversioned),
     };
-    let decoded: Result<Vec<_>, _> = parts.map(|part| decode_again(part, paths.decoding)).collect();
+    let decoded: Result<Vec<_>, _> =
+        parts.into_iter().skip(1).map(|part| decode_again(part, paths.decoding)).collect();
     let mut parts = decoded.map_err(bad)?;
     while parts.last().is_some_and(String::is_empty) {
         parts.pop();
     }
     Ok(Versioned::Served(version, Destination::of(parts)))
+}
+
+/// Whether a path without a version looks like one of an admin listener.
+fn is_of_admin(parts: &[Cow<'_, [u8]>]) -> bool {
+    let mut parts =
+        parts.iter().filter(|part| !part.is_empty()).map(|part| part.to_ascii_lowercase()).peekable();
+    let is_first = |part: &Vec<u8>| OF_ADMIN.iter().any(|name| part == name.as_bytes());
+    parts.peek().is_some_and(is_first)
+        || parts.any(|part| PROBES.iter().any(|begin| part.starts_with(begin.as_bytes())))
 }
 
 /// Decodes a part of a path once more, if the release does.

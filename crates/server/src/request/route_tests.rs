@@ -139,9 +139,33 @@ fn versions_are_checked_first() {
     for path in ["/", "", "//v2/accounts", "/accounts/A/groups", "/v2x/a", "/V2/a", "/v/a", "/v-1/a"] {
         assert_eq!(split(path).unwrap(), Versioned::Unversioned, "{path}");
     }
-    for path in ["/health", "/health/ready", "/healthz", "/ready", "/livez", "/metrics", "/metric%73"] {
+    for path in [
+        "/health",
+        "/health/ready",
+        "/healthz",
+        "/ready",
+        "/livez",
+        "/metrics",
+        "/metric%73",
+        "/HEALTH",
+        "//health/ready",
+        "///Metrics/",
+        "/-/ready",
+        "/api/health",
+        "/status",
+        "/status/",
+        "/Status.json",
+        "//status",
+        "/docs",
+        "/docs/openapi.yaml",
+        "/ping",
+    ] {
         assert_eq!(split(path).unwrap(), Versioned::OfAdmin, "{path}");
     }
+    for path in ["/statuses", "/documents", "/x/status", "/pingpong", "/x/docs"] {
+        assert_eq!(split(path).unwrap(), Versioned::Unversioned, "{path}");
+    }
+    assert!(matches!(split("/v2/health").unwrap(), Versioned::Served(..)), "crossbar's own");
     assert_eq!(split("/v1/accounts").unwrap(), Versioned::Gone);
     assert!(split("/v2/accounts/%zz").is_err());
 }

@@ -74,7 +74,7 @@ fn an_empty_store_is_not_served_open() {
 }
 
 #[test]
-fn a_port_in_use_is_one_line_and_exit_code_2() {
+fn a_port_in_use_is_one_line_and_exit_code_75() {
     let folder = tempfile::tempdir().unwrap();
     let store = format!("sqlite:{}", folder.path().join("store.db").display());
     run_ok(&["account", "create", "--store", &store, "--name", "a"], b"");
@@ -82,7 +82,7 @@ fn a_port_in_use_is_one_line_and_exit_code_2() {
     let address = holder.local_addr().unwrap().to_string();
     let output = run(&["serve", "--store", &store, "--listen", &address], b"");
     let error = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(2), "{error}");
+    assert_eq!(output.status.code(), Some(75), "{error}");
     let refusal = error.lines().last().unwrap();
     assert!(refusal.contains(&address) && refusal.contains("listen"), "{error}");
 }

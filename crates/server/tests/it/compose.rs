@@ -1,8 +1,10 @@
 //! `docker-compose.yml` and the files that it mounts, as they stand. Nothing is started: that needs an engine.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::process::Command;
 
+use ipnet::IpNet;
 use regex::Regex;
 use saphyr::{LoadableYamlNode as _, Yaml};
 use serde_json::{Map, Value};
@@ -149,6 +151,48 @@ fn what_compose_mounts_and_names_is_there() {
         assert_eq!(services(&compose)[name]["environment"]["CROSSBAR_GROUPS_ADMIN_LISTEN"], "0.0.0.0:8001");
         assert!(scraped.contains(name), "Prometheus does not ask {name}");
     }
+}
+
+/// haproxy names the client in a header. Servers that do not trust it take all clients for one, so that whoever guesses
+/// passwords locks everybody out.
+#[test]
+fn the_servers_of_the_cluster_trust_their_haproxy_alone() {
+    let compose = compose();
+    // Without a variable of the operator's.
+    let expanded = |value: &Value| {
+        let variable = Regex::new(r"\$\{[A-Z_]+:-([^}]*)\}").unwrap();
+        variable.replace_all(value.as_str().unwrap(), "$1").into_owned()
+    };
+    let services = services(&compose);
+    let network = &compose["networks"]["proxied"]["ipam"]["config"][0];
+    let proxied = &services["haproxy"]["networks"];
+    assert_eq!(proxied.as_object().unwrap().keys().collect::<Vec<_>>(), ["proxied"], "and no other");
+    let address: IpAddr = expanded(&proxied["proxied"]["ipv4_address"]).parse().unwrap();
+    let [subnet, others]: [IpNet; 2] =
+        ["subnet", "ip_range"].map(|name| expanded(&network[name]).parse().unwrap());
+    let gateway: IpAddr = expanded(&network["gateway"]).parse().unwrap();
+    // Docker gives nobody else haproxy's address.
+    assert!(subnet.contains(&address) && subnet.contains(&others), "{address} {subnet}");
+    assert!(
+        !others.contains(&address) && gateway != address && subnet.contains(&gateway),
+        "{address} {others}"
+    );
+    let mut members = Vec::new();
+    for (name, service) in services {
+        if service["networks"].get("proxied").is_some() {
+            members.push(name.as_str());
+        }
+    }
+    assert_eq!(members, ["groups1", "groups2", "haproxy"]);
+    for name in ["groups1", "groups2"] {
+        assert!(services[name]["networks"].get("default").is_some(), "{name} reaches CouchDB");
+        let trusted: IpAddr =
+            expanded(&services[name]["environment"]["CROSSBAR_GROUPS_REVERSE_PROXIES"]).parse().unwrap();
+        assert_eq!(trusted, address, "{name}");
+    }
+    // The one server alone has no proxy here. The operator names it.
+    let passed = &services["crossbar-groups"]["environment"]["CROSSBAR_GROUPS_REVERSE_PROXIES"];
+    assert_eq!(passed, "${CROSSBAR_GROUPS_REVERSE_PROXIES:-}");
 }
 
 #[test]

@@ -55,5 +55,6 @@ mod serving;
 mod shadow;
 mod signals;
 mod store_in_use;
+mod telling;
 mod tokens;
 mod writers;

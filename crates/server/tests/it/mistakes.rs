@@ -1,5 +1,6 @@
 //! Mistakes that an operator may make on the command line, in the environment or in the settings file. Each
-//! gets one line that says what is wrong and what to do, exit code 2, and nothing is made.
+//! gets one line that says what is wrong and what to do, exit code 2, and nothing is made. What may pass by itself is
+//! no mistake for good, and has exit code 75.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -28,15 +29,30 @@ struct Mistake {
     /// The store in the environment, if one is there.
     store: &'static str,
     says: &'static [&'static str],
+    exit_code: i32,
 }
 
+/// What is wrong for good.
 const fn mistake(arguments: &'static str, says: &'static [&'static str]) -> Mistake {
-    Mistake { arguments, variables: &[], store: "", says }
+    Mistake { arguments, variables: &[], store: "", says, exit_code: 2 }
 }
 
 /// A mistake in the address of the store.
 const fn at(arguments: &'static str, store: &'static str, says: &'static [&'static str]) -> Mistake {
-    Mistake { arguments, variables: &[], store, says }
+    Mistake { store, ..mistake(arguments, says) }
+}
+
+/// What may pass: another program ends, or an address comes.
+const fn obstacle(arguments: &'static str, says: &'static [&'static str]) -> Mistake {
+    Mistake { exit_code: 75, ..mistake(arguments, says) }
+}
+
+/// A mistake in a variable.
+const fn variable(
+    variables: &'static [(&'static str, &'static str)],
+    says: &'static [&'static str],
+) -> Mistake {
+    Mistake { variables, ..mistake("serve", says) }
 }
 
 const MISTAKES: &[Mistake] = &[
@@ -108,15 +124,15 @@ const MISTAKES: &[Mistake] = &[
     ),
     at("user list --account a", "http://admin:very-secret@{page}", &["no CouchDB answers at"]),
     // Addresses.
-    mistake(
+    obstacle(
         "serve --demo --store sqlite:new.db --listen {taken}",
         &["holds the port", "--listen", "_LISTEN"],
     ),
-    mistake(
+    obstacle(
         "serve --demo --store sqlite:new.db --admin-listen {taken}",
         &["holds the port", "--admin-listen"],
     ),
-    mistake(
+    obstacle(
         "serve --demo --store sqlite:new.db --listen 192.0.2.1:8000",
         &["no such address", "0.0.0.0", "--listen"],
     ),
@@ -180,18 +196,11 @@ const MISTAKES: &[Mistake] = &[
     mistake("serve --config value.toml", &["page_size (from value.toml, line 3)", "at least 1"]),
     mistake("serve --config section.toml", &["section.toml, line 1", "without [server]"]),
     mistake("serve --config broken.toml", &["broken.toml, line"]),
-    Mistake {
-        arguments: "serve",
-        variables: &[("CROSSBAR_GROUPS_PAGE_SIZE", "many")],
-        store: "",
-        says: &["page_size (from the environment)", "at least 1", "\"many\""],
-    },
-    Mistake {
-        arguments: "serve",
-        variables: &[("CROSSBAR_GROUPS_DEMO", "perhaps")],
-        store: "",
-        says: &["--demo", "perhaps"],
-    },
+    variable(
+        &[("CROSSBAR_GROUPS_PAGE_SIZE", "many")],
+        &["page_size (from the environment)", "at least 1", "\"many\""],
+    ),
+    variable(&[("CROSSBAR_GROUPS_DEMO", "perhaps")], &["--demo", "perhaps"]),
     // The command line.
     mistake("serv", &["'serv'", "'serve'", "crossbar-groups --help"]),
     mistake("serve --wrokers 3", &["'--wrokers'", "'--workers'", "crossbar-groups serve --help"]),
@@ -330,7 +339,7 @@ fn serve_pages() -> String {
 }
 
 #[test]
-fn every_mistake_is_one_line_and_exit_code_2_and_makes_nothing() {
+fn every_mistake_is_one_line_and_an_exit_code_and_makes_nothing() {
     let folder = tempfile::tempdir().unwrap();
     prepare(folder.path());
     let holder = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -345,7 +354,7 @@ fn every_mistake_is_one_line_and_exit_code_2_and_makes_nothing() {
     let before = contents(folder.path());
     assert!(MISTAKES.len() >= 25);
     let mut wrong = Vec::new();
-    for Mistake { arguments, variables, store, says } in MISTAKES {
+    for Mistake { arguments, variables, store, says, exit_code } in MISTAKES {
         let arguments = filled(arguments);
         let store = filled(store);
         // An empty variable counts as unset.
@@ -357,7 +366,8 @@ fn every_mistake_is_one_line_and_exit_code_2_and_makes_nothing() {
                 wrong.push(format!("{arguments} {store}\n  {what}, but {said:?}"));
             }
         };
-        check(output.status.code() == Some(2), &format!("exit code 2, not {:?}", output.status.code()));
+        let code = output.status.code();
+        check(code == Some(*exit_code), &format!("exit code {exit_code}, not {code:?}"));
         check(said.starts_with("crossbar-groups: ") && said.trim_end().lines().count() == 1, "one line");
         for words in *says {
             check(said.contains(words), &format!("it says {words:?}"));
@@ -378,6 +388,20 @@ fn every_mistake_is_one_line_and_exit_code_2_and_makes_nothing() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// systemd starts a server again that has met an obstacle, however often, and leaves one alone whose settings are
+/// wrong.
+#[test]
+fn the_unit_knows_the_exit_codes() {
+    let unit = include_str!("../../../../packaging/crossbar-groups.service");
+    for line in ["Restart=always", "RestartPreventExitStatus=2", "StartLimitIntervalSec=0"] {
+        assert!(unit.lines().any(|written| written == line), "{line}");
+    }
+    let page = include_str!("../../../../docs/operations.md");
+    for code in ["0", "1", "2", "75"] {
+        assert!(page.contains(&format!("\n| {code} | ")), "the exit code {code} is not documented");
+    }
 }
 
 #[test]

@@ -2,15 +2,16 @@
 //! settings again. And the messages to systemd.
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::os::unix::net::UnixDatagram;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
 use crate::account::{Account, json_of};
 use crate::http_client::{send, try_send};
-use crate::process::{Server, wait_until};
+use crate::process::{Server, binary, wait_until};
 
 /// The status of the readiness check, and the words in its body.
 fn readiness(server: &Server) -> (u16, String) {
@@ -174,22 +175,52 @@ fn a_hangup_changes_the_level_of_the_log() {
 
     std::fs::write(&file, "log_level = \"warn\"\n").unwrap();
     alpha.server().signal("HUP");
-    // Nothing is logged about that. A request whose line does not come before that of the next one has none.
-    wait_until("no line about a request", || {
-        let before = requests(&alpha);
-        assert_eq!(alpha.ids("/groups"), ["a"]);
-        std::thread::sleep(Duration::from_millis(100));
-        requests(&alpha) == before
-    });
+    let changed = |alpha: &Account, what: &str| {
+        let words = format!("a setting has changed setting={what}\n");
+        wait_until(&words, || alpha.server().log().contains(&words));
+    };
+    // What a reload does is told at every level.
+    changed(&alpha, "log_level value=warn");
+    let before = requests(&alpha);
+    std::fs::write(&file, "log_level = \"error\"\n").unwrap();
+    assert_eq!(alpha.ids("/groups"), ["a"]);
+    alpha.server().signal("HUP");
+    changed(&alpha, "log_level value=error");
+    std::fs::write(&file, "log_level = \"error\"\npage_size = 7\ncache_bytes = 2000000\n").unwrap();
+    alpha.server().signal("HUP");
+    changed(&alpha, "page_size value=7");
+    let next_start = "counts from the next start on: restart the server setting=cache_bytes";
+    wait_until(next_start, || alpha.server().log().contains(next_start));
+    assert_eq!(requests(&alpha), before, "no line about a request");
 
     std::fs::write(&file, "log_level = \"info\"\n").unwrap();
     alpha.server().signal("HUP");
-    wait_until("the level", || {
-        alpha.server().log().contains("a setting has changed setting=log_level value=info")
-    });
+    changed(&alpha, "log_level value=info");
     let before = requests(&alpha);
     alpha.create_all(&["b"]);
     wait_until("the line about a request", || requests(&alpha) == before + 1);
+}
+
+/// systemd may be asked to reload a server that has hardly begun.
+#[test]
+fn a_hangup_while_the_settings_are_read_ends_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("settings");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let mut server = binary().args(["serve", "--config"]).arg(&pipe).stderr(Stdio::null()).spawn().unwrap();
+    // The pipe opens once the server wants to read its settings.
+    let mut settings = std::fs::OpenOptions::new().write(true).open(&pipe).unwrap();
+    assert!(Command::new("kill").arg("-HUP").arg(server.id().to_string()).status().unwrap().success());
+    settings.write_all(b"page_size = 0\n").unwrap();
+    drop(settings);
+    // A mistake ends it, and not the signal.
+    assert_eq!(server.wait().unwrap().code(), Some(2));
+    // Other commands end with their terminal.
+    let mut other = binary().args(["config", "check", "--config"]).arg(&pipe).spawn().unwrap();
+    let settings = std::fs::OpenOptions::new().write(true).open(&pipe).unwrap();
+    assert!(Command::new("kill").arg("-HUP").arg(other.id().to_string()).status().unwrap().success());
+    assert_eq!(other.wait().unwrap().code(), None);
+    drop(settings);
 }
 
 #[test]

@@ -8,8 +8,8 @@ use serde_json::json;
 
 use crate::account::{Account, json_of};
 use crate::http_client::send;
-use crate::operating::line_where;
 use crate::process::{binary, run, run_ok};
+use crate::telling::line_where;
 
 /// How long a test waits for anything.
 const DEADLINE: Duration = Duration::from_secs(30);

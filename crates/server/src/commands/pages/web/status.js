@@ -118,8 +118,9 @@ const REQUESTS = "crossbar_groups_http_requests_total";
 const DURATION = "crossbar_groups_http_request_duration_seconds";
 const CALLS = "crossbar_groups_store_calls_total";
 const CALL_DURATION = "crossbar_groups_store_call_duration_seconds";
-const isFault = ({ status }) => status >= "500";
-const isRefused = ({ status }) => status >= "400" && status < "500";
+// 501 answers a method that nothing here has, such as those of scanners.
+const isFault = ({ status }) => status >= "500" && status !== "501";
+const isRefused = ({ status }) => (status >= "400" && status < "500") || status === "501";
 const isFailedCall = ({ outcome }) => ["denied", "timeout", "unreachable", "unavailable", "failed"].includes(outcome);
 
 function draw(now) {
