@@ -128,7 +128,7 @@ fn backend(settings: &StoreSettings, opening: Opening) -> Result<Opened, Failure
 }
 
 /// Why a file cannot be opened. A server that is about to end holds its store a little longer.
-fn unopened(error: &OpenError) -> Failure {
+pub(crate) fn unopened(error: &OpenError) -> Failure {
     let message = crate::chain(error);
     match error {
         OpenError::InUse { .. } => Failure::obstacle(message),

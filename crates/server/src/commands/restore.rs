@@ -6,6 +6,7 @@ use super::progress::Progress;
 use crate::arguments::Restore;
 use crate::failure::Failure;
 use crate::settings::StoreLocation;
+use crate::stack;
 
 pub(crate) fn run(arguments: &Restore) -> Result<(), Failure> {
     let Restore { store, file } = arguments;
@@ -29,7 +30,7 @@ pub(crate) fn run(arguments: &Restore) -> Result<(), Failure> {
     }
     let mut progress = Progress::of("pages copied");
     let kept = embedded::restore(file, &store, |copied| progress.reach(copied.pages, copied.of))
-        .map_err(|error| Failure::setup(crate::chain(&error)))?;
+        .map_err(|error| stack::unopened(&error))?;
     drop(progress);
     super::say(&format!("{} is the store of {} again", store.display(), file.display()))?;
     match kept {

@@ -73,7 +73,7 @@ fn a_store_is_locked_by_whatever_path_it_is_opened() {
             for command in WRITE {
                 let (code, said) = refusal(folder, command, path);
                 assert!(
-                    code == Some(2) && said.contains("is in use by another process"),
+                    code == Some(75) && said.contains("is in use by another process"),
                     "{command}: {said}"
                 );
             }
