@@ -187,16 +187,6 @@ impl Layer for Admission {
         Box::pin(self.short(db.as_str(), deadline, call))
     }
 
-    fn delete_local<'a>(
-        &'a self,
-        db: &'a DbName,
-        name: &'a str,
-        deadline: Deadline,
-    ) -> BoxFuture<'a, Result<()>> {
-        let call = move || self.inner.delete_local(db, name, deadline);
-        Box::pin(self.short(db.as_str(), deadline, call))
-    }
-
     fn delete_local_if<'a>(
         &'a self,
         db: &'a DbName,

@@ -11,7 +11,7 @@ use crate::request::{Path, Request};
 /// The role of server administrators. They may do everything.
 const ADMIN: &str = "_admin";
 
-/// Who a node takes the client for.
+/// The user that a client is logged in as at a node.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 pub struct Session {
     /// The user's name. `None` if nobody is logged in.
@@ -87,7 +87,7 @@ struct Answer {
 }
 
 impl Client {
-    /// Who each node takes this client for, with the node's address.
+    /// Asks each node which user this client is logged in as. Each answer comes with the node's address.
     ///
     /// ```no_run
     /// # async fn example(client: couchdb::Client, by: datastore::Deadline) {

@@ -166,15 +166,6 @@ impl LocalDocuments for Client {
         Box::pin(async move { Ok(Client::save_local(self, db, document, deadline).await?) })
     }
 
-    fn delete_local<'a>(
-        &'a self,
-        db: &'a DbName,
-        name: &'a str,
-        deadline: Deadline,
-    ) -> BoxFuture<'a, Result<()>> {
-        Box::pin(async move { Ok(Client::delete_local(self, db, name, deadline).await?) })
-    }
-
     fn delete_local_if<'a>(
         &'a self,
         db: &'a DbName,

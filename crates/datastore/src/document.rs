@@ -109,7 +109,7 @@ impl Document {
     }
 }
 
-/// What a document is that cannot be read. A deep one is whole, and Kazoo reads it.
+/// The error of a document that cannot be parsed. One that is nested too deep is not damaged: Kazoo can read it.
 fn corrupt_text(id: &DocId, error: JsonError) -> StoreError {
     StoreError::Corrupt(match error {
         JsonError::TooDeep => {

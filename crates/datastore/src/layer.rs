@@ -183,16 +183,6 @@ pub trait Layer: Send + Sync {
         self.inner().save_local(db, document, deadline)
     }
 
-    /// See [`LocalDocuments::delete_local`].
-    fn delete_local<'a>(
-        &'a self,
-        db: &'a DbName,
-        name: &'a str,
-        deadline: Deadline,
-    ) -> BoxFuture<'a, Result<()>> {
-        self.inner().delete_local(db, name, deadline)
-    }
-
     /// See [`LocalDocuments::delete_local_if`].
     fn delete_local_if<'a>(
         &'a self,
@@ -333,15 +323,6 @@ impl<L: Layer> LocalDocuments for L {
         deadline: Deadline,
     ) -> BoxFuture<'a, Result<()>> {
         Layer::save_local(self, db, document, deadline)
-    }
-
-    fn delete_local<'a>(
-        &'a self,
-        db: &'a DbName,
-        name: &'a str,
-        deadline: Deadline,
-    ) -> BoxFuture<'a, Result<()>> {
-        Layer::delete_local(self, db, name, deadline)
     }
 
     fn delete_local_if<'a>(

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 
@@ -174,13 +175,15 @@ pub trait LocalDocuments: Send + Sync {
     /// Deletes a local document. A missing one is no error.
     ///
     /// # Errors
-    /// `DatabaseMissing`.
+    /// Those of [`LocalDocuments::delete_local_if`].
     fn delete_local<'a>(
         &'a self,
         db: &'a DbName,
         name: &'a str,
         deadline: Deadline,
-    ) -> BoxFuture<'a, Result<()>>;
+    ) -> BoxFuture<'a, Result<()>> {
+        self.delete_local_if(db, name, &|_| true, deadline).map(|deleted| deleted.map(drop)).boxed()
+    }
 
     /// Deletes a local document if `may` agrees to what it says. Nobody can write it between the question and the
     /// deletion. Answers whether none is there now.

@@ -93,17 +93,6 @@ impl Inner {
         Ok(true)
     }
 
-    /// Deletes a local document, if there is one of this name.
-    pub(crate) async fn delete_local(
-        &self,
-        db: &DbName,
-        name: &str,
-        deadline: Deadline,
-    ) -> Result<(), StoreError> {
-        let sql = "DELETE FROM local WHERE db = ?1 AND name = ?2";
-        self.write_local(db, sql, vec![name.to_owned()], deadline).await
-    }
-
     async fn write_local(
         &self,
         db: &DbName,

@@ -294,15 +294,6 @@ impl LocalDocuments for Embedded {
         Box::pin(self.inner.save_local(db, document, deadline))
     }
 
-    fn delete_local<'a>(
-        &'a self,
-        db: &'a DbName,
-        name: &'a str,
-        deadline: Deadline,
-    ) -> BoxFuture<'a, Result<()>> {
-        Box::pin(self.inner.delete_local(db, name, deadline))
-    }
-
     fn delete_local_if<'a>(
         &'a self,
         db: &'a DbName,

@@ -13,7 +13,7 @@ pub enum ConfigDocument {
     Cluster,
     /// The costs of requests, the reverse proxies, and the default language.
     Crossbar,
-    /// Who may log in, and how long tokens are good.
+    /// Settings of logins and tokens: how long a token is valid, for instance.
     CrossbarAuth,
     /// What callers may do with tokens.
     CrossbarTokenRestrictions,

@@ -17,7 +17,7 @@ impl BrokerUrl {
     /// Reads `amqp(s)://USER:PASSWORD@HOST:PORT/VHOST`.
     ///
     /// # Errors
-    /// What is wrong, as the rest of a sentence that begins with "the address". It never repeats the text.
+    /// The error completes the sentence "the address …". It never repeats the text, which may hold a password.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         const FORM: &str = "is not of the form amqp(s)://USER:PASSWORD@HOST:PORT/VHOST";
         let rest = text.strip_prefix("amqp://").or_else(|| text.strip_prefix("amqps://")).ok_or(FORM)?;

@@ -25,7 +25,7 @@ impl Choice {
         Self { count: 1, pause, deserted, tried, has_tried_all: false }
     }
 
-    /// So many brokers there are.
+    /// Sets how many brokers there are.
     pub(crate) fn set_count(&mut self, count: usize) {
         self.count = count;
     }

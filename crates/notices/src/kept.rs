@@ -17,7 +17,7 @@ pub(crate) struct Kept<T> {
 }
 
 impl<T> Kept<T> {
-    /// Keeps no more than so many bytes.
+    /// Keeps no more than `limit_bytes`.
     pub(crate) fn new(limit_bytes: usize) -> Self {
         Self { items: VecDeque::new(), bytes: 0, limit_bytes }
     }

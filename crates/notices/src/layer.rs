@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use datastore::{Backend, DbName, Deadline, DocId, Draft, Layer, Result, Rev, StoreError};
+use datastore::{Backend, DbName, Deadline, DocId, Draft, Layer, Result, Rev, StoreError, if_found};
 use futures::future::BoxFuture;
 
 use crate::marked_db::OwnHold;
@@ -85,12 +85,9 @@ impl ToldWrites {
             return Ok(None);
         }
         self.teller.prepare(deadline).await?;
-        let facts = match self.inner.fetch(db, id, deadline).await {
-            Ok(document) => Facts::of_document(&document)?,
-            // The deletion will fail for the same reason.
-            Err(error) if error.is_not_found() => return Ok(None),
-            Err(error) => return Err(error),
-        };
+        // The deletion of a document that is missing will fail for the same reason.
+        let Some(document) = if_found(self.inner.fetch(db, id, deadline).await)? else { return Ok(None) };
+        let facts = Facts::of_document(&document)?;
         if !self.teller.tells_kind(facts.kind()) {
             return Ok(None);
         }

@@ -33,7 +33,7 @@ impl LeftBehind {
         node: &str,
         deadline: Deadline,
     ) -> Result<Option<Self>> {
-        let name = format!("{PREFIX}{node}");
+        let name = name_of(node);
         let text = |document: &LocalDocument, member: &str| {
             document.body.get(member).and_then(Value::as_str).map(str::to_owned)
         };
@@ -59,6 +59,11 @@ impl LeftBehind {
 /// time to remove its marks.
 pub(crate) fn is_done(entry: &LocalDocument) -> bool {
     entry.body.get("done") == Some(&Value::Bool(true))
+}
+
+/// The name of a server's marks, and of its entry in the roster.
+pub(crate) fn name_of(node: &str) -> String {
+    format!("{PREFIX}{node}")
 }
 
 /// The node that has written a local document.

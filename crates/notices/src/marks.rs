@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use datastore::{Backend, Cause, DbName, Deadline, DocId, LocalDocument, Result, StoreError};
+use datastore::{Backend, Cause, DbName, Deadline, DocId, LocalDocument, Result, StoreError, if_found};
 use serde_json::json;
 use tokio::time::{Instant, timeout_at};
 
@@ -229,7 +229,7 @@ impl Marks {
             let Some(note) = note else { break };
             // A later deletion of the same document needs its own note, which has the same name.
             let is_same = |found: &LocalDocument| is_same_write(found, &note);
-            unless_gone(self.store.delete_local_if(&db.name, &note.name, &is_same, deadline).await)?;
+            if_found(self.store.delete_local_if(&db.name, &note.name, &is_same, deadline).await)?;
             db.lock().old_notes.retain(|other| !is_same_write(other, &note));
         }
         let mut mark = db.mark.lock().await;
@@ -266,7 +266,9 @@ impl Marks {
     /// Deletes the mark of this run. Another run's stays.
     async fn delete_mark(&self, db: &MarkedDb, deadline: Deadline) -> Result<()> {
         let is_own = |found: &LocalDocument| self.roster.is_own(found);
-        unless_gone(self.store.delete_local_if(&db.name, &self.roster.name(), &is_own, deadline).await)
+        let deleted = self.store.delete_local_if(&db.name, &self.roster.name(), &is_own, deadline).await;
+        // A database that is gone has taken its marks along.
+        if_found(deleted).map(drop)
     }
 
     /// How many databases may have marks.
@@ -277,13 +279,5 @@ impl Marks {
     /// Whether no notice needs a mark any more, whatever marks there are.
     pub(crate) fn are_needless(&self) -> bool {
         (!self.must_recover() || self.is_earlier_done()) && self.all().iter().all(|db| db.lock().holds == 0)
-    }
-}
-
-/// A database that is gone has taken its marks along.
-fn unless_gone<T>(deleted: Result<T>) -> Result<()> {
-    match deleted {
-        Err(StoreError::DatabaseMissing(_)) => Ok(()),
-        deleted => deleted.map(drop),
     }
 }

@@ -31,13 +31,7 @@ impl Facts {
 
     /// The facts in a stored document. Only the members that count are parsed.
     pub(crate) fn of_document(document: &Document) -> datastore::Result<Self> {
-        let mut found = Map::new();
-        for (name, value) in document.members()?.0 {
-            if MEMBERS.contains(&&*name) && !found.contains_key(&*name) {
-                found.insert(name.into_owned(), document.parse_member(value)?);
-            }
-        }
-        Ok(Self(found))
+        document.parse_members(|name| MEMBERS.contains(&name)).map(Self)
     }
 
     /// The members, to keep them.

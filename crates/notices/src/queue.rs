@@ -111,20 +111,20 @@ impl Queue {
 
     /// Waits until the queue is at most half full.
     pub(crate) async fn wait_for_room(&self) {
-        self.wait_for_bytes(self.limit_bytes / 2).await;
+        self.wait_until(|waiting| waiting.bytes() <= self.limit_bytes / 2).await;
     }
 
     /// Waits until nothing waits.
     pub(crate) async fn wait_until_empty(&self) {
-        self.wait_for_bytes(0).await;
+        self.wait_until(|waiting| waiting.bytes() == 0).await;
     }
 
-    async fn wait_for_bytes(&self, most: usize) {
+    async fn wait_until(&self, is_so: impl Fn(&Waiting) -> bool) {
         loop {
             let settled = self.settled.notified();
             futures::pin_mut!(settled);
             settled.as_mut().enable();
-            if self.lock().bytes() <= most {
+            if is_so(&self.lock()) {
                 return;
             }
             settled.await;
@@ -141,7 +141,7 @@ impl Queue {
         self.changed.notify_one();
     }
 
-    /// So many brokers there are.
+    /// Sets how many brokers there are.
     pub(crate) fn set_brokers(&self, count: usize) {
         self.lock().subscribers.choice.set_count(count);
     }
@@ -178,15 +178,7 @@ impl Queue {
 
     /// Waits until an own queue at this broker is out of place.
     pub(crate) async fn wait_until_left(&self, broker: usize) {
-        loop {
-            let settled = self.settled.notified();
-            futures::pin_mut!(settled);
-            settled.as_mut().enable();
-            if self.lock().subscribers.has_left(broker) {
-                return;
-            }
-            settled.await;
-        }
+        self.wait_until(|waiting| waiting.subscribers.has_left(broker)).await;
     }
 
     /// Waits until this server may bind a queue of its own. It has had none since `unbound_since`. Answers the number of

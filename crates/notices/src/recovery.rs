@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 
-use datastore::{Change, ChangesQuery, DbName, Deadline, DocId, LocalDocument, Result, Since};
+use datastore::{Change, ChangesQuery, DbName, Deadline, DocId, LocalDocument, Result, Since, if_found};
 use futures::TryStreamExt as _;
 use kazoo::AccountId;
 use tokio::sync::mpsc;
@@ -158,13 +158,9 @@ impl Teller {
             return Ok(None);
         }
         let hold = self.marks.hold(&db);
-        let left = match self.marks.adopt(&hold.db, soon()).await {
-            Ok(Some(left)) => left,
-            Ok(None) => return Ok(None),
-            // It was deleted meanwhile.
-            Err(error) if error.is_not_found() => return Ok(None),
-            Err(error) => return Err(error),
-        };
+        // The database may have been deleted meanwhile.
+        let adopted = if_found(self.marks.adopt(&hold.db, soon()).await)?;
+        let Some(left) = adopted.flatten() else { return Ok(None) };
         let (seq, deletions) = self.of_earlier_run(left);
         let mut replay = Replay::new(hold, seq, deletions);
         self.replay(&mut replay, &|note| self.own_hold(&db, note), &mut turn).await?;
@@ -175,11 +171,9 @@ impl Teller {
     async fn end_recovery(&self, mut replay: Replay, mut turn: Turn<'_>) -> Result<()> {
         let db = replay.hold.db.name.clone();
         if self.second_look.is_some() {
-            match self.marks.left_behind(&replay.hold.db, soon()).await {
-                Ok(left) => replay.add(left.map(|left| self.of_earlier_run(left).1).unwrap_or_default()),
-                Err(error) if error.is_not_found() => return Ok(()),
-                Err(error) => return Err(error),
-            }
+            let found = if_found(self.marks.left_behind(&replay.hold.db, soon()).await)?;
+            let Some(left) = found else { return Ok(()) };
+            replay.add(left.map(|left| self.of_earlier_run(left).1).unwrap_or_default());
             self.replay(&mut replay, &|note| self.own_hold(&db, note), &mut turn).await?;
         }
         // The notes of deletions that were not made.
@@ -247,25 +241,15 @@ impl Teller {
 
     /// Removes what a server has left that had sent all notices. What this run has written stays.
     async fn remove_left(&self, db: &DbName, node: &str, entry: Option<&LocalDocument>) -> Result<()> {
-        match LeftBehind::read(&*self.marks.store, db, node, soon()).await {
-            Ok(Some(mut left)) => {
-                left.documents.retain(|document| !self.marks.roster.is_own(document));
-                self.remove_documents(db, left.documents, node, entry).await.map(drop)
-            }
-            Ok(None) => Ok(()),
-            Err(error) if error.is_not_found() => Ok(()),
-            Err(error) => Err(error),
-        }
+        let found = if_found(LeftBehind::read(&*self.marks.store, db, node, soon()).await)?;
+        let Some(mut left) = found.flatten() else { return Ok(()) };
+        left.documents.retain(|document| !self.marks.roster.is_own(document));
+        self.remove_documents(db, left.documents, node, entry).await.map(drop)
     }
 
     async fn begin_take_over(&self, db: DbName, node: &str, mut turn: Turn<'_>) -> Result<Option<Taken>> {
-        let LeftBehind { seq, deletions, documents } =
-            match LeftBehind::read(&*self.marks.store, &db, node, soon()).await {
-                Ok(Some(left)) => left,
-                Ok(None) => return Ok(None),
-                Err(error) if error.is_not_found() => return Ok(None),
-                Err(error) => return Err(error),
-            };
+        let found = if_found(LeftBehind::read(&*self.marks.store, &db, node, soon()).await)?;
+        let Some(LeftBehind { seq, deletions, documents }) = found.flatten() else { return Ok(None) };
         let (keeps, all_gone) = mpsc::channel(1);
         let mut replay = Replay::new(self.marks.hold(&db), seq, deletions);
         self.replay(&mut replay, &|_| Hold::Other(keeps.clone()), &mut turn).await?;
@@ -283,18 +267,14 @@ impl Teller {
         let Taken { mut replay, mut documents, keeps, mut all_gone } = taken;
         let db = replay.hold.db.name.clone();
         if self.second_look.is_some() {
-            match LeftBehind::read(&*self.marks.store, &db, node, soon()).await {
-                Ok(Some(left)) => {
-                    replay.add(left.deletions);
-                    let is_new =
-                        |found: &LocalDocument| documents.iter().all(|other| other.name != found.name);
-                    let more: Vec<_> = left.documents.into_iter().filter(is_new).collect();
-                    // The mark stays the last.
-                    documents.splice(0..0, more);
-                }
-                Ok(None) => {}
-                Err(error) if error.is_not_found() => return Ok(true),
-                Err(error) => return Err(error),
+            let found = if_found(LeftBehind::read(&*self.marks.store, &db, node, soon()).await)?;
+            let Some(left) = found else { return Ok(true) };
+            if let Some(left) = left {
+                replay.add(left.deletions);
+                let is_new = |found: &LocalDocument| documents.iter().all(|other| other.name != found.name);
+                let more: Vec<_> = left.documents.into_iter().filter(is_new).collect();
+                // The mark stays the last.
+                documents.splice(0..0, more);
             }
             self.replay(&mut replay, &|_| Hold::Other(keeps.clone()), &mut turn).await?;
         }
@@ -318,10 +298,7 @@ impl Teller {
                 return Ok(false);
             }
             let is_same = |found: &LocalDocument| *found == document;
-            match self.marks.store.delete_local_if(db, &document.name, &is_same, soon()).await {
-                Err(error) if error.is_not_found() => {}
-                deleted => drop(deleted?),
-            }
+            if_found(self.marks.store.delete_local_if(db, &document.name, &is_same, soon()).await)?;
         }
         Ok(true)
     }

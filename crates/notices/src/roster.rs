@@ -9,7 +9,7 @@ use datastore::{Backend, Deadline, LocalDocument, Result, random_hex};
 use kazoo::SystemDb;
 use serde_json::{Map, Value, json};
 
-use crate::left_behind::{PREFIX, node_of};
+use crate::left_behind::{PREFIX, name_of, node_of};
 use crate::log_throttle::LogThrottle;
 
 /// How the name of a claim begins. It does not begin as those of the entries do.
@@ -48,7 +48,7 @@ impl Roster {
 
     /// The name of this server's marks, and of its entry.
     pub(crate) fn name(&self) -> String {
-        format!("{PREFIX}{}", self.node)
+        name_of(&self.node)
     }
 
     /// A local document of this run: what `members` say, and who has written it. No two are the same.
@@ -96,7 +96,7 @@ impl Roster {
         }
         // The claim is read after the entry was written. A server that takes over reads the entry after it has
         // written the claim. So one of the two sees the other.
-        let claim = format!("{CLAIM}{}", self.node);
+        let claim = claim_on(&self.node);
         let claimed = self.store.fetch_local(SystemDb::SystemConfig.name(), &claim, deadline).await?;
         Ok(if found.is_none() || claimed.is_some() { OwnPlace::Taken } else { OwnPlace::Kept })
     }
@@ -114,8 +114,7 @@ impl Roster {
 
     /// The entry of a server.
     pub(crate) async fn entry(&self, node: &str, deadline: Deadline) -> Result<Option<LocalDocument>> {
-        let name = format!("{PREFIX}{node}");
-        self.store.fetch_local(SystemDb::SystemConfig.name(), &name, deadline).await
+        self.store.fetch_local(SystemDb::SystemConfig.name(), &name_of(node), deadline).await
     }
 
     /// The entries of the other servers, by their nodes.
@@ -133,7 +132,7 @@ impl Roster {
 
     /// Says that this server is about to remove marks of another one that is gone.
     pub(crate) async fn claim(&self, node: &str, deadline: Deadline) -> Result<()> {
-        let claim = self.document(format!("{CLAIM}{node}"), &json!({}));
+        let claim = self.document(claim_on(node), &json!({}));
         self.store.save_local(SystemDb::SystemConfig.name(), claim, deadline).await
     }
 
@@ -149,9 +148,13 @@ impl Roster {
     }
 
     async fn end_claim(&self, node: &str, deadline: Deadline) -> Result<()> {
-        let claim = format!("{CLAIM}{node}");
-        self.store.delete_local(SystemDb::SystemConfig.name(), &claim, deadline).await
+        self.store.delete_local(SystemDb::SystemConfig.name(), &claim_on(node), deadline).await
     }
+}
+
+/// The name of the claim on the work of a server.
+fn claim_on(node: &str) -> String {
+    format!("{CLAIM}{node}")
 }
 
 /// Whether two local documents are of one write.

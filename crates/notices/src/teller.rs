@@ -5,7 +5,7 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
-use datastore::{Cause, ChangesQuery, DbName, Deadline, DocId, Result, Rev, Since, StoreError};
+use datastore::{Cause, ChangesQuery, DbName, Deadline, DocId, Result, Rev, Since, StoreError, if_found};
 use futures::TryStreamExt as _;
 use kazoo::{AccountId, Config, ConfigDocument, NodeAndZone, SystemDb, member};
 use serde_json::{Map, Value};
@@ -135,12 +135,9 @@ impl Teller {
     /// Reads from Kazoo's configuration which types are not told.
     pub(crate) async fn read_configuration(&self, deadline: Deadline) -> Result<()> {
         let id = ConfigDocument::Datamgr.id();
-        let document = match self.marks.store.fetch(SystemDb::SystemConfig.name(), &id, deadline).await {
-            Ok(document) => document.to_object()?,
-            Err(error) if error.is_not_found() => Map::new(),
-            Err(error) => return Err(error),
-        };
-        let config = Config::read(document, &self.node_and_zone);
+        let found = if_found(self.marks.store.fetch(SystemDb::SystemConfig.name(), &id, deadline).await)?;
+        let members = found.map(|document| document.to_object()).transpose()?.unwrap_or_default();
+        let config = Config::read(members, &self.node_and_zone);
         let configured = config.get(&["change_notice_exclude_types"]).and_then(Value::as_array);
         let untold = match configured {
             Some(kinds) => kinds.iter().filter_map(Value::as_str).map(str::to_owned).collect(),

@@ -68,7 +68,7 @@ pub(crate) enum Sent {
 }
 
 impl Waiting {
-    /// Keeps so many bytes of what was sent.
+    /// `kept_bytes` bounds what is kept of what was sent.
     pub(crate) fn new(subscribers: Subscribers, kept_bytes: usize) -> Self {
         Self {
             subscribers,

@@ -7,12 +7,9 @@ use std::time::Instant;
 
 use edge::{Reason, Report};
 use log::Level;
-use prometheus_client::encoding::EncodeLabelSet;
-use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::family::Family;
 
 use crate::logging::Throttle;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, ReasonCounts};
 
 /// How many lines a second the log gets, of both listeners together.
 const LINES_PER_SECOND: u32 = 10;
@@ -20,26 +17,18 @@ const LINES_PER_SECOND: u32 = 10;
 /// Counts refused connections, and bounds the lines about them.
 #[derive(Debug)]
 pub(crate) struct RefusedConnections {
-    counts: Family<ReasonLabel, Counter>,
+    counts: ReasonCounts,
     lines: Throttle,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ReasonLabel {
-    reason: &'static str,
 }
 
 impl RefusedConnections {
     /// Registers the counters.
     pub(crate) fn new(metrics: &Metrics) -> Arc<Self> {
-        let counts = Family::<ReasonLabel, Counter>::default();
-        for reason in Reason::ALL {
-            drop(counts.get_or_create(&ReasonLabel { reason: reason.name() }));
-        }
-        metrics.register(
+        let counts = ReasonCounts::register(
+            metrics,
             "connections_refused",
             "Connections that ended without an answer of the application",
-            counts.clone(),
+            Reason::ALL.map(Reason::name),
         );
         Arc::new(Self { counts, lines: Throttle::new(LINES_PER_SECOND) })
     }
@@ -51,7 +40,7 @@ impl RefusedConnections {
     }
 
     fn note(&self, listener: &str, reason: Reason, peer: Option<SocketAddr>) {
-        self.counts.get_or_create(&ReasonLabel { reason: reason.name() }).inc();
+        self.counts.add(reason.name());
         let level = level(reason);
         if !log::log_enabled!(level) {
             return;

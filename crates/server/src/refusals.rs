@@ -4,13 +4,10 @@
 use std::time::Instant;
 
 use kazoo::AccountId;
-use prometheus_client::encoding::EncodeLabelSet;
-use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::family::Family;
 
 use crate::catalogue::Refusal;
 use crate::logging::Throttle;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, ReasonCounts};
 
 /// The module that the log names.
 pub(crate) const LOG_TARGET: &str = module_path!();
@@ -18,7 +15,7 @@ pub(crate) const LOG_TARGET: &str = module_path!();
 /// How many lines a second the log gets about logins, and how many about all else.
 const LINES_PER_SECOND: u32 = 10;
 
-/// Every reason. Each has a counter from the start, because Prometheus does not see a counter begin.
+/// Every reason.
 const REASONS: [&str; 12] = [
     "account_disabled",
     "account_expired",
@@ -37,15 +34,10 @@ const REASONS: [&str; 12] = [
 /// Counts refusals, and bounds the lines about them.
 #[derive(Debug)]
 pub(crate) struct Refusals {
-    counts: Family<ReasonLabel, Counter>,
+    counts: ReasonCounts,
     logins: Throttle,
     others: Throttle,
     foreign_accounts: Throttle,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ReasonLabel {
-    reason: &'static str,
 }
 
 /// A line that the log may have.
@@ -60,14 +52,11 @@ pub(crate) struct Line {
 impl Refusals {
     /// Registers the counters.
     pub(crate) fn new(metrics: &Metrics) -> Self {
-        let counts = Family::<ReasonLabel, Counter>::default();
-        for reason in REASONS {
-            drop(counts.get_or_create(&ReasonLabel { reason }));
-        }
-        metrics.register(
+        let counts = ReasonCounts::register(
+            metrics,
             "refusals",
             "Requests that were refused for their credentials, for a lack of rights, or for too many failures",
-            counts.clone(),
+            REASONS,
         );
         let (logins, others) = (Throttle::new(LINES_PER_SECOND), Throttle::new(LINES_PER_SECOND));
         Self { counts, logins, others, foreign_accounts: Throttle::new(1) }
@@ -85,7 +74,7 @@ impl Refusals {
 
     /// Counts a refusal. `None` if the log gets no line about it.
     pub(crate) fn count(&self, reason: &'static str) -> Option<Line> {
-        self.counts.get_or_create(&ReasonLabel { reason }).inc();
+        self.counts.add(reason);
         let (level, throttle) = match reason {
             // Browsers and monitors ask without a token all the time.
             "no_credentials" => (log::Level::Debug, &self.others),

@@ -225,10 +225,6 @@ impl LocalDocuments for TestStore {
         self.call(async { Ok(()) })
     }
 
-    fn delete_local<'a>(&'a self, _: &'a DbName, _: &'a str, _: Deadline) -> BoxFuture<'a, Result<()>> {
-        self.call(async { Ok(()) })
-    }
-
     fn delete_local_if<'a>(
         &'a self,
         _: &'a DbName,

@@ -1,11 +1,11 @@
-//! Whose login it is, for those who read the log.
+//! The account and the user that a login belongs to. The log shows their ids.
 
 use std::sync::OnceLock;
 
 use kazoo::AccountId;
 
-/// Whose login it is, as far as the login has found out. It holds ids from the store, and nothing that a client has
-/// sent.
+/// The account and the user that a login belongs to, as far as the login has found them. Their ids come from the store,
+/// and never from what a client has sent.
 #[derive(Debug, Default)]
 pub struct LoginSubject {
     named: OnceLock<AccountId>,

@@ -24,7 +24,7 @@ const MAX_ENDED: u64 = 100_000;
 /// The prefix of the ids of documents that record logged-out tokens.
 pub(crate) const LOGGED_OUT_PREFIX: &str = "logged_out-";
 
-/// What is known of tokens, by their digests.
+/// The remembered verdicts on tokens, and the tokens that were logged out here. Both are kept by the digests of the tokens.
 pub(super) struct Verdicts {
     verified: Cache<TokenDigest, Remembered>,
     /// Tokens logged out here. Kept until every cached entry about them has expired.
@@ -113,7 +113,7 @@ impl Verdicts {
         Self { verified, ended }
     }
 
-    /// What is remembered of a token.
+    /// The verdict on a token, if it is remembered.
     pub(super) fn of(&self, token: &str, digest: TokenDigest) -> Option<Remembered> {
         self.verified.get(&digest).filter(|known| known.verified.length == token.len())
     }

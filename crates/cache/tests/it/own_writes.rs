@@ -1,4 +1,4 @@
-//! What the cache remembers of this program's own writes, and what it asks the store for while they run.
+//! Own writes: what the cache remembers of them, and which calls of the store they cost.
 
 use std::sync::Arc;
 
@@ -67,7 +67,7 @@ async fn a_read_from_before_an_own_write_is_not_shared_after_it() {
     assert_eq!(world.read(&db, &cold).await, (5, Asked::Memory));
 }
 
-/// What was written is the base of the next write, without a read.
+/// A write that follows an own write takes its base from memory, and reads nothing.
 #[tokio::test(start_paused = true)]
 async fn an_own_write_is_remembered() {
     let (world, db, id) = warm().await;

@@ -239,10 +239,6 @@ impl LocalDocuments for Scripted {
         future::ready(Ok(())).boxed()
     }
 
-    fn delete_local<'a>(&'a self, _: &'a DbName, _: &'a str, _: Deadline) -> BoxFuture<'a, Result<()>> {
-        future::ready(Ok(())).boxed()
-    }
-
     fn delete_local_if<'a>(
         &'a self,
         _: &'a DbName,

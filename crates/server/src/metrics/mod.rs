@@ -7,9 +7,11 @@
 mod figures;
 mod process;
 mod reading;
+mod reasons;
 mod registry;
 mod store;
 
 pub(crate) use self::reading::{Kind, Reading, number, number_of_u64, one_if};
+pub(crate) use self::reasons::ReasonCounts;
 pub(crate) use self::registry::{InFlight, MEDIA_TYPE, Metrics};
 pub(crate) use self::store::{Measured, StoreFigures};

@@ -98,12 +98,7 @@ async fn account_dbs(store: &dyn Backend, deadline: Deadline) -> Result<Vec<DbNa
 
 async fn has_view(store: &dyn Backend, db: &DbName, view: View, deadline: Deadline) -> Result<bool> {
     let id = DocId::from_store(format!("_design/{}", view.design));
-    match store.fetch(db, &id, deadline).await {
-        Ok(document) => {
-            let design = document.parse_members(|name| name == "views")?;
-            Ok(design.get("views").and_then(|views| views.get(view.name)).is_some())
-        }
-        Err(error) if error.is_not_found() => Ok(false),
-        Err(error) => Err(error),
-    }
+    let Some(document) = if_found(store.fetch(db, &id, deadline).await)? else { return Ok(false) };
+    let design = document.parse_members(|name| name == "views")?;
+    Ok(design.get("views").and_then(|views| views.get(view.name)).is_some())
 }

@@ -3,11 +3,10 @@
 //! `COUCHDB_CLUSTER_URLS` names the nodes, and the shell commands `COUCHDB_CLUSTER_KILL` and `COUCHDB_CLUSTER_START` kill
 //! and start one: they find its number, from 0, in `$NODE`.
 
-use std::process::Command;
 use std::time::{Duration, Instant};
 
-use super::load::{Load, Target};
-use super::rolling::{Store, create_first, ids};
+use super::load::Load;
+use super::rolling::{Store, ids, on_node};
 use crate::process::{Server, wait_until};
 
 /// The load.
@@ -15,11 +14,6 @@ const REQUESTS_PER_SECOND: u32 = 200;
 
 /// How long requests may fail after the kill.
 const PATIENCE: Duration = Duration::from_secs(2);
-
-fn run(command: &str) {
-    let status = Command::new("sh").args(["-c", command]).env("NODE", "0").status();
-    assert!(status.unwrap().success(), "{command}");
-}
 
 #[test]
 #[ignore = "it needs three nodes of a CouchDB cluster: COUCHDB_CLUSTER_URLS"]
@@ -33,23 +27,17 @@ fn requests_fail_for_two_seconds_at_most_when_the_near_node_of_three_is_killed()
     };
     let store = Store::new("near-node");
     let server = Server::start(&store.urls, &[]);
-    let mut target = Target {
-        proxy: server.address,
-        account_id: store.account_id.clone(),
-        token: store.token.clone(),
-        group_id: String::new(),
-    };
-    target.group_id = create_first(&target);
+    let target = store.target(server.address);
     let load = Load::start(&target, REQUESTS_PER_SECOND);
     std::thread::sleep(Duration::from_secs(5));
     let calm = load.take();
     assert!(calm.failed.is_empty() && calm.wrong.is_empty(), "{:?} {:?}", calm.failed, calm.wrong);
 
-    run(&kill);
+    on_node(0, &kill);
     let killed = Instant::now();
     std::thread::sleep(Duration::from_secs(10));
     let gone = load.take();
-    run(&start);
+    on_node(0, &start);
     wait_until("the near node is used again", || {
         server.log().contains("a CouchDB node answers again and is used")
     });

@@ -44,12 +44,26 @@ impl Store {
         store
     }
 
+    /// What a load goes to: the account, and a group in it that is made now. `proxy` is where requests are sent.
+    pub(super) fn target(&self, proxy: SocketAddr) -> Target {
+        let (account_id, token) = (self.account_id.clone(), self.token.clone());
+        let mut target = Target { proxy, account_id, token, group_id: String::new() };
+        target.group_id = create_first(&target);
+        target
+    }
+
     /// Runs a command on the store, and answers what it printed.
     fn command(&self, arguments: &[&str]) -> String {
         let output = binary().args(arguments).env("CROSSBAR_GROUPS_STORE", &self.urls).output().unwrap();
         assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     }
+}
+
+/// Runs a shell command that kills or starts a node of CouchDB.
+pub(super) fn on_node(node: usize, command: &str) {
+    let status = Command::new("sh").args(["-c", command]).env("NODE", node.to_string()).status();
+    assert!(status.unwrap().success(), "{command}");
 }
 
 /// Where a server listens, before and after it is restarted.
@@ -117,13 +131,7 @@ fn clients_see_no_restart_and_little_of_a_kill() {
         ],
     );
     let proxy = Proxy::start("haproxy", &["-db", "-f"], &text, address);
-    let mut target = Target {
-        proxy: proxy.address,
-        account_id: store.account_id.clone(),
-        token: store.token.clone(),
-        group_id: String::new(),
-    };
-    target.group_id = create_first(&target);
+    let target = store.target(proxy.address);
     let load = Load::start(&target, REQUESTS_PER_SECOND);
     servers.iter().for_each(wait_for_requests);
     let calm = load.take();
@@ -163,8 +171,7 @@ fn clients_see_no_restart_and_little_of_a_kill() {
     if let [Ok(kill), Ok(start)] = of_nodes {
         for node in 0..store.urls.split_whitespace().count() {
             for command in [&kill, &start] {
-                let status = Command::new("sh").args(["-c", command]).env("NODE", node.to_string()).status();
-                assert!(status.unwrap().success(), "{command}");
+                on_node(node, command);
                 // The load goes on for a while with the node gone, and with it back.
                 std::thread::sleep(Duration::from_secs(5));
             }
