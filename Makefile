@@ -16,12 +16,13 @@
 #   make fuzz-coverage
 #                fuzz all that reads what clients send, guided by coverage, for FUZZ_SECONDS each; it needs
 #                a nightly toolchain of Rust
-#   make bench   measure seven things: the authentication of a warm request; how fast the server is, against
+#   make bench   measure eight things: the authentication of a warm request; how fast the server is, against
 #                limits that are measured in the same run (docs/performance.md; BENCH has its options);
 #                listings of 100,000 groups against listings of 100 (time of a page, memory of a whole
 #                listing); one request as accounts grow to GROWTH (10,000); how soon another program's
 #                writes show; clients with valid tokens during a flood of garbage tokens; what is served
-#                when more is asked for than the store can give
+#                when more is asked for than the store can give; an import, backups beside clients that
+#                write, the access log
 #   make reliability
 #                judge the release build from outside, 40 minutes at most: hostile inputs, a limit on memory,
 #                faults between it and CouchDB, kills, damaged files, a long run. A run that was stopped goes
@@ -212,6 +213,7 @@ bench: release wrk
 	$(call bench,fresh)
 	$(call bench,flood)
 	$(call bench,overload)
+	$(call bench,chores)
 
 # With COUCHDB_URL, it also judges faults and histories on that CouchDB; accounts are created there. With
 # RELIABILITY_COUCHDB_KILL and RELIABILITY_COUCHDB_START, shell commands, the histories kill that CouchDB too.

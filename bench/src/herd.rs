@@ -34,8 +34,9 @@ impl Herd {
         }
     }
 
-    /// Adds accounts until there are `accounts`. Each has a user and `groups` groups.
-    pub fn grow_to(&mut self, accounts: usize, groups: usize, binary: &str, store: &str) {
+    /// Adds accounts until there are `accounts`. Each has a user and `groups` groups. It answers the most memory that
+    /// the import used, in kB.
+    pub fn grow_to(&mut self, accounts: usize, groups: usize, binary: &str, store: &str) -> u64 {
         let mut importing = Importing::start(binary, store);
         let mut lines = BufWriter::new(importing.input());
         let mut add = |db: &str, doc: &dyn std::fmt::Display| {
@@ -63,7 +64,7 @@ impl Herd {
         }
         lines.flush().expect("the lines are sent");
         drop(lines);
-        importing.end();
+        importing.end()
     }
 
     /// Deletes the accounts' databases if the store is a CouchDB.

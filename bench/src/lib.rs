@@ -8,6 +8,7 @@ use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 pub mod client;
 pub mod direct;
 pub mod herd;
+pub mod load;
 pub mod server;
 pub mod standin;
 
@@ -34,4 +35,11 @@ pub fn id(number: usize) -> String {
 pub fn random_id() -> String {
     let random = || RandomState::new().build_hasher().finish();
     format!("{:016x}{:016x}", random(), random())
+}
+
+/// The median, if there are values.
+#[must_use]
+pub fn median(mut values: Vec<f64>) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied()
 }

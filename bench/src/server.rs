@@ -118,9 +118,18 @@ impl Importing {
         self.0.stdin.take().expect("it was not taken before")
     }
 
-    /// Waits until all is stored.
-    pub fn end(mut self) {
-        assert!(self.0.wait().expect("the import ends").success());
+    /// Waits until all is stored, and answers the most memory that the import was seen to use, in kB.
+    pub fn end(mut self) -> u64 {
+        let mut peak = 0;
+        loop {
+            // A process that has ended has no figure any more.
+            peak = status_of(self.0.id(), "VmHWM:").unwrap_or(peak);
+            if let Some(status) = self.0.try_wait().expect("a process") {
+                assert!(status.success(), "the import failed");
+                return peak;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 }
 
@@ -128,12 +137,17 @@ fn command(binary: &str, store: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(binary);
     // Variables of a developer's shell must not change what is measured.
     for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("CROSSBAR_GROUPS_") {
+        if name == "RUST_LOG" || name.to_string_lossy().starts_with("CROSSBAR_GROUPS_") {
             command.env_remove(name);
         }
     }
     command.args(arguments).env("CROSSBAR_GROUPS_STORE", store).stdout(Stdio::null());
     command
+}
+
+/// Copies a store into a file that is not there yet.
+pub fn backup(binary: &str, store: &str, file: &str) {
+    run(binary, store, &["backup", file], None);
 }
 
 /// All documents of a store, one a line.
@@ -152,11 +166,16 @@ fn run(binary: &str, store: &str, arguments: &[&str], input: Option<&[u8]>) -> S
     String::from_utf8(output.stdout).expect("text").trim().to_owned()
 }
 
+/// The arguments of a server that chooses its ports.
+const SERVE: [&str; 5] = ["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"];
+
 /// A running server. Its log goes into a file that nobody reads.
 pub struct Served {
     child: Child,
     log: PathBuf,
     pub address: SocketAddr,
+    /// Where health and metrics are.
+    pub admin_address: SocketAddr,
 }
 
 impl Served {
@@ -167,29 +186,32 @@ impl Served {
 
     /// As [`Served::start`], with more settings.
     pub fn start_with(binary: &str, store: &str, more: &[&str]) -> Self {
+        Self::run(command(binary, store, &SERVE).args(more))
+    }
+
+    /// As [`Served::start`], without a line of the log for each request.
+    pub fn start_without_access_log(binary: &str, store: &str) -> Self {
+        Self::run(command(binary, store, &SERVE).env("RUST_LOG", "info,access=off"))
+    }
+
+    fn run(command: &mut Command) -> Self {
         static STARTED: AtomicU32 = AtomicU32::new(0);
         let number = STARTED.fetch_add(1, Ordering::Relaxed);
         let log = std::env::temp_dir().join(format!("bench-{}-{number}.log", std::process::id()));
         let file = File::options().create(true).append(true).open(&log).expect("a file for the log");
-        let arguments = ["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"];
-        let mut command = command(binary, store, &arguments);
-        let mut child = command
-            .args(more)
-            .env("CROSSBAR_GROUPS_DRAIN", "0")
-            .stderr(file)
-            .spawn()
-            .expect("the binary starts");
-        let address = loop {
+        let mut child =
+            command.env("CROSSBAR_GROUPS_DRAIN", "0").stderr(file).spawn().expect("the binary starts");
+        let (address, admin_address) = loop {
             let text = std::fs::read_to_string(&log).expect("a log");
             let whole_lines = text.rsplit_once('\n').map_or("", |(lines, _)| lines);
-            let field = whole_lines.split(" address=").nth(1).and_then(|rest| rest.split_whitespace().next());
-            if let Some(address) = field.and_then(|field| field.parse().ok()) {
-                break address;
+            let field = |name| whole_lines.split(name).nth(1)?.split_whitespace().next()?.parse().ok();
+            if let Some(addresses) = field(" address=").zip(field(" admin_address=")) {
+                break addresses;
             }
             assert!(child.try_wait().expect("a process").is_none(), "the server ended:\n{text}");
             std::thread::sleep(Duration::from_millis(10));
         };
-        Self { child, log, address }
+        Self { child, log, address, admin_address }
     }
 
     /// Empties the log.
@@ -241,8 +263,13 @@ impl Served {
     }
 
     fn status(&self, field: &str) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("a status");
-        let line = status.lines().find_map(|line| line.strip_prefix(field)).expect("the field is there");
-        line.trim().trim_end_matches(" kB").parse().expect("a number")
+        status_of(self.child.id(), field).expect("the field is there")
     }
+}
+
+/// A figure of a process, in kB.
+fn status_of(process: u32, field: &str) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix(field))?;
+    line.trim().trim_end_matches(" kB").parse().ok()
 }

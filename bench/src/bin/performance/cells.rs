@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::ceiling::Ceiling;
 use crate::couch::Couch;
-use crate::load::{Get, Speed, Step, Tools, clients, is_served, together};
+use bench::load::{Get, Speed, Step, Tools, clients, is_served, together};
 
 /// The numbers of connections.
 pub const CONNECTIONS: [usize; 3] = [1, 16, 128];

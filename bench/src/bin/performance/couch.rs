@@ -7,7 +7,7 @@ use bench::{id, random_id};
 use plain_http::Answer;
 use serde_json::{Map, Value, json};
 
-use crate::load::Step;
+use bench::load::Step;
 
 /// A CouchDB, and the accounts in it.
 pub struct Couch {

@@ -8,7 +8,6 @@
 mod ceiling;
 mod cells;
 mod couch;
-mod load;
 mod measured;
 mod plot;
 mod report;
@@ -19,15 +18,15 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 
-use bench::binary;
 use bench::server::{Account, Served};
+use bench::{binary, median};
 
 use crate::ceiling::Ceiling;
 use crate::cells::{Cell, Subject};
 use crate::couch::Couch;
-use crate::load::{Speed, Tools};
 use crate::measured::Measured;
 use crate::report::Results;
+use bench::load::{Speed, Tools};
 
 /// How many groups a page has.
 const PAGE: usize = 50;
@@ -40,11 +39,13 @@ struct Options {
     duration: Duration,
     /// The folder with the page that gets the results.
     docs: Option<PathBuf>,
+    /// Only these requests are measured, as the tables name them. None: everything is.
+    rows: Vec<String>,
 }
 
 impl Options {
     fn read() -> Self {
-        let mut options = Self { rounds: 5, duration: Duration::from_secs(1), docs: None };
+        let mut options = Self { rounds: 5, duration: Duration::from_secs(1), docs: None, rows: Vec::new() };
         let mut arguments = std::env::args().skip(1);
         while let Some(name) = arguments.next() {
             let value = arguments.next().unwrap_or_else(|| panic!("{name} needs a value"));
@@ -52,9 +53,16 @@ impl Options {
                 "--rounds" => options.rounds = value.parse().expect("a number of rounds"),
                 "--seconds" => options.duration = Duration::from_secs(value.parse().expect("whole seconds")),
                 "--docs" => options.docs = Some(value.into()),
-                _ => panic!("{name} is unknown; there are --rounds N, --seconds N and --docs FOLDER"),
+                "--row" => options.rows.push(value),
+                _ => panic!(
+                    "{name} is unknown; there are --rounds N, --seconds N, --docs FOLDER and --row NAME"
+                ),
             }
         }
+        assert!(
+            options.docs.is_none() || options.rows.is_empty(),
+            "--docs writes all results: leave --row out"
+        );
         options
     }
 }
@@ -78,6 +86,7 @@ fn main() -> ExitCode {
 
 fn measure(options: &Options, folder: &Path) -> Results {
     let binary = &binary();
+    let is_part = !options.rows.is_empty();
     let couchdb_url = std::env::var("COUCHDB_URL").ok().filter(|url| !url.is_empty());
     let file = |name: &str| format!("sqlite:{}", folder.join(name).display());
     let mut subjects = Vec::new();
@@ -104,10 +113,18 @@ fn measure(options: &Options, folder: &Path) -> Results {
     let sqlite = folder.join("limit.db").display().to_string();
     let measured = {
         let (tools, ceiling) = (Tools::find(folder), Ceiling::start());
-        let cells = cells::all(&subjects, &ceiling, couch.as_ref(), &sqlite);
+        let mut cells = cells::all(&subjects, &ceiling, couch.as_ref(), &sqlite);
+        if is_part {
+            cells.retain(|cell| options.rows.iter().any(|row| row == cell.row));
+            assert!(!cells.is_empty(), "no request has this name: {:?}", options.rows);
+        }
         in_rounds(&cells, &tools, options, &subjects)
     };
-    let stores = if couch.is_some() { &["embedded", "CouchDB"][..] } else { &["embedded"] };
+    let stores = match (is_part, couch.is_some()) {
+        (true, _) => &[][..],
+        (false, true) => &["embedded", "CouchDB"],
+        (false, false) => &["embedded"],
+    };
     let default = |store: &str| subjects.iter().find(|subject| subject.column == store).expect("a subject");
     let without_cache = |store: &str| {
         let name = format!("{store}{}", report::CACHE_OFF);
@@ -132,7 +149,8 @@ fn measure(options: &Options, folder: &Path) -> Results {
         shared.served.stop();
         [shared.read, shared.write, shared.many].iter().for_each(|account| account.remove(url));
     }
-    let memory_kb = single::memory(binary, couchdb_url.as_deref().unwrap_or(&file("memory.db")));
+    let memory_kb =
+        (!is_part).then(|| single::memory(binary, couchdb_url.as_deref().unwrap_or(&file("memory.db"))));
     Results {
         measured,
         many,
@@ -224,10 +242,4 @@ fn measured(cell: &Cell<'_>, samples: Samples) -> Measured {
         processor_us: cell.served.and(median(processor)),
         resident_kb: cell.served.map(|_| resident_kb),
     }
-}
-
-/// The median, if there are values.
-fn median(mut values: Vec<f64>) -> Option<f64> {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied()
 }

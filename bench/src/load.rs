@@ -8,7 +8,7 @@ use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use bench::client::Connection;
+use crate::client::Connection;
 use serde_json::Value;
 
 /// What wrk prints about its percentiles, in milliseconds.
@@ -20,7 +20,7 @@ end
 "#;
 
 /// How fast requests were answered.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub struct Speed {
     /// Answers a second, without those that refuse the request because there are too many (503).
     pub rate: f64,
