@@ -13,6 +13,7 @@ use reqwest::{StatusCode, redirect, retry};
 use thread_local::ThreadLocal;
 use tokio::time::sleep;
 
+use crate::batches::Batches;
 use crate::copies::KnownCopies;
 use crate::error::{Call, Error};
 use crate::nodes::{Node, Nodes, Tried};
@@ -35,6 +36,7 @@ struct Inner {
     settings: Settings,
     nodes: Nodes,
     copies: KnownCopies,
+    batches: Batches,
     /// For first attempts. Each thread keeps its connections and uses them again.
     pooled: ThreadLocal<reqwest::Client>,
     /// For further attempts and for feeds. Every request opens a connection.
@@ -77,9 +79,17 @@ impl Client {
     /// [`Error::Setup`] if TLS cannot be set up.
     pub fn new(settings: Settings) -> Result<Self, Error> {
         let fresh = builder(&settings).pool_max_idle_per_host(0).build().map_err(setup_failure)?;
-        let (copies, pooled, turns) = (KnownCopies::default(), ThreadLocal::new(), LargeTurns::default());
         let nodes = Nodes::new(&settings.url, &settings.further_urls);
-        Ok(Self { inner: Arc::new(Inner { settings, nodes, copies, pooled, fresh, turns }) })
+        let inner = Inner {
+            settings,
+            nodes,
+            copies: KnownCopies::default(),
+            batches: Batches::default(),
+            pooled: ThreadLocal::new(),
+            fresh,
+            turns: LargeTurns::default(),
+        };
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     /// This thread's connections.
@@ -104,6 +114,10 @@ impl Client {
 
     pub(crate) fn copies(&self) -> &KnownCopies {
         &self.inner.copies
+    }
+
+    pub(crate) fn batches(&self) -> &Batches {
+        &self.inner.batches
     }
 
     /// The client that opens a connection for each request.

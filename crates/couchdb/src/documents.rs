@@ -2,16 +2,16 @@
 
 use datastore::{DbName, Deadline, DocId, Document, Draft, Rev};
 use reqwest::Method;
-use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::client::Client;
-use crate::error::{Call, Error, Target};
+use crate::error::{Error, Target};
 use crate::outcome::{Wanted, Write};
 use crate::request::{Path, Request};
 use crate::rows::{Row, RowReader, Wait, parsed};
 use crate::splitter::Shape;
 use crate::tombstone::DeletionId;
+use crate::written::check_count;
 
 impl Client {
     /// Reads the newest revision of a document.
@@ -139,12 +139,12 @@ impl Client {
         let sent = docs.len();
         let request = Request::write(Method::POST, Path::db(db).resource("_bulk_docs"), Target::Database)
             .with_body(object("docs", docs));
-        let body = self.send_whole(&request, deadline).await?;
-        let rows: Vec<Written> = body.json()?;
-        check_count(body.call(), rows.len(), sent)?;
-        let mut rows = rows.into_iter();
-        let mut next = || rows.next().ok_or_else(|| Error::unreadable(body.call(), "a row is missing"));
-        Ok(added.into_iter().map(|added| added.and_then(|()| next()?.into_rev(body.call()))).collect())
+        let mut revs = self.send_whole(&request, deadline).await?.revs(sent)?.into_iter();
+        // There are as many as were sent.
+        Ok(added
+            .into_iter()
+            .filter_map(|added| added.map_or_else(|e| Some(Err(e)), |()| revs.next()))
+            .collect())
     }
 
     /// Deletes one leaf of a document and returns the revision of its tombstone. If replication has left
@@ -182,37 +182,6 @@ impl Client {
             },
             deleted => deleted,
         }
-    }
-
-    pub(crate) async fn send_write(&self, request: &Request, deadline: Deadline) -> Result<Rev, Error> {
-        let body = self.send_whole(request, deadline).await?;
-        body.json::<Written>()?.into_rev(body.call())
-    }
-
-    /// Sends writes that make sense only together. The first one's revision is returned if all were done.
-    pub(crate) async fn send_writes(&self, request: &Request, deadline: Deadline) -> Result<Rev, Error> {
-        let body = self.send_whole(request, deadline).await?;
-        let revs = body.json::<Vec<Written>>()?.into_iter().map(|written| written.into_rev(body.call()));
-        let revs = revs.collect::<Result<Vec<_>, _>>()?;
-        revs.into_iter().next().ok_or_else(|| Error::unreadable(body.call(), "no row in the answer"))
-    }
-}
-
-/// CouchDB's answer to the write of one document.
-#[derive(Deserialize)]
-struct Written {
-    rev: Option<String>,
-    error: Option<Value>,
-    reason: Option<Value>,
-}
-
-impl Written {
-    fn into_rev(self, call: &Call) -> Result<Rev, Error> {
-        if self.error.is_some() {
-            return Err(Error::refused_inside(call, self.error.as_ref(), self.reason.as_ref()));
-        }
-        let rev = self.rev.and_then(|rev| Rev::parse(&rev).ok());
-        rev.ok_or_else(|| Error::unreadable(call, "no revision in the answer"))
     }
 }
 
@@ -255,14 +224,6 @@ fn rows_of(db: &DbName, ids: &[DocId]) -> Request {
 /// `{"name":[…]}`.
 fn object(name: &str, items: Vec<Value>) -> Value {
     Value::Object(Map::from_iter([(name.to_owned(), Value::Array(items))]))
-}
-
-fn check_count(call: &Call, rows: usize, docs: usize) -> Result<(), Error> {
-    if rows == docs {
-        Ok(())
-    } else {
-        Err(Error::unreadable(call, format!("{rows} rows for {docs} documents")))
-    }
 }
 
 /// A row of `_all_docs` for an id that was asked for: the document, or that it is missing or deleted.

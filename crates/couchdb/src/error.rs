@@ -238,6 +238,19 @@ impl Error {
         }
     }
 
+    /// The same failure for another write that was in the same request. Its outcome must be open.
+    pub(crate) fn for_another(&self) -> Self {
+        match self {
+            Self::Unavailable(refusal) => Self::Unavailable(refusal.clone()),
+            Self::DeadlineExceeded(call) => Self::DeadlineExceeded(call.clone()),
+            _ => {
+                let call = self.call().cloned();
+                let call = call.unwrap_or_else(|| Call { method: Method::POST, url: String::new() });
+                Self::no_answer(call, self.to_string())
+            }
+        }
+    }
+
     pub(crate) fn transport(call: Call, error: reqwest::Error) -> Self {
         let error = error.without_url();
         Self::Transport { call, reason: causes(&error), source: Some(error) }

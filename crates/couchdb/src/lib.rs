@@ -34,6 +34,8 @@
 //! - `splitter` and `rows`: rows of views and feeds while they arrive;
 //! - `nodes`: which node of a cluster is well. `copies`: how many copies a document has, and whether one hangs;
 //! - `client`: connections and attempts. `probe`: asks nodes whether they are well;
+//! - `everywhere`: requests that write. `written`: their answers. `batches` and `together`: writes of one database that
+//!   are sent together;
 //! - `tombstone` and `outcome`: deletions that can be told apart, and writes whose answer was lost;
 //! - `rights`: what the user may do;
 //! - `documents`, `leaves`, `views`, `changes`, `databases`, `attachments`, `local`: one file for each thing that can be
@@ -43,12 +45,14 @@
 #![forbid(unsafe_code)]
 
 mod attachments;
+mod batches;
 mod changes;
 mod client;
 mod copies;
 mod databases;
 mod documents;
 mod error;
+mod everywhere;
 mod leaves;
 mod local;
 mod nodes;
@@ -64,8 +68,10 @@ mod splitter;
 #[cfg(feature = "standin")]
 pub mod standin;
 mod store;
+mod together;
 mod tombstone;
 mod views;
+mod written;
 
 pub use client::{Client, NodeFigures};
 pub use datastore::Backoff;

@@ -4,15 +4,13 @@
 use std::time::Duration;
 
 use datastore::{Backoff, DbName, Deadline, DocId, Document, Rev, json};
-use reqwest::Method;
 use serde_json::{Map, Value};
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
 use crate::client::Client;
-use crate::copies::{About, PATIENCE};
-use crate::error::{Error, Target};
-use crate::request::{Path, Request};
-use crate::settings::Copies;
+use crate::error::Error;
+use crate::request::Request;
+use crate::together::SMALL;
 use crate::tombstone::DeletionId;
 
 /// A write may take this part of the time that is left, in fifths. The rest is for reading back.
@@ -33,6 +31,14 @@ pub(crate) struct Write<'a> {
     pub(crate) wanted: Wanted<'a>,
 }
 
+impl Write<'_> {
+    /// Whether it may be sent together with others.
+    fn may_wait(&self) -> bool {
+        let is_small = self.request.body().is_some_and(|body| body.len() <= SMALL);
+        is_small && self.id.design_name().is_none()
+    }
+}
+
 /// The document that a write leaves behind.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Wanted<'a> {
@@ -45,21 +51,22 @@ pub(crate) enum Wanted<'a> {
 }
 
 impl Client {
-    /// Sends the write of one document once, and returns the new revision. In a cluster it waits for every copy.
+    /// Sends the write of one document once, and returns the new revision.
     pub(crate) async fn write(&self, write: Write<'_>, deadline: Deadline) -> Result<Rev, Error> {
         let for_the_write = deadline.remaining() / 5 * FIFTHS_FOR_THE_WRITE;
         let for_the_write = deadline.min(Deadline::after(for_the_write));
-        let everywhere = self.everywhere(write.db, write.request, for_the_write).await;
-        let (request, by) =
-            everywhere.as_ref().map_or((write.request, for_the_write), |(request, by)| (request, *by));
-        let start = Instant::now();
         let sent = match write.wanted {
-            Wanted::Saved(_) | Wanted::Deleted(..) => self.send_write(request, by).await,
-            Wanted::AllDeleted(..) => self.send_writes(request, by).await,
+            Wanted::Saved(_) if write.may_wait() => {
+                self.send_in_turn((write.db, write.id), write.request, for_the_write).await
+            }
+            Wanted::Saved(_) | Wanted::Deleted(..) => {
+                self.send_alone(write.db, write.request, for_the_write).await
+            }
+            Wanted::AllDeleted(..) => {
+                let send = async |request: &Request, by| self.send_whole(request, by).await?.rev_of_all();
+                self.send_everywhere(write.db, write.request, for_the_write, send).await
+            }
         };
-        if everywhere.is_some() && matches!(sent, Err(Error::DeadlineExceeded(_))) {
-            self.copies().note_hanging(start);
-        }
         match sent {
             Err(error) if error.leaves_the_outcome_open() => {
                 log::debug!("the answer to a write was lost, the document is read back: {error}");
@@ -67,37 +74,6 @@ impl Client {
             }
             answer => answer,
         }
-    }
-
-    /// The request with `w` set to the number of copies, and its deadline. `None` if the database has one copy, or
-    /// if one of them hangs.
-    async fn everywhere(
-        &self,
-        db: &DbName,
-        request: &Request,
-        deadline: Deadline,
-    ) -> Option<(Request, Deadline)> {
-        let copies = self.copies();
-        if self.settings().copies == Copies::Most || copies.has_respite() {
-            return None;
-        }
-        let number = match copies.known(db) {
-            Some(number) => number,
-            None => {
-                let soon = deadline.min(Deadline::after(deadline.remaining() / 5));
-                // Without an answer the write itself goes on as usual, and shows what is wrong.
-                let number = self.count_copies(db, soon).await.ok()?;
-                copies.learn(db, number);
-                number
-            }
-        };
-        let by = deadline.min(Deadline::after(PATIENCE));
-        (number > 1).then(|| (request.clone().with_query("w", number), by))
-    }
-
-    async fn count_copies(&self, db: &DbName, deadline: Deadline) -> Result<u32, Error> {
-        let request = Request::read(Method::GET, Path::db(db), Target::Database);
-        Ok(self.send_whole(&request, deadline).await?.json::<About>()?.copies())
     }
 
     /// The revision that the write has made; `None` if the document does not show that the write was done.

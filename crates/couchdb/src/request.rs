@@ -84,8 +84,13 @@ impl Request {
     }
 
     /// Sets the body.
-    pub(crate) fn with_body(mut self, body: Value) -> Self {
-        self.body = Some(body.to_string().into());
+    pub(crate) fn with_body(self, body: Value) -> Self {
+        self.with_text(body.to_string().into())
+    }
+
+    /// Sets the body, which is JSON.
+    pub(crate) fn with_text(mut self, body: Bytes) -> Self {
+        self.body = Some(body);
         self
     }
 

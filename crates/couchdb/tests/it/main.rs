@@ -15,3 +15,4 @@ mod raw;
 mod rows;
 mod server;
 mod standard;
+mod together;
