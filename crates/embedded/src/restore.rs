@@ -12,7 +12,7 @@ use crate::format::{APPLICATION_ID, for_the_owner, pragma};
 use crate::open_error::OpenError;
 use crate::owner::Owner;
 use crate::place::{check_names, place_of};
-use crate::upgrade::{Copied, sync_folder};
+use crate::upgrade::{Copied, Writers, sync_folder};
 
 /// The header of an SQLite file, up to and including the id of the program that made it.
 const HEADER: u64 = 72;
@@ -102,7 +102,7 @@ fn copy(backup: &Path, part: &Path, tell: impl FnMut(Copied)) -> Result<(), Open
     let io = |source| OpenError::Io { path: part.to_owned(), source };
     remove(part).map_err(io)?;
     for_the_owner().open(part).map_err(io)?;
-    copy_store(backup, part, tell)?;
+    copy_store(backup, part, Writers::Nobody, tell)?;
     let refused = |source| OpenError::of_sqlite(backup, "its content", source);
     let check = || -> rusqlite::Result<(i32, String)> {
         let connection = open(part)?;

@@ -156,7 +156,7 @@ fn copy(connection: &Connection, path: &Path, found: i32) -> Result<PathBuf, Ope
     }
     for_the_owner().open(&part).map_err(io)?;
     Owner::of(path).and_then(|owner| owner.take(&part)).map_err(io)?;
-    write_copy(connection, &part, |_| ()).map_err(|error| refused(error.to_string()))?;
+    write_copy(connection, &part, Writers::Nobody, |_| ()).map_err(|error| refused(error.to_string()))?;
     let copied = File::open(&part).map_err(io)?;
     copied.sync_all().map_err(io)?;
     let mut number = 1u32;
@@ -176,8 +176,25 @@ fn copy(connection: &Connection, path: &Path, found: i32) -> Result<PathBuf, Ope
 }
 
 /// How many pages are copied before they are synced. Writes of the store wait while the disk syncs them, so they are
-/// few. After each sync the copy rests for twice as long as it took, and the disk belongs to the writes.
+/// few.
 const PAGES_AT_ONCE: std::ffi::c_int = 64;
+
+/// Whether somebody may write to the store while it is copied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Writers {
+    Some,
+    Nobody,
+}
+
+impl Writers {
+    /// How long the copy rests after a part that took this time: then the disk belongs to those who write.
+    fn rest(self, took: Duration) -> Duration {
+        match self {
+            Self::Some => took.saturating_mul(2).max(Duration::from_millis(10)),
+            Self::Nobody => Duration::ZERO,
+        }
+    }
+}
 
 /// How far a copy is, in pages of SQLite.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -192,6 +209,7 @@ pub struct Copied {
 pub(crate) fn write_copy(
     connection: &Connection,
     to: &Path,
+    writers: Writers,
     mut tell: impl FnMut(Copied),
 ) -> rusqlite::Result<()> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -219,7 +237,7 @@ pub(crate) fn write_copy(
                 StepResult::Done => break,
                 StepResult::More => {
                     file.sync_data().map_err(unsynced)?;
-                    thread::sleep(begun.elapsed().saturating_mul(2));
+                    thread::sleep(writers.rest(begun.elapsed()));
                 }
                 _ => {
                     let why = "another program uses the file".to_owned();
