@@ -100,6 +100,7 @@ fn wait_for_requests(server: &Server) {
     }
 }
 
+/// Prints what clients saw. No answer may say what is not so.
 fn report(what: &str, seen: &Seen) {
     println!(
         "{what}: {} reads and {} writes, the slowest {} ms; failed: {:?}",
@@ -108,6 +109,7 @@ fn report(what: &str, seen: &Seen) {
         seen.slowest.as_millis(),
         seen.failed
     );
+    assert!(seen.wrong.is_empty(), "{what}: {:?}", seen.wrong);
 }
 
 #[test]
