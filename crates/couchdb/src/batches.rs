@@ -23,6 +23,8 @@ pub(crate) struct Batches(Mutex<HashMap<DbName, Writes>>);
 struct Writes {
     under_way: usize,
     waiting: Vec<Waiting>,
+    /// The number of the write that waited last.
+    last: u64,
 }
 
 /// A write that waits to be sent with others.
@@ -30,6 +32,7 @@ pub(crate) struct Waiting {
     /// The document with its id.
     pub(crate) document: Vec<u8>,
     pub(crate) deadline: Deadline,
+    number: u64,
     told: oneshot::Sender<Told>,
 }
 
@@ -54,8 +57,8 @@ pub(crate) enum Told {
 pub(crate) enum Begun {
     /// It is sent at once, and its end must be noted.
     AtOnce,
-    /// It waits for its answer.
-    Later(oneshot::Receiver<Told>),
+    /// It waits for its answer. Its number tells it from the others that wait.
+    Later(u64, oneshot::Receiver<Told>),
 }
 
 impl Batches {
@@ -72,8 +75,10 @@ impl Batches {
             return Begun::AtOnce;
         }
         let (told, answer) = oneshot::channel();
-        writes.waiting.push(Waiting { document: document(), deadline, told });
-        Begun::Later(answer)
+        writes.last = writes.last.wrapping_add(1);
+        let number = writes.last;
+        writes.waiting.push(Waiting { document: document(), deadline, number, told });
+        Begun::Later(number, answer)
     }
 
     /// Ends a request. Its place goes to the writes that wait, which are returned.
@@ -89,9 +94,11 @@ impl Batches {
         next
     }
 
-    /// The writes that wait, for one more request, however many are under way.
-    pub(crate) fn hurry(&self, db: &DbName) -> Vec<Waiting> {
-        self.lock().get_mut(db).map_or_else(Vec::new, Writes::next)
+    /// All writes that wait, for one more request, however many are under way. None if this one does not wait any more.
+    pub(crate) fn hurry(&self, db: &DbName, number: u64) -> Vec<Waiting> {
+        let mut databases = self.lock();
+        let waits = |writes: &&mut Writes| writes.waiting.iter().any(|waiting| waiting.number == number);
+        databases.get_mut(db).filter(waits).map_or_else(Vec::new, Writes::next)
     }
 }
 

@@ -102,18 +102,18 @@ impl Client {
         deadline: Deadline,
     ) -> Result<Rev, Error> {
         let document = || with_id(id, request.body().unwrap_or(b"{}"));
-        let mut answer = match self.batches().begin(db, deadline, document) {
+        let (number, mut answer) = match self.batches().begin(db, deadline, document) {
             Begun::AtOnce => {
                 let _under_way = UnderWay { client: self.clone(), db: db.clone() };
                 return self.send_alone(db, request, deadline).await;
             }
-            Begun::Later(answer) => answer,
+            Begun::Later(number, answer) => (number, answer),
         };
         let call = || request.build(&self.nodes().preferred().1.url).0;
         let told = match timeout(PATIENCE.min(deadline.remaining()), &mut answer).await {
             Ok(told) => told,
             Err(_) => {
-                UnderWay::spawn(self, db, self.batches().hurry(db));
+                UnderWay::spawn(self, db, self.batches().hurry(db, number));
                 let told = timeout(deadline.remaining(), answer).await;
                 told.map_err(|_| Error::DeadlineExceeded(call()))?
             }

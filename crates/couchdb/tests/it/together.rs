@@ -189,6 +189,23 @@ async fn a_write_that_hangs_holds_up_no_other() {
     assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
 }
 
+/// A CouchDB that is slow gets a few requests with many documents, and not the other way round.
+#[tokio::test]
+async fn writes_go_together_also_if_each_request_takes_long() {
+    let slow = Duration::from_millis(400);
+    let respond = move |request: &Request| all_rows(request).set_delay(slow);
+    let (server, client) = server(vec![single(slow), several(respond)]).await;
+    let (db, names) = (db(), (0..50).map(|number| format!("n{number}")).collect::<Vec<_>>());
+    let saved = join_all(names.iter().enumerate().map(async |(number, name)| {
+        tokio::time::sleep(Duration::from_millis(8) * u32::try_from(number).unwrap()).await;
+        client.save(&db, draft(name), soon()).await
+    }))
+    .await;
+    assert!(saved.iter().all(Result::is_ok), "{saved:?}");
+    let sent = sent(&server).await;
+    assert!(sent.len() <= 12, "{sent:?}");
+}
+
 #[tokio::test]
 async fn large_documents_and_other_databases_do_not_wait() {
     let (server, client) = server(vec![single(A_MOMENT), several(all_rows)]).await;
