@@ -29,7 +29,7 @@ impl Client {
         let request = Request::write(Method::PUT, Path::db(db), Target::Database);
         match self.send_whole(&request, deadline).await {
             Ok(_) => Ok(Created::Now),
-            Err(error) if error.status() == Some(412) => Ok(Created::Before),
+            Err(error) if error.is_conflict() => Ok(Created::Before),
             Err(error) => Err(error),
         }
     }

@@ -214,10 +214,14 @@ impl Error {
         matches!(self, Self::Unavailable(_) | Self::Transport { .. } | Self::DeadlineExceeded(_))
     }
 
-    /// Whether a read should be tried again at once. That is so if no answer came, or if a proxy answered
-    /// for a CouchDB that it could not reach.
+    /// Whether a read should be tried again at once. That is so if no answer came, if a proxy answered for a
+    /// CouchDB that it could not reach, or if another node went down meanwhile.
     pub(crate) fn is_worth_another_try(&self) -> bool {
-        matches!(self, Self::Transport { .. }) || matches!(self.status(), Some(502..=504))
+        // A view may also answer 500, with Erlang's words as the reason: `{nodedown,<<"progress not possible">>}`.
+        let lost_a_node = self.refusal().is_some_and(|refusal| {
+            refusal.status.is_some() && (refusal.error == "nodedown" || refusal.reason.contains("nodedown"))
+        });
+        lost_a_node || matches!(self, Self::Transport { .. }) || matches!(self.status(), Some(502..=504))
     }
 
     /// Whether the server has certainly not got the request, since there was no connection.
@@ -284,6 +288,9 @@ impl Error {
             // The draft lists an attachment that the document does not have. CouchDB answers 412, but this is
             // no conflict: repeating the change does not help.
             (_, "missing_stub") => Self::Invalid,
+            // A node went down amid the request, or is in maintenance. CouchDB answers 412, but this is no conflict
+            // either: nobody knows whether a write was done.
+            (_, "nodedown") => Self::Unavailable,
             (Some(404), "not_found") | (None, "not_found") => target.missing(&refusal.reason),
             (Some(status), _) => by_status(status),
             (None, error) => by_error(error),

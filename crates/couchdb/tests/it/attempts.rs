@@ -46,6 +46,25 @@ async fn a_read_is_tried_three_times() {
     assert_eq!((error.status(), count(&server).await), (Some(503), 3));
 }
 
+/// While a node goes down, CouchDB answers so, and the next attempt goes to the others.
+#[tokio::test]
+async fn a_read_is_tried_again_if_another_node_went_down() {
+    for (status, error, reason) in [
+        (412, "nodedown", "progress not possible"),
+        (500, "badrecord", "{nodedown,<<\"progress not possible\">>}"),
+    ] {
+        let server = MockServer::start().await;
+        let failure = ResponseTemplate::new(status).set_body_json(json!({"error": error, "reason": reason}));
+        Mock::given(any()).respond_with(failure).up_to_n_times(2).mount(&server).await;
+        Mock::given(any()).respond_with(ResponseTemplate::new(200).set_body_string(DOC)).mount(&server).await;
+        assert_eq!(client(&server).fetch(&db(), &id("a"), soon()).await.unwrap().text(), DOC);
+    }
+    let server = always(412, "nodedown", "x").await;
+    client(&server).save(&db(), draft("a"), soon()).await.unwrap_err();
+    assert_eq!(writes(&server).await, 1, "a write is sent once");
+    assert!(client(&server).create_db(&db(), soon()).await.is_err(), "it is not there");
+}
+
 #[tokio::test]
 async fn a_view_asked_by_post_is_a_read() {
     let server = fails_first(2, 503, r#"{"rows":[]}"#).await;

@@ -83,6 +83,7 @@ async fn each_status_has_its_meaning() {
         (409, ("conflict", "Document update conflict."), "Conflict"),
         (412, ("precondition_failed", "x"), "Conflict"),
         (412, ("missing_stub", "x"), "Invalid"),
+        (412, ("nodedown", "progress not possible"), "Unavailable"),
         (413, ("document_too_large", "a"), "TooLarge"),
         (429, ("too_many_requests", "x"), "Unavailable"),
         (500, ("compilation_error", "x"), "Invalid"),
