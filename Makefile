@@ -27,6 +27,9 @@
 #                judge the release build from outside, 40 minutes at most: hostile inputs, a limit on memory,
 #                faults between it and CouchDB, kills, damaged files, a long run. A run that was stopped goes
 #                on where it was; AGAIN=1 measures all again. TABLE="name..." sends only these inputs
+#   make coverage
+#                count the lines that the tests run, for each crate; it needs LLVM's tools (rustup's llvm-tools,
+#                or Debian's llvm-19)
 #   make dist    make a tarball and a Debian package of the release build, in target/dist, with checksums
 #   make sbom    list what the binary is made of, in target/sbom
 #   make audit   check licences, sources and bans, and advisories if their database can be reached
@@ -189,6 +192,16 @@ fmt:
 fuzz:
 	FUZZ_SECONDS=$(FUZZ_SECONDS) $(CARGO) test --release --locked -p server --test it -- \
 	  fuzz::generated_requests_are_answered --nocapture
+
+# Without rustup's llvm-tools, the newest tools of Debian are taken.
+LLVM ?= $(if $(wildcard $(shell rustc --print sysroot)/lib/rustlib/*/bin/llvm-cov),,$(lastword $(sort \
+  $(wildcard /usr/lib/llvm-*/bin))))
+.PHONY: coverage
+coverage: $(STANDIN)/node_modules/.package-lock.json
+	@command -v cargo-llvm-cov >/dev/null || $(CARGO) install --locked cargo-llvm-cov
+	$(if $(LLVM),LLVM_COV=$(LLVM)/llvm-cov LLVM_PROFDATA=$(LLVM)/llvm-profdata )$(CARGO) llvm-cov --workspace \
+	  $(DEBUG) --json --summary-only --output-path $(TARGET)/coverage.json
+	tools/coverage $(TARGET)/coverage.json
 
 # libFuzzer keeps what it finds in fuzz/corpus and fuzz/artifacts. It needs a nightly toolchain of Rust.
 FUZZERS = $(basename $(notdir $(wildcard fuzz/fuzz_targets/*.rs)))
