@@ -128,7 +128,7 @@ pub enum Error {
     /// CouchDB does not understand the request (400), or a map function does not compile.
     #[error("invalid: {0}")]
     Invalid(Box<Refusal>),
-    /// 408, 429, 5xx: CouchDB cannot serve the request now.
+    /// 408, 429, 5xx: CouchDB cannot serve the request now. 403: it has locked the user for a few minutes.
     #[error("unavailable: {0}")]
     Unavailable(Box<Refusal>),
     /// CouchDB does not give this status for this request, or something else answered in its place.
@@ -237,7 +237,7 @@ impl Error {
         match self {
             Self::Transport { .. } => !self.was_not_sent(),
             Self::DeadlineExceeded(_) | Self::Unreadable { .. } | Self::AnswerTooLarge { .. } => true,
-            Self::Unavailable(refusal) => refusal.status.is_none_or(|status| status != 429),
+            Self::Unavailable(refusal) => !matches!(refusal.status, Some(403 | 429)),
             _ => false,
         }
     }
@@ -291,6 +291,8 @@ impl Error {
             // A node went down amid the request, or is in maintenance. CouchDB answers 412, but this is no conflict
             // either: nobody knows whether a write was done.
             (_, "nodedown") => Self::Unavailable,
+            // Somebody has tried wrong passwords of this user. Right ones are refused too, for a few minutes.
+            (Some(403), _) if refusal.reason.contains("temporarily locked") => Self::Unavailable,
             (Some(404), "not_found") | (None, "not_found") => target.missing(&refusal.reason),
             (Some(status), _) => by_status(status),
             (None, error) => by_error(error),

@@ -79,13 +79,25 @@ impl StoreFile {
                 owner.take(file).map_err(io)?;
             }
         }
-        let lock = Some(lock.file);
+        let (lock, new_lock) = (Some(lock.file), lock.is_new.then_some(lock.path));
         let file = Self { path: path.to_owned(), lock, identity: identity(path).map_err(io)? };
         if format < VERSION {
             upgrade::upgrade(path, format, BUSY_TIMEOUT)?;
         }
-        let writer = file.writer(settings)?;
-        Ok((file, writer))
+        match file.writer(settings) {
+            Ok(writer) => Ok((file, writer)),
+            Err(error) if is_new => {
+                // A file that is no store yet would be in the way of the next attempt. If it cannot be removed, the
+                // next attempt says so.
+                for made in
+                    [Some(path.to_owned()), Some(beside(path, "-wal")), Some(beside(path, "-shm")), new_lock]
+                {
+                    let _ = made.map(fs::remove_file);
+                }
+                Err(error)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Opens the file beside the process that writes to it. Nothing is locked, created or upgraded.

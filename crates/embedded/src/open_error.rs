@@ -173,6 +173,29 @@ pub(crate) fn with_advice(path: &Path, error: StoreError) -> StoreError {
 }
 
 impl OpenError {
+    /// Whether the obstacle may pass by itself, or without a change of the settings: the file is in use, or the disk is
+    /// full or fails.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::InUse { .. } => true,
+            Self::Io { source, .. } => {
+                matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+            }
+            Self::Sqlite { source, .. } => matches!(
+                source.sqlite_error_code(),
+                Some(
+                    ErrorCode::DiskFull
+                        | ErrorCode::SystemIoFailure
+                        | ErrorCode::DatabaseBusy
+                        | ErrorCode::DatabaseLocked
+                )
+            ),
+            Self::NotUpgraded { source, .. } => source.is_retryable(),
+            _ => false,
+        }
+    }
+
     /// The error for a file that SQLite could not read. `what` names the part that was being read.
     pub(crate) fn of_sqlite(path: &Path, what: &str, source: rusqlite::Error) -> Self {
         match source.sqlite_error_code() {
@@ -195,6 +218,7 @@ impl OpenError {
 
 #[cfg(test)]
 mod tests {
+    use std::io;
     use std::path::Path;
 
     use rusqlite::ffi;
@@ -211,5 +235,22 @@ mod tests {
                 "{told}"
             );
         }
+    }
+
+    #[test]
+    fn a_full_disk_may_pass_and_a_foreign_file_may_not() {
+        let of = |code| {
+            let source = rusqlite::Error::SqliteFailure(ffi::Error::new(code), None);
+            OpenError::of_sqlite(Path::new("store.db"), "its content", source)
+        };
+        for code in [ffi::SQLITE_FULL, ffi::SQLITE_IOERR_WRITE, ffi::SQLITE_BUSY] {
+            assert!(of(code).may_pass(), "{code}");
+        }
+        for code in [ffi::SQLITE_NOTADB, ffi::SQLITE_CORRUPT, ffi::SQLITE_PERM] {
+            assert!(!of(code).may_pass(), "{code}");
+        }
+        let io = |kind: io::ErrorKind| OpenError::Io { path: "store.db".into(), source: kind.into() };
+        assert!(io(io::ErrorKind::StorageFull).may_pass());
+        assert!(!io(io::ErrorKind::PermissionDenied).may_pass());
     }
 }

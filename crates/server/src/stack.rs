@@ -127,13 +127,11 @@ fn backend(settings: &StoreSettings, opening: Opening) -> Result<Opened, Failure
     }
 }
 
-/// Why a file cannot be opened. A server that is about to end holds its store a little longer.
+/// Why a file cannot be opened. A server that is about to end holds its store a little longer, and somebody may make
+/// room on a full disk.
 pub(crate) fn unopened(error: &OpenError) -> Failure {
     let message = crate::chain(error);
-    match error {
-        OpenError::InUse { .. } => Failure::obstacle(message),
-        _ => Failure::setup(message),
-    }
+    if error.may_pass() { Failure::obstacle(message) } else { Failure::setup(message) }
 }
 
 /// Refuses a file that is missing or empty. A slip in the name must not make a second, empty store.

@@ -76,6 +76,11 @@ async fn each_status_has_its_meaning() {
         (400, ("bad_request", "invalid UTF-8 JSON"), "Invalid"),
         (401, ("unauthorized", "Name or password is incorrect."), "Unauthorized"),
         (403, ("forbidden", "no"), "Forbidden"),
+        (
+            403,
+            ("forbidden", "Account is temporarily locked due to multiple authentication failures"),
+            "Unavailable",
+        ),
         (404, ("not_found", "missing"), "Missing"),
         (404, deleted, "Deleted"),
         (404, no_db, "DatabaseMissing"),

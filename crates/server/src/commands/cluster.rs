@@ -57,7 +57,8 @@ pub(super) fn register(metrics: &Metrics, couchdb: Option<Client>) {
         "couchdb_writes_accepted",
         "Writes that CouchDB answered with 202: not every copy had them at that moment",
         Kind::Counter,
-        move || nodes().iter().map(|node| number_of_u64(node.accepted)).sum(),
+        // Not `sum` of the numbers: without a node it is -0.
+        move || number_of_u64(nodes().iter().map(|node| node.accepted).sum()),
     ));
 }
 

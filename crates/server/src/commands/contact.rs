@@ -85,6 +85,9 @@ pub(super) fn is_no_root(address: &str, error: &Error) -> bool {
 pub(super) fn failure(address: &str, error: &Error) -> Failure {
     let reason = error.refusal().map(|refusal| refusal.reason.as_str()).filter(|reason| !reason.is_empty());
     let reason = reason.map_or_else(|| root_cause(error), str::to_owned);
+    if matches!(error, Error::Unavailable(_)) && !is_no_root(address, error) {
+        return Failure::obstacle(format!("{address} cannot answer now ({reason}): try again later"));
+    }
     Failure::setup(match error {
         Error::Unauthorized(_) => format!(
             "{address} refuses the user or the password ({reason}): check both in {SETTING}; write special \
@@ -107,7 +110,6 @@ pub(super) fn failure(address: &str, error: &Error) -> Failure {
             "{address} is not the address of a CouchDB, but of something in it or beside it ({reason}): leave out \
              the path in {SETTING}"
         ),
-        Error::Unavailable(_) => format!("{address} cannot answer now ({reason}): try again later"),
         _ => format!("no CouchDB answers at {address} ({reason}): check the host and the port in {SETTING}"),
     })
 }

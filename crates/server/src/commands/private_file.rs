@@ -1,10 +1,11 @@
 //! A file that only its owner can read, for what holds a store's keys. It gets its name when it is complete,
 //! so a command that fails leaves nothing, and an older file with the name stays until then.
 
-use std::fs::{self, File, OpenOptions, Permissions};
+use std::fmt::Display;
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, IsTerminal as _};
 use std::os::fd::AsFd as _;
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use crate::failure::Failure;
@@ -40,7 +41,7 @@ impl PrivateFile {
         }
         if fs::metadata(path).is_ok_and(|data| !data.is_file()) {
             return Err(Failure::setup(format!(
-                "{} is a device or a pipe: name a file; without --output, `export` writes to standard output",
+                "{} is a device or a pipe: name a file (`export` without --output writes to standard output)",
                 path.display()
             )));
         }
@@ -66,12 +67,27 @@ impl PrivateFile {
         let mut name = place.as_os_str().to_owned();
         name.push(".part");
         let part = PathBuf::from(name);
+        remove_left(&part).map_err(|error| match error {
+            Left::InUse => in_use(path),
+            Left::Io(error) => refused(error),
+        })?;
         let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(true).mode(OWNER_ONLY);
-        let file = options.open(&part).map_err(refused)?;
-        // The part of a command that was killed may be there, with other permissions.
-        file.set_permissions(Permissions::from_mode(OWNER_ONLY)).map_err(refused)?;
-        Ok(Self { path: place, part, file, is_complete: false })
+        // Never a file or a link that somebody else has put there.
+        let file = options.write(true).create_new(true).mode(OWNER_ONLY).open(&part).map_err(refused)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(in_use(path)),
+            Err(TryLockError::Error(error)) => return Err(refused(error)),
+        }
+        let file = Self { path: place, part, file, is_complete: false };
+        if file.has_its_part() { Ok(file) } else { Err(in_use(path)) }
+    }
+
+    /// Whether the part is still the file that was created.
+    fn has_its_part(&self) -> bool {
+        let there = fs::symlink_metadata(&self.part).map(|data| (data.dev(), data.ino()));
+        let own = self.file.metadata().map(|data| (data.dev(), data.ino()));
+        there.is_ok_and(|there| own.is_ok_and(|own| there == own))
     }
 
     /// Where the content is to be written.
@@ -86,8 +102,17 @@ impl PrivateFile {
 
     /// Puts the complete file in its place.
     pub(super) fn finish(mut self) -> Result<(), Failure> {
+        let failed =
+            |error: &dyn Display| Failure::run(format!("cannot write {}: {error}", self.path.display()));
+        if !self.has_its_part() {
+            return Err(failed(&format!("{} was removed or replaced meanwhile", self.part.display())));
+        }
         let done = self.file.sync_all().and_then(|()| fs::rename(&self.part, &self.path));
-        done.map_err(|error| Failure::run(format!("cannot write {}: {error}", self.path.display())))?;
+        done.map_err(|error| failed(&error))?;
+        // Otherwise the name may be gone after a power failure, although the command has succeeded.
+        File::open(folder_of(&self.path))
+            .and_then(|folder| folder.sync_all())
+            .map_err(|error| failed(&error))?;
         self.is_complete = true;
         Ok(())
     }
@@ -95,11 +120,43 @@ impl PrivateFile {
 
 impl Drop for PrivateFile {
     fn drop(&mut self) {
-        if !self.is_complete {
-            // The command has failed already. If the part stays, the next run overwrites it.
+        if !self.is_complete && self.has_its_part() {
+            // The command has failed already. If the part stays, the next run removes it.
             let _ = fs::remove_file(&self.part);
         }
     }
+}
+
+/// Why the part of an earlier command was not removed.
+enum Left {
+    /// The command still runs.
+    InUse,
+    Io(io::Error),
+}
+
+/// Removes what a command left that was killed, or a link that somebody has put there.
+fn remove_left(part: &Path) -> Result<(), Left> {
+    if fs::symlink_metadata(part).is_ok_and(|data| data.is_file())
+        && let Ok(left) = File::open(part)
+        && matches!(left.try_lock(), Err(TryLockError::WouldBlock))
+    {
+        return Err(Left::InUse);
+    }
+    match fs::remove_file(part) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Left::Io(error)),
+        _ => Ok(()),
+    }
+}
+
+fn in_use(path: &Path) -> Failure {
+    Failure::obstacle(format!(
+        "another command is writing {}: wait until it has ended, or name another file",
+        path.display()
+    ))
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// The ends of the names of a store's files. `docs/operations.md` says what each file is.
@@ -130,8 +187,7 @@ fn is_copy_of_store(path: &Path, store: &Path) -> bool {
 
 /// A path without links. The file itself may be missing.
 fn real(path: &Path) -> Option<PathBuf> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    let folder = folder.unwrap_or(Path::new(".")).canonicalize().ok()?;
+    let folder = folder_of(path).canonicalize().ok()?;
     Some(path.canonicalize().unwrap_or_else(|_| folder.join(path.file_name().unwrap_or_default())))
 }
 
@@ -183,6 +239,56 @@ mod tests {
         assert_eq!(fs::read_to_string(&path).unwrap(), "new");
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    /// Somebody else may have put a file or a link there, in a folder where everybody may write.
+    #[test]
+    fn what_stands_in_place_of_the_part_is_never_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        let store = StoreLocation::File(path("store.db"));
+        fs::write(path("victim"), "a victim").unwrap();
+        std::os::unix::fs::symlink("victim", path("linked.part")).unwrap();
+        fs::write(path("planted.part"), "").unwrap();
+        fs::set_permissions(path("planted.part"), fs::Permissions::from_mode(0o666)).unwrap();
+        let planted = fs::File::open(path("planted.part")).unwrap();
+        for name in ["linked", "planted"] {
+            let file = PrivateFile::create(&path(name), &store).unwrap();
+            file.writer().write_all(b"secret").unwrap();
+            file.finish().unwrap();
+            assert!(!path(name).is_symlink());
+            assert_eq!(fs::read_to_string(path(name)).unwrap(), "secret");
+        }
+        assert_eq!(fs::read_to_string(path("victim")).unwrap(), "a victim");
+        assert_eq!(std::io::read_to_string(planted).unwrap(), "", "whoever had it open reads nothing");
+    }
+
+    #[test]
+    fn of_two_commands_that_write_one_file_the_second_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = StoreLocation::File(folder.path().join("store.db"));
+        let path = folder.path().join("out");
+        let first = PrivateFile::create(&path, &store).unwrap();
+        first.writer().write_all(b"the first one's").unwrap();
+        let refused = PrivateFile::create(&path, &store).unwrap_err();
+        assert!(refused.to_string().contains("another command is writing"), "{refused}");
+        first.finish().unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "the first one's");
+        PrivateFile::create(&path, &store).unwrap().finish().unwrap();
+    }
+
+    #[test]
+    fn a_part_that_was_replaced_meanwhile_gets_no_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = StoreLocation::File(folder.path().join("store.db"));
+        let path = folder.path().join("out");
+        fs::write(&path, "older").unwrap();
+        let file = PrivateFile::create(&path, &store).unwrap();
+        fs::remove_file(folder.path().join("out.part")).unwrap();
+        fs::write(folder.path().join("out.part"), "another one's").unwrap();
+        assert!(file.finish().unwrap_err().to_string().contains("replaced"));
+        assert_eq!(fs::read_to_string(&path).unwrap(), "older");
+        assert!(folder.path().join("out.part").exists(), "it is not this command's");
     }
 
     #[test]

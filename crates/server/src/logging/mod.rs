@@ -146,19 +146,18 @@ fn builder(level: LevelFilter) -> env_logger::Builder {
     // Whoever can connect makes actix-http tell an error as often as they like. `connections` tells of such clients, in
     // a bounded number of lines. `RUST_LOG` may name the module.
     builder.filter_module(recent::STRANGERS_OWN, LevelFilter::Off);
-    match filters() {
-        Some(filters) => builder.parse_filters(&filters),
-        None => {
-            builder.filter_level(level);
-            builder.filter_module(RELOAD, level.max(LevelFilter::Info));
-            // The HTTP server tells at `info` how many threads it starts.
-            builder.filter_module("actix_server", level.min(LevelFilter::Warn));
-            // The client of brokers tells at `info` of each of its own steps, and at `error` of answers that `notices`
-            // expects, like that of a missing exchange. What goes wrong, `notices` tells.
-            builder.filter_module("tracing", level.min(LevelFilter::Warn));
-            builder.filter_module("lapin", LevelFilter::Off)
-        }
-    };
+    builder.filter_level(level);
+    builder.filter_module(RELOAD, level.max(LevelFilter::Info));
+    // The HTTP server tells at `info` how many threads it starts.
+    builder.filter_module("actix_server", level.min(LevelFilter::Warn));
+    // The client of brokers tells at `info` of each of its own steps, and at `error` of answers that `notices` expects,
+    // like that of a missing exchange. What goes wrong, `notices` tells.
+    builder.filter_module("tracing", level.min(LevelFilter::Warn));
+    builder.filter_module("lapin", LevelFilter::Off);
+    // What it does not name keeps its level: a slip in it silences nothing.
+    if let Some(filters) = filters() {
+        builder.parse_filters(&filters);
+    }
     builder
 }
 

@@ -199,6 +199,17 @@ fn refused_connections(alpha: &Account) -> BTreeMap<String, usize> {
     counter.captures_iter(&metrics).map(|found| (found[1].to_owned(), found[2].parse().unwrap())).collect()
 }
 
+/// A slip in the variable, or one that is meant for another program, must not hide what goes wrong.
+#[test]
+fn what_rust_log_does_not_name_keeps_its_level() {
+    let mut alpha = Account::served();
+    for variable in ["inof", "otherapp=debug", "couchdb=debug"] {
+        alpha.restart_with(&[], &[("RUST_LOG", variable)]);
+        let log = alpha.server().log();
+        assert!(log.contains("INFO") && log.contains("opened the store"), "{variable}: {log}");
+    }
+}
+
 /// Whoever can connect can send garbage as fast as the network takes it. The log stays readable, and its other lines
 /// are not crowded out; the metrics count all.
 #[test]

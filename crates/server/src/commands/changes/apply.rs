@@ -146,7 +146,11 @@ fn read_password(from_stdin: bool) -> Result<Secret, Failure> {
         std::io::stdin().take(MAX_PASSWORD_BYTES + 1).read_to_string(&mut text).map_err(unreadable)?;
         text
     } else if std::io::stdin().is_terminal() {
-        rpassword::prompt_password("Password: ").map_err(unreadable)?
+        let text = rpassword::prompt_password("Password: ").map_err(unreadable)?;
+        if rpassword::prompt_password("The same once more: ").map_err(unreadable)? != text {
+            return Err(Failure::setup("the two passwords differ: nothing was changed, try again"));
+        }
+        text
     } else {
         return Err(Failure::setup(
             "there is no terminal to ask for the password: pipe it in and add --password-stdin",
@@ -157,6 +161,9 @@ fn read_password(from_stdin: bool) -> Result<Secret, Failure> {
         "" => Err(Failure::setup("the password is empty")),
         _ if is_too_long => {
             Err(Failure::setup(format!("the password is longer than {MAX_PASSWORD_BYTES} bytes")))
+        }
+        password if password.contains(['\r', '\n']) => {
+            Err(Failure::setup("the password has more than one line: pipe in one line"))
         }
         password => Ok(Secret::new(password)),
     }
