@@ -223,12 +223,17 @@ impl Client {
         }
         let own = self.settings().request_timeout;
         let limit = if remaining <= own { TimeLimit::Deadline(deadline) } else { TimeLimit::Silence(own) };
+        let turn = limit.apply(&call, node.login_turn(&call)).await?;
         let answered = self.unless_gone(node, &call, self.execute(http, node, message, &call));
         let response = limit.apply(&call, answered).await?;
-        if response.status() == StatusCode::ACCEPTED && !request.is_read() {
-            node.note_accepted();
+        if response.status() == StatusCode::ACCEPTED {
+            node.note_accepted(request.documents());
         }
-        self.reply(call, response).accepted(request.target(), Some(deadline)).await
+        let reply = self.reply(call, response).accepted(request.target(), Some(deadline)).await;
+        if let Some(turn) = turn {
+            turn.note(&reply);
+        }
+        reply
     }
 
     /// Sends a request that waits for news, on a connection of its own. `silence` is the only limit to the wait.
@@ -238,6 +243,7 @@ impl Client {
         loop {
             let (number, node) = self.choose(&mut tried);
             let (call, message) = request.build(&node.url);
+            let turn = TimeLimit::Silence(silence).apply(&call, node.login_turn(&call)).await?;
             let answered =
                 self.unless_gone(node, &call, self.execute(&self.inner.fresh, node, message, &call));
             let response = match TimeLimit::Silence(silence).apply(&call, answered).await {
@@ -251,7 +257,11 @@ impl Client {
                     return Err(error);
                 }
             };
-            return self.reply(call, response).accepted(request.target(), None).await;
+            let reply = self.reply(call, response).accepted(request.target(), None).await;
+            if let Some(turn) = turn {
+                turn.note(&reply);
+            }
+            return reply;
         }
     }
 

@@ -138,7 +138,8 @@ impl Client {
         let added: Vec<Result<(), Error>> = drafts.into_iter().map(&mut add).collect();
         let sent = docs.len();
         let request = Request::write(Method::POST, Path::db(db).resource("_bulk_docs"), Target::Database)
-            .with_body(object("docs", docs));
+            .with_body(object("docs", docs))
+            .writing(sent);
         let mut revs = self.send_whole(&request, deadline).await?.revs(sent)?.into_iter();
         // There are as many as were sent.
         Ok(added

@@ -32,7 +32,7 @@
 //! - `error`: one error for every call. `server_url` and `settings`: where the server is, and how to use it;
 //! - `request` and `reply`: one request with its path, and its answer, with a limit for every wait;
 //! - `splitter` and `rows`: rows of views and feeds while they arrive;
-//! - `nodes`: which node of a cluster is well. `copies`: how many copies a document has, and whether one hangs;
+//! - `login`: a wrong password is not sent again and again. `nodes`: which node of a cluster is well. `copies`: how many copies a document has, and whether one hangs;
 //! - `client`: connections and attempts. `probe`: asks nodes whether they are well;
 //! - `everywhere`: requests that write. `written`: their answers. `batches` and `together`: writes of one database that
 //!   are sent together;
@@ -55,6 +55,7 @@ mod error;
 mod everywhere;
 mod leaves;
 mod local;
+mod login;
 mod nodes;
 mod outcome;
 mod probe;

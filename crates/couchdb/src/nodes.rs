@@ -10,6 +10,8 @@ use datastore::Backoff;
 use reqwest::header::HeaderValue;
 use tokio::time::Instant;
 
+use crate::error::{Call, Error};
+use crate::login::{Login, Turn};
 use crate::server_url::ServerUrl;
 
 /// The pauses between two questions whether a node that is down is well again.
@@ -29,6 +31,7 @@ pub(crate) struct Nodes {
 pub(crate) struct Node {
     pub(crate) url: ServerUrl,
     pub(crate) authorization: Option<HeaderValue>,
+    login: Login,
     is_down: AtomicBool,
     /// Answers with 202: not every copy had the write.
     accepted: AtomicU64,
@@ -49,6 +52,7 @@ impl Nodes {
         let node = |url: &ServerUrl| Node {
             url: url.clone(),
             authorization: url.authorization(),
+            login: Login::default(),
             is_down: AtomicBool::new(false),
             accepted: AtomicU64::new(0),
             health: Mutex::default(),
@@ -115,8 +119,17 @@ impl Node {
         self.accepted.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn note_accepted(&self) {
-        self.accepted.fetch_add(1, Ordering::Relaxed);
+    /// Notes an answer with 202 to writes of so many documents.
+    pub(crate) fn note_accepted(&self, documents: u64) {
+        self.accepted.fetch_add(documents, Ordering::Relaxed);
+    }
+
+    /// Waits until the password may be sent. `None` if there is none.
+    pub(crate) async fn login_turn(&self, call: &Call) -> Result<Option<Turn<'_>>, Error> {
+        match self.authorization {
+            Some(_) => self.login.turn(call).await.map(Some),
+            None => Ok(None),
+        }
     }
 
     /// Whether the node may be asked now if it is well. Then nobody else may for a while.

@@ -131,7 +131,10 @@ impl Client {
     async fn probe(&self, node: &Node) {
         let (call, message) =
             Request::read(Method::GET, Path::server("_up"), Target::Database).build(&node.url);
-        match timeout(PATIENCE, self.execute(self.fresh(), node, message, &call)).await {
+        // Without the password, which may be wrong.
+        let asked =
+            async { self.fresh().execute(message).await.map_err(|error| Error::transport(call, error)) };
+        match timeout(PATIENCE, asked).await {
             // Some servers show this to nobody who is not an administrator.
             Ok(Ok(answer))
                 if answer.status().is_success() || matches!(answer.status().as_u16(), 401 | 403) =>

@@ -63,23 +63,30 @@ pub(crate) struct Request {
     query: Vec<(&'static str, String)>,
     body: Option<Bytes>,
     target: Target,
-    is_read: bool,
+    /// How many documents it writes.
+    documents: u64,
     may_compress: bool,
 }
 
 impl Request {
     /// A request that changes nothing on the server.
     pub(crate) fn read(method: Method, path: Path, target: Target) -> Self {
-        Self { method, path, query: Vec::new(), body: None, target, is_read: true, may_compress: true }
+        Self { method, path, query: Vec::new(), body: None, target, documents: 0, may_compress: true }
     }
 
     /// A request that changes something.
     pub(crate) fn write(method: Method, path: Path, target: Target) -> Self {
-        Self { is_read: false, ..Self::read(method, path, target) }
+        Self { documents: 1, ..Self::read(method, path, target) }
     }
 
     pub(crate) fn with_query(mut self, name: &'static str, value: impl ToString) -> Self {
         self.query.push((name, value.to_string()));
+        self
+    }
+
+    /// Says that it writes so many documents, and not one.
+    pub(crate) fn writing(mut self, documents: usize) -> Self {
+        self.documents = u64::try_from(documents).unwrap_or(u64::MAX).max(1);
         self
     }
 
@@ -105,7 +112,12 @@ impl Request {
     }
 
     pub(crate) fn is_read(&self) -> bool {
-        self.is_read
+        self.documents == 0
+    }
+
+    /// How many documents it writes.
+    pub(crate) fn documents(&self) -> u64 {
+        self.documents
     }
 
     /// The body.

@@ -50,7 +50,8 @@ impl UnderWay {
         let Some(deadline) = batch.iter().map(|waiting| waiting.deadline).max() else { return };
         let request =
             Request::write(Method::POST, Path::db(&self.db).resource("_bulk_docs"), Target::Database)
-                .with_text(body(&batch));
+                .with_text(body(&batch))
+                .writing(batch.len());
         let sent = self.client.send_everywhere(&self.db, &request, deadline, async |request, by| {
             self.client.send_whole(request, by).await?.revs(batch.len())
         });

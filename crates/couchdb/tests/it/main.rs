@@ -10,6 +10,7 @@ mod faults;
 mod feeds;
 mod large;
 mod leaves;
+mod login;
 mod outcomes;
 mod raw;
 mod rows;

@@ -98,6 +98,17 @@ async fn writes_that_arrive_while_one_is_under_way_go_together() {
 }
 
 #[tokio::test]
+async fn each_document_of_an_answer_with_202_is_counted() {
+    let respond = |request: &Request| {
+        let rows: Vec<_> = names(request).iter().map(|name| row(name)).collect();
+        ResponseTemplate::new(202).set_body_json(rows)
+    };
+    let (_server, client) = server(vec![single(A_MOMENT), several(respond)]).await;
+    save_all(&client, &["a", "b", "c", "d"]).await;
+    assert_eq!(client.node_figures()[0].accepted, 3);
+}
+
+#[tokio::test]
 async fn each_document_has_an_answer_of_its_own() {
     let rows = |request: &Request| {
         let rows = names(request).into_iter().map(|name| match name.as_str() {
