@@ -16,6 +16,9 @@
 #   make fuzz-coverage
 #                fuzz all that reads what clients send, guided by coverage, for FUZZ_SECONDS each; it needs
 #                a nightly toolchain of Rust
+#   make mutants CRATE=groups SHARD=0/8
+#                change one thing after the other in an eighth of a crate (cargo-mutants), and list the
+#                changes that no test of the crate notices: 60 minutes at most (docs/reliability.md)
 #   make bench   measure eight things: the authentication of a warm request; how fast the server is, against
 #                limits that are measured in the same run (docs/performance.md; BENCH has its options);
 #                listings of 100,000 groups against listings of 100 (time of a page, memory of a whole
@@ -211,6 +214,18 @@ fuzz-coverage:
 	@for fuzzer in $(FUZZERS); do echo "fuzzing $$fuzzer"; \
 	  $(CARGO) +nightly fuzz run --target-dir $(TARGET)/fuzz $$fuzzer -- -max_total_time=$(FUZZ_SECONDS) \
 	    -max_len=65536 -timeout=10 -rss_limit_mb=1024 || exit 1; done
+
+# It works on a copy of the sources, and keeps its own build beside the other one. Its exit codes 2 and 3 say that there
+# are survivors: they are listed, and docs/reliability.md explains those that may stay.
+CRATE ?= groups
+SHARD ?= 0/1
+.PHONY: mutants
+mutants:
+	@command -v cargo-mutants >/dev/null || $(CARGO) install --locked cargo-mutants
+	@mkdir -p $(TARGET)/mutants
+	CARGO_TARGET_DIR=$(abspath $(TARGET))/mutants timeout --signal=INT 3600 \
+	  $(CARGO) mutants --package $(CRATE) --test-package $(CRATE) --shard $(SHARD) \
+	  --output $(TARGET)/mutants/$(CRATE)-$(subst /,-of-,$(SHARD)) || [ $$? = 2 -o $$? = 3 ]
 
 # $(call bench,PROGRAM) runs a program of bench/, which is a workspace of its own.
 bench = CROSSBAR_GROUPS_BINARY=$(TARGET)/release/crossbar-groups $(CARGO) run --release --locked --quiet \

@@ -346,3 +346,24 @@ fn prepare_replacement(base: Base, public: Map<String, Value>) -> Result<Change,
     }
     Change::of(&stored, public, private, Source::PublicMembers)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Attempts, GroupsError, IfChanged};
+    use std::time::{Duration, Instant};
+
+    #[tokio::test]
+    async fn another_attempt_begins_in_time_or_not_at_all() {
+        // The pause after 21 failures is 125 ms at least.
+        for (failed, left, begins) in [(0, 60_000, true), (20, 60_000, true), (20, 60, false)] {
+            let last_start = Instant::now() + Duration::from_millis(left);
+            let mut attempts = Attempts { failed, last_start };
+            let again = attempts.again(&IfChanged::Reread(())).await;
+            assert!(matches!(again, Ok(())) == begins, "{failed} {left}: {again:?}");
+            assert_eq!(attempts.failed, failed + 1);
+        }
+        let mut attempts = Attempts { failed: 0, last_start: Instant::now() + Duration::from_secs(60) };
+        let refused = attempts.again(&IfChanged::<()>::Refuse).await;
+        assert!(matches!(refused, Err(GroupsError::Conflict)), "{refused:?}");
+    }
+}

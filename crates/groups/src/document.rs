@@ -98,7 +98,7 @@ fn finish_with_id(mut text: String, id: &DocId) -> String {
 
 /// Adds a text as a JSON string. Most keys and ids have nothing to escape.
 fn push_json(text: &mut String, string: &str) {
-    if string.bytes().any(|byte| byte < 0x20 || byte == b'"' || byte == b'\\') {
+    if string.bytes().any(|byte| matches!(byte, ..0x20 | b'"' | b'\\')) {
         text.push_str(&Value::from(string).to_string());
     } else {
         text.push('"');
@@ -131,15 +131,15 @@ pub(crate) fn private_members(document: &Document) -> datastore::Result<Map<Stri
     document.parse_members(is_kept_private)
 }
 
-/// Splits a stored document into its public members, without the id, and its private ones, without the
-/// store's `_id` and `_rev`.
+/// Splits a stored document into its members that are not private, and its private ones, without the store's
+/// `_id` and `_rev`.
 pub(crate) fn split(object: Map<String, Value>) -> (Map<String, Value>, Map<String, Value>) {
     let (mut public, mut private) = (object, Map::new());
     public.retain(|key, value| {
         if is_kept_private(key) {
             private.insert(key.clone(), value.take());
         }
-        !is_private(key) && key != "id"
+        !is_private(key)
     });
     (public, private)
 }
@@ -213,12 +213,12 @@ mod tests {
     #[test]
     fn clients_see_no_private_member_and_the_id_last() {
         let doc = Document::from_text(
-            r#"{"_id":"g\"1","_rev":"1-a","na\u006de":"x","pvt_type":"group","sub":{"pvt_x":1},"n":1.0,"q\"":0,"id":"other","_read_only":{"a":1}}"#,
+            r#"{"_id":"g\"1","_rev":"1-a","na\u006de":"x","pvt_type":"group","sub":{"pvt_x":1},"n":1.0,"q\"":0,"\\":1,"id":"other","_read_only":{"a":1}}"#,
         )
         .unwrap();
         assert_eq!(
             StoredGroup::of(doc).unwrap().into_public_members(),
-            r#""name":"x","sub":{"pvt_x":1},"n":1.0,"q\"":0,"_read_only":{"a":1},"id":"g\"1""#
+            r#""name":"x","sub":{"pvt_x":1},"n":1.0,"q\"":0,"\\":1,"_read_only":{"a":1},"id":"g\"1""#
         );
     }
 

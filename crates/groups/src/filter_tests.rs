@@ -115,6 +115,10 @@ fn stamps_are_inclusive_and_a_document_without_one_is_never_too_early() {
     check(&[("created_from", "abc")], &doc, false);
     check(&[("modified_from", "1")], &doc, true);
     check(&[("modified_to", "99999999999")], &doc, false);
+    let doc = json!({"pvt_created": 100, "pvt_modified": 200});
+    check(&[("modified_from", "200"), ("modified_to", "200")], &doc, true);
+    check(&[("modified_from", "201")], &doc, false);
+    check(&[("modified_to", "199")], &doc, false);
 }
 
 #[test]
@@ -131,6 +135,12 @@ fn all_filters_must_hold_and_unknown_ones_are_ignored() {
     check(&[("filter_a", "1"), ("filter_b", "2")], &doc, true);
     check(&[("filter_a", "1"), ("filter_a", "2")], &doc, false);
     check(&[("missing_value", "a"), ("has_keyfoo", "x"), ("q", "x")], &doc, true);
+    for (keys, count) in
+        [(vec![], 0), (vec!["q", "has_keyfoo"], 0), (vec!["has_key", "q", "filter_a", "has_key"], 3)]
+    {
+        let filters = Filters::from_query(keys.iter().map(|key| (*key, &FilterValue::True)));
+        assert_eq!((filters.len(), filters.is_empty()), (count, count == 0), "{keys:?}");
+    }
 }
 
 #[test]

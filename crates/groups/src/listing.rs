@@ -45,14 +45,27 @@ pub(crate) struct Source {
 }
 
 impl Source {
-    /// Queries a view. If the view is missing, it is added to its design document first, as in Kazoo.
-    async fn rows(&self, query: ViewQuery, deadline: Deadline) -> datastore::Result<RowStream> {
+    /// The first rows of a listing. If the view is missing, it is added to its design document first, as in Kazoo.
+    async fn first_rows(
+        &self,
+        list: &ListQuery,
+        limit: Option<u64>,
+        deadline: Deadline,
+    ) -> datastore::Result<RowStream> {
         let Self { store, db, .. } = self;
-        match store.query(db, query.clone(), deadline).await {
+        let query = || store.query(db, view_query(list, list.start_key.as_deref(), limit), deadline);
+        let answer = match query().await {
             Err(StoreError::ViewMissing(cause)) => {
                 let ensured = ensure_views(&**store, db, deadline).await?;
                 log::info!(db = db.as_str(), reason = cause.reason(); "a view was missing; {ensured}");
-                store.query(db, query, deadline).await
+                query().await
+            }
+            answer => answer,
+        };
+        match answer {
+            // Every store refuses a range that ends before it begins. Such a listing is empty.
+            Err(StoreError::Invalid(_)) if list.start_key.is_some() && list.end_key.is_some() => {
+                Ok(stream::empty().boxed())
             }
             answer => answer,
         }
@@ -81,14 +94,7 @@ impl Cursor {
         deadline: Deadline,
     ) -> Result<Self, GroupsError> {
         let batch_limit = first_limit(&list);
-        let query = view_query(&list, list.start_key.as_deref(), batch_limit);
-        let rows = match source.rows(query, deadline).await {
-            // Every store refuses a range that ends before it begins. Such a listing is empty.
-            Err(StoreError::Invalid(_)) if list.start_key.is_some() && list.end_key.is_some() => {
-                stream::empty().boxed()
-            }
-            answer => answer?,
-        };
+        let rows = source.first_rows(&list, batch_limit, deadline).await?;
         Ok(Self {
             source,
             list,

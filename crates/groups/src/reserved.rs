@@ -109,6 +109,20 @@ mod tests {
         }
     }
 
+    #[test]
+    fn access_rules_and_settings_are_policy() {
+        for (id, expected) in [
+            ("token_restrictions", true),
+            ("configs_crossbar", true),
+            ("configs_", true),
+            ("configs", false),
+            ("token_restrictions2", false),
+            ("limits", false),
+        ] {
+            assert_eq!(is_policy(id), expected, "{id}");
+        }
+    }
+
     proptest! {
         #[test]
         fn whatever_follows_a_prefix_is_reserved(rest in any::<String>(), number in any::<u64>()) {

@@ -121,3 +121,34 @@ fn used(stored: Option<&Document>) -> Arc<Schema> {
     }
     Arc::new(schema)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{CurrentSchema, SchemaSource, read};
+    use datastore::{Deadline, DocId, Document, Rev};
+    use embedded::{Embedded, Settings};
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    #[test]
+    fn a_stored_schema_that_cannot_be_read_is_unusable() {
+        let rev = Rev::parse("1-0123456789abcdef0123456789abcdef").unwrap();
+        let text = format!(r#"{{"a":{}{}}}"#, "[".repeat(200), "]".repeat(200));
+        let document = Document::new(DocId::parse("groups").unwrap(), rev, text);
+        let loaded = read(Some(&document));
+        assert!(matches!(loaded.source, SchemaSource::Unusable(_)), "{:?}", loaded.source);
+    }
+
+    /// So the log does not tell it again either.
+    #[tokio::test]
+    async fn a_schema_of_the_same_revision_is_not_made_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Embedded::open(&folder.path().join("store.db"), Settings::default()).unwrap();
+        let (schema, deadline) = (CurrentSchema::new(), Deadline::after(Duration::from_secs(60)));
+        schema.refresh(&store, deadline).await.unwrap();
+        let first = schema.get();
+        schema.forget();
+        schema.refresh(&store, deadline).await.unwrap();
+        assert!(Arc::ptr_eq(&first, &schema.get()));
+    }
+}

@@ -1,12 +1,12 @@
 //! Writers that wait for their turns. The clock is the test's own, and no time passes but by waiting.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use datastore::{DbName, Deadline, StoreError};
 use futures::FutureExt as _;
 use futures::future::join_all;
 
-use super::{MAX_WAITING, MAX_WAITING_IN_DB, Turn, Turns};
+use super::{MAX_WAITING, MAX_WAITING_IN_DB, Turn, Turns, last_start};
 
 fn db(name: &str) -> DbName {
     DbName::parse(name).unwrap()
@@ -79,6 +79,18 @@ async fn nobody_waits_until_there_is_no_time_to_write() {
     assert!(matches!(late, Err(StoreError::Busy(_))), "{late:?}");
     drop(first);
     assert_nobody_is_left(&turns);
+}
+
+#[test]
+fn a_write_begins_a_second_before_its_deadline_or_halfway() {
+    // Of so many milliseconds, so many are left at the last start.
+    for (all, left) in [(10_000, 1_000), (2_000, 1_000), (1_000, 500), (600, 300), (0, 0)] {
+        let (all, left) = (Duration::from_millis(all), Duration::from_millis(left));
+        let before = Instant::now();
+        let last = last_start(Deadline::after(all));
+        assert!(last >= before + (all - left), "{all:?}");
+        assert!(last <= Instant::now() + (all - left), "{all:?}");
+    }
 }
 
 #[tokio::test]

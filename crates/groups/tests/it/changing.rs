@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use auth::AccountAccess;
 use datastore::{DocId, Store};
-use groups::{Deletion, GroupsError, ListQuery};
+use groups::{Deletion, Edit, GroupsError, ListQuery};
 use serde_json::{Value, json};
 
 use crate::support::{Place, object, scope, soon};
@@ -122,6 +122,70 @@ async fn a_group_that_the_listings_cannot_take_is_refused() {
     refused(place.patch(&access, json!({"endpoints": users(1_200)})).await.map(drop));
     let list = ListQuery { user_id: Some("user99".to_owned()), ..ListQuery::default() };
     assert_eq!(place.page(&access, list).await.0, ["g"]);
+}
+
+/// A request pays for what its change takes.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_patch_takes_all_members_and_a_replacement_only_the_private_ones() {
+    let place = Place::new().await;
+    let access = place.account().await;
+    place.create(&access, json!({"id": "g", "name": "n"})).await.unwrap();
+    let replacement = place.groups.replacement(json!({"name": "n"})).unwrap();
+    for (edit, takes_all) in [(Edit::patch(json!({"x": 1})), true), (replacement, false)] {
+        assert_eq!(edit.takes_all_members(), takes_all);
+        let base = place.groups.fetch_base(&scope(&access), "g").await.unwrap();
+        assert_eq!(base.document().unwrap().id().as_str(), "g");
+        assert_eq!(place.groups.prepare_change(base, edit).unwrap().takes_all_members(), takes_all);
+    }
+    assert!(place.groups.fetch_base(&scope(&access), "none").await.unwrap().document().is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_may_choose_an_id_that_kazoo_does_not_use() {
+    let place = Place::new().await;
+    for (mut data, expected) in [
+        (json!({"id": "a"}), Ok("a")),
+        (json!({"_id": "b", "id": "a"}), Ok("b")),
+        (json!({"_id": null, "id": "a"}), Ok("a")),
+        (json!({"_id": "", "id": "a"}), Ok("a")),
+        (json!({"id": "limits"}), Err("invalid")),
+        (json!({"id": "_a"}), Err("invalid")),
+        (json!({"id": 5}), Err("type")),
+    ] {
+        data["name"] = json!("n");
+        match (place.groups.prepare_new(data.clone()), expected) {
+            (Ok(new), Ok(id)) => assert_eq!(new.id().as_str(), id, "{data}"),
+            (Err(GroupsError::Invalid(violations)), Err(rule)) => {
+                assert!(violations.to_value()["id"][rule].is_object(), "{data}");
+            }
+            (other, _) => panic!("{data}: {other:?}"),
+        }
+    }
+    for data in [json!({"name": "n"}), json!({"name": "n", "id": null}), json!({"name": "n", "_id": ""})] {
+        let id = place.groups.prepare_new(data).unwrap().id().as_str().to_owned();
+        assert!(id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit()), "{id}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_is_any_document_that_is_there() {
+    let place = Place::new().await;
+    let access = place.account().await;
+    let docs = [
+        ("user", json!({"pvt_type": "user"})),
+        ("device", json!({"pvt_type": "device"})),
+        ("gone", json!({"pvt_type": "user", "pvt_deleted": true})),
+        ("token_restrictions", json!({})),
+    ];
+    let docs = docs.into_iter().map(|(id, body)| (id.to_owned(), object(body)));
+    place.write(&access, &docs.collect()).await;
+    let cases =
+        [("user", true), ("device", true), ("gone", false), ("none", false), ("token_restrictions", false)];
+    for (id, is_there) in cases {
+        let checked = place.groups.check_user(&scope(&access), id).await;
+        assert_eq!(checked.is_ok(), is_there, "{id}");
+        assert!(matches!(checked, Ok(()) | Err(GroupsError::NotFound { .. })), "{checked:?}");
+    }
 }
 
 /// Kazoo would book the services and ask for the charges.

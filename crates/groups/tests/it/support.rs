@@ -55,7 +55,7 @@ impl Place {
     /// Writes documents directly to the store, as another program would.
     pub(crate) async fn write(&self, access: &AccountAccess, docs: &BTreeMap<String, Map<String, Value>>) {
         let draft = |(id, body): (&String, &Map<String, Value>)| Draft {
-            id: DocId::parse(id).unwrap(),
+            id: DocId::from_store(id.clone()),
             base: None,
             body: body.clone(),
         };
