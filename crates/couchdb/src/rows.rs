@@ -160,7 +160,8 @@ impl<T> RowReader<T> {
     where
         T: Send + 'static,
     {
-        stream::try_unfold((Some(self), limit), |(reader, left)| async move {
+        // In a box, because each row moves it.
+        stream::try_unfold((Some(Box::new(self)), limit), |(reader, left)| async move {
             let Some(mut reader) = reader else { return Ok(None) };
             let Some(row) = reader.next().await? else { return Ok(None) };
             let left = left.map(|left| left.saturating_sub(1));
