@@ -150,14 +150,26 @@ impl<T> RowReader<T> {
         Ok(rows)
     }
 
-    /// The rows as a stream. It ends after an error.
-    pub(crate) fn into_stream(self) -> impl Stream<Item = Result<T, Error>> + Send + 'static
+    /// The rows as a stream. It ends after an error. The server was asked for at most `limit` rows. The row that
+    /// reaches the limit comes with the end of the answer: a caller takes no more rows then, and a connection is
+    /// kept for further requests only if its answer was read to the end.
+    pub(crate) fn into_stream(
+        self,
+        limit: Option<u64>,
+    ) -> impl Stream<Item = Result<T, Error>> + Send + 'static
     where
         T: Send + 'static,
     {
-        stream::try_unfold(self, |mut reader| async move {
-            let row = reader.next().await?;
-            Ok(row.map(|row| (row, reader)))
+        // In a box, because each row moves it.
+        stream::try_unfold((Some(Box::new(self)), limit), |(reader, left)| async move {
+            let Some(mut reader) = reader else { return Ok(None) };
+            let Some(row) = reader.next().await? else { return Ok(None) };
+            let left = left.map(|left| left.saturating_sub(1));
+            if left == Some(0) {
+                reader.next().await?;
+                return Ok(Some((row, (None, left))));
+            }
+            Ok(Some((row, (Some(reader), left))))
         })
     }
 

@@ -8,6 +8,8 @@
 use std::mem;
 use std::ops::Range;
 
+use memchr::memchr2;
+
 /// The outer form of the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shape {
@@ -119,23 +121,14 @@ impl Splitter {
     /// The next complete piece, or `None` if it needs more bytes.
     pub(crate) fn next(&mut self) -> Result<Option<Piece>, SplitError> {
         while let Some(&byte) = self.buffer.get(self.seen) {
-            if self.in_token() {
-                match self.token.step(byte)? {
-                    Step::Inside => self.seen += 1,
-                    Step::Last => {
-                        self.seen += 1;
-                        if let Some(piece) = self.end_token()? {
-                            return Ok(Some(piece));
-                        }
-                    }
-                    Step::Beyond => {
-                        if let Some(piece) = self.end_token()? {
-                            return Ok(Some(piece));
-                        }
-                    }
-                }
-            } else {
+            if !self.in_token() {
                 self.between(byte)?;
+                continue;
+            }
+            let (length, has_ended) = self.token.take(self.buffer.get(self.seen..).unwrap_or_default())?;
+            self.seen += length;
+            if has_ended && let Some(piece) = self.end_token()? {
+                return Ok(Some(piece));
             }
         }
         if self.in_token() && self.seen - self.start > self.max_bytes {
@@ -251,6 +244,24 @@ enum Step {
 }
 
 impl Token {
+    /// Looks at bytes until the value ends. Returns how many belong to it, and whether it has ended.
+    fn take(&mut self, bytes: &[u8]) -> Result<(usize, bool), SplitError> {
+        let mut seen = 0;
+        loop {
+            if self.in_string && !self.escaped {
+                // Most bytes are in strings, where only these two have a meaning.
+                let rest = bytes.get(seen..).unwrap_or_default();
+                seen += memchr2(b'"', b'\\', rest).unwrap_or(rest.len());
+            }
+            let Some(&byte) = bytes.get(seen) else { return Ok((seen, false)) };
+            match self.step(byte)? {
+                Step::Inside => seen += 1,
+                Step::Last => return Ok((seen + 1, true)),
+                Step::Beyond => return Ok((seen, true)),
+            }
+        }
+    }
+
     fn step(&mut self, byte: u8) -> Result<Step, SplitError> {
         if self.in_string {
             match byte {

@@ -15,7 +15,8 @@ use crate::splitter::Shape;
 impl Client {
     /// Reads the rows of a view, or of all documents, as they arrive. The whole answer is never in memory.
     /// `deadline` is for the first row. After it the server may be silent for
-    /// [`Settings::batch_timeout`](crate::Settings) at a time. An error may end the stream.
+    /// [`Settings::batch_timeout`](crate::Settings) at a time. An error may end the stream. If the query has a limit,
+    /// the row that reaches it comes after the end of the answer, and the connection is free for the next request.
     ///
     /// Two texts are equal for CouchDB if they differ only in characters that its collation (ICU) ignores,
     /// such as U+0000. The stream leaves such rows out: a `key` finds only rows with exactly that key.
@@ -46,9 +47,14 @@ impl Client {
     ) -> Result<BoxStream<'static, Result<ViewRow, Error>>, Error> {
         let request = request_for(db, query)?;
         let reply = self.send(&request, deadline, |reply| ready(Ok(reply))).await?;
-        let wait = Wait::FirstRow { deadline, then: self.settings().batch_timeout };
+        let wait = match query.limit {
+            // The first row is the last one, and comes with the end.
+            Some(1) => Wait::Whole(deadline),
+            _ => Wait::FirstRow { deadline, then: self.settings().batch_timeout },
+        };
         let max_row_bytes = self.settings().max_row_bytes;
-        let rows = RowReader::new(reply, Shape::ArrayIn("rows"), wait, max_row_bytes, read_row).into_stream();
+        let rows = RowReader::new(reply, Shape::ArrayIn("rows"), wait, max_row_bytes, read_row);
+        let rows = rows.into_stream(query.limit);
         let Some(Value::String(key)) = &query.key else { return Ok(rows.boxed()) };
         let (key, key_json) = (key.clone(), Value::from(key.as_str()).to_string());
         let has_exact_key = move |row: &ViewRow| {

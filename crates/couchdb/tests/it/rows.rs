@@ -134,3 +134,46 @@ async fn several_documents_have_one_deadline() {
     let error = raw.client().fetch_many(&db(), &[id("a"), id("b")], soon()).await.unwrap_err();
     assert!(error.to_string().contains("1 rows for 2 documents"), "{error}");
 }
+
+/// Who asked for one row takes one, and does not look for the end.
+#[tokio::test]
+async fn a_connection_is_kept_when_as_many_rows_were_read_as_were_asked_for() {
+    for limit in 1..=3 {
+        let rows = vec![ROW; limit].join(",\n");
+        let head = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
+        let chunk = |script: Script, text: &str| script.chunk(text);
+        let answer = |script: Script| chunk(chunk(chunk(script.send(head), HEAD), &rows), "\r\n]}").end();
+        let kept = answer(answer(Script::hang_up()).next_request());
+        let raw = Raw::start(vec![kept, Script::answer("500 Another Connection", "{}")]);
+        let client = raw.client();
+        for _ in 0..2 {
+            let query = ViewQuery { limit: Some(limit as u64), ..ViewQuery::of("d", "v") };
+            let mut rows = client.query(&db(), &query, soon()).await.unwrap();
+            for _ in 0..limit {
+                rows.next().await.unwrap().unwrap();
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_limit_holds_and_an_error_after_the_last_row_counts() {
+    let query = ViewQuery { limit: Some(1), ..ViewQuery::of("d", "v") };
+    let more = Script::begin().chunk(HEAD).chunk(ROW).chunk(",").chunk(ROW).chunk("]}").end();
+    let raw = Raw::start(vec![more]);
+    let mut rows = raw.client().query(&db(), &query, soon()).await.unwrap();
+    assert_eq!(rows.next().await.unwrap().unwrap().id.as_str(), "a");
+    assert!(rows.next().await.is_none());
+
+    let broken = Script::begin().chunk(HEAD).chunk(ROW).chunk("],\"error\":\"x\",\"reason\":\"y\"}").end();
+    let raw = Raw::start(vec![broken]);
+    let mut rows = raw.client().query(&db(), &query, soon()).await.unwrap();
+    assert!(matches!(rows.next().await, Some(Err(Error::Unavailable(_)))));
+    assert!(rows.next().await.is_none());
+
+    // The deadline is for the one row and for the end.
+    let raw = Raw::start(vec![Script::begin().chunk(HEAD).chunk(ROW).hold()]);
+    let deadline = Deadline::after(Duration::from_millis(500));
+    let mut rows = raw.client().query(&db(), &query, deadline).await.unwrap();
+    assert!(matches!(rows.next().await, Some(Err(Error::DeadlineExceeded(_)))));
+}
