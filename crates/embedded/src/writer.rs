@@ -10,6 +10,7 @@ use rusqlite::Connection;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use crate::catalogue::Catalogue;
+use crate::checkpoint::Checkpoints;
 use crate::error::{SqliteResult, closed, deadline_exceeded, in_time};
 use crate::file::StoreFile;
 use crate::in_use::InUse;
@@ -26,7 +27,7 @@ pub(crate) struct Writer {
 
 impl Writer {
     pub(crate) fn start(
-        connection: Connection,
+        mut connection: Connection,
         catalogue: Arc<Catalogue>,
         counters: Arc<Counters>,
         in_use: Arc<InUse>,
@@ -34,7 +35,9 @@ impl Writer {
         settings: &Settings,
     ) -> std::io::Result<Self> {
         let waiting = Arc::new(WriteQueue::new());
+        let checkpoints = Checkpoints::start(&file, &mut connection)?;
         let thread = WriterThread {
+            checkpoints,
             connection,
             catalogue,
             counters,
@@ -115,6 +118,7 @@ impl Writer {
 }
 
 struct WriterThread {
+    checkpoints: Checkpoints,
     connection: Connection,
     catalogue: Arc<Catalogue>,
     counters: Arc<Counters>,
@@ -125,10 +129,12 @@ struct WriterThread {
 }
 
 impl WriterThread {
-    fn run(&self) {
+    fn run(mut self) {
         while let Some(batch) = self.waiting.next_batch(self.max_jobs) {
             self.commit(batch);
+            self.checkpoints.tend(&self.connection);
         }
+        drop(self.checkpoints);
         if let Err(error) = self.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)") {
             log::warn!("the last checkpoint failed and will be done at the next start: {error}");
         }
