@@ -23,6 +23,18 @@ pub(crate) struct Counters {
     pub(crate) writes: AtomicU64,
 }
 
+/// The databases that a commit has changed. Waking their feeds takes time, so the callers are answered first.
+pub(crate) struct Changed(Vec<Arc<Db>>);
+
+impl Changed {
+    /// Wakes the feeds that wait for a change.
+    pub(crate) fn wake_feeds(self) {
+        for db in self.0 {
+            db.progress.send_modify(|_| {});
+        }
+    }
+}
+
 /// The transaction that a job runs in.
 pub(crate) struct Transaction<'a> {
     pub(crate) connection: &'a Connection,
@@ -97,8 +109,10 @@ impl<'a> Transaction<'a> {
         outcome
     }
 
-    /// Makes the changes known once they are committed: to the counters, the feeds and the housekeeper.
-    pub(crate) fn publish(self, counters: &Counters, in_use: &InUse) {
+    /// Makes the changes known once they are committed: to the counters, the readers and the housekeeper. Returns the
+    /// databases whose feeds have yet to be woken.
+    #[must_use]
+    pub(crate) fn publish(self, counters: &Counters, in_use: &InUse) -> Changed {
         let Self { seqs, changes, writes, leftover, publish, .. } = self;
         counters.commits.fetch_add(1, Ordering::Relaxed);
         counters.writes.fetch_add(writes, Ordering::Relaxed);
@@ -106,10 +120,15 @@ impl<'a> Transaction<'a> {
         for (db, change) in changes {
             changes_of.entry(db).or_default().push(change);
         }
+        let mut changed = Vec::with_capacity(seqs.len());
         for (db, seq) in seqs.into_values() {
             let changes = changes_of.remove(&db.id).unwrap_or_default();
             db.recent.add(changes, seq, db.progress.receiver_count() > 0);
-            db.progress.send_modify(|progress| progress.seq = seq);
+            db.progress.send_if_modified(|progress| {
+                progress.seq = seq;
+                false
+            });
+            changed.push(db);
         }
         for publish in publish {
             publish();
@@ -117,5 +136,6 @@ impl<'a> Transaction<'a> {
         if leftover == Leftover::Garbage {
             in_use.collect_garbage();
         }
+        Changed(changed)
     }
 }

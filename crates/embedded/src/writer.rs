@@ -15,7 +15,7 @@ use crate::error::{SqliteResult, closed, deadline_exceeded, in_time};
 use crate::file::StoreFile;
 use crate::in_use::InUse;
 use crate::settings::Settings;
-use crate::transaction::{Counters, Transaction};
+use crate::transaction::{Changed, Counters, Transaction};
 use crate::write_queue::{Answer, Job, Run, Turn, WriteQueue};
 
 /// A handle to the writer thread.
@@ -155,13 +155,19 @@ impl WriterThread {
         );
         // Jobs that the transaction has not reached.
         answers.extend(jobs.map(|job| (job.run)(None)));
-        let told = committed.map_err(|error| {
-            let reason = reason(&error);
-            log::error!("the store cannot write: {reason} ({count} jobs)");
-            reason
-        });
+        let (told, changed) = match committed {
+            Ok(changed) => (Ok(()), Some(changed)),
+            Err(error) => {
+                let reason = reason(&error);
+                log::error!("the store cannot write: {reason} ({count} jobs)");
+                (Err(reason), None)
+            }
+        };
         for answer in answers {
             answer(&told);
+        }
+        if let Some(changed) = changed {
+            changed.wake_feeds();
         }
     }
 
@@ -170,7 +176,7 @@ impl WriterThread {
         &self,
         jobs: &mut dyn Iterator<Item = Run>,
         answers: &mut Vec<Answer>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Changed, StoreError> {
         // SQLite would write to the file that was moved away or deleted, and the next start would not find it.
         self.file.check_place()?;
         let connection = &self.connection;
@@ -189,8 +195,7 @@ impl WriterThread {
             }
             return Err(error);
         }
-        transaction.publish(&self.counters, &self.in_use);
-        Ok(())
+        Ok(transaction.publish(&self.counters, &self.in_use))
     }
 }
 
