@@ -88,6 +88,23 @@ impl Writer {
         work: impl FnOnce(&mut Transaction<'_>) -> Result<R, StoreError> + Send + 'static,
     ) -> Result<oneshot::Receiver<Result<R, StoreError>>, StoreError> {
         let (reply, answer) = oneshot::channel();
+        self.push(permit, turn, reply, work)?;
+        Ok(answer)
+    }
+
+    /// A place in the queue, if one is free now.
+    pub(crate) fn free_place(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.permits).try_acquire_owned().ok()
+    }
+
+    /// Queues a job that answers `reply` after the commit.
+    pub(crate) fn push<R: Send + 'static>(
+        &self,
+        permit: Option<OwnedSemaphorePermit>,
+        turn: Turn,
+        reply: oneshot::Sender<Result<R, StoreError>>,
+        work: impl FnOnce(&mut Transaction<'_>) -> Result<R, StoreError> + Send + 'static,
+    ) -> Result<(), StoreError> {
         let run = Box::new(move |transaction: Option<&mut Transaction<'_>>| -> Answer {
             // Drop a job whose caller has gone away. Nobody would learn that it was written.
             if reply.is_closed() {
@@ -104,8 +121,7 @@ impl Writer {
                 });
             })
         });
-        self.waiting.push(Job { turn, run, permit })?;
-        Ok(answer)
+        self.waiting.push(Job { turn, run, permit })
     }
 
     /// Ends the thread after it has done all jobs that were queued before.
