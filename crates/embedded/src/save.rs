@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 
 use crate::catalogue::{Db, MapSource};
 use crate::design;
-use crate::draft::{self, NewRevision};
+use crate::draft::{self, NewRevision, StoredRevision};
 use crate::embedded::Inner;
 use crate::error::{closed, deadline_exceeded, in_time};
 use crate::index;
@@ -41,11 +41,26 @@ enum MapOutcome {
 impl Inner {
     /// Writes one document.
     pub(crate) async fn save(&self, name: &DbName, mut draft: Draft, deadline: Deadline) -> Result<Rev> {
+        // Without a base, it is nearly always a new document, and the writer will notice if it is not.
+        let mut is_new = draft.base.is_none()
+            && draft.id.design_name().is_none()
+            && !draft.body.contains_key("_attachments");
         loop {
             self.begin(deadline)?;
             let db = self.catalogue.load(name)?;
-            let prepared =
-                self.readers.with(|connection| prepare(connection, &db, &draft, &self.settings))?;
+            let prepared = if is_new {
+                draft::prepare(&draft, None, &self.settings)
+            } else {
+                self.readers.with(|connection| prepare(connection, &db, &draft, &self.settings))
+            };
+            let prepared = match prepared {
+                // A conflict is told before anything else.
+                Err(_) if is_new => {
+                    is_new = false;
+                    continue;
+                }
+                prepared => prepared?,
+            };
             let outcome = if draft.id.design_name().is_some() {
                 self.save_design(&db, &draft, prepared, deadline).await?
             } else {
@@ -55,7 +70,17 @@ impl Inner {
                 if text.is_some() {
                     draft.body = Map::new();
                 }
-                let outcome = self.save_document(&db, prepared, deadline).await?;
+                let outcome = match self.save_document(&db, prepared, deadline).await {
+                    Err(error @ StoreError::TooLarge(_)) if is_new => {
+                        let taken =
+                            self.readers.with(|connection| read::newest(connection, db.id, &draft.id))?;
+                        return Err(match taken {
+                            Some(StoredRevision { text: Some(_), .. }) => draft::conflict(&draft.id),
+                            _ => error,
+                        });
+                    }
+                    outcome => outcome?,
+                };
                 if let (SaveOutcome::Stale, Some(text)) = (&outcome, text) {
                     draft.body = members(&text)?;
                 }
@@ -64,6 +89,7 @@ impl Inner {
             if let SaveOutcome::Saved(rev) = outcome {
                 return Ok(rev);
             }
+            is_new = false;
         }
     }
 
