@@ -88,6 +88,7 @@ pub(crate) fn save_if_current(
     db: &Arc<Db>,
     write: &Write,
 ) -> Result<SaveOutcome, StoreError> {
+    transaction.writes_once();
     if is_current(transaction, db)? { save(transaction, db, write) } else { Ok(SaveOutcome::Stale) }
 }
 
