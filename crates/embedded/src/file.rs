@@ -134,6 +134,8 @@ impl StoreFile {
             };
             writer.pragma_update(None, "synchronous", level)?;
             writer.pragma_update(None, "cache_size", -i64::from(settings.writer_cache_kib))?;
+            // A savepoint keeps a copy of each page that is changed. From 64 kB on, SQLite would write them into a file.
+            writer.pragma_update(None, "temp_store", "MEMORY")?;
             // Shrink the write-ahead log again after a burst of writes.
             writer.pragma_update_and_check(None, "journal_size_limit", 64 << 20, |_| Ok(()))?;
             if pragma(&writer, "application_id")? != APPLICATION_ID {
@@ -301,5 +303,6 @@ mod tests {
         let (_file, writer) = StoreFile::open(&folder.path().join("store.db"), &settings).unwrap();
         // SQLite counts kibibytes below zero and pages above it.
         assert_eq!(pragma(&writer, "cache_size").unwrap(), -77);
+        assert_eq!(pragma(&writer, "temp_store").unwrap(), 2, "in memory");
     }
 }

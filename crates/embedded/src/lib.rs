@@ -19,7 +19,8 @@
 //! A write goes through `save`, which prepares it on the caller's side: `draft` makes text and revision, `maps` and
 //! `sandbox` (with `clock`) compute view rows, `collate` makes keys that sort, and `rows` finds values that are shared.
 //! `staging` writes the rows of large documents in parts. `writer` is the one thread that writes: it takes jobs from
-//! `write_queue` and runs them in a `transaction`; `write` and `put` are what they do there.
+//! `write_queue` and runs them in a `transaction`; `write` and `put` are what they do there. `checkpoint` copies SQLite's
+//! log into the file meanwhile.
 //!
 //! Reads go through `query`, `feed` (with `recent`, the newest changes in memory), `read` and `local`.
 //!
@@ -35,6 +36,7 @@
 
 mod backup;
 mod catalogue;
+mod checkpoint;
 mod clock;
 mod collate;
 mod design;

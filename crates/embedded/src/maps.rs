@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use datastore::{Deadline, StoreError};
 use md5::{Digest, Md5};
+use tokio::sync::oneshot;
 
 use crate::catalogue::MapSource;
-use crate::error::{deadline_exceeded, invalid};
+use crate::error::{deadline_exceeded, in_time, invalid};
 use crate::rows::Rows;
 use crate::sandbox::{Limits, MapFailure, Sandbox};
 use crate::workers::{Claim, Size, Workers};
@@ -64,6 +65,31 @@ impl Maps {
         self.0
             .run(claim(db, &docs), deadline, move |sandboxes| sandboxes.rows(&docs, &maps, 1, deadline))
             .await
+    }
+
+    /// Runs each map on a document, and calls `then` with the rows on the map thread. `then` answers the caller, and so
+    /// does an error. Nothing is done for a caller who has gone away.
+    ///
+    /// # Errors
+    /// `Busy` if too many jobs wait.
+    pub(crate) fn hand_over<R: Send + 'static>(
+        &self,
+        (db, doc): (i64, MapInput),
+        maps: Vec<Arc<MapSource>>,
+        deadline: Deadline,
+        reply: oneshot::Sender<Result<R, StoreError>>,
+        then: impl FnOnce(RowsByMap, oneshot::Sender<Result<R, StoreError>>) + Send + 'static,
+    ) -> Result<(), StoreError> {
+        let docs = [doc];
+        self.0.hand_over(claim(db, &docs), move |sandboxes| {
+            if reply.is_closed() {
+                return;
+            }
+            match in_time(deadline).and_then(|()| sandboxes.rows(&docs, &maps, 1, deadline)) {
+                Ok(mut rows) => then(rows.pop().unwrap_or_default(), reply),
+                Err(error) => drop(reply.send(Err(error))),
+            }
+        })
     }
 
     /// Like [`Maps::rows`], but with more time for each document, for building a view. Blocks the calling thread.

@@ -8,12 +8,13 @@ use datastore::{Cause, DbName, Deadline, Draft, Result, Rev, StoreError, json};
 use futures::future::try_join_all;
 use rusqlite::Connection;
 use serde_json::{Map, Value};
+use tokio::sync::oneshot;
 
-use crate::catalogue::Db;
+use crate::catalogue::{Db, MapSource};
 use crate::design;
-use crate::draft::{self, NewRevision};
+use crate::draft::{self, NewRevision, StoredRevision};
 use crate::embedded::Inner;
-use crate::error::closed;
+use crate::error::{closed, deadline_exceeded, in_time};
 use crate::index;
 use crate::maps::{LimitReached, MapInput, RowsByMap};
 use crate::put;
@@ -21,6 +22,7 @@ use crate::read;
 use crate::rows::Rows;
 use crate::settings::Settings;
 use crate::staging::{Progress, Staging};
+use crate::transaction::Transaction;
 use crate::workers::{Claim, Size};
 use crate::write::{self, NewRows, SaveOutcome, Write};
 use crate::write_queue::Turn;
@@ -28,14 +30,37 @@ use crate::write_queue::Turn;
 /// How many documents of a bulk write are computed and committed together.
 const BULK: usize = 250;
 
+/// What has happened to a document after its maps have run.
+enum MapOutcome {
+    /// The map thread has queued the write, and the writer has done it.
+    Saved(SaveOutcome),
+    /// The caller has to queue the write: rows are large or missing, or there was no place in the queue.
+    Mapped(NewRevision, RowsByMap),
+}
+
 impl Inner {
     /// Writes one document.
     pub(crate) async fn save(&self, name: &DbName, mut draft: Draft, deadline: Deadline) -> Result<Rev> {
+        // Without a base, it is nearly always a new document, and the writer will notice if it is not.
+        let mut is_new = draft.base.is_none()
+            && draft.id.design_name().is_none()
+            && !draft.body.contains_key("_attachments");
         loop {
             self.begin(deadline)?;
             let db = self.catalogue.load(name)?;
-            let prepared =
-                self.readers.with(|connection| prepare(connection, &db, &draft, &self.settings))?;
+            let prepared = if is_new {
+                draft::prepare(&draft, None, &self.settings)
+            } else {
+                self.readers.with(|connection| prepare(connection, &db, &draft, &self.settings))
+            };
+            let prepared = match prepared {
+                // A conflict is told before anything else.
+                Err(_) if is_new => {
+                    is_new = false;
+                    continue;
+                }
+                prepared => prepared?,
+            };
             let outcome = if draft.id.design_name().is_some() {
                 self.save_design(&db, &draft, prepared, deadline).await?
             } else {
@@ -45,7 +70,17 @@ impl Inner {
                 if text.is_some() {
                     draft.body = Map::new();
                 }
-                let outcome = self.save_document(&db, prepared, deadline).await?;
+                let outcome = match self.save_document(&db, prepared, deadline).await {
+                    Err(error @ StoreError::TooLarge(_)) if is_new => {
+                        let taken =
+                            self.readers.with(|connection| read::newest(connection, db.id, &draft.id))?;
+                        return Err(match taken {
+                            Some(StoredRevision { text: Some(_), .. }) => draft::conflict(&draft.id),
+                            _ => error,
+                        });
+                    }
+                    outcome => outcome?,
+                };
                 if let (SaveOutcome::Stale, Some(text)) = (&outcome, text) {
                     draft.body = members(&text)?;
                 }
@@ -54,23 +89,50 @@ impl Inner {
             if let SaveOutcome::Saved(rev) = outcome {
                 return Ok(rev);
             }
+            is_new = false;
         }
     }
 
     async fn save_document(&self, db: &Arc<Db>, doc: NewRevision, deadline: Deadline) -> Result<SaveOutcome> {
-        let mut rows = self.rows(db, std::slice::from_ref(&doc), deadline).await?;
-        let write = self.stage(db, doc, rows.pop().unwrap_or_default(), deadline).await?;
+        let (doc, rows) = match self.map_and_save(db, doc, deadline).await? {
+            MapOutcome::Saved(outcome) => return Ok(outcome),
+            MapOutcome::Mapped(doc, rows) => (doc, rows),
+        };
+        let write = self.stage(db, doc, rows, deadline).await?;
         let turn = Turn::of(db.id).writing(write.bytes());
         let db = Arc::clone(db);
-        self.writer
-            .run(turn, deadline, move |transaction| {
-                if write::is_current(transaction, &db)? {
-                    write::save(transaction, &db, &write)
-                } else {
-                    Ok(SaveOutcome::Stale)
-                }
-            })
-            .await
+        let save = move |transaction: &mut Transaction<'_>| write::save_if_current(transaction, &db, &write);
+        self.writer.run(turn, deadline, save).await
+    }
+
+    /// Computes the rows of a document. If there are few, the map thread queues the write itself: the way over the
+    /// caller's thread takes longer than most maps.
+    async fn map_and_save(&self, db: &Arc<Db>, doc: NewRevision, deadline: Deadline) -> Result<MapOutcome> {
+        if db.views.is_empty() {
+            return Ok(MapOutcome::Mapped(doc, RowsByMap::new()));
+        }
+        in_time(deadline)?;
+        let (reply, answer) = oneshot::channel::<Result<MapOutcome>>();
+        let (input, maps) = (input(&doc), maps(db));
+        let (id, db, writer) = (db.id, Arc::clone(db), Arc::clone(&self.writer));
+        let save = move |rows: RowsByMap, reply: oneshot::Sender<Result<MapOutcome>>| {
+            let is_small = rows.iter().all(|rows| rows.as_ref().is_ok_and(|rows| !rows.is_large()));
+            // The callers wait for a place in the queue, so that no map thread has to.
+            let Some(place) = is_small.then(|| writer.free_place()).flatten() else {
+                return drop(reply.send(Ok(MapOutcome::Mapped(doc, rows))));
+            };
+            let rows = rows.into_iter().flatten().map(NewRows::Put);
+            let write = Write { rows: db.views.iter().map(|view| view.id).zip(rows).collect(), doc };
+            let turn = Turn::of(db.id).writing(write.bytes());
+            // A store that is closed drops the reply, which tells the caller.
+            let _ = writer.push(Some(place), turn, reply, move |transaction| {
+                in_time(deadline)?;
+                write::save_if_current(transaction, &db, &write).map(MapOutcome::Saved)
+            });
+        };
+        self.maps.hand_over((id, input), maps, deadline, reply, save)?;
+        let answer = tokio::time::timeout_at(deadline.instant().into(), answer).await;
+        answer.map_err(|_| deadline_exceeded())?.map_err(|_| closed())?
     }
 
     async fn save_design(
@@ -187,12 +249,7 @@ impl Inner {
     /// Computes the rows of the documents for every view of their database. Callers leave out design
     /// documents, which have no rows.
     async fn rows(&self, db: &Db, docs: &[NewRevision], deadline: Deadline) -> Result<Vec<RowsByMap>> {
-        let maps = db.views.iter().map(|view| Arc::clone(&view.map)).collect();
-        let docs = docs
-            .iter()
-            .map(|doc| MapInput { id: doc.id.as_str().to_owned(), text: Arc::clone(&doc.text) })
-            .collect();
-        self.maps.rows(db.id, docs, maps, deadline).await
+        self.maps.rows(db.id, docs.iter().map(input).collect(), maps(db), deadline).await
     }
 
     /// Prepares a write. Large rows are written at once, invisible until the document is written.
@@ -240,6 +297,15 @@ impl Inner {
             }
         }
     }
+}
+
+/// The maps of a database's views.
+fn maps(db: &Db) -> Vec<Arc<MapSource>> {
+    db.views.iter().map(|view| Arc::clone(&view.map)).collect()
+}
+
+fn input(doc: &NewRevision) -> MapInput {
+    MapInput { id: doc.id.as_str().to_owned(), text: Arc::clone(&doc.text) }
 }
 
 /// Builds the new revision for a draft, on top of the stored one.

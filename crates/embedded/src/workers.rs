@@ -143,14 +143,25 @@ impl<S: 'static> Workers<S> {
         work: impl FnOnce(&mut S) -> Result<R, StoreError> + Send + 'static,
     ) -> Result<oneshot::Receiver<Result<R, StoreError>>, StoreError> {
         let (reply, answer) = oneshot::channel();
-        let run = Box::new(move |state: &mut S| {
+        self.hand_over(claim, move |state| {
             // Drop a job whose caller has gone away.
             if !reply.is_closed() {
                 let _ = reply.send(in_time(deadline).and_then(|()| work(state)));
             }
-        });
-        self.shared.push(claim, Job { size: claim.size, run })?;
+        })?;
         Ok(answer)
+    }
+
+    /// Runs `work` on one of the threads, and does not wait for it. The work answers its caller itself.
+    ///
+    /// # Errors
+    /// `Busy` if the queue is full.
+    pub(crate) fn hand_over(
+        &self,
+        claim: Claim,
+        work: impl FnOnce(&mut S) + Send + 'static,
+    ) -> Result<(), StoreError> {
+        self.shared.push(claim, Job { size: claim.size, run: Box::new(work) })
     }
 }
 

@@ -82,6 +82,16 @@ pub(crate) fn is_current(transaction: &Transaction<'_>, db: &Arc<Db>) -> Result<
     Ok(Arc::ptr_eq(&transaction.catalogue.load(&db.name)?, db))
 }
 
+/// Writes a document and its view rows, if neither its parent nor the views of the database have changed.
+pub(crate) fn save_if_current(
+    transaction: &mut Transaction<'_>,
+    db: &Arc<Db>,
+    write: &Write,
+) -> Result<SaveOutcome, StoreError> {
+    transaction.writes_once();
+    if is_current(transaction, db)? { save(transaction, db, write) } else { Ok(SaveOutcome::Stale) }
+}
+
 /// Writes a document and its view rows, if its parent is still the newest revision.
 pub(crate) fn save(
     transaction: &mut Transaction<'_>,

@@ -10,11 +10,12 @@ use rusqlite::Connection;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use crate::catalogue::Catalogue;
+use crate::checkpoint::Checkpoints;
 use crate::error::{SqliteResult, closed, deadline_exceeded, in_time};
 use crate::file::StoreFile;
 use crate::in_use::InUse;
 use crate::settings::Settings;
-use crate::transaction::{Counters, Transaction};
+use crate::transaction::{Changed, Counters, Transaction};
 use crate::write_queue::{Answer, Job, Run, Turn, WriteQueue};
 
 /// A handle to the writer thread.
@@ -26,7 +27,7 @@ pub(crate) struct Writer {
 
 impl Writer {
     pub(crate) fn start(
-        connection: Connection,
+        mut connection: Connection,
         catalogue: Arc<Catalogue>,
         counters: Arc<Counters>,
         in_use: Arc<InUse>,
@@ -34,7 +35,9 @@ impl Writer {
         settings: &Settings,
     ) -> std::io::Result<Self> {
         let waiting = Arc::new(WriteQueue::new());
+        let checkpoints = Checkpoints::start(&file, &mut connection)?;
         let thread = WriterThread {
+            checkpoints,
             connection,
             catalogue,
             counters,
@@ -85,6 +88,23 @@ impl Writer {
         work: impl FnOnce(&mut Transaction<'_>) -> Result<R, StoreError> + Send + 'static,
     ) -> Result<oneshot::Receiver<Result<R, StoreError>>, StoreError> {
         let (reply, answer) = oneshot::channel();
+        self.push(permit, turn, reply, work)?;
+        Ok(answer)
+    }
+
+    /// A place in the queue, if one is free now.
+    pub(crate) fn free_place(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.permits).try_acquire_owned().ok()
+    }
+
+    /// Queues a job that answers `reply` after the commit.
+    pub(crate) fn push<R: Send + 'static>(
+        &self,
+        permit: Option<OwnedSemaphorePermit>,
+        turn: Turn,
+        reply: oneshot::Sender<Result<R, StoreError>>,
+        work: impl FnOnce(&mut Transaction<'_>) -> Result<R, StoreError> + Send + 'static,
+    ) -> Result<(), StoreError> {
         let run = Box::new(move |transaction: Option<&mut Transaction<'_>>| -> Answer {
             // Drop a job whose caller has gone away. Nobody would learn that it was written.
             if reply.is_closed() {
@@ -101,8 +121,7 @@ impl Writer {
                 });
             })
         });
-        self.waiting.push(Job { turn, run, permit })?;
-        Ok(answer)
+        self.waiting.push(Job { turn, run, permit })
     }
 
     /// Ends the thread after it has done all jobs that were queued before.
@@ -115,6 +134,7 @@ impl Writer {
 }
 
 struct WriterThread {
+    checkpoints: Checkpoints,
     connection: Connection,
     catalogue: Arc<Catalogue>,
     counters: Arc<Counters>,
@@ -125,10 +145,12 @@ struct WriterThread {
 }
 
 impl WriterThread {
-    fn run(&self) {
+    fn run(mut self) {
         while let Some(batch) = self.waiting.next_batch(self.max_jobs) {
             self.commit(batch);
+            self.checkpoints.tend(&self.connection);
         }
+        drop(self.checkpoints);
         if let Err(error) = self.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)") {
             log::warn!("the last checkpoint failed and will be done at the next start: {error}");
         }
@@ -141,6 +163,7 @@ impl WriterThread {
         let (mut jobs, mut answers) = (jobs.into_iter(), Vec::with_capacity(count));
         let mut permits = Vec::with_capacity(count);
         let committed = self.transact(
+            count,
             &mut jobs.by_ref().map(|job| {
                 permits.push(job.permit);
                 job.run
@@ -149,31 +172,42 @@ impl WriterThread {
         );
         // Jobs that the transaction has not reached.
         answers.extend(jobs.map(|job| (job.run)(None)));
-        let told = committed.map_err(|error| {
-            let reason = reason(&error);
-            log::error!("the store cannot write: {reason} ({count} jobs)");
-            reason
-        });
+        let (told, changed) = match committed {
+            Ok(changed) => (Ok(()), Some(changed)),
+            Err(error) => {
+                let reason = reason(&error);
+                log::error!("the store cannot write: {reason} ({count} jobs)");
+                (Err(reason), None)
+            }
+        };
         for answer in answers {
             answer(&told);
+        }
+        if let Some(changed) = changed {
+            changed.wake_feeds();
         }
     }
 
     /// Runs jobs in one transaction, and adds an answer for each job that has run.
     fn transact(
         &self,
+        count: usize,
         jobs: &mut dyn Iterator<Item = Run>,
         answers: &mut Vec<Answer>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Changed, StoreError> {
         // SQLite would write to the file that was moved away or deleted, and the next start would not find it.
         self.file.check_place()?;
         let connection = &self.connection;
-        let mut transaction = Transaction::begin(connection, &self.catalogue)?;
+        let mut transaction = Transaction::begin(connection, &self.catalogue, count)?;
         for run in jobs {
             answers.push(run(Some(&mut transaction)));
             if connection.is_autocommit() {
                 return Err(StoreError::Unavailable(Cause::new("SQLite has rolled the transaction back")));
             }
+        }
+        if transaction.must_be_rolled_back() {
+            connection.execute_batch("ROLLBACK").during("a rollback")?;
+            return Ok(Changed::default());
         }
         let committed =
             connection.prepare_cached("COMMIT").and_then(|mut s| s.execute([])).during("a commit");
@@ -183,8 +217,7 @@ impl WriterThread {
             }
             return Err(error);
         }
-        transaction.publish(&self.counters, &self.in_use);
-        Ok(())
+        Ok(transaction.publish(&self.counters, &self.in_use))
     }
 }
 
@@ -195,5 +228,58 @@ fn reason(error: &StoreError) -> String {
         (Some(cause), Some(sqlite)) => format!("{cause}: {sqlite}"),
         (Some(cause), None) => cause.to_string(),
         (None, _) => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use datastore::{Deadline, StoreError};
+
+    use super::Writer;
+    use crate::catalogue::Catalogue;
+    use crate::error::{SqliteResult as _, invalid};
+    use crate::file::StoreFile;
+    use crate::in_use::InUse;
+    use crate::settings::Settings;
+    use crate::transaction::{Counters, Transaction};
+    use crate::write_queue::Turn;
+
+    fn insert(transaction: &Transaction<'_>, name: &str) -> Result<(), StoreError> {
+        let sql = "INSERT INTO local (db, name, text) VALUES (1, ?1, '')";
+        transaction.connection.execute(sql, [name]).map(drop).during("a test")
+    }
+
+    /// Alone in a transaction or beside others, a write that fails leaves nothing behind, and says why it failed.
+    #[tokio::test]
+    async fn a_write_that_fails_is_undone() {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = Settings::default();
+        let (file, connection) = StoreFile::open(&folder.path().join("store.db"), &settings).unwrap();
+        let (file, in_use) = (Arc::new(file), InUse::new(|| {}));
+        let reader = file.reader().unwrap();
+        let (catalogue, counters) = (Arc::new(Catalogue::default()), Arc::new(Counters::default()));
+        let writer = Writer::start(connection, catalogue, counters, in_use, file, &settings).unwrap();
+        let deadline = Deadline::after(Duration::from_secs(60));
+        let write = |name: String, fails: bool| {
+            writer.run(Turn::of(1), deadline, move |transaction: &mut Transaction<'_>| {
+                transaction.writes_once();
+                transaction.whole(|transaction| {
+                    insert(transaction, &name)?;
+                    if fails { Err(invalid("for a test")) } else { Ok(()) }
+                })
+            })
+        };
+        let refused = write("alone".to_owned(), true).await.unwrap_err();
+        assert!(matches!(refused, StoreError::Invalid(_)), "{refused:?}");
+        write("good".to_owned(), false).await.unwrap();
+        let many = (0..64).map(|n| write(format!("many {n}"), n % 2 == 0));
+        for (n, outcome) in futures::future::join_all(many).await.into_iter().enumerate() {
+            assert_eq!(outcome.is_err(), n % 2 == 0, "{outcome:?}");
+        }
+        let stored: i64 = reader.query_row("SELECT count(*) FROM local", [], |row| row.get(0)).unwrap();
+        assert_eq!(stored, 33);
     }
 }

@@ -141,13 +141,14 @@ async fn damage_that_is_found_later_is_told_with_words() {
         // Reading, reading many, listing with documents, the changes feed, writing.
         ("UPDATE doc SET text = CAST(x'7bff7d' AS TEXT) WHERE id = 'a'", 5),
         ("UPDATE doc SET rev = 'x' WHERE id = 'a'", 5),
-        // The view.
-        ("UPDATE view_row SET value = CAST(x'22ff22' AS TEXT) WHERE id = 'a'", 1),
+        // The view, and the write that compares its rows.
+        ("UPDATE view_row SET value = CAST(x'22ff22' AS TEXT) WHERE id = 'a'", 2),
+        // The view alone.
         ("UPDATE view_row SET key = '{' WHERE id = 'a'", 1),
     ] {
         let fixture = TestStore::new().await;
         fixture.design("d", &[("v", "function (doc) { emit(doc.n, doc._rev); }")]).await;
-        fixture.create("a", json!({"n": 1})).await;
+        let rev = fixture.create("a", json!({"n": 1})).await;
         fixture.create("b", json!({"n": 2})).await;
         let TestStore { store, db, file, _folder } = fixture;
         drop(store);
@@ -167,7 +168,7 @@ async fn damage_that_is_found_later_is_told_with_words() {
             fixture.try_rows(with_docs, soon()).await.err(),
             futures::TryStreamExt::try_collect::<Vec<_>>(changes).await.err(),
             fixture.try_rows(ViewQuery::of("d", "v"), soon()).await.err(),
-            fixture.save("a", None, json!({})).await.err().filter(|error| !error.is_conflict()),
+            fixture.save("a", Some(&rev), json!({})).await.err().filter(|error| !error.is_conflict()),
         ];
         let told: Vec<_> = outcomes.into_iter().flatten().collect();
         assert_eq!(told.len(), expected, "{damage}: {told:?}");

@@ -6,7 +6,7 @@ use datastore::{Databases, DbName, Store, StoreError, ViewQuery};
 use embedded::Settings;
 use serde_json::json;
 
-use crate::support::{TestStore, draft, in_ms, soon};
+use crate::support::{TestStore, doc_id, draft, in_ms, soon};
 
 fn tight() -> Settings {
     Settings {
@@ -44,6 +44,29 @@ async fn check_survives(bomb: &str) {
     let rev = fixture.fetch("old").await.unwrap().rev().clone();
     fixture.save("old", Some(&rev), json!({})).await.unwrap();
     assert_eq!(fixture.rows("d", "bomb").await.len(), 4);
+}
+
+/// A document that exists is a conflict for a creation, whatever else is wrong with the draft.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_conflict_is_told_before_what_is_wrong_with_the_document() {
+    let fixture = TestStore::with(tight()).await;
+    let endless = "function (doc) { if (doc.bad) { while (true) {} } emit(doc._id, null); }";
+    fixture.design("d", &[("endless", endless)]).await;
+    let rev = fixture.create("a", json!({})).await;
+    let wrong = [json!({"bad": true}), json!({"_own": 1}), json!({"long": "x".repeat(20_000)}), json!({})];
+    for body in &wrong {
+        let error = fixture.save("a", None, body.clone()).await.unwrap_err();
+        assert!(matches!(error, StoreError::Conflict(_)), "{body} {error:?}");
+    }
+    for body in wrong.iter().take(3) {
+        let error = fixture.save("new", None, body.clone()).await.unwrap_err();
+        assert!(!error.is_conflict(), "{body} {error:?}");
+    }
+    // A deleted document is created again, on top of its tombstone.
+    let deleted = fixture.store.delete(&fixture.db, &doc_id("a"), &rev, soon()).await.unwrap();
+    let again = fixture.create("a", json!({"n": 1})).await;
+    assert_eq!(again.generation(), deleted.generation() + 1);
+    assert_eq!(fixture.rows("d", "endless").await, ["a \"a\" null"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
