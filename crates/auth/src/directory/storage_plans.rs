@@ -22,8 +22,9 @@ const KINDS: [&str; 4] = ["group", "user", "device", "account"];
 /// How many plans are read at once.
 const BATCH: usize = 100;
 
-/// How long the plans count where the store does not learn of changes.
+/// How long the plans count where the store does not learn of changes, and how long it counts that there are none.
 const LIFETIME: Duration = Duration::from_secs(60);
+const LIFETIME_OF_ABSENCE: Duration = Duration::from_secs(5);
 
 /// They are not read again within this time. Anybody who may write plans could cause many reads otherwise.
 const LEAST_LIFETIME: Duration = Duration::from_secs(2);
@@ -55,7 +56,7 @@ impl StoragePlans {
         account: &AccountId,
         deadline: Deadline,
     ) -> Result<Option<String>> {
-        let read = |_| async { Ok((Arc::new(read_plans(store, deadline).await?), LIFETIME)) };
+        let read = |_| read_for_a_while(store, deadline);
         let plans = self.0.get(|| store.epoch(SystemDb::SystemData.name()), read).await?;
         Ok(plans.of_accounts.get(account).unwrap_or(&plans.of_system).clone())
     }
@@ -68,11 +69,18 @@ impl StoragePlans {
     }
 }
 
-/// Reads every plan that is about accounts. Nothing is read of the other documents but their ids.
-async fn read_plans(store: &dyn Backend, deadline: Deadline) -> Result<Plans> {
+/// Reads the plans, and answers how long they count where the store does not learn of changes.
+async fn read_for_a_while(store: &dyn Backend, deadline: Deadline) -> Result<(Arc<Plans>, Duration)> {
+    let plans = read_plans(store, deadline).await?;
+    let lifetime = if plans.is_some() { LIFETIME } else { LIFETIME_OF_ABSENCE };
+    Ok((Arc::new(plans.unwrap_or_default()), lifetime))
+}
+
+/// Reads every plan that is about accounts. `None` if the database does not exist. Nothing is read of the other documents but their ids.
+async fn read_plans(store: &dyn Backend, deadline: Deadline) -> Result<Option<Plans>> {
     let db = SystemDb::SystemData.name();
     let Some(mut rows) = if_found(store.query(db, ViewQuery::all_docs(), deadline).await)? else {
-        return Ok(Plans::default());
+        return Ok(None);
     };
     let mut ids = Vec::new();
     let mut has_system = false;
@@ -105,7 +113,7 @@ async fn read_plans(store: &dyn Backend, deadline: Deadline) -> Result<Plans> {
             }
         }
     }
-    Ok(Plans { of_system, of_accounts })
+    Ok(Some(Plans { of_system, of_accounts }))
 }
 
 async fn fetch(store: &dyn Backend, id: &DocId, deadline: Deadline) -> Result<Option<Map<String, Value>>> {
@@ -133,9 +141,14 @@ fn elsewhere(plans: &[Option<&Map<String, Value>>]) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use datastore::{Databases as _, Deadline};
+    use embedded::Embedded;
+    use kazoo::SystemDb;
     use serde_json::{Map, Value, json};
 
-    use super::elsewhere;
+    use super::{LIFETIME, elsewhere, read_for_a_while};
 
     fn check(plans: &[Value], expected: Option<&str>) {
         let plans: Vec<_> = plans.iter().map(Value::as_object).collect::<Vec<Option<&Map<_, _>>>>();
@@ -159,5 +172,18 @@ mod tests {
         check(&[types("group"), account("local")], Some("far"));
         check(&[types("media"), account("local")], None);
         check(&[json!({"plan": {"account": {"connection": 5}}})], None);
+    }
+
+    /// A Kazoo may begin to use the store at any time.
+    #[test]
+    fn that_there_are_no_plans_counts_for_seconds_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Embedded::open(&folder.path().join("store.db"), embedded::Settings::default()).unwrap();
+        let soon = || Deadline::after(Duration::from_secs(10));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let lifetime = || runtime.block_on(read_for_a_while(&store, soon())).unwrap().1;
+        assert_eq!(lifetime(), Duration::from_secs(5));
+        runtime.block_on(store.create_db(SystemDb::SystemData.name(), soon())).unwrap();
+        assert_eq!(lifetime(), LIFETIME);
     }
 }

@@ -234,6 +234,16 @@ impl Serve {
         self.store.find_kazoo_config()
     }
 
+    /// What may be wrong with Kazoo's configuration, in words.
+    pub(crate) fn kazoo_warning(&self) -> Result<Option<&str>, Failure> {
+        self.store.file.kazoo_warning()
+    }
+
+    /// The absolute path of the settings file, if one was named.
+    pub(crate) fn settings_file(&self) -> Result<Option<PathBuf>, Failure> {
+        self.store.file.settings_file()
+    }
+
     /// Every setting.
     pub(crate) fn show(&self) -> Result<Vec<ShownSetting>, Failure> {
         let file = self.store.read_file()?;

@@ -1,6 +1,6 @@
 //! Where a command finds its settings: the settings file, and the store.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use clap::Args;
@@ -22,12 +22,34 @@ pub(crate) struct ConfigFile {
     kazoo_config: Option<PathBuf>,
     /// What was read.
     #[arg(skip)]
-    content: OnceLock<SettingsFile>,
+    content: OnceLock<Content>,
+}
+
+/// What the files say.
+#[derive(Clone, Debug)]
+struct Content {
+    file: SettingsFile,
+    /// What may be wrong with Kazoo's configuration, in words.
+    kazoo_warning: Option<String>,
 }
 
 impl ConfigFile {
     /// What the files say, at the first call.
     pub(super) fn read(&self) -> Result<&SettingsFile, Failure> {
+        Ok(&self.content()?.file)
+    }
+
+    /// What may be wrong with Kazoo's configuration, in words.
+    pub(super) fn kazoo_warning(&self) -> Result<Option<&str>, Failure> {
+        Ok(self.content()?.kazoo_warning.as_deref())
+    }
+
+    /// The absolute path of the settings file, if one was named.
+    pub(super) fn settings_file(&self) -> Result<Option<PathBuf>, Failure> {
+        self.config.as_deref().map(absolute).transpose()
+    }
+
+    fn content(&self) -> Result<&Content, Failure> {
         match self.content.get() {
             Some(content) => Ok(content),
             None => {
@@ -56,24 +78,25 @@ impl ConfigFile {
     /// one for the name of a credential.
     pub(super) fn find_kazoo_config(&mut self) -> Result<PathBuf, Failure> {
         let path = self.kazoo_config.take().map_or_else(kazoo_config::find, Ok)?;
-        let path = std::path::absolute(&path).map_err(|error| {
-            Failure::setup(format!("Kazoo's configuration {} was not found: {error}", path.display()))
-        })?;
+        let path = absolute(&path)?;
         *self =
             Self { config: self.config.take(), kazoo_config: Some(path.clone()), content: OnceLock::new() };
         Ok(path)
     }
 
-    fn read_files(&self) -> Result<SettingsFile, Failure> {
+    fn read_files(&self) -> Result<Content, Failure> {
         let mut file = match self.config.as_deref() {
             Some(path) => SettingsFile::read(path, &settings::all())?,
             None => SettingsFile::default(),
         };
+        let mut kazoo_warning = None;
         if let Some(path) = &self.kazoo_config {
-            let taken = kazoo_config::read(path)?.into_iter().map(|taken| (taken.key, taken.text));
+            let found = kazoo_config::read(path)?;
+            let taken = found.settings.into_iter().map(|taken| (taken.key, taken.text));
             file.fill(taken.collect(), &Source::Kazoo(path.display().to_string()));
+            kazoo_warning = found.warning;
         }
-        Ok(file)
+        Ok(Content { file, kazoo_warning })
     }
 
     /// The path of the settings file, if it holds a password.
@@ -81,6 +104,11 @@ impl ConfigFile {
         let has_secret = self.read()?.has_secret(&settings::all());
         Ok(self.config.clone().filter(|_| has_secret))
     }
+}
+
+fn absolute(path: &Path) -> Result<PathBuf, Failure> {
+    std::path::absolute(path)
+        .map_err(|error| Failure::setup(format!("{} has no absolute path: {error}", path.display())))
 }
 
 /// The store and how to use it: every command that opens a store takes these.

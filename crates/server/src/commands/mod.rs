@@ -11,6 +11,7 @@ pub(crate) mod config;
 mod contact;
 mod demo;
 pub(crate) mod doctor;
+mod drop_in;
 mod exposure;
 mod find;
 mod first_look;

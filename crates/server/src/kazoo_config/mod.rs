@@ -14,7 +14,7 @@ use crate::failure::Failure;
 
 /// The variable that names Kazoo's configuration, and the one that names the zone.
 const FILE_VARIABLE: &str = "KAZOO_CONFIG";
-const ZONE_VARIABLE: &str = "KAZOO_ZONE";
+pub(crate) const ZONE_VARIABLE: &str = "KAZOO_ZONE";
 
 /// Where Kazoo looks if the variable is not set. Those that end in `yaml` are of newer forks.
 const PLACES: [&str; 4] = [
@@ -39,17 +39,42 @@ pub(crate) fn find() -> Result<PathBuf, Failure> {
     })
 }
 
-/// Reads a configuration, and answers the settings that follow.
-pub(crate) fn read(path: &Path) -> Result<Vec<Taken>, Failure> {
+/// What a configuration says.
+#[derive(Debug)]
+pub(crate) struct Found {
+    /// The settings that follow.
+    pub(crate) settings: Vec<Taken>,
+    /// What may be wrong with it, in words.
+    pub(crate) warning: Option<String>,
+}
+
+/// The zone that the environment names.
+pub(crate) fn zone() -> Option<String> {
+    std::env::var(ZONE_VARIABLE).ok().filter(|zone| !zone.is_empty())
+}
+
+/// Reads a configuration.
+pub(crate) fn read(path: &Path) -> Result<Found, Failure> {
     let refused = |what: String| Failure::setup(format!("Kazoo's configuration {}: {what}", path.display()));
     let text =
         std::fs::read_to_string(path).map_err(|error| refused(format!("it cannot be read: {error}")))?;
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let zone = std::env::var(ZONE_VARIABLE).ok().filter(|zone| !zone.is_empty());
-    let host = Host { name: name.trim().to_owned(), zone };
-    let is_yaml = path.extension().is_some_and(|end| end == "yaml" || end == "yml");
-    let rules = if is_yaml { yaml::read(&text, &host) } else { read_ini(&text, &host) };
-    Ok(rules.map_err(refused)?.settings(&host))
+    let host = Host { name: name.trim().to_owned(), zone: zone() };
+    let rules = match is_yaml(path) {
+        true => yaml::read(&text, &host),
+        // Without zones it is no configuration of Kazoo in YAML either.
+        false => read_ini(&text, &host).map_err(|what| match yaml::read(&text, &host) {
+            Ok(_) => "it is YAML: give it a name that ends in .yaml".to_owned(),
+            Err(_) => what,
+        }),
+    };
+    let rules = rules.map_err(refused)?;
+    Ok(Found { warning: rules.warning(), settings: rules.settings(&host) })
+}
+
+/// Whether a configuration is read as YAML: its name says so.
+pub(crate) fn is_yaml(path: &Path) -> bool {
+    path.extension().is_some_and(|end| end == "yaml" || end == "yml")
 }
 
 fn read_ini(text: &str, host: &Host) -> Result<Rules, String> {
@@ -64,6 +89,7 @@ fn read_ini(text: &str, host: &Host) -> Result<Rules, String> {
 
     let zones = Some(named("zone")).filter(|zones| !zones.is_empty()).unwrap_or_else(|| named("amqp"));
     let is_ours = |section: &&&Section| section.get("name").or(section.get("zone")) == Some(zone.as_str());
+    let has_zone = named("zone").is_empty() || zones.iter().any(|section| is_ours(&section));
     let brokers = zones.iter().filter(is_ours).flat_map(|section| section.all(&["uri", "amqp_uri"]));
     let mut brokers: Vec<_> = brokers.map(str::to_owned).collect();
     if brokers.is_empty() {
@@ -80,7 +106,7 @@ fn read_ini(text: &str, host: &Host) -> Result<Rules, String> {
     let database = local(&databases, host, &zone);
     let database =
         Database::of(|key| database.iter().find_map(|section| section.get(key)).map(str::to_owned))?;
-    Ok(Rules { brokers, database, apps_host: of_apps(&zone, "host"), zone })
+    Ok(Rules { brokers, database, apps_host: of_apps(&zone, "host"), zone, has_zone })
 }
 
 /// The sections that count on this machine: one with its name as the `host`; else those of its zone; else those that

@@ -27,6 +27,8 @@ pub(super) struct Host {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Rules {
     pub(super) zone: String,
+    /// Whether one of the zones in the configuration is this one. Without any zones there is nothing to find.
+    pub(super) has_zone: bool,
     pub(super) brokers: Vec<String>,
     pub(super) database: Database,
     /// The host of Kazoo's applications, if it is named.
@@ -74,6 +76,16 @@ impl Database {
 }
 
 impl Rules {
+    /// What may be wrong, in words.
+    pub(super) fn warning(&self) -> Option<String> {
+        let (zone, is_default) = (&self.zone, self.brokers.is_empty());
+        let brokers = if is_default { ", and the broker is Kazoo's default one" } else { "" };
+        (!self.has_zone).then(|| {
+            format!("no section [zone] is named {zone:?}, the zone of this machine{brokers}: set KAZOO_ZONE to the \
+                     name of its zone")
+        })
+    }
+
     pub(super) fn settings(self, host: &Host) -> Vec<Taken> {
         let mut brokers = if self.brokers.is_empty() { vec![BROKER.to_owned()] } else { self.brokers };
         // Kazoo's nodes use the first one that answers of the sorted texts (`kz_amqp_connections:primary_broker`), and

@@ -36,6 +36,7 @@ pub(super) fn read(text: &str, host: &Host) -> Result<Rules, String> {
     let of_apps = |machine: &Yaml<'_>| text_of(machine.as_mapping_get("kazoo_apps")?.as_mapping_get("host")?);
     Ok(Rules {
         zone,
+        has_zone: true,
         brokers,
         database: Database::of(get)?,
         apps_host: machines.into_iter().flatten().find_map(of_apps),

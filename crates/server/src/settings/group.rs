@@ -37,6 +37,16 @@ impl ShownSetting {
     pub(crate) fn text(&self) -> Option<&str> {
         self.text.as_deref()
     }
+
+    /// The value in one text that a variable may have. `None` if it may hold a password: then it is shown otherwise than
+    /// it was given.
+    pub(crate) fn public_text(&self) -> Option<String> {
+        let (text, shown) = (self.text.as_deref()?, self.value.as_deref()?);
+        if !self.setting.shape.is_secret() {
+            return Some(shown.to_owned());
+        }
+        text.split_whitespace().eq(shown.split_whitespace()).then(|| text.replace('\n', " "))
+    }
 }
 
 /// The places where values are looked for.

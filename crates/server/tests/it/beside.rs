@@ -99,6 +99,68 @@ fn attach_prints_a_unit_that_can_start_and_each_broker() {
     assert!(shown.lines().any(|line| line.starts_with(brokers)), "{shown}{failure}");
 }
 
+/// The unit is for the set-up that is shown: it has what flags and variables say, but no password.
+#[test]
+fn attach_prints_a_unit_for_the_set_up_that_it_shows() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("config.ini");
+    std::fs::write(&file, KAZOO).unwrap();
+    let mut command = binary();
+    command.args([
+        "attach",
+        "--profile",
+        "4.3",
+        "--node-name",
+        "groups@50% b",
+        "--api-url",
+        "https://api.example.com",
+    ]);
+    command.args(["--store", "http://u:very-secret@127.0.0.1:1", "--amqp", "amqp://localhost:1"]);
+    let command = command.args(["--shadow", "http://127.0.0.1:8000/"]).arg("--kazoo-config").arg(&file);
+    let command = command.env("KAZOO_ZONE", "west").env("CROSSBAR_GROUPS_LOG_FORMAT", "json");
+    let (shown, failure) = text(&command.env("CROSSBAR_GROUPS_LISTEN", "127.0.0.1:9010").output().unwrap());
+    assert!(shown.contains("kazoo_zone = west"), "{shown}{failure}");
+    let (_, unit) = shown.split_once("service.d/kazoo.conf ----").unwrap();
+    for line in [
+        "Environment=KAZOO_ZONE=west",
+        "Environment=CROSSBAR_GROUPS_PROFILE=4.3",
+        "Environment=\"CROSSBAR_GROUPS_NODE_NAME=groups@50%% b\"",
+        "Environment=CROSSBAR_GROUPS_API_URL=https://api.example.com",
+        "Environment=CROSSBAR_GROUPS_SHADOW=http://127.0.0.1:8000",
+        "Environment=CROSSBAR_GROUPS_AMQP=amqp://localhost:1",
+        "Environment=CROSSBAR_GROUPS_LOG_FORMAT=json",
+        "Environment=CROSSBAR_GROUPS_LISTEN=127.0.0.1:9010",
+        "#LoadCredential=settings.toml:/etc/crossbar-groups/kazoo.toml",
+    ] {
+        assert_eq!(unit.lines().filter(|shown| *shown == line).count(), 1, "{line}\n{unit}");
+    }
+    for begin in ["LISTEN", "NODE_NAME", "LOG_FORMAT"].map(|name| format!("CROSSBAR_GROUPS_{name}=")) {
+        assert_eq!(unit.matches(&begin).count(), 1, "{begin}\n{unit}");
+    }
+    assert!(unit.contains("they may hold a password: store"), "{unit}");
+    assert!(!unit.contains("STORE=") && !shown.contains("very-secret"), "{unit}");
+}
+
+#[test]
+fn attach_warns_of_a_zone_that_is_not_there_and_of_yaml_with_another_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let attach = |name: &str, content: &str| {
+        let file = folder.path().join(name);
+        std::fs::write(&file, content).unwrap();
+        text(&binary().arg("attach").arg("--kazoo-config").arg(&file).output().unwrap())
+    };
+    let (shown, failure) = attach("config.ini", &KAZOO.replace("[kazoo_apps]\nzone = \"east\"", ""));
+    let warning = "# Warning: no section [zone] is named \"local\", the zone of this machine, and the broker is Kazoo's \
+                   default one: set KAZOO_ZONE";
+    assert!(shown.contains(warning), "{shown}{failure}");
+    let (shown, failure) = attach("config.ini", KAZOO);
+    assert!(!shown.contains("# Warning"), "{shown}{failure}");
+
+    let yaml = "zones:\n  a:\n    local: true\ncouchdb:\n  ip: 127.0.0.1\n";
+    let (_, failure) = attach("kazoo.conf", yaml);
+    assert!(failure.contains("it is YAML: give it a name that ends in .yaml"), "{failure}");
+}
+
 /// The haproxy that Kazoo runs before CouchDB cuts connections early, however its address is given.
 #[test]
 fn the_times_fit_kazoos_proxy_however_its_address_is_given() {

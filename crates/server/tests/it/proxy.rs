@@ -9,6 +9,7 @@ mod rolling;
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -234,6 +235,44 @@ fn haproxy_sends_the_groups_here_and_all_else_to_crossbar() {
     account.while_stopped(|_| proxy.wait_for_crossbar());
 }
 
+/// The way back that docs/kazoo.md and the file describe.
+#[test]
+#[ignore = "it needs haproxy: make acceptance"]
+fn haproxy_switches_back_and_forth_in_one_step() {
+    let account = Account::served();
+    let server = account.server();
+    let proxy = haproxy(server.address, server.admin_address, crossbar());
+    let set = |state: &str| {
+        let mut socket = UnixStream::connect(proxy._folder.path().join("haproxy-kazoo.sock")).unwrap();
+        socket.write_all(format!("set server crossbar_groups/groups1 state {state}\n").as_bytes()).unwrap();
+        let mut said = String::new();
+        socket.read_to_string(&mut said).unwrap();
+        assert_eq!(said.trim(), "");
+    };
+    let target = format!("/v2/accounts/{}/groups", account.id);
+    proxy.wait_for(&account, "groups");
+    set("maint");
+    for method in ["GET", "PUT", "DELETE"] {
+        assert_eq!(proxy.asks_by(&account, method, &target), "crossbar", "{method}");
+    }
+    set("ready");
+    proxy.wait_for(&account, "groups");
+}
+
+/// A write that meets the server that is down fails, and no other one for 30 seconds.
+#[test]
+#[ignore = "it needs nginx: make acceptance"]
+fn nginx_does_not_try_a_server_that_is_down_with_one_write_after_another() {
+    let proxy = nginx(free(), crossbar());
+    let begun = Instant::now();
+    let mut statuses = Vec::new();
+    while begun.elapsed() < Duration::from_secs(6) {
+        statuses.push(ask_with_tokens(proxy.address, "PUT"));
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    assert_eq!((statuses.first(), statuses.iter().filter(|status| **status != 200).count()), (Some(&502), 1));
+}
+
 #[test]
 #[ignore = "it needs nginx: make acceptance"]
 fn nginx_sends_the_groups_here_and_all_else_to_crossbar() {
@@ -332,7 +371,7 @@ fn caddy_repeats_no_write_and_logs_no_token() {
 fn nginx_repeats_no_write_and_logs_no_query() {
     let first = gone();
     for (name, servers) in [
-        ("kazoo/nginx.conf", ["server 127.0.0.1:8010 max_fails=2", "server 127.0.0.1:8000"]),
+        ("kazoo/nginx.conf", ["server 127.0.0.1:8010 max_fails=1", "server 127.0.0.1:8000"]),
         ("proxy/nginx.conf", ["server 127.0.0.1:8000 max_fails=1", "server 127.0.0.1:8010 max_fails=1"]),
     ] {
         let (address, other) = (free(), crossbar());

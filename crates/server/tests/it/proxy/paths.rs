@@ -7,7 +7,7 @@ use super::{caddy_file, haproxy_file, nginx_file};
 use crate::account::Account;
 
 /// Paths that clients send, and who serves them.
-const PATHS: [(&str, &str); 31] = [
+const PATHS: [(&str, &str); 42] = [
     ("/v2/accounts/{A}/groups", "groups"),
     ("/v2/accounts/{A}/groups/", "groups"),
     ("/v2/accounts/{A}/groups?paginate=false&_=1", "groups"),
@@ -19,6 +19,17 @@ const PATHS: [(&str, &str); 31] = [
     ("/v2/accounts/{A}/users/u/groups", "groups"),
     ("/v2/accounts/{A}/users/u/groups/", "groups"),
     ("/v2/accounts/{A}/users/u/groups/g", "groups"),
+    ("/v2/account/groups", "groups"),
+    ("/v2/account/groups/", "groups"),
+    ("/v2/account/groups?paginate=false", "groups"),
+    ("/v2/account/groups/g", "groups"),
+    ("/v2/account/groups/g/?x=/channels", "groups"),
+    ("/v2/account/users/u/groups", "groups"),
+    ("/v2/account/users/u/groups/g", "groups"),
+    ("/v2/account/groups/g/channels", "crossbar"),
+    ("/v2/account/users/u", "crossbar"),
+    ("/v2/account", "crossbar"),
+    ("/v2/accounts/groups", "crossbar"),
     ("/v2/accounts/{A}/groups/g/channels", "crossbar"),
     ("/v2/accounts/{A}/groups/g/channels/", "crossbar"),
     ("/v2/accounts/{A}/groups/g/channels?paginate=false", "crossbar"),
@@ -42,7 +53,7 @@ const PATHS: [(&str, &str); 31] = [
 ];
 
 /// Odd spellings. Where it is not certain that a path is one of groups, crossbar gets it: it serves all of them.
-const ODD: [(&str, &str); 44] = [
+const ODD: [(&str, &str); 52] = [
     ("/v1/accounts/a/groups", "groups"),
     ("/v2/accounts/%41/groups", "groups"),
     ("/v2/accounts/a/groups?", "groups"),
@@ -61,6 +72,14 @@ const ODD: [(&str, &str); 44] = [
     ("/v2/accounts/a/groups/..", "groups"),
     ("/v2/accounts/a/groups/%2e%2E", "groups"),
     ("/v2/accounts/a/groups/g?y=%2Fchannels&z=//..", "groups"),
+    ("/v1/account/groups//", "groups"),
+    ("/v2/account/groups/a%2Fchannels", "groups"),
+    ("/v2/account/users/%41/groups", "groups"),
+    ("/v2/account//groups", "crossbar"),
+    ("/v2/account/a/groups", "crossbar"),
+    ("/v2/account/users//groups", "crossbar"),
+    ("/v2/%61ccount/groups", "crossbar"),
+    ("/v2/accountx/groups", "crossbar"),
     ("/v2/accounts/a/groups/g/%63hannels", "crossbar"),
     ("/v2/accounts/a/groups/g//channels", "crossbar"),
     ("/v2/accounts/a/groups//channels", "crossbar"),
@@ -156,6 +175,15 @@ impl Proxy {
             let text = send(self.address, "GET", &path, &[], b"").text();
             assert!(text.starts_with(expected), "{path}: {text}");
         }
+        // Nobody but the servers knows whose account that is.
+        for (path, expected) in [
+            ("/v2/account/groups", "crossbar"),
+            ("/v2/account/groups/g", "crossbar"),
+            ("/v2/account/users/u/groups", "crossbar"),
+        ] {
+            let text = send(self.address, "GET", path, &[], b"").text();
+            assert!(text.starts_with(expected), "{path}: {text}");
+        }
     }
 }
 
@@ -173,10 +201,10 @@ fn haproxy_begins_with_a_few_accounts() {
 
 /// nginx and Caddy have the ids in the pattern, as a comment says.
 fn with_ids(text: &str) -> String {
-    let ids = "(11112222333344445555666677778888|aaaabbbbccccddddeeeeffff00001111)";
-    let (comment, pattern) = (format!("#   {ids}\n"), "/accounts/[^/?]+/(users/");
+    let ids = "accounts/(11112222333344445555666677778888|aaaabbbbccccddddeeeeffff00001111)";
+    let (comment, pattern) = (format!("#   {ids}\n"), "/(accounts/[^/?]+|account)/(users/");
     assert!(text.contains(&comment) && text.contains(pattern), "{text}");
-    text.replace(pattern, &format!("/accounts/{ids}/(users/"))
+    text.replace(pattern, &format!("/{ids}/(users/"))
 }
 
 #[test]
