@@ -11,7 +11,7 @@ use crate::upgrade::{Copied, Writers, write_copy};
 
 /// Copies the store in the file at `path` into the file at `to`, which must be empty. The copy is the store at
 /// one moment. A process that writes to the store goes on meanwhile, and the copy takes its time so that writes wait for
-/// it little: at most about 50 MB a second. The copy is not synced to disk.
+/// it little: at most about 25 MB a second. The copy is not synced to disk.
 /// `tell` hears how far the copy is.
 ///
 /// # Errors
