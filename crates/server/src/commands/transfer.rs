@@ -36,12 +36,13 @@ const READ_BATCH: usize = 16;
 pub(crate) fn import(arguments: Import) -> Result<(), Failure> {
     let Import { store, file } = arguments;
     let is_own = store.settings()?.location.is_own();
-    let reader: Box<dyn BufRead> = if file.as_os_str() == "-" {
-        Box::new(BufReader::new(std::io::stdin()))
+    let (reader, size): (Box<dyn BufRead>, _) = if file.as_os_str() == "-" {
+        (Box::new(BufReader::new(std::io::stdin())), None)
     } else {
         let opened = File::open(&file)
             .map_err(|error| Failure::setup(format!("cannot open {}: {error}", file.display())))?;
-        Box::new(BufReader::new(opened))
+        let size = opened.metadata().ok().filter(|data| data.is_file()).map(|data| data.len());
+        (Box::new(BufReader::new(opened)), size)
     };
     // A file that is no export makes no store.
     let (mut lines, mut number) = (reader.lines(), 0_u64);
@@ -72,12 +73,17 @@ pub(crate) fn import(arguments: Import) -> Result<(), Failure> {
             refused: Vec::new(),
         };
         let mut progress = Progress::of("documents read");
+        let mut bytes_read = 0_u64;
         let mut stopped = None;
         let mut store_fails = false;
         let documents = std::iter::once(Ok(first)).chain(lines.map(read_line));
         for (number, document) in (number..).zip(documents) {
             let fault = match document {
                 Ok(Some(line)) => {
+                    bytes_read = bytes_read.saturating_add(u64::try_from(line.bytes).unwrap_or(u64::MAX));
+                    if let Some(size) = size {
+                        progress.note_share(bytes_read, size);
+                    }
                     progress.step();
                     let fault = import.push(line).await.err();
                     store_fails = fault.is_some();
