@@ -147,7 +147,7 @@ async fn a_connection_is_kept_when_as_many_rows_were_read_as_were_asked_for() {
         let raw = Raw::start(vec![kept, Script::answer("500 Another Connection", "{}")]);
         let client = raw.client();
         for _ in 0..2 {
-            let query = ViewQuery { limit: Some(limit as u64), ..ViewQuery::of("d", "v") };
+            let query = ViewQuery { limit: Some(u64::try_from(limit).unwrap()), ..ViewQuery::of("d", "v") };
             let mut rows = client.query(&db(), &query, soon()).await.unwrap();
             for _ in 0..limit {
                 rows.next().await.unwrap().unwrap();
