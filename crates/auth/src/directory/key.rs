@@ -99,15 +99,9 @@ impl SigningKey {
     pub(crate) fn to_pkcs1_pem(&self) -> Result<String, BadKey> {
         let pkcs8: Pkcs8V1Der<'_> = self.0.as_der().map_err(|_| BadKey)?;
         let encoded = STANDARD.encode(pkcs1_inside(pkcs8.as_ref()).ok_or(BadKey)?);
-        let mut pem = String::from("-----BEGIN RSA PRIVATE KEY-----\n");
-        for (place, character) in encoded.chars().enumerate() {
-            if place > 0 && place % 64 == 0 {
-                pem.push('\n');
-            }
-            pem.push(character);
-        }
-        pem.push_str("\n-----END RSA PRIVATE KEY-----\n\n");
-        Ok(pem)
+        let lines: Vec<_> = encoded.as_bytes().chunks(64).map(String::from_utf8_lossy).collect();
+        let lines = lines.join("\n");
+        Ok(format!("-----BEGIN RSA PRIVATE KEY-----\n{lines}\n-----END RSA PRIVATE KEY-----\n\n"))
     }
 }
 
@@ -150,6 +144,9 @@ mod tests {
     fn a_key_survives_its_pem_and_verifies_what_it_signs() {
         let pem = SigningKey::generate().unwrap().to_pkcs1_pem().unwrap();
         assert!(pem.starts_with("-----BEGIN RSA PRIVATE KEY-----\nMII") && pem.ends_with("-----\n\n"));
+        let lines: Vec<_> = pem.lines().filter(|line| !line.starts_with('-')).map(str::len).collect();
+        // The last two are the rest and the blank line.
+        assert!(lines.iter().rev().skip(2).all(|length| *length == 64), "{lines:?}");
         let key = SigningKey::from_pem(pem.as_bytes()).unwrap();
         let signature = key.sign(b"message").unwrap();
         assert!(key.verifying_key().verify(Algorithm::Rs256, b"message", &signature));

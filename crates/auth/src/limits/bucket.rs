@@ -35,12 +35,10 @@ impl Bucket {
     pub(crate) fn level(&mut self, capacity: Capacity, now: Instant) -> u32 {
         let since = now.saturating_duration_since(self.filled_at);
         let blocks = since.as_secs().checked_div(capacity.interval.as_secs()).unwrap_or(0);
-        if blocks > 0 {
-            let blocks = u32::try_from(blocks).unwrap_or(u32::MAX);
-            self.tokens = self.tokens.saturating_add(capacity.refill.saturating_mul(blocks));
-            self.filled_at += capacity.interval.saturating_mul(blocks);
-        }
-        self.tokens = self.tokens.min(capacity.size);
+        let blocks = u32::try_from(blocks).unwrap_or(u32::MAX);
+        let tokens = self.tokens.saturating_add(capacity.refill.saturating_mul(blocks));
+        self.filled_at += capacity.interval.saturating_mul(blocks);
+        self.tokens = tokens.min(capacity.size);
         self.tokens
     }
 

@@ -93,6 +93,9 @@ mod tests {
         }
         let now = at(PAIRS_IN_PART);
         assert!((0..PAIRS_IN_PART).all(|n| known.contains(&account, address(n), now)));
+        // Who is known already pushes nobody out.
+        known.remember(&account, address(2), now);
+        assert!(known.contains(&account, address(0), now));
         // The first logs in again, so the second goes.
         known.remember(&account, address(0), now);
         known.remember(&account, address(PAIRS_IN_PART), now);

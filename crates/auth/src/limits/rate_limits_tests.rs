@@ -23,6 +23,7 @@ fn buckets_are_as_configured() {
         (json!({"default": {"max_bucket_tokens": 50}, "crossbar": {"max_bucket_tokens": 60}}), 60, 10, 1),
         (json!({"tokens_fill_rate": 5, "tokens_fill_time": "minute"}), 100, 5, 60),
         (json!({"crossbar": {"tokens_fill_rate": "7", "tokens_fill_time": "hour"}}), 100, 7, 3_600),
+        (json!({"tokens_fill_time": "day"}), 100, 10, 86_400),
         (json!({"tokens_fill_time": "day", "crossbar": {"tokens_fill_time": "second"}}), 100, 10, 1),
         (json!({"tokens_fill_time": "fortnight"}), 100, 10, 1),
         (json!({"crossbar": {"max_bucket_tokens": -1, "tokens_fill_rate": {}}}), 100, 10, 1),

@@ -60,6 +60,7 @@ async fn nothing_that_can_be_printed_shows_a_secret(place: Arc<Place>) {
             assert!(!text.contains(secret), "{text} shows {secret}");
         }
     }
+    assert_eq!(format!("{password:?}"), "***");
     assert!(format!("{caller:?}").contains(&id("alpha")), "what is no secret helps whoever reads the log");
 }
 
