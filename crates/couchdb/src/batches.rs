@@ -44,7 +44,7 @@ impl Waiting {
     }
 }
 
-/// What became of a write that has waited.
+/// The outcome of a write that has waited.
 pub(crate) enum Told {
     /// It was sent with others, and this is the answer for this document.
     Answer(Result<Rev, Error>),

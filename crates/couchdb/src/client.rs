@@ -269,7 +269,7 @@ impl Client {
         Reply::new(call, response, self.inner.turns.clone())
     }
 
-    pub(crate) async fn execute(
+    async fn execute(
         &self,
         http: &reqwest::Client,
         node: &Node,

@@ -14,7 +14,7 @@ use crate::error::{Call, Error, Refusal};
 /// How long a password that was refused is not sent again. CouchDB counts failures for five minutes.
 const PAUSE: Duration = Duration::from_secs(100);
 
-/// What is known of the user and the password of a node.
+/// Whether a node has taken its user and password, or refused them.
 #[derive(Debug, Default)]
 pub(crate) struct Login {
     is_right: AtomicBool,
@@ -69,7 +69,8 @@ impl Turn<'_> {
                 *self.login.refused() = Some((Instant::now(), (**refusal).clone()));
                 self.login.is_right.store(false, Ordering::Release);
             }
-            // Without an answer nothing is known.
+            // These say nothing about the password: CouchDB may have locked the user, or a proxy has answered.
+            Err(Error::Unauthorized(_) | Error::Unavailable(_) | Error::Unexpected(_)) => {}
             Err(error) if error.status().is_none() => {}
             _ => self.login.is_right.store(true, Ordering::Release),
         }

@@ -36,6 +36,23 @@ async fn a_password_that_was_refused_is_not_sent_again() {
     assert_eq!(server.received_requests().await.unwrap().len(), 1);
 }
 
+/// The answer of a proxy, or of a CouchDB that has locked the user, does not show that the password is right.
+#[tokio::test]
+async fn an_answer_that_nobody_logged_in_for_proves_nothing() {
+    let locked = json!({"error": "forbidden", "reason": "Account is temporarily locked due to x"});
+    for first in [ResponseTemplate::new(403).set_body_json(locked), ResponseTemplate::new(500)] {
+        let server = MockServer::start().await;
+        Mock::given(any()).respond_with(first).up_to_n_times(1).mount(&server).await;
+        Mock::given(any()).respond_with(refusal()).mount(&server).await;
+        let client = client(&server);
+        let (db, id) = (db(), id("a"));
+        assert!(client.fetch(&db, &id, soon()).await.is_err());
+        let answers = join_all((0..10).map(|_| client.fetch(&db, &id, soon()))).await;
+        assert!(answers.iter().all(Result::is_err), "{answers:?}");
+        assert_eq!(server.received_requests().await.unwrap().len(), 2);
+    }
+}
+
 /// A right password is no reason to wait, and a later refusal of it ends at once too.
 #[tokio::test]
 async fn a_password_that_is_changed_meanwhile_is_sent_once_more() {

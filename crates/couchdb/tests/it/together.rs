@@ -65,7 +65,7 @@ async fn server(mocks: Vec<Mock>) -> (MockServer, Client) {
     (server, client)
 }
 
-/// What was sent: the path of each request, and how many documents are in it.
+/// The requests that the server has got: the path of each, and how many documents it has.
 async fn sent(server: &MockServer) -> Vec<(String, usize)> {
     let requests = server.received_requests().await.unwrap().into_iter();
     let count = |request: &Request| if request.method.as_str() == "POST" { names(request).len() } else { 1 };
