@@ -164,3 +164,37 @@ pub fn together(address: SocketAddr, requests: Vec<String>) -> Step {
         served.filter(|is_served| !is_served).count() == 0
     })
 }
+
+/// The 99th percentile of requests that each of these clients sends at fixed times on a connection of its own. A time
+/// counts from when its request was due, so a stall shows in all the requests that it holds up.
+pub fn at_fixed_times(
+    address: SocketAddr,
+    request: &str,
+    status: u16,
+    (clients, interval): (u32, Duration),
+    duration: Duration,
+) -> Duration {
+    let mut times: Vec<Duration> = thread::scope(|scope| {
+        let clients: Vec<_> = (0..clients)
+            .map(|number| {
+                scope.spawn(move || {
+                    let mut connection = Connection::open(address);
+                    // Not all at once.
+                    let mut due = Instant::now() + interval * number / clients;
+                    let end = due + duration;
+                    let mut times = Vec::new();
+                    while due < end {
+                        thread::sleep(due.saturating_duration_since(Instant::now()));
+                        assert_eq!(connection.ask(request), status, "{request}");
+                        times.push(due.elapsed());
+                        due += interval;
+                    }
+                    times
+                })
+            })
+            .collect();
+        clients.into_iter().flat_map(|client| client.join().expect("a client ends")).collect()
+    });
+    times.sort();
+    times[times.len() * 99 / 100]
+}

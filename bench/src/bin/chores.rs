@@ -9,9 +9,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use bench::client::{Connection, get, request};
+use bench::client::{get, request};
 use bench::herd::Herd;
-use bench::load::{Get, Tools};
+use bench::load::{Get, Tools, at_fixed_times};
 use bench::server::{Account, Served, backup};
 use bench::{binary, id, median, report};
 
@@ -88,34 +88,12 @@ fn backups(herd: &Herd, binary: &str, store: &str, folder: &Path) -> bool {
     report(ratio <= MOST_TIMES, &format!("{ratio:.2} times (median); a backup takes {backup:.1} s"))
 }
 
-/// The 99th percentile of writes that come at fixed times.
+/// The 99th percentile of the clients' writes.
 fn writes(address: SocketAddr, account: &Account, duration: Duration) -> Duration {
+    let header = format!("X-Auth-Token: {}", account.token);
+    let ask = request("PUT", &account.path(""), &header, r#"{"data":{"name":"written"}}"#);
     let interval = Duration::from_secs(1) * WRITERS / WRITES_A_SECOND;
-    let mut times: Vec<Duration> = thread::scope(|scope| {
-        let writers: Vec<_> = (0..WRITERS)
-            .map(|writer| {
-                scope.spawn(move || {
-                    let mut connection = Connection::open(address);
-                    let header = format!("X-Auth-Token: {}", account.token);
-                    let ask = request("PUT", &account.path(""), &header, r#"{"data":{"name":"written"}}"#);
-                    // Not all at once.
-                    let mut due = Instant::now() + interval * writer / WRITERS;
-                    let end = due + duration;
-                    let mut times = Vec::new();
-                    while due < end {
-                        thread::sleep(due.saturating_duration_since(Instant::now()));
-                        assert_eq!(connection.ask(&ask), 201, "the group is stored");
-                        times.push(due.elapsed());
-                        due += interval;
-                    }
-                    times
-                })
-            })
-            .collect();
-        writers.into_iter().flat_map(|writer| writer.join().expect("a writer ends")).collect()
-    });
-    times.sort();
-    times[times.len() * 99 / 100]
+    at_fixed_times(address, &ask, 201, (WRITERS, interval), duration)
 }
 
 /// The default settings with a scrape each second, against no access log and no scrape.

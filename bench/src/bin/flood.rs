@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bench::client::Connection;
+use bench::load::at_fixed_times;
 use bench::server::{Account, Accounts, Served};
 use bench::{binary, report};
 
@@ -29,11 +30,11 @@ const FLOODING: u64 = 8;
 const FLOOD_RATE: u64 = 4_000;
 
 /// How many clients there are.
-const CLIENTS: u64 = 4;
+const CLIENTS: u32 = 4;
 /// How many requests each sends a second. A CouchDB on the same machine takes milliseconds of processor
 /// time for each: it must not be busy already without a flood.
-const CLIENT_RATE: u64 = 50;
-const CLIENT_RATE_COUCHDB: u64 = 10;
+const CLIENT_RATE: u32 = 50;
+const CLIENT_RATE_COUCHDB: u32 = 10;
 /// How long they are measured without a flood.
 const QUIET: Duration = Duration::from_secs(40);
 
@@ -58,7 +59,7 @@ fn main() -> ExitCode {
     if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn measure(name: &str, store: &str, requests: u64, client_rate: u64) -> bool {
+fn measure(name: &str, store: &str, requests: u64, client_rate: u32) -> bool {
     println!("{name}: {requests} garbage tokens from {ADDRESSES} addresses, {FLOOD_RATE} a second");
     let binary = binary();
     let accounts = Accounts::fill(&binary, store, 100);
@@ -91,32 +92,10 @@ fn measure(name: &str, store: &str, requests: u64, client_rate: u64) -> bool {
 }
 
 /// The 99th percentile of the clients' times: each lists an account's groups at a fixed rate.
-fn clients(served: &Served, account: &Account, rate: u64, duration: Duration) -> Duration {
-    let (address, path, token) = (served.address, account.path(""), account.token.as_str());
-    let mut times: Vec<Duration> = thread::scope(|scope| {
-        let clients: Vec<_> = (0..CLIENTS)
-            .map(|number| {
-                let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nX-Auth-Token: {token}\r\n\r\n");
-                scope.spawn(move || {
-                    let mut connection = Connection::open(address);
-                    let count = rate * duration.as_secs();
-                    let interval = Duration::from_secs(1) / u32::try_from(rate).expect("a rate");
-                    // Not all at once.
-                    let begin = Instant::now() + interval * u32::try_from(number).expect("few") / 4;
-                    let due = (0..count).map(|sent| begin + interval * u32::try_from(sent).expect("few"));
-                    due.map(|due| {
-                        thread::sleep(due.saturating_duration_since(Instant::now()));
-                        assert_eq!(connection.ask(&request), 200, "a good token is served");
-                        due.elapsed()
-                    })
-                    .collect::<Vec<_>>()
-                })
-            })
-            .collect();
-        clients.into_iter().flat_map(|client| client.join().expect("a client ends")).collect()
-    });
-    times.sort();
-    times[times.len() * 99 / 100]
+fn clients(served: &Served, account: &Account, rate: u32, duration: Duration) -> Duration {
+    let (path, token) = (account.path(""), &account.token);
+    let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nX-Auth-Token: {token}\r\n\r\n");
+    at_fixed_times(served.address, &request, 200, (CLIENTS, Duration::from_secs(1) / rate), duration)
 }
 
 /// Sends garbage at a fixed rate, each connection its share.

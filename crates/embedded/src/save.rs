@@ -30,7 +30,7 @@ use crate::write_queue::Turn;
 /// How many documents of a bulk write are computed and committed together.
 const BULK: usize = 250;
 
-/// What has happened to a document after its maps have run.
+/// How far the write of a document is after its maps have run.
 enum MapOutcome {
     /// The map thread has queued the write, and the writer has done it.
     Saved(SaveOutcome),

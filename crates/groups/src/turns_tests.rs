@@ -83,7 +83,7 @@ async fn nobody_waits_until_there_is_no_time_to_write() {
 
 #[test]
 fn a_write_begins_a_second_before_its_deadline_or_halfway() {
-    // Of so many milliseconds, so many are left at the last start.
+    // The whole time, and the time that is left at the last start, in milliseconds.
     for (all, left) in [(10_000, 1_000), (2_000, 1_000), (1_000, 500), (600, 300), (0, 0)] {
         let (all, left) = (Duration::from_millis(all), Duration::from_millis(left));
         let before = Instant::now();

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// What is known of the brokers, by their numbers.
+/// Which brokers were tried, and at which of them nobody took notices. Each has a number.
 pub(crate) struct Choice {
     count: usize,
     /// How long a broker is left out at which nobody took notices.

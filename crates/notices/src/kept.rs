@@ -9,7 +9,7 @@ use tokio::time::Instant;
 /// within a few seconds that it answers.
 const KEPT_FOR: Duration = Duration::from_secs(10);
 
-/// What was sent, in that order.
+/// Items that were sent, the oldest first.
 pub(crate) struct Kept<T> {
     items: VecDeque<(Instant, usize, T)>,
     bytes: usize,

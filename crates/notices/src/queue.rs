@@ -170,7 +170,7 @@ impl Queue {
         self.lock().subscribers.choice.before(broker, Instant::now())
     }
 
-    /// What was sent is not sent again any more, whatever happens: the server stops.
+    /// From now on no notice is sent a second time, whatever happens: the server stops.
     pub(crate) fn keep_none(&self) {
         let gone = self.lock().keep_none();
         drop(gone);

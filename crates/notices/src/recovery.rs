@@ -91,7 +91,7 @@ impl Replay {
     }
 }
 
-/// What another server has left in a database, while its notices are sent.
+/// The notices that another server has left in a database, while they are sent.
 struct Taken {
     replay: Replay,
     /// The mark and the notes.

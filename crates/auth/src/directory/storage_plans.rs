@@ -76,7 +76,8 @@ async fn read_for_a_while(store: &dyn Backend, deadline: Deadline) -> Result<(Ar
     Ok((Arc::new(plans.unwrap_or_default()), lifetime))
 }
 
-/// Reads every plan that is about accounts. `None` if the database does not exist. Nothing is read of the other documents but their ids.
+/// Reads every plan that is about accounts. `None` if the database does not exist. Nothing is read of the other
+/// documents but their ids.
 async fn read_plans(store: &dyn Backend, deadline: Deadline) -> Result<Option<Plans>> {
     let db = SystemDb::SystemData.name();
     let Some(mut rows) = if_found(store.query(db, ViewQuery::all_docs(), deadline).await)? else {

@@ -93,7 +93,7 @@ mod tests {
         }
         let now = at(PAIRS_IN_PART);
         assert!((0..PAIRS_IN_PART).all(|n| known.contains(&account, address(n), now)));
-        // Who is known already pushes nobody out.
+        // An address that is known already takes no other address's place.
         known.remember(&account, address(2), now);
         assert!(known.contains(&account, address(0), now));
         // The first logs in again, so the second goes.
