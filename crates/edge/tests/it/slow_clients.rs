@@ -181,6 +181,8 @@ fn a_malformed_chunk_is_400_before_the_application_reads_the_body() {
 fn one_client_too_many_gets_a_503_and_place_is_made_for_it() {
     let server = Echo::with_capacity(PATIENT, Capacity::new(2));
     let mut kept: Vec<_> = (0..2).map(|_| Client::connect(server.address)).collect();
+    // The system accepts a connection before the server does.
+    wait_until("all slots are taken", || server.capacity.open() == 2);
     for client in &mut kept {
         client.assert_open();
     }
