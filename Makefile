@@ -220,11 +220,11 @@ fuzz-coverage:
 CRATE ?= groups
 SHARD ?= 0/1
 .PHONY: mutants
-mutants:
+mutants: $(STANDIN)/node_modules/.package-lock.json
 	@command -v cargo-mutants >/dev/null || $(CARGO) install --locked cargo-mutants
 	@mkdir -p $(TARGET)/mutants
 	CARGO_TARGET_DIR=$(abspath $(TARGET))/mutants timeout --signal=INT 3600 \
-	  $(CARGO) mutants --package $(CRATE) --test-package $(CRATE) --shard $(SHARD) \
+	  $(CARGO) mutants --package $(CRATE) --test-package $(CRATE) --shard $(SHARD) --gitignore=false \
 	  --output $(TARGET)/mutants/$(CRATE)-$(subst /,-of-,$(SHARD)) || [ $$? = 2 -o $$? = 3 ]
 
 # $(call bench,PROGRAM) runs a program of bench/, which is a workspace of its own.

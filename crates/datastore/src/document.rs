@@ -63,6 +63,12 @@ impl Document {
         &self.rev
     }
 
+    /// The id and the revision, without the text.
+    #[must_use]
+    pub fn into_key(self) -> (DocId, Rev) {
+        (self.id, self.rev)
+    }
+
     /// The whole stored object as JSON text.
     #[must_use]
     pub fn text(&self) -> &str {

@@ -22,6 +22,10 @@ pub const MAX_VALUES: usize = 250_000;
 /// than it needs. A map or list that grows from nothing has room for several values at once.
 const FEW: usize = 8;
 
+/// An object with so many members gets room at once for as many as a client's text may have. If it grew on, its
+/// last step would need room for the old and the new list of all members.
+const VERY_MANY: usize = 100_000;
+
 /// Why a text was refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum JsonError {
@@ -209,6 +213,11 @@ fn add_member(
         }
         many.extend(members.drain(first..));
     }
+    if many.len() == VERY_MANY {
+        let mut roomy = Map::with_capacity(MAX_VALUES);
+        roomy.extend(mem::take(many));
+        *many = roomy;
+    }
     match many.entry(key) {
         Entry::Vacant(place) => {
             place.insert(value);
@@ -233,7 +242,7 @@ fn number(text: &str) -> Result<Number, JsonError> {
 
 #[cfg(test)]
 mod tests {
-    use super::{FEW, JsonError, MAX_DEPTH, MAX_VALUES, parse, parse_stored_object};
+    use super::{FEW, JsonError, MAX_DEPTH, MAX_VALUES, VERY_MANY, parse, parse_stored_object};
     use proptest::prelude::{Just, Strategy, any, prop_oneof, proptest};
     use serde_json::{Value, json};
 
@@ -245,6 +254,18 @@ mod tests {
     fn numbers_keep_their_text() {
         let text = r#"{"a":12345678901234567890123,"b":1.0,"c":1e3,"d":-0.0,"e":1.50}"#;
         assert_eq!(parse(text.as_bytes()).unwrap().to_string().replace("1e+3", "1e3"), text);
+    }
+
+    #[test]
+    fn an_object_with_very_many_members_keeps_them_in_order() {
+        let member = |number: usize| format!("\"{number}\":{number}");
+        let text = format!("{{{}}}", (0..=VERY_MANY + FEW).map(member).collect::<Vec<_>>().join(","));
+        assert!(parse(text.as_bytes()).unwrap().to_string() == text);
+        for again in [0, VERY_MANY - 1, VERY_MANY, VERY_MANY + FEW] {
+            let twice = text.replacen('}', &format!(",{}}}", member(again)), 1);
+            assert_eq!(parse(twice.as_bytes()), Err(JsonError::DuplicateKey(again.to_string())));
+            assert_eq!(parse_stored_object(&twice).unwrap().len(), VERY_MANY + FEW + 1);
+        }
     }
 
     #[test]

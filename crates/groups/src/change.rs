@@ -225,11 +225,12 @@ impl Groups {
         let found = match stored {
             Some(stored) => {
                 let object = stored.to_object()?;
-                Some((stored, object)).filter(|(_, object)| !kazoo::is_deleted(object))
+                // A large text need not wait here beside what was read from it.
+                Some((stored.into_key(), object)).filter(|(_, object)| !kazoo::is_deleted(object))
             }
             None => None,
         };
-        let Some((stored, object)) = found else {
+        let Some((key, object)) = found else {
             if attempt == Attempt::First {
                 self.validated(data).map_err(GroupsError::Invalid)?;
             }
@@ -246,7 +247,7 @@ impl Groups {
         if !is_group {
             return Err(not_found(&id));
         }
-        Change::of(&stored, public, private, edit)
+        Change::of(key, public, private, edit)
     }
 
     /// Stores a prepared change.
@@ -326,13 +327,13 @@ impl Groups {
 
 impl Change {
     fn of(
-        stored: &Document,
+        (id, base): (DocId, Rev),
         public: Map<String, Value>,
         private: Map<String, Value>,
         edit: Source,
     ) -> Result<Self, GroupsError> {
-        listed::check(&public, stored.id()).map_err(GroupsError::Invalid)?;
-        Ok(Self { id: stored.id().clone(), base: stored.rev().clone(), public, private, edit })
+        listed::check(&public, &id).map_err(GroupsError::Invalid)?;
+        Ok(Self { id, base, public, private, edit })
     }
 }
 
@@ -344,7 +345,7 @@ fn prepare_replacement(base: Base, public: Map<String, Value>) -> Result<Change,
     if !document::is_live_group(&private) {
         return Err(not_found(&id));
     }
-    Change::of(&stored, public, private, Source::PublicMembers)
+    Change::of(stored.into_key(), public, private, Source::PublicMembers)
 }
 
 #[cfg(test)]
