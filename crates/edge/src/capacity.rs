@@ -1,4 +1,4 @@
-//! How many connections the process serves at once, and how many files it may open.
+//! How many connections the process serves at once, what their buffers take, and how many files it may open.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -15,6 +15,8 @@ struct Shared {
     is_full: AtomicBool,
     /// How many bytes of large heads are held that are not complete.
     heads: AtomicUsize,
+    /// How many bytes the buffers take of all connections that have had a request.
+    buffers: AtomicUsize,
 }
 
 /// How many bytes of large heads all connections together may hold.
@@ -22,6 +24,17 @@ const MAX_HEADS_BYTES: usize = 32 * 1024 * 1024;
 
 /// A smaller head is not counted.
 const SMALL_HEAD_BYTES: usize = 8 * 1024;
+
+/// What a connection takes that has had a request, besides a buffer for a large answer: actix-http's state and the
+/// first pages of its two buffers, as measured with 10,000 connections.
+const CONNECTION_BYTES: usize = 12 * 1024;
+
+/// When all buffers together take this much, a connection ends with its answer. actix-http frees its buffers only
+/// then.
+const MANY_BUFFERS_BYTES: usize = 32 * 1024 * 1024;
+
+/// When they take this much, because clients do not read their answers, further requests are refused.
+const MAX_BUFFERS_BYTES: usize = 48 * 1024 * 1024;
 
 impl Capacity {
     /// Room for `most` connections.
@@ -32,6 +45,7 @@ impl Capacity {
             open: AtomicUsize::new(0),
             is_full: AtomicBool::new(false),
             heads: AtomicUsize::new(0),
+            buffers: AtomicUsize::new(0),
         }))
     }
 
@@ -52,7 +66,7 @@ impl Capacity {
     pub(crate) fn admit(&self) -> Option<Slot> {
         let open = self.0.open.fetch_add(1, Ordering::Relaxed);
         // The slot gives itself back if it is one too many.
-        let slot = Slot { shared: Arc::clone(&self.0), head: 0 };
+        let slot = Slot { shared: Arc::clone(&self.0), head: 0, buffers: 0 };
         if open < self.most() {
             if !slot.is_scarce() {
                 self.0.is_full.store(false, Ordering::Relaxed);
@@ -72,6 +86,8 @@ pub(crate) struct Slot {
     shared: Arc<Shared>,
     /// How many bytes are counted for this connection's head.
     head: usize,
+    /// How many bytes are counted for its buffers.
+    buffers: usize,
 }
 
 impl Slot {
@@ -79,6 +95,28 @@ impl Slot {
     pub(crate) fn is_scarce(&self) -> bool {
         let most = self.shared.most;
         self.shared.open.load(Ordering::Relaxed) >= most.saturating_sub(most / 8)
+    }
+
+    /// The connection has a request. Answers whether there is room for what that takes.
+    pub(crate) fn begin_request(&mut self) -> bool {
+        self.hold_buffers(CONNECTION_BYTES) <= MAX_BUFFERS_BYTES
+    }
+
+    /// The connection has an answer whose parts have up to so many bytes. Answers whether it may have another request.
+    pub(crate) fn begin_answer(&mut self, bytes: usize) -> bool {
+        self.hold_buffers(CONNECTION_BYTES.saturating_add(bytes)) <= MANY_BUFFERS_BYTES
+    }
+
+    /// Whether buffers take much of the room for them.
+    pub(crate) fn has_many_buffers(&self) -> bool {
+        self.shared.buffers.load(Ordering::Relaxed) > MANY_BUFFERS_BYTES
+    }
+
+    /// Counts this connection's buffers, which never shrink. Answers what those of all connections take.
+    fn hold_buffers(&mut self, bytes: usize) -> usize {
+        let more = bytes.saturating_sub(self.buffers);
+        self.buffers = self.buffers.saturating_add(more);
+        self.shared.buffers.fetch_add(more, Ordering::Relaxed).saturating_add(more)
     }
 
     /// Counts the bytes of a head that is not complete. Answers whether there is room for them.
@@ -103,6 +141,7 @@ impl Slot {
 impl Drop for Slot {
     fn drop(&mut self) {
         self.release_head();
+        self.shared.buffers.fetch_sub(self.buffers, Ordering::Relaxed);
         self.shared.open.fetch_sub(1, Ordering::Relaxed);
     }
 }
@@ -166,6 +205,21 @@ mod tests {
             slot.release_head();
         }
         assert!(slots[0].hold_head(9_000) && slots[0].hold_head(65_536));
+    }
+
+    #[test]
+    fn buffers_have_a_limit_and_are_given_back() {
+        let capacity = Capacity::new(10_000);
+        let mut slots: Vec<_> = (0..5_000).map(|_| capacity.admit().unwrap()).collect();
+        let mut served = 0;
+        let kept = slots.iter_mut().filter_map(|slot| {
+            served += usize::from(slot.begin_request());
+            slot.begin_answer(20 * 1024).then_some(())
+        });
+        assert_eq!((kept.count(), served), (1_024, 1_536), "of 32 kB each");
+        assert!(slots[0].has_many_buffers() && !slots[0].begin_answer(0), "buffers do not shrink");
+        slots.truncate(1);
+        assert!(!slots[0].has_many_buffers() && slots[0].begin_answer(20 * 1024));
     }
 
     #[test]

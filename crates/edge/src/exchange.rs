@@ -5,7 +5,7 @@ use std::cell::Cell;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use actix_http::body::{BodySize, BoxBody, EitherBody, MessageBody};
 use actix_http::error::PayloadError;
@@ -18,6 +18,10 @@ use futures::Stream;
 use crate::arrival::BodyLength;
 use crate::socket::Watch;
 use crate::wire::Wire;
+
+/// actix-http gets an answer in parts of at most this many bytes. Its buffer grows to what it gets at once, and does
+/// not shrink while the connection is kept.
+pub const PART_BYTES: usize = 16 * 1024;
 
 /// The query of a request, if it has raw bytes and is too long for the target when these are escaped. Then the
 /// target has no query, and the request has this extension.
@@ -33,7 +37,7 @@ where
     S: Service<Request>,
     S::Error: Into<Response<BoxBody>>,
     S::Response: Into<Response<B>>,
-    B: MessageBody + Unpin,
+    B: MessageBody + Unpin + 'static,
 {
     let watch = request.conn_data::<Watch>().cloned().unwrap_or_default();
     let length = body_length(&mut request);
@@ -52,12 +56,18 @@ where
             Ok(response) => response.into().map_body(|_, body| EitherBody::left(body)),
             Err(error) => error.into().map_body(|_, body| EitherBody::right(body)),
         };
-        tell(&watch, Wire::begin_answer);
-        if !is_read.get() {
-            // The rest of the body would be read as the next request.
+        let buffered = match response.body().size() {
+            BodySize::None => 0,
+            BodySize::Sized(bytes) => usize::try_from(bytes).unwrap_or(PART_BYTES).min(PART_BYTES),
+            // A part may come when the buffer is nearly full.
+            BodySize::Stream => 2 * PART_BYTES,
+        };
+        let is_kept = tell(&watch, |wire| wire.begin_answer(buffered)).unwrap_or_default();
+        // The rest of a body would be read as the next request.
+        if !is_kept || !is_read.get() {
             response.head_mut().set_connection_type(ConnectionType::Close);
         }
-        Ok(response.map_body(|_, body| AnswerBody { body, watch }))
+        Ok(response.map_body(|_, body| AnswerBody { body, unsent: Bytes::new(), watch }))
     }
 }
 
@@ -106,6 +116,8 @@ impl Stream for ChunkedBody {
 /// The body of an answer. actix-http drops it once it has all of it in its buffer.
 pub(crate) struct AnswerBody<B> {
     body: B,
+    /// The rest of a large part of the body.
+    unsent: Bytes,
     watch: Watch,
 }
 
@@ -117,7 +129,14 @@ impl<B: MessageBody + Unpin> MessageBody for AnswerBody<B> {
     }
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
-        Pin::new(&mut self.body).poll_next(cx)
+        if self.unsent.is_empty() {
+            match ready!(Pin::new(&mut self.body).poll_next(cx)) {
+                Some(Ok(part)) if part.len() > PART_BYTES => self.unsent = part,
+                other => return Poll::Ready(other),
+            }
+        }
+        let length = self.unsent.len().min(PART_BYTES);
+        Poll::Ready(Some(Ok(self.unsent.split_to(length))))
     }
 }
 

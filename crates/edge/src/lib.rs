@@ -18,7 +18,7 @@ mod socket;
 mod wire;
 
 pub use capacity::{Capacity, OpenFiles};
-pub use exchange::LongQuery;
+pub use exchange::{LongQuery, PART_BYTES};
 pub use limits::{BODY_GRACE, Limits};
 pub use listener::{Listener, Service, bind};
 pub use refused::{Reason, Report};

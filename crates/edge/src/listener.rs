@@ -106,6 +106,7 @@ impl Listener {
                 // The wire has the deadlines of clients.
                 .keep_alive(KeepAlive::Os)
                 .client_request_timeout(std::time::Duration::ZERO)
+                .h1_write_buffer_size(exchange::PART_BYTES)
                 .on_connect_ext(|socket: &Socket, data: &mut Extensions| {
                     data.insert::<Watch>(Rc::downgrade(&socket.0));
                 })

@@ -27,6 +27,9 @@ const READ_AHEAD_BYTES: usize = 16_384;
 /// How long a connection is kept without a request when connections are scarce.
 const SCARCE_IDLE: Duration = Duration::from_secs(1);
 
+/// How long a client may read nothing of its answer when buffers take much memory.
+const SCARCE_ANSWER: Duration = Duration::from_secs(2);
+
 /// The first byte of a TLS handshake.
 const TLS_HANDSHAKE: u8 = 0x16;
 
@@ -51,8 +54,8 @@ pub(crate) struct Wire {
     is_answered: bool,
     /// Whether the application has begun to answer the request under way.
     is_being_answered: bool,
-    /// When the client stopped reading its answer.
-    blocked_since: Option<Instant>,
+    /// Until when the client must read more of its answer.
+    blocked_until: Option<Instant>,
     refusal: Option<Refusal>,
     /// Why the connection ends without an answer of the application.
     reason: Option<Reason>,
@@ -99,7 +102,7 @@ impl Wire {
             owes_call: false,
             is_answered: false,
             is_being_answered: false,
-            blocked_since: None,
+            blocked_until: None,
             refusal: None,
             reason: None,
             reader: None,
@@ -123,6 +126,9 @@ impl Wire {
         }
         if let Some(arrival) = Arrival::of(body) {
             self.phase = Phase::Body(arrival);
+        }
+        if !self.slot.begin_request() {
+            self.refuse_status(503);
         }
         self.wake_reader();
         self.long_query.take()
@@ -160,9 +166,10 @@ impl Wire {
         is_malformed
     }
 
-    /// The application has begun to answer.
-    pub(crate) fn begin_answer(&mut self) {
+    /// The application has begun to answer, in parts of up to so many bytes. Answers whether the connection may be kept.
+    pub(crate) fn begin_answer(&mut self, bytes: usize) -> bool {
         self.is_being_answered = true;
+        self.slot.begin_answer(bytes)
     }
 
     /// actix-http has the whole answer in its buffer.
@@ -221,13 +228,12 @@ impl Wire {
             Phase::Body(arrival) => Some(arrival.deadline(&self.limits)),
             Phase::Answering => None,
         };
-        let answer = self.blocked_since.map(|since| since + self.limits.answer);
-        [phase, answer].into_iter().flatten().min()
+        [phase, self.blocked_until].into_iter().flatten().min()
     }
 
     /// Refuses the client if its deadline has passed.
     pub(crate) fn check_deadline(&mut self, now: Instant) {
-        if self.blocked_since.is_some_and(|since| since + self.limits.answer <= now) {
+        if self.blocked_until.is_some_and(|until| until <= now) {
             self.refuse_for(Reason::SlowReader, Refusal::Abort);
             return;
         }
@@ -419,11 +425,18 @@ impl Wire {
     pub(crate) fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
         if written.is_pending() {
-            self.blocked_since.get_or_insert_with(Instant::now);
+            let patience = self.answer_patience();
+            self.blocked_until.get_or_insert_with(|| Instant::now() + patience);
         } else {
-            self.blocked_since = None;
+            self.blocked_until = None;
         }
         written
+    }
+
+    /// How long the client may read nothing of its answer.
+    fn answer_patience(&self) -> Duration {
+        let limit = self.limits.answer;
+        if self.slot.has_many_buffers() { limit.min(SCARCE_ANSWER) } else { limit }
     }
 
     /// How long this connection may be without a request.

@@ -53,6 +53,49 @@ pub(super) fn inputs() -> Vec<Input> {
             ..PLAIN
         },
         Input {
+            name: "bodies-begun",
+            about: "5,000 at once: a login with 4 of its 200 bytes, held for 8 s, no token",
+            loads: |_| {
+                let mut bytes =
+                    Request::new("PUT", "/v2/api_auth").head(Some("Content-Length: 200\r\n".to_owned()));
+                bytes.extend(b"{\"da");
+                vec![Load::of(bytes).connections(5_000).held(8)]
+            },
+            must_be_answered: false,
+            ..PLAIN
+        },
+        Input {
+            name: "large-bodies-begun",
+            about: "5,000 at once: 4 kB of a body of 8 MB, held for 8 s, no token",
+            loads: |account| {
+                let head = put_by_stranger(account, "").head(Some("Content-Length: 8000000\r\n".to_owned()));
+                let bytes = [head, vec![b'x'; 4_000]].concat();
+                vec![Load::of(bytes).connections(5_000).held(8)]
+            },
+            must_be_answered: false,
+            ..PLAIN
+        },
+        Input {
+            name: "answers-kept",
+            about: "5,000 connections: a GET of a group of 60 kB, then nothing for 8 s",
+            seed: |account| {
+                vec![line(account, "middle", &group(&format!(r#""text":"{}""#, "x".repeat(60_000))))]
+            },
+            loads: |account| vec![Load::of(get(account, "/middle").kept()).connections(5_000).held(8)],
+            must_be_answered: false,
+            ..PLAIN
+        },
+        Input {
+            name: "refusals-kept",
+            about: "5,000 connections: a request without a token, then nothing for 8 s",
+            loads: |account| {
+                let request = Request::new("GET", account.groups(""));
+                vec![Load::of(request.kept()).connections(5_000).held(8)]
+            },
+            must_be_answered: false,
+            ..PLAIN
+        },
+        Input {
             name: "body-longer",
             about: "50 at once: 4 MB behind a Content-Length of 10",
             loads: |account| {

@@ -40,7 +40,7 @@ const LIGHT_BODY: usize = 8 * 1024;
 
 /// A larger answer is handed to the connection in slices of this size, in bytes. What is not sent yet stays
 /// in one place and in the budget.
-const SLICE: usize = 64 * 1024;
+const SLICE: usize = edge::PART_BYTES;
 
 /// A request that has arrived, besides its [`Incoming`] part.
 struct Arrived {
@@ -90,11 +90,12 @@ pub(crate) async fn serve(request: HttpRequest, payload: Payload, app: Data<App>
         Verb::Put => is_small_group(&arrived),
         _ => false,
     };
+    // In boxes, so that a request that waits for its body has no room for all that comes later.
     let answered = if is_light {
-        answer(&app, &incoming, arrived, begun).await
+        Box::pin(answer(&app, &incoming, arrived, begun)).await
     } else {
         let (copied, shared) = (Copied::of(&incoming), app.clone());
-        let work = async move { answer(&shared, &copied.incoming(), arrived, begun).await };
+        let work = Box::pin(async move { answer(&shared, &copied.incoming(), arrived, begun).await });
         match app.lane.run(work).await {
             Ok(answered) => answered,
             Err(_) => busy(&app, &incoming, route, begun),
