@@ -11,6 +11,7 @@ mod key;
 mod known_limits;
 mod memory;
 mod parsed;
+mod respite;
 mod sections;
 mod storage_plans;
 mod system_auth;
@@ -27,13 +28,15 @@ pub use account::Account;
 pub use doc_key::{databases, own_db};
 pub(crate) use identity::Identity;
 pub(crate) use key::{Algorithm, BadKey, SigningKey, VerifyingKey};
+pub(crate) use respite::Respite;
 pub(crate) use sections::load_sections;
 pub(crate) use system_auth::{KEY_ATTACHMENT, load_signing_key};
 
 use self::doc_key::{Db, DocKey};
-use self::known_limits::KnownLimits;
+use self::known_limits::{KnownLimits, Until};
 use self::memory::{EpochOf, Lifetimes, Memory, Moment};
 use self::parsed::Parsed;
+use self::respite::Respites;
 use self::storage_plans::StoragePlans;
 use self::system_auth::SystemAuth;
 use crate::limits::RateLimits;
@@ -49,6 +52,7 @@ const DOCUMENT_OVERHEAD: u32 = 300;
 pub(crate) struct Directory {
     store: Arc<dyn Backend>,
     settings: Settings,
+    respites: Respites,
     documents: Memory<DocKey, Document>,
     parsed: Parsed,
     system_auth: SystemAuth,
@@ -69,6 +73,7 @@ pub(crate) struct Policies {
 impl Directory {
     pub(crate) fn new(store: Arc<dyn Backend>, settings: Settings) -> Self {
         let lifetimes = Lifetimes { present: settings.remember_for, absent: settings.remember_absence_for };
+        let (respites, lifetimes) = Respites::beside(lifetimes);
         let weight = |_: &DocKey, document: Option<&Document>| {
             let text = document.map_or(0, |document| document.text().len());
             u32::try_from(text).unwrap_or(u32::MAX).saturating_add(DOCUMENT_OVERHEAD)
@@ -77,6 +82,7 @@ impl Directory {
         let system_auth = SystemAuth::new(Arc::clone(&store), lifetimes);
         Self {
             settings,
+            respites,
             documents: Memory::new(lifetimes, DOCUMENT_BYTES, weight, epoch_of(Arc::clone(&store))),
             parsed: Parsed::new(),
             system_auth,
@@ -156,6 +162,18 @@ impl Directory {
     /// Caches a user that was read through a view after `since`.
     pub(crate) fn remember_user(&self, account_id: &AccountId, document: Document, since: Moment) {
         self.documents.remember(DocKey::of_account(account_id, document.id().as_str()), document, since);
+        self.respites.end(&account_id.db());
+    }
+
+    /// A respite for a conclusion from documents of these databases that are looked up after this call.
+    pub(crate) fn respite(&self, databases: &[&DbName]) -> Respite {
+        self.respites.begin(databases)
+    }
+
+    /// Whether a respite that began with these databases lasts, and the store tells the epoch of none of them. Where it
+    /// tells epochs, they decide.
+    pub(crate) fn lasts(&self, respite: Respite, databases: &[&DbName]) -> bool {
+        self.respites.lasts(respite, databases) && databases.iter().all(|db| self.store.epoch(db).is_none())
     }
 
     /// The connection on which Kazoo has an account, if it is not the store's own.
@@ -170,22 +188,25 @@ impl Directory {
     /// Drops a document from the cache: somebody has changed it.
     pub(crate) fn forget(&self, db: &DbName, id: &DocId) {
         self.storage_plans.forget(db);
-        let Some(db) = Db::named(db) else { return };
+        let (name, Some(db)) = (db, Db::named(db)) else { return };
         if db == Db::System(SystemDb::SystemAuth) {
             self.documents.forget(&DocKey::of_secret(SystemDb::SystemAuth, id.as_str()));
             self.system_auth.forget(id);
         }
         self.documents.forget(&DocKey::new(db, id.as_str()));
+        // Last, so that it also ends what was concluded meanwhile.
+        self.respites.end(name);
     }
 
     /// Drops all documents of a database from the cache: it was created or deleted, or changed as a whole.
     pub(crate) fn forget_database(&self, db: &DbName) {
         self.storage_plans.forget(db);
-        let Some(db) = Db::named(db) else { return };
+        let (name, Some(db)) = (db, Db::named(db)) else { return };
         if db == Db::System(SystemDb::SystemAuth) {
             self.system_auth.forget_all();
         }
         self.documents.forget_where(|key| key.db == db);
+        self.respites.end(name);
     }
 
     fn read_identity(&self, key: &DocKey, document: &Document) -> Result<Option<Arc<Identity>>> {
@@ -288,6 +309,7 @@ impl Directory {
     /// Drops a document of this program's own database from the cache, after it was written.
     pub(crate) fn forget_in_own_db(&self, id: &DocId) {
         self.documents.forget(&DocKey::new(Db::Own, id.as_str()));
+        self.respites.end(own_db());
     }
 
     /// Reads a bearer document. Its id is a secret, so the cache holds only the digest.
@@ -309,15 +331,18 @@ impl Directory {
 
     /// Reads the rate limits. They are the same for all clients.
     pub(crate) async fn rate_limits(&self, deadline: Deadline) -> Result<Arc<RateLimits>> {
-        if let Some(limits) = self.rate_limits.current() {
+        let db = SystemDb::SystemConfig.name();
+        if let Some(limits) = self.rate_limits.current(|respite| self.lasts(respite, &[db])) {
             return Ok(limits);
         }
+        let respite = self.respite(&[db]);
         // Asked before the read, so that a change during it counts.
-        let epoch = self.store.epoch(SystemDb::SystemConfig.name());
+        let epoch = self.store.epoch(db);
         let token_buckets = self.config(ConfigDocument::TokenBuckets, deadline);
         let crossbar = self.config(ConfigDocument::Crossbar, deadline);
         let read_from = future::try_join(token_buckets, crossbar).await?;
-        Ok(self.rate_limits.of(read_from, epoch, self.settings.reverse_proxies.as_deref()))
+        let until = epoch.map_or(Until::After(respite), Until::Changed);
+        Ok(self.rate_limits.of(read_from, until, self.settings.reverse_proxies.as_deref()))
     }
 
     /// Reads the rows of a view, without the cache. A missing database has no rows.
@@ -361,7 +386,12 @@ impl Directory {
             return Ok(known);
         }
         let Ok(id) = DocId::parse(&key.id) else { return Ok(None) };
-        let load = async { if_found(self.store.fetch(&key.db.name(), &id, deadline).await) };
+        let load = async {
+            let db = key.db.name();
+            let document = if_found(self.store.fetch(&db, &id, deadline).await);
+            self.respites.end(&db);
+            document
+        };
         self.documents.recall_or(key.clone(), load).await
     }
 }

@@ -10,7 +10,7 @@ mod verdicts;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use datastore::{Deadline, Epoch};
+use datastore::{DbName, Deadline, Epoch};
 use futures::future;
 use kazoo::{AccountId, ConfigDocument, SystemDb, Time};
 
@@ -60,8 +60,7 @@ impl Verifier {
         if wanted_account.is_some_and(|wanted| wanted != verified.account_id.as_str()) {
             return Err(AuthError::Invalid("X-Auth-Account-ID does not name the token's account"));
         }
-        let known = remembered.caller.get().filter(|_| remembered.epochs.is_some());
-        if let Some(caller) = known {
+        if let Some(caller) = remembered.caller.get() {
             // A trial ends without a change in the store.
             check_trial(caller.account().map(|account| &**account))?;
             return Ok(caller.clone());
@@ -109,13 +108,22 @@ impl Verifier {
         let known = self.verdicts.of(token, digest);
         let verified = match known {
             Some(known) if known.stands() => known,
-            known => self.verify(token, digest, known, deadline).await?,
+            known => match self.in_respite(known.as_ref()) {
+                Some(known) => known,
+                None => self.verify(token, digest, known, deadline).await?,
+            },
         };
         // Checked last, since the token may have been logged out while it was verified.
         if self.verdicts.has_ended(digest) {
             return Err(AuthError::Invalid("the token was logged out"));
         }
         Ok(verified)
+    }
+
+    /// A verdict that counted a short time ago. The store tells no epoch of any database that it depends on.
+    fn in_respite(&self, known: Option<&Remembered>) -> Option<Remembered> {
+        let known = known.filter(|known| known.epochs.is_none())?;
+        known.in_respite(|respite| self.directory.lasts(respite, &needed_by(&known.verified)))
     }
 
     /// Verifies a token, unless the verdict that is known still counts, and remembers the verdict.
@@ -126,15 +134,17 @@ impl Verifier {
         known: Option<Remembered>,
         deadline: Deadline,
     ) -> Result<Remembered> {
-        if let Some(Remembered { verified, epochs, .. }) = known {
+        if let Some(known) = known {
+            let verified = &known.verified;
             let epochs_now = self.epochs(&verified.account_id);
-            if epochs.is_none() && epochs_now.is_none() {
+            if known.epochs.is_none() && epochs_now.is_none() {
                 // The store does not learn of changes. What is cached decides, for as long as it stays there.
-                if self.still_counts(&verified) {
-                    return Ok(Remembered::new(verified, None));
+                let respite = self.directory.respite(&needed_by(verified));
+                if self.still_counts(verified) {
+                    return Ok(known.renewed(respite));
                 }
-            } else if self.counts_again(&verified, digest, deadline).await? {
-                return Ok(self.verdicts.remember(digest, verified, epochs_now));
+            } else if self.counts_again(verified, digest, deadline).await? {
+                return Ok(self.verdicts.remember(digest, known.verified, epochs_now));
             }
         }
         let (verified, epochs) = self.verify_anew(token, digest, deadline).await?;
@@ -223,7 +233,8 @@ impl Verifier {
             return Err(AuthError::Invalid("the token was logged out"));
         }
         let (length, kid, claims) = (token.len(), jwt.kid, Arc::new(jwt.claims));
-        Ok((Verified { length, kid, key, claims, account_id, signer }, epochs))
+        let db = account_id.db();
+        Ok((Verified { length, kid, key, claims, account_id, db, signer }, epochs))
     }
 
     async fn signer(
@@ -296,4 +307,9 @@ impl Verifier {
         let account = self.directory.account(&wanted, deadline).await?;
         Ok(signer.acting_as(wanted, owner_id.to_owned(), account))
     }
+}
+
+/// The databases that a verdict depends on. The claim `as` may name another account; such a caller is not kept.
+fn needed_by(verified: &Verified) -> [&DbName; 4] {
+    [SystemDb::SystemAuth.name(), SystemDb::SystemConfig.name(), &verified.db, own_db()]
 }

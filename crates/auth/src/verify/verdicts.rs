@@ -1,9 +1,9 @@
 //! The memory of verified tokens, and of those that were logged out here.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
-use datastore::{DocId, Epoch, hex};
+use datastore::{DbName, DocId, Epoch, hex};
 use kazoo::{AccountId, Config};
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
@@ -11,7 +11,7 @@ use moka::sync::Cache;
 use super::caller::Caller;
 use super::claims::Claims;
 use super::jwt::SYSTEM_SECRET;
-use crate::directory::{Identity, VerifyingKey};
+use crate::directory::{Identity, Respite, VerifyingKey};
 use crate::encoding::sha256;
 use crate::secret::Secret;
 
@@ -40,6 +40,15 @@ pub(super) struct Remembered {
     pub(super) epochs: Option<Arc<[Epoch]>>,
     /// Who shows the token, for as long as the verdict stands.
     pub(super) caller: Arc<OnceLock<Caller>>,
+    /// The verdict's respite, where the store tells no epochs. It is renewed here, so that the verdict itself does not
+    /// become younger: another process may have logged the token out.
+    respite: Arc<RwLock<Option<Renewed>>>,
+}
+
+/// A verdict that still counted a short time ago, and whose token it is.
+struct Renewed {
+    respite: Respite,
+    caller: Arc<OnceLock<Caller>>,
 }
 
 /// A verified token, and the key and identity it was verified with. If one of those changes, the token is
@@ -51,6 +60,8 @@ pub(super) struct Verified {
     pub(super) key: Arc<VerifyingKey>,
     pub(super) claims: Arc<Claims>,
     pub(super) account_id: AccountId,
+    /// The account's database.
+    pub(super) db: DbName,
     pub(super) signer: Option<Signer>,
 }
 
@@ -63,7 +74,22 @@ pub(super) struct Signer {
 
 impl Remembered {
     pub(super) fn new(verified: Arc<Verified>, epochs: Option<Arc<[Epoch]>>) -> Self {
-        Self { verified, epochs, caller: Arc::default() }
+        Self { verified, epochs, caller: Arc::default(), respite: Arc::default() }
+    }
+
+    /// The verdict, if its respite lasts.
+    pub(super) fn in_respite(&self, lasts: impl FnOnce(Respite) -> bool) -> Option<Self> {
+        let renewed = self.respite.read().unwrap_or_else(PoisonError::into_inner);
+        let Renewed { caller, .. } = renewed.as_ref().filter(|renewed| lasts(renewed.respite))?;
+        Some(Self { caller: Arc::clone(caller), ..self.clone() })
+    }
+
+    /// The verdict, which still counts, with a new respite.
+    pub(super) fn renewed(&self, respite: Respite) -> Self {
+        let caller = Arc::default();
+        let renewed = Renewed { respite, caller: Arc::clone(&caller) };
+        *self.respite.write().unwrap_or_else(PoisonError::into_inner) = Some(renewed);
+        Self { caller, ..self.clone() }
     }
 
     /// Whether nothing has changed since the token was verified.
