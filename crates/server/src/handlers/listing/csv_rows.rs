@@ -5,7 +5,7 @@ use datastore::{Cause, JsonText, StoreError};
 use groups::{Cursor, ListQuery};
 use serde_json::Value;
 
-use super::rows::{self, BUFFERED, End};
+use super::rows::{self, BUFFERED_WHOLE, End};
 use crate::answer::csv;
 use crate::catalogue::Refusal;
 
@@ -15,7 +15,7 @@ pub(super) async fn gather(
     query: ListQuery,
     formulas: csv::Formulas,
 ) -> Result<(Vec<JsonText>, End), Refusal> {
-    let (rows, mut rest) = match rows::gather(cursor, BUFFERED).await? {
+    let (rows, mut rest) = match rows::gather(cursor, BUFFERED_WHOLE).await? {
         (rows, End::Unread(rest)) => (rows, rest),
         all => return Ok(all),
     };

@@ -11,7 +11,7 @@ use auth::AccountAccess;
 use datastore::{JsonText, random_hex};
 use futures::future::{self, Either};
 
-use self::rows::{BUFFERED, End, gather};
+use self::rows::{BUFFERED, BUFFERED_WHOLE, End, gather};
 use self::sender::Sender;
 use super::call::{Call, csv_file_name};
 use super::groups::{self, scope};
@@ -127,7 +127,8 @@ async fn turned_page(
 ) -> Result<TurnedPage, Refusal> {
     let patience = exchange.app.live().store_timeout;
     let is_light = query.filters.is_empty() && page_size <= LIGHT_PAGE;
-    let page = exchange.app.groups.turn_page(&scope, query, page_size, patience).await?.read(BUFFERED);
+    let page = exchange.app.groups.turn_page(&scope, query, page_size, patience).await?;
+    let page = page.read(BUFFERED_WHOLE);
     if is_light {
         return Ok(page.await?);
     }

@@ -5,8 +5,12 @@ use groups::{Cursor, GroupsError, ListQuery};
 
 use crate::answer::csv;
 
-/// A listing with more rows than fit in this many bytes is sent while it is read.
-pub(super) const BUFFERED: usize = 256 * 1024;
+/// A listing with more rows than fit in this many bytes is sent while it is read. CouchDB takes about 30 ms to send so
+/// many rows, and the client waits that long for the first byte.
+pub(super) const BUFFERED: usize = 128 * 1024;
+
+/// A listing that has to be read twice if it is not held has this many bytes of rows at most.
+pub(super) const BUFFERED_WHOLE: usize = 256 * 1024;
 
 /// The rest of the listing after the rows that were read.
 pub(super) enum End {
