@@ -229,8 +229,10 @@ pub(crate) struct Row<'a> {
 
 impl<'a> Row<'a> {
     fn parse(call: &'a Call, text: &'a [u8]) -> Result<Self, Error> {
+        // Looked at once as a whole. The parser would look at each member, twice.
+        let text = std::str::from_utf8(text).map_err(|error| Error::unreadable(call, error))?;
         let members: Members<'a> =
-            serde_json::from_slice(text).map_err(|error| Error::unreadable(call, error))?;
+            serde_json::from_str(text).map_err(|error| Error::unreadable(call, error))?;
         let mut row = Self {
             call,
             id: None,
