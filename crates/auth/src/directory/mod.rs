@@ -1,7 +1,8 @@
 //! The directory: it reads accounts, identities, keys and configuration.
 //!
-//! It caches these documents and their absences by database and id: until the database changes, where the store learns
-//! of changes, else for a bounded time. It also caches the values parsed from them, by revision. It knows no groups or
+//! It caches these documents and their absences by database and id. Where the store learns of changes, a document of an
+//! account counts until it changes itself, and any other until its database changes. Elsewhere it counts for a bounded
+//! time. The directory also caches the values parsed from them, by revision. It knows no groups or
 //! listings; the crate `cache` remembers those. Nothing here writes.
 
 mod account;
