@@ -2,6 +2,8 @@
 //! the reads and writes that are under way.
 
 use std::collections::HashMap;
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher as _;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -31,6 +33,9 @@ pub(crate) fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
+/// How many parts a database has. Each has epochs of its own, so a write ends few of those that others rely on.
+const PARTS: usize = 64;
+
 /// A session of a database's feed.
 pub(crate) struct Hot {
     /// The number of the session. No two sessions have the same.
@@ -44,6 +49,10 @@ pub(crate) struct Hot {
     sentinels: Option<Arc<Sentinels>>,
     has_ended: AtomicBool,
     epoch: AtomicU64,
+    /// The epochs of the parts.
+    parts: [AtomicU64; PARTS],
+    /// Decides which part a document belongs to.
+    hasher: RandomState,
     last_used: AtomicU64,
     /// How many own writes run. While one does, no page is served from memory.
     writes: AtomicUsize,
@@ -110,6 +119,8 @@ impl Hot {
             sentinels,
             has_ended: AtomicBool::new(false),
             epoch: AtomicU64::new(0),
+            parts: std::array::from_fn(|_| AtomicU64::new(0)),
+            hasher: RandomState::new(),
             last_used: AtomicU64::new(clock.now()),
             writes: AtomicUsize::new(0),
             under_way: Mutex::default(),
@@ -224,22 +235,26 @@ impl Hot {
             writing.is_unsure |= rev.is_none() || writing.told.as_ref().is_some_and(|told| Some(told) != rev);
             writing.told = rev.cloned();
         }
+        let part = self.part_of(&id);
         let key = Key::Document(id);
         let is_known = match self.memory.get(self.session, &key) {
             Some(Entry::Document(document)) => Some(document.rev()) == rev,
             _ => false,
         };
-        self.overtake(&mut under_way, key, is_known);
+        self.overtake(&mut under_way, key, part, is_known);
     }
 
-    /// Forgets a document, unless its newest content is known, and ends the epoch. The reads that began before
-    /// are not remembered.
-    fn overtake(&self, under_way: &mut UnderWay, key: Key, is_known: bool) {
+    /// Forgets a document, unless its newest content is known, and ends the epochs of its part and of the database.
+    /// The reads that began before are not remembered.
+    fn overtake(&self, under_way: &mut UnderWay, key: Key, part: usize, is_known: bool) {
         under_way.reads.retain(|other, _| matches!(other, Key::Document(_)) && *other != key);
         if !is_known {
             self.memory.forget(self.session, &key);
         }
-        // Last: who asks for the epoch from here on reads what is true in it.
+        // Last: who asks for an epoch from here on reads what is true in it.
+        if let Some(epoch) = self.parts.get(part) {
+            epoch.fetch_add(1, Ordering::AcqRel);
+        }
         self.epoch.fetch_add(1, Ordering::AcqRel);
     }
 
@@ -251,13 +266,13 @@ impl Hot {
         // With several writes of one document, their order is not known here.
         writing.is_unsure |= writing.running > 1;
         self.writes.fetch_add(1, Ordering::AcqRel);
-        self.overtake(&mut under_way, Key::Document(id.clone()), false);
+        self.overtake(&mut under_way, Key::Document(id.clone()), self.part_of(id), false);
         OwnWrite { hot: Arc::clone(self), id: id.clone(), written: None }
     }
 
     fn end_write(&self, id: &DocId, written: Option<Document>) {
         let mut under_way = self.lock();
-        self.overtake(&mut under_way, Key::Document(id.clone()), false);
+        self.overtake(&mut under_way, Key::Document(id.clone()), self.part_of(id), false);
         let Some(writing) = under_way.writes.get_mut(id) else { return };
         writing.running -= 1;
         let is_last = writing.running == 0;
@@ -299,6 +314,15 @@ impl UnderWay {
 impl EpochClock for Hot {
     fn now(&self) -> Option<u64> {
         self.is_alive_for_use().then(|| self.epoch.load(Ordering::Acquire))
+    }
+
+    fn part_of(&self, id: &DocId) -> usize {
+        usize::try_from(self.hasher.hash_one(id)).unwrap_or_default() % PARTS
+    }
+
+    fn now_in(&self, part: usize) -> Option<u64> {
+        let epoch = self.parts.get(part)?;
+        self.is_alive_for_use().then(|| epoch.load(Ordering::Acquire))
     }
 }
 

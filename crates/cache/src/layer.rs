@@ -201,6 +201,11 @@ impl Layer for Cache {
         Epoch::now(hot)
     }
 
+    fn epoch_of(&self, db: &DbName, id: &DocId) -> Option<Epoch> {
+        let hot: Arc<dyn EpochClock> = self.hot(db)?;
+        Epoch::of_document(hot, id)
+    }
+
     fn save<'a>(&'a self, db: &'a DbName, draft: Draft, deadline: Deadline) -> BoxFuture<'a, Result<Rev>> {
         Box::pin(async move {
             let (id, write) = (draft.id.clone(), self.begin_write(db, &draft.id));

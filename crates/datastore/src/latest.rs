@@ -115,6 +115,7 @@ mod tests {
     use super::Latest;
     use crate::epoch::{Epoch, EpochClock};
     use crate::error::{Cause, Result, StoreError};
+    use crate::name::DocId;
 
     /// A database that tells of its changes unless its number is zero.
     struct Clock(AtomicU64);
@@ -122,6 +123,14 @@ mod tests {
     impl EpochClock for Clock {
         fn now(&self) -> Option<u64> {
             Some(self.0.load(Ordering::Relaxed)).filter(|number| *number > 0)
+        }
+
+        fn part_of(&self, _: &DocId) -> usize {
+            0
+        }
+
+        fn now_in(&self, _: usize) -> Option<u64> {
+            self.now()
         }
     }
 

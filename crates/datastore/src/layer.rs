@@ -127,6 +127,11 @@ pub trait Layer: Send + Sync {
         self.inner().epoch(db)
     }
 
+    /// See [`Store::epoch_of`].
+    fn epoch_of(&self, db: &DbName, id: &DocId) -> Option<Epoch> {
+        self.inner().epoch_of(db, id)
+    }
+
     /// See [`Attachments::fetch_attachment`].
     fn fetch_attachment<'a>(
         &'a self,
@@ -268,6 +273,10 @@ impl<L: Layer> Store for L {
 
     fn epoch(&self, db: &DbName) -> Option<Epoch> {
         Layer::epoch(self, db)
+    }
+
+    fn epoch_of(&self, db: &DbName, id: &DocId) -> Option<Epoch> {
+        Layer::epoch_of(self, db, id)
     }
 }
 

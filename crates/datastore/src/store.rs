@@ -94,6 +94,13 @@ pub trait Store: Send + Sync {
         let _ = db;
         None
     }
+
+    /// The current epoch of a document, whether it exists or not. It ends when the document changes, and may end
+    /// when others do. `None` if the store would not learn of a change. It never waits.
+    fn epoch_of(&self, db: &DbName, id: &DocId) -> Option<Epoch> {
+        let _ = id;
+        self.epoch(db)
+    }
 }
 
 /// Files attached to documents. As in CouchDB, a [`Draft`] carries new ones inline

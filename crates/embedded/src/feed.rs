@@ -22,11 +22,18 @@ const PAGE: i64 = 500;
 /// The longest pause between two attempts, when a waiting feed cannot read.
 const MAX_PAUSE: Duration = Duration::from_secs(5);
 
+/// How long a watching feed rests after it has told changes. Then it tells all that came meanwhile, so under many writes
+/// the writer wakes no task for each of them.
+const REST: Duration = Duration::from_millis(4);
+
 /// A running changes feed.
 pub(crate) struct ChangesFeed {
     inner: Arc<Inner>,
     name: DbName,
     query: ChangesQuery,
+    rest: Duration,
+    /// Whether it has told changes since it rested last.
+    is_due_to_rest: bool,
     at: Option<Position>,
     page: VecDeque<Change>,
     left: u64,
@@ -44,7 +51,25 @@ struct Position {
 impl ChangesFeed {
     pub(crate) fn new(inner: Arc<Inner>, name: DbName, query: ChangesQuery) -> Self {
         let left = query.limit.unwrap_or(u64::MAX);
-        Self { inner, name, query, at: None, page: VecDeque::new(), left, has_told: false, ended: false }
+        let page = VecDeque::new();
+        Self {
+            inner,
+            name,
+            query,
+            rest: Duration::ZERO,
+            is_due_to_rest: false,
+            at: None,
+            page,
+            left,
+            has_told: false,
+            ended: false,
+        }
+    }
+
+    /// The changes from now on. After it has told some, it rests for a few milliseconds before it tells more.
+    pub(crate) fn watching(inner: Arc<Inner>, name: DbName) -> Self {
+        let query = ChangesQuery { since: Since::Now, feed: Feed::Continuous, ..ChangesQuery::default() };
+        Self { rest: REST, ..Self::new(inner, name, query) }
     }
 
     /// Finds the position to start from now, and not at the first change.
@@ -75,7 +100,15 @@ impl ChangesFeed {
                 return Err(closed());
             }
             if let Some(change) = self.page.pop_front() {
+                self.is_due_to_rest = !self.rest.is_zero();
                 return Ok(Some(change));
+            }
+            let mut closing = self.inner.closed.subscribe();
+            if std::mem::take(&mut self.is_due_to_rest) {
+                tokio::select! {
+                    () = tokio::time::sleep(self.rest) => {}
+                    _ = closing.wait_for(|closed| *closed) => return Err(closed()),
+                }
             }
             let head = self.head()?;
             let Some(at) = &mut self.at else { return Ok(None) };
@@ -88,7 +121,6 @@ impl ChangesFeed {
                 Feed::Longpoll if self.has_told => return Ok(None),
                 Feed::Longpoll | Feed::Continuous => {}
             }
-            let mut closing = self.inner.closed.subscribe();
             tokio::select! {
                 // This cannot fail: `Position` holds the database, which holds the sender.
                 _ = at.progress.changed() => {}

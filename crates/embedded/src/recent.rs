@@ -6,8 +6,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use datastore::{DocId, Rev};
 
-/// How many changes of a database are kept.
-const KEPT: usize = 32;
+/// How many changes of a database are kept: more than come while a watching feed rests.
+const KEPT: usize = 64;
 
 /// A change that was committed.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -17,8 +17,9 @@ pub enum Durability {
 pub struct Settings {
     /// When a write reaches the disk.
     pub durability: Durability,
-    /// The writer's page cache, in KiB. Every write walks the inner pages of every index, so they should
-    /// stay cached.
+    /// The writer's page cache, in KiB. Every write walks the inner pages of every index, so the upper ones should
+    /// stay cached. But SQLite looks at every cached page after most commits (when it has split a page), so a large
+    /// cache costs more than the reads that it saves: the system caches the file too.
     pub writer_cache_kib: u32,
     /// The largest document, in bytes of JSON without attachments. The default is CouchDB's.
     pub max_document_bytes: usize,
@@ -54,7 +55,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             durability: Durability::Full,
-            writer_cache_kib: 32 * 1024,
+            writer_cache_kib: 8 * 1024,
             max_document_bytes: 8_000_000,
             max_attachment_bytes: 64 * 1024 * 1024,
             write_queue: 1_024,

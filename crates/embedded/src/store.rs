@@ -8,8 +8,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use datastore::{
     Attachments, Change, Changes, ChangesQuery, Created, Databases, DbName, Deadline, DocId, Document, Draft,
-    Feed, LocalCheck, LocalDocument, LocalDocuments, Result, Rev, RowStream, Sign, Since, Store, StoreError,
-    ViewQuery, ViewRow, ViewSource,
+    LocalCheck, LocalDocument, LocalDocuments, Result, Rev, RowStream, Sign, Store, StoreError, ViewQuery,
+    ViewRow, ViewSource,
 };
 use futures::StreamExt as _;
 use futures::future::{self, BoxFuture};
@@ -239,8 +239,7 @@ impl Changes for Embedded {
     }
 
     fn watch(&self, db: &DbName, _heartbeat: Duration) -> BoxStream<'static, Result<Sign>> {
-        let query = ChangesQuery { since: Since::Now, feed: Feed::Continuous, ..ChangesQuery::default() };
-        let mut feed = ChangesFeed::new(Arc::clone(&self.inner), db.clone(), query);
+        let mut feed = ChangesFeed::watching(Arc::clone(&self.inner), db.clone());
         // From here on, nothing can get lost on the way.
         let alive = feed.begin().map(|()| Sign::Alive(Duration::MAX));
         let is_open = alive.is_ok();

@@ -1,7 +1,8 @@
 //! The directory: it reads accounts, identities, keys and configuration.
 //!
-//! It caches these documents and their absences by database and id: until the database changes, where the store learns
-//! of changes, else for a bounded time. It also caches the values parsed from them, by revision. It knows no groups or
+//! It caches these documents and their absences by database and id. Where the store learns of changes, a document of an
+//! account counts until it changes itself, and any other until its database changes. Elsewhere it counts for a bounded
+//! time. The directory also caches the values parsed from them, by revision. It knows no groups or
 //! listings; the crate `cache` remembers those. Nothing here writes.
 
 mod account;
@@ -19,7 +20,7 @@ mod unknown_ids;
 
 use std::sync::{Arc, LazyLock};
 
-use datastore::{Backend, DbName, Deadline, DocId, Document, Result, ViewQuery, ViewRow, if_found};
+use datastore::{Backend, DbName, Deadline, DocId, Document, Epoch, Result, ViewQuery, ViewRow, if_found};
 use futures::{TryStreamExt as _, future};
 use kazoo::{AccountId, Config, ConfigDocument, Kind, SystemDb, is_deleted, member, term};
 use serde_json::{Map, Value};
@@ -47,6 +48,9 @@ const DOCUMENT_BYTES: u64 = 32_000_000;
 
 /// The memory that a cached document needs in addition to its text, in bytes.
 const DOCUMENT_OVERHEAD: u32 = 300;
+
+/// The id of the document with the restrictions of an account.
+const TOKEN_RESTRICTIONS: &str = "token_restrictions";
 
 /// Reads documents through the cache.
 pub(crate) struct Directory {
@@ -112,6 +116,17 @@ impl Directory {
         let key = DocKey::of_account(id, id.as_str());
         let document = self.document(&key, deadline).await?;
         document.map(|document| self.read_account(id, &key, &document)).transpose()
+    }
+
+    /// The epochs of the documents in an account's database that decide what a caller may do: its account, its
+    /// identities, and the account's restrictions. `None` if the store does not tell them.
+    pub(crate) fn epochs_of_caller(&self, id: &AccountId, identities: &[&str]) -> Option<Vec<Epoch>> {
+        let db = id.db();
+        let own = [id.as_str(), TOKEN_RESTRICTIONS];
+        let others = identities.iter().copied().filter(|identity| !own.contains(identity));
+        // An id that is not valid is never read.
+        let ids = own.into_iter().chain(others).filter_map(|id| DocId::parse(id).ok());
+        ids.map(|id| self.store.epoch_of(&db, &id)).collect()
     }
 
     /// Whether an account is in the cache.
@@ -261,7 +276,7 @@ impl Directory {
         owner_id: Option<&str>,
         deadline: Deadline,
     ) -> Result<Policies> {
-        let own = self.policy(account_id, "token_restrictions", deadline);
+        let own = self.policy(account_id, TOKEN_RESTRICTIONS, deadline);
         let system = self.config(ConfigDocument::CrossbarTokenRestrictions, deadline);
         let user = async {
             match owner_id {
@@ -396,9 +411,13 @@ impl Directory {
     }
 }
 
-/// The epoch of a document's database, if the store tells it.
+/// The epoch that a document is read in, if the store tells it. Clients write many documents of an account, so a
+/// document of an account has an epoch of its own. The keys of the other databases are not always ids of documents.
 fn epoch_of(store: Arc<dyn Backend>) -> EpochOf<DocKey> {
-    Box::new(move |key| store.epoch(&key.db.name()))
+    Box::new(move |key| match (&key.db, DocId::parse(&key.id)) {
+        (Db::Account(account_id), Ok(id)) => store.epoch_of(&account_id.db(), &id),
+        (db, _) => store.epoch(&db.name()),
+    })
 }
 
 /// An absent document counts as empty. All absent documents share one empty `Config`, so that `ptr_eq` works.

@@ -136,7 +136,7 @@ impl Verifier {
     ) -> Result<Remembered> {
         if let Some(known) = known {
             let verified = &known.verified;
-            let epochs_now = self.epochs(&verified.account_id);
+            let epochs_now = self.epochs(&verified.account_id, &verified.claims);
             if known.epochs.is_none() && epochs_now.is_none() {
                 // The store does not learn of changes. What is cached decides, for as long as it stays there.
                 let respite = self.directory.respite(&needed_by(verified));
@@ -151,16 +151,15 @@ impl Verifier {
         Ok(self.verdicts.remember(digest, Arc::new(verified), epochs))
     }
 
-    /// The epochs of the databases that a verdict depends on. `None` if the store does not tell one of them. This
-    /// program's own database may not exist yet.
-    fn epochs(&self, account_id: &AccountId) -> Option<Arc<[Epoch]>> {
+    /// The epochs of what a verdict depends on: three databases, and some documents of the account. `None` if the store
+    /// does not tell one of them. This program's own database may not exist yet.
+    fn epochs(&self, account_id: &AccountId, claims: &Claims) -> Option<Arc<[Epoch]>> {
         let store = self.directory.store();
-        let needed = [
-            store.epoch(SystemDb::SystemAuth.name())?,
-            store.epoch(SystemDb::SystemConfig.name())?,
-            store.epoch(&account_id.db())?,
-        ];
-        Some(needed.into_iter().chain(store.epoch(own_db())).collect())
+        let needed = [store.epoch(SystemDb::SystemAuth.name())?, store.epoch(SystemDb::SystemConfig.name())?];
+        let identities = [claims.identity(), claims.text("owner_id")];
+        let identities: Vec<_> = identities.into_iter().flatten().collect();
+        let of_caller = self.directory.epochs_of_caller(account_id, &identities)?;
+        Some(needed.into_iter().chain(of_caller).chain(store.epoch(own_db())).collect())
     }
 
     /// Whether the key and secrets in the cache are those that the token was verified with.
@@ -199,7 +198,7 @@ impl Verifier {
         let jwt = Jwt::parse(token)?;
         let account_id = jwt.claims.text("account_id").and_then(|id| AccountId::parse(id).ok());
         // Asked before anything is read, so that a change meanwhile counts.
-        let epochs = account_id.as_ref().and_then(|id| self.epochs(id));
+        let epochs = account_id.as_ref().and_then(|id| self.epochs(id, &jwt.claims));
         let key = self
             .directory
             .system_auth()

@@ -35,8 +35,8 @@ pub(super) struct Verdicts {
 #[derive(Clone)]
 pub(super) struct Remembered {
     pub(super) verified: Arc<Verified>,
-    /// The epochs of the databases that the verdict depends on, if the store tells them. While they last, the
-    /// verdict stands.
+    /// The epochs of the databases and documents that the verdict depends on, if the store tells them. While they
+    /// last, the verdict stands.
     pub(super) epochs: Option<Arc<[Epoch]>>,
     /// Who shows the token, for as long as the verdict stands.
     pub(super) caller: Arc<OnceLock<Caller>>,

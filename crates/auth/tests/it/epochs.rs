@@ -2,16 +2,18 @@
 
 use std::future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use auth::{Asked, Authenticator, Charged, Settings};
 use cache::Cache;
-use datastore::{Backend, DbName};
+use datastore::{Backend, DbName, Deadline, DocId, Document, Draft, Layer};
+use futures::future::BoxFuture;
 use serde_json::json;
 use tokio::task::JoinHandle;
 
 use crate::place::{Place, on_each_store};
-use crate::support::{KID, World, account_id, db, id, key_document, other_pem, soon, token};
+use crate::support::{KID, World, account_id, db, id, key_document, object, other_pem, soon, token};
 
 const GET: Asked<'_> = Asked { endpoint: "groups", params: &[], verb: "GET" };
 
@@ -122,6 +124,54 @@ async fn a_change_of_something_else_changes_no_verdict(place: Arc<Place>) {
     assert_eq!(watched.server.verdict(&token).await, "good");
 }
 
+/// A store that counts the documents that are read from it.
+struct Counting {
+    inner: Arc<dyn Backend>,
+    reads: Arc<AtomicUsize>,
+}
+
+impl Layer for Counting {
+    fn inner(&self) -> &dyn Backend {
+        &*self.inner
+    }
+
+    fn fetch<'a>(
+        &'a self,
+        db: &'a DbName,
+        id: &'a DocId,
+        deadline: Deadline,
+    ) -> BoxFuture<'a, datastore::Result<Document>> {
+        self.reads.fetch_add(1, Ordering::Relaxed);
+        self.inner.fetch(db, id, deadline)
+    }
+}
+
+/// A client that writes many groups is not read again after each of them.
+async fn writes_of_groups_cause_few_reads_of_the_caller(place: Arc<Place>) {
+    let watched = Watched::new(&place).await;
+    let reads = Arc::<AtomicUsize>::default();
+    let counting = Counting { inner: Arc::clone(&watched.server.store), reads: Arc::clone(&reads) };
+    let store: Arc<dyn Backend> = Arc::new(counting);
+    let server = World { auth: Authenticator::new(Arc::clone(&store), Settings::default()), store };
+    let token = token("alpha_admin").signed();
+    let (alpha, mut first) = (account_id("alpha").db(), 0);
+    for count in 0..50 {
+        let caller = server.verify(&token).await.unwrap();
+        assert_eq!(server.authorise(&caller, "alpha", GET).await, "allowed");
+        if count == 0 {
+            first = reads.load(Ordering::Relaxed);
+        }
+        let draft = Draft {
+            id: DocId::parse(&format!("group{count}")).unwrap(),
+            base: None,
+            body: object(json!({"pvt_type": "group"})),
+        };
+        server.store.save(&alpha, draft, soon()).await.unwrap();
+    }
+    let later = reads.load(Ordering::Relaxed) - first;
+    assert!(first > 0 && later < 30, "{first} reads at first, {later} for 50 writes");
+}
+
 /// Later requests use what an earlier one has read about the caller. New rules end that.
 async fn new_restrictions_count_at_once(place: Arc<Place>) {
     let watched = Watched::new(&place).await;
@@ -204,6 +254,7 @@ on_each_store![
     a_deleted_user_counts_at_once,
     a_logout_elsewhere_counts_at_once,
     a_change_of_something_else_changes_no_verdict,
+    writes_of_groups_cause_few_reads_of_the_caller,
     new_restrictions_count_at_once,
     a_change_of_the_callers_account_counts_at_once,
     a_trial_that_ends_counts_at_once,

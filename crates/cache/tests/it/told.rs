@@ -68,6 +68,27 @@ async fn a_change_that_is_told_is_seen() {
     assert_eq!(rows(&world, &db, "n").await, ["2"]);
 }
 
+/// A document's epoch lasts while others change, unless one of them belongs to its part.
+#[tokio::test(start_paused = true)]
+async fn a_change_ends_the_epochs_of_few_other_documents() {
+    let (world, db, id) = warm().await;
+    let others: Vec<_> = (0..100).map(|n| DocId::parse(&format!("other{n}")).unwrap()).collect();
+    let epoch_of = |id: &DocId| world.cache.epoch_of(&db, id).unwrap();
+    for _ in 0..2 {
+        let (own, of_others): (_, Vec<_>) = (epoch_of(&id), others.iter().map(epoch_of).collect());
+        world.store.tell(&db, Ok(Sign::Changed { id: id.clone(), rev: revision(2) }));
+        world.hear().await;
+        assert!(!own.is_current());
+        let lasting = of_others.iter().filter(|epoch| epoch.is_current()).count();
+        assert!(lasting > 50, "{lasting} of 100 last");
+    }
+    let (own, of_others): (_, Vec<_>) = (epoch_of(&id), others.iter().map(epoch_of).collect());
+    world.store.tell(&db, Err(StoreError::Unavailable(Cause::new("cut"))));
+    world.hear().await;
+    assert!(!own.is_current() && of_others.iter().all(|epoch| !epoch.is_current()));
+    assert!(world.cache.epoch_of(&db, &id).is_none());
+}
+
 /// A hint comes before the feed tells the same, or instead of it.
 #[tokio::test(start_paused = true)]
 async fn a_hint_is_as_good_as_the_feed() {

@@ -5,6 +5,7 @@
 
 mod beside;
 mod couch_views;
+mod feed;
 mod files;
 mod format;
 mod hostile;

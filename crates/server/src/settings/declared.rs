@@ -181,9 +181,9 @@ settings! {
         /// When a write is synced to disk: full syncs it before it is acknowledged; normal syncs later,
         /// and a power cut may lose the last writes.
         durability: Durability = "sqlite_sync" "MODE", Value("full");
-        /// How much of the file SQLite caches for writes, in KiB. The part of every index that a write reads
-        /// should fit.
-        writer_cache_kib: u32 = "sqlite_cache_kib" "KIB", Value("32768"), 1..=67_108_864;
+        /// How much of the file SQLite caches for writes, in KiB. A large cache makes each write slower, because
+        /// SQLite looks at all of it.
+        writer_cache_kib: u32 = "sqlite_cache_kib" "KIB", Value("8192"), 1..=67_108_864;
         /// How many threads read views and feeds.
         reader_threads: usize = "sqlite_reader_threads" "N", Value("2"), 1..=256;
         /// How many writes fit in the queue. Further writes wait until it has room.
