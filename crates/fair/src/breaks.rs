@@ -1,5 +1,8 @@
 //! Breaks in long work.
 
+use std::future::poll_fn;
+use std::task::Poll;
+
 /// Work on this many bytes takes about a millisecond. Other tasks may run then.
 pub const SLICE: usize = 64 * 1024;
 
@@ -17,9 +20,23 @@ impl Breaks {
         self.bytes = self.bytes.saturating_add(bytes);
         if self.bytes >= SLICE {
             self.bytes = 0;
-            tokio::task::yield_now().await;
+            pause().await;
         }
     }
+}
+
+/// Stops once, and is ready to go on at once. After tokio's own `yield_now`, dozens of other tasks may run first.
+async fn pause() {
+    let mut has_paused = false;
+    poll_fn(|context| {
+        if has_paused {
+            return Poll::Ready(());
+        }
+        has_paused = true;
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 #[cfg(test)]
