@@ -1,5 +1,5 @@
-//! Clients of another tenant. Each reads one small group every five milliseconds on a kept connection. The
-//! slowest read counts. There is one for each worker of the server, which get connections in turn.
+//! Clients of another tenant. Each sends one small request every five milliseconds on a kept connection, mostly the
+//! read of a small group. The slowest answer counts. There is one for each worker of the server, which get connections in turn.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -56,6 +56,11 @@ impl Reads {
     }
 }
 
+/// The read of an account's small group.
+pub(crate) fn read_one(account: &Account) -> Request {
+    Request::new("GET", account.groups(&format!("/{GROUP}"))).token(&account.token)
+}
+
 /// The clients at work.
 pub(crate) struct Probe {
     shared: Arc<Shared>,
@@ -69,9 +74,13 @@ struct Shared {
 }
 
 impl Probe {
-    /// Begins to read.
+    /// Begins to read a small group.
     pub(crate) fn begin(address: SocketAddr, account: &Account) -> Self {
-        let request = Request::new("GET", account.groups(&format!("/{GROUP}"))).token(&account.token);
+        Self::asking(address, read_one(account))
+    }
+
+    /// Begins to send this request.
+    pub(crate) fn asking(address: SocketAddr, request: Request) -> Self {
         let shared = Arc::new(Shared { reads: Mutex::default(), stop: AtomicBool::new(false) });
         let client = |number| {
             let (shared, request) = (Arc::clone(&shared), request.clone());

@@ -25,8 +25,7 @@
 //! Reads go through `query`, `feed` (with `recent`, the newest changes in memory), `read` and `local`.
 //!
 //! `store` has the calls of the traits, `embedded` the parts and how they start and stop, `catalogue` the databases and
-//! views in memory. `workers` is a pool of threads, and `fair` the queue in which databases take turns, there and in
-//! `write_queue`. `design` and `index` take views from design documents. `housekeeper` builds views and removes what nobody
+//! views in memory. `workers` is a pool of threads. Databases take turns there and in `write_queue`. `design` and `index` take views from design documents. `housekeeper` builds views and removes what nobody
 //! sees any more; `in_use` keeps it from what a write still needs.
 //!
 //! `place` finds the file behind links, `file` locks and opens it, `format` has its tables, `upgrade` the way from older ones. `backup` and `restore`
@@ -43,7 +42,6 @@ mod design;
 mod draft;
 mod embedded;
 mod error;
-mod fair;
 mod feed;
 mod file;
 mod format;

@@ -7,10 +7,10 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use datastore::{Cause, Deadline, StoreError};
+use fair::FairQueue;
 use tokio::sync::oneshot;
 
 use crate::error::{closed, deadline_exceeded, in_time};
-use crate::fair::FairQueue;
 
 /// How many small jobs may wait, or a sixteenth of that many large ones. One database may fill half.
 const QUEUE: usize = 1_024;
@@ -63,7 +63,7 @@ struct Shared<S> {
 }
 
 struct State<S> {
-    queue: FairQueue<Job<S>>,
+    queue: FairQueue<i64, Job<S>>,
     /// How much of the queue is taken.
     room_taken: usize,
     dbs: HashMap<i64, DbLoad>,
@@ -199,7 +199,7 @@ impl<S> Shared<S> {
                     // Small jobs take turns quickly enough, so one busy database may use all threads.
                     job.size == Size::Small
                         || (*running_large < self.most_large
-                            && dbs.get(&db).is_none_or(|load| load.running < self.most_for_a_db))
+                            && dbs.get(db).is_none_or(|load| load.running < self.most_for_a_db))
                 })
             };
             let Some((db, job)) = next else {

@@ -7,8 +7,8 @@ use datastore::StoreError;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::error::closed;
-use crate::fair::FairQueue;
 use crate::transaction::Transaction;
+use fair::FairQueue;
 
 /// Answers the caller of a job, once it is known whether the commit succeeded.
 pub(crate) type Answer = Box<dyn FnOnce(&Result<(), String>) + Send>;
@@ -67,7 +67,7 @@ pub(crate) struct Job {
 }
 
 struct Queue {
-    jobs: FairQueue<Job>,
+    jobs: FairQueue<i64, Job>,
     is_stopped: bool,
 }
 

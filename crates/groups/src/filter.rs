@@ -2,10 +2,13 @@
 //! filter never causes an error: a senseless one matches nothing or is ignored.
 
 use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
 
 use datastore::Document;
 use kazoo::{member, term};
 use serde_json::Value;
+
+use crate::readings::Readings;
 
 /// A value in the query string.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,20 +19,53 @@ pub enum FilterValue {
     True,
 }
 
-/// The filters of a listing. A document must satisfy all of them.
+/// The filters of a listing. A document must satisfy all of them. To test one takes time for each of its members
+/// and for each filter, not for each pair.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Filters(Vec<Filter>);
+pub struct Filters {
+    /// By the member of a document that they look at.
+    by_member: HashMap<String, OfMember>,
+    /// How many of these members a document must have.
+    needed: usize,
+    /// Whether one of the filters matches nothing.
+    match_nothing: bool,
+    count: usize,
+}
+
+/// The filters that look at one member, those with short paths first.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct OfMember {
+    filters: Vec<Filter>,
+    /// Whether one of them fails if the member is missing.
+    is_needed: bool,
+}
+
+/// A condition on the value at a path.
+#[derive(Clone, Debug, PartialEq)]
+struct Filter {
+    path: Path,
+    condition: Condition,
+}
 
 #[derive(Clone, Debug, PartialEq)]
-enum Filter {
-    Equals { path: Path, wanted: Wanted },
-    Differs { path: Path, wanted: Wanted },
-    HasKey(Option<Path>),
-    KeyMissing(Option<Path>),
-    HasValue(Option<Path>),
-    ValueMissing(Option<Path>),
-    From { stamp: &'static str, seconds: Option<i128> },
-    To { stamp: &'static str, seconds: Option<i128> },
+enum Condition {
+    Equals(Wanted),
+    Differs(Wanted),
+    HasKey,
+    KeyMissing,
+    HasValue,
+    ValueMissing,
+    From(i128),
+    To(i128),
+}
+
+/// What a pair of the query string says.
+enum Parsed {
+    /// It is no filter.
+    Other,
+    /// A filter that no document satisfies.
+    Nothing,
+    Filter(Filter),
 }
 
 /// The texts that a filter accepts: the value from the query string, or one of the strings in it if it is
@@ -43,99 +79,127 @@ struct Wanted {
 impl Filters {
     /// Picks the filters out of the pairs of a query string. If a key appears twice, both filters apply.
     pub fn from_query<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a FilterValue)>) -> Self {
-        Self(pairs.into_iter().filter_map(|(key, value)| Filter::parse(key, value)).collect())
+        let mut filters = Self::default();
+        for (key, value) in pairs {
+            match Filter::parse(key, value) {
+                Parsed::Other => continue,
+                Parsed::Nothing => filters.match_nothing = true,
+                Parsed::Filter(filter) => {
+                    let of_member = filters.by_member.entry(filter.path.member.clone()).or_default();
+                    of_member.is_needed |= !filter.condition.holds(None, &mut Readings::default());
+                    of_member.filters.push(filter);
+                }
+            }
+            filters.count += 1;
+        }
+        for of_member in filters.by_member.values_mut() {
+            of_member.filters.sort_by_key(|filter| filter.path.rest.len());
+            filters.needed += usize::from(of_member.is_needed);
+        }
+        filters
     }
 
     /// Whether there are no filters. A listing then need not read any documents.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.count == 0
     }
 
-    /// How many filters there are. Testing a document takes time for each of them.
+    /// How many filters there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.count
     }
 
     /// Whether a stored document, including its private fields, satisfies every filter. Only the members that
-    /// filters look at are parsed.
+    /// filters look at are parsed. A document in which one of them cannot be read, for instance because another
+    /// program nested it too deep, satisfies none.
     ///
     /// # Errors
-    /// `Corrupt` if one of these members cannot be read.
+    /// `Corrupt` if the document is not a JSON object.
     pub fn matches(&self, document: &Document) -> datastore::Result<bool> {
-        let is_looked_at = |name: &str| self.0.iter().any(|filter| filter.member() == Some(name));
-        let object = Value::Object(document.parse_members(is_looked_at)?);
-        Ok(self.0.iter().all(|filter| filter.holds(&object)))
+        if self.match_nothing {
+            return Ok(false);
+        }
+        let members = document.members()?.0;
+        let mut looked_at = HashSet::new();
+        let mut needed = self.needed;
+        for (name, value) in &members {
+            let Some(of_member) = self.by_member.get(&**name) else { continue };
+            // Of two equal keys, the first counts.
+            if !looked_at.insert(&**name) {
+                continue;
+            }
+            if !document.parse_member(value).is_ok_and(|value| of_member.hold(&value)) {
+                return Ok(false);
+            }
+            needed -= usize::from(of_member.is_needed);
+        }
+        Ok(needed == 0)
+    }
+}
+
+impl OfMember {
+    /// Whether all the filters hold for a member with this value.
+    fn hold(&self, value: &Value) -> bool {
+        let found: Result<Vec<_>, _> = self.filters.iter().map(|filter| filter.path.find(value)).collect();
+        let Ok(found) = found else { return false };
+        let mut readings = Readings::of(found.iter().copied().flatten());
+        self.filters.iter().zip(found).all(|(filter, found)| filter.condition.holds(found, &mut readings))
     }
 }
 
 impl Filter {
-    fn parse(key: &str, value: &FilterValue) -> Option<Self> {
+    fn parse(key: &str, value: &FilterValue) -> Parsed {
         if let Some(path) = key.strip_prefix("filter_not_") {
-            return Some(Self::Differs { path: Path::parse(path), wanted: Wanted::parse(value) });
+            return Self::at(path, Condition::Differs(Wanted::parse(value)));
         }
         if let Some(path) = key.strip_prefix("filter_") {
-            return Some(Self::Equals { path: Path::parse(path), wanted: Wanted::parse(value) });
+            return Self::at(path, Condition::Equals(Wanted::parse(value)));
         }
-        let seconds = || match value {
-            FilterValue::Bytes(bytes) => std::str::from_utf8(bytes).ok().and_then(term::integer_of_text),
+        let text = match value {
+            FilterValue::Bytes(bytes) => std::str::from_utf8(bytes).ok(),
             FilterValue::True => None,
         };
-        Some(match key {
-            "has_key" => Self::HasKey(Path::of_value(value)),
-            "key_missing" => Self::KeyMissing(Path::of_value(value)),
-            "has_value" => Self::HasValue(Path::of_value(value)),
-            "value_missing" => Self::ValueMissing(Path::of_value(value)),
-            "created_from" => Self::From { stamp: member::CREATED, seconds: seconds() },
-            "created_to" => Self::To { stamp: member::CREATED, seconds: seconds() },
-            "modified_from" => Self::From { stamp: member::MODIFIED, seconds: seconds() },
-            "modified_to" => Self::To { stamp: member::MODIFIED, seconds: seconds() },
-            _ => return None,
-        })
-    }
-
-    /// The member of a document that the filter looks at.
-    fn member(&self) -> Option<&str> {
-        match self {
-            Self::Equals { path, .. } | Self::Differs { path, .. } => path.first(),
-            Self::HasKey(path) | Self::KeyMissing(path) | Self::HasValue(path) | Self::ValueMissing(path) => {
-                path.as_ref().and_then(Path::first)
-            }
-            Self::From { stamp, .. } | Self::To { stamp, .. } => Some(stamp),
+        let at_value = |condition| text.map_or(Parsed::Nothing, |path| Self::at(path, condition));
+        let of_stamp = |stamp, condition: fn(i128) -> Condition| match text.and_then(term::integer_of_text) {
+            Some(seconds) => Self::at(stamp, condition(seconds)),
+            None => Parsed::Nothing,
+        };
+        match key {
+            "has_key" => at_value(Condition::HasKey),
+            "key_missing" => at_value(Condition::KeyMissing),
+            "has_value" => at_value(Condition::HasValue),
+            "value_missing" => at_value(Condition::ValueMissing),
+            "created_from" => of_stamp(member::CREATED, Condition::From),
+            "created_to" => of_stamp(member::CREATED, Condition::To),
+            "modified_from" => of_stamp(member::MODIFIED, Condition::From),
+            "modified_to" => of_stamp(member::MODIFIED, Condition::To),
+            _ => Parsed::Other,
         }
     }
 
-    fn holds(&self, document: &Value) -> bool {
+    fn at(path: &str, condition: Condition) -> Parsed {
+        Parsed::Filter(Self { path: Path::parse(path), condition })
+    }
+}
+
+impl Condition {
+    /// Whether it holds for the value that was found, if one was.
+    fn holds(&self, found: Option<&Value>, readings: &mut Readings) -> bool {
         match self {
-            Self::Equals { path, wanted } => path.find(document).is_ok_and(|found| wanted.is(found)),
-            Self::Differs { path, wanted } => path.find(document).is_ok_and(|found| !wanted.is(found)),
-            Self::HasKey(path) => holds_at(path.as_ref(), document, |found| found.is_some()),
-            Self::KeyMissing(path) => holds_at(path.as_ref(), document, |found| found.is_none()),
-            Self::HasValue(path) => holds_at(path.as_ref(), document, has_value),
-            Self::ValueMissing(path) => holds_at(path.as_ref(), document, |found| !has_value(found)),
+            Self::Equals(wanted) => wanted.is(found, readings),
+            Self::Differs(wanted) => !wanted.is(found, readings),
+            Self::HasKey => found.is_some(),
+            Self::KeyMissing => found.is_none(),
+            Self::HasValue => found.is_some_and(|value| !readings.is_empty(value)),
+            Self::ValueMissing => found.is_none_or(|value| readings.is_empty(value)),
             // A document without the stamp satisfies every `_from` filter and no `_to` filter. In crossbar
             // a missing stamp is the atom `undefined`, and Erlang sorts atoms after all numbers.
-            Self::From { stamp, seconds } => {
-                seconds.is_some_and(|from| stamp_of(document, stamp).is_none_or(|stamp| stamp >= from))
-            }
-            Self::To { stamp, seconds } => {
-                seconds.is_some_and(|to| stamp_of(document, stamp).is_some_and(|stamp| stamp <= to))
-            }
+            Self::From(from) => readings.stamp(found).is_none_or(|stamp| stamp >= *from),
+            Self::To(to) => readings.stamp(found).is_some_and(|stamp| stamp <= *to),
         }
     }
-}
-
-fn holds_at(path: Option<&Path>, document: &Value, condition: impl Fn(Option<&Value>) -> bool) -> bool {
-    path.is_some_and(|path| path.find(document).is_ok_and(condition))
-}
-
-fn has_value(found: Option<&Value>) -> bool {
-    found.is_some_and(|value| !term::is_empty(value))
-}
-
-fn stamp_of(document: &Value, stamp: &str) -> Option<i128> {
-    term::integer_of_text(&document.get(stamp)?.as_number()?.to_string())
 }
 
 impl Wanted {
@@ -159,12 +223,12 @@ impl Wanted {
         Self { text, others }
     }
 
-    fn is(&self, found: Option<&Value>) -> bool {
+    fn is(&self, found: Option<&Value>, readings: &mut Readings) -> bool {
         let found = match found {
             None => Cow::default(),
             // An object has no text, so it never matches.
             Some(Value::Object(_)) => return false,
-            Some(value) => term::to_bytes(value),
+            Some(value) => readings.text(value),
         };
         *found == *self.text || self.others.iter().any(|other| other.as_bytes() == &*found)
     }
@@ -172,7 +236,11 @@ impl Wanted {
 
 /// A dotted path into a document. Array indexes start at 1.
 #[derive(Clone, Debug, PartialEq)]
-struct Path(Vec<String>);
+struct Path {
+    /// The document's member that it begins with.
+    member: String,
+    rest: Vec<String>,
+}
 
 /// The path goes through a value without members, such as a string. crossbar fails there and leaves the
 /// document out, even for a filter like `key_missing`.
@@ -180,24 +248,14 @@ struct LeadsThroughScalar;
 
 impl Path {
     fn parse(text: &str) -> Self {
-        Self(text.split('.').map(str::to_owned).collect())
+        let mut parts = text.split('.').map(str::to_owned);
+        Self { member: parts.next().unwrap_or_default(), rest: parts.collect() }
     }
 
-    fn of_value(value: &FilterValue) -> Option<Self> {
-        match value {
-            FilterValue::Bytes(bytes) => std::str::from_utf8(bytes).ok().map(Self::parse),
-            FilterValue::True => None,
-        }
-    }
-
-    fn first(&self) -> Option<&str> {
-        self.0.first().map(String::as_str)
-    }
-
-    fn find<'a>(&self, document: &'a Value) -> Result<Option<&'a Value>, LeadsThroughScalar> {
-        let mut here = document;
+    /// The value at the path, if its first member has the value `here`.
+    fn find<'a>(&self, mut here: &'a Value) -> Result<Option<&'a Value>, LeadsThroughScalar> {
         let mut inside_array = false;
-        for part in &self.0 {
+        for part in &self.rest {
             let next = match here {
                 Value::Object(members) => members.get(part),
                 Value::Array(items) => {

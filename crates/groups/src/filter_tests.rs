@@ -1,4 +1,5 @@
 use datastore::{DocId, Document, Rev};
+use proptest::prelude::{Just, Strategy, prop_assert_eq, prop_oneof, proptest};
 use serde_json::{Value, json};
 
 use super::{FilterValue, Filters};
@@ -147,4 +148,111 @@ fn all_filters_must_hold_and_unknown_ones_are_ignored() {
 fn undecodable_bytes_match_nothing() {
     let filters = Filters::from_query([("filter_a", &FilterValue::Bytes(vec![0xff]))]);
     assert!(!matches(&filters, &json!({"a": "\u{ff}"})));
+}
+
+/// Other programs may store such documents.
+#[test]
+fn a_member_that_cannot_be_read_matches_nothing() {
+    let deep = format!("{}{}", "[".repeat(200), "]".repeat(200));
+    for bad in [deep.as_str(), "1e400", r#"["\ud800"]"#] {
+        let rev = Rev::parse("1-0123456789abcdef0123456789abcdef").unwrap();
+        let text = format!(r#"{{"_id":"g","_rev":"{rev}","bad":{bad},"good":1}}"#);
+        let document = Document::new(DocId::parse("g").unwrap(), rev, text);
+        let matches = |key: &str, value: &str| {
+            let value = FilterValue::Bytes(value.as_bytes().to_vec());
+            Filters::from_query([(key, &value)]).matches(&document)
+        };
+        for (key, value) in
+            [("filter_bad", "x"), ("filter_not_bad", "x"), ("has_key", "bad"), ("key_missing", "bad")]
+        {
+            assert_eq!(matches(key, value).ok(), Some(false), "{key} on {bad}");
+        }
+        for (key, value) in [("filter_good", "1"), ("has_key", "good"), ("key_missing", "other")] {
+            assert_eq!(matches(key, value).ok(), Some(true), "{key} on {bad}");
+        }
+    }
+}
+
+#[test]
+fn of_two_equal_members_the_first_counts() {
+    let rev = Rev::parse("1-0123456789abcdef0123456789abcdef").unwrap();
+    let document = Document::new(DocId::parse("g").unwrap(), rev, r#"{"a":1,"b":2,"a":2}"#.to_owned());
+    for (value, expected) in [("1", true), ("2", false)] {
+        let value = FilterValue::Bytes(value.as_bytes().to_vec());
+        assert_eq!(Filters::from_query([("filter_a", &value)]).matches(&document).unwrap(), expected);
+    }
+}
+
+#[test]
+fn lists_in_lists_are_compared_beside_the_outer_ones() {
+    let doc = json!({"l": ["a", ["b", ["c"], "d"], "e"], "bad": ["x", ["y"], true, ["z", [1.5]], ["w"]]});
+    let all = [
+        ("filter_l", "abcde"),
+        ("filter_l.2", "bcd"),
+        ("filter_l.02", "bcd"),
+        ("filter_l.2.2", "c"),
+        ("filter_not_l.2.2", "b"),
+        ("filter_l.2.2.1", "c"),
+        ("filter_bad", ""),
+        ("filter_bad.2", "y"),
+        ("filter_bad.4", ""),
+        ("filter_bad.4.1", "z"),
+        ("filter_bad.4.2", ""),
+        ("filter_bad.5", "w"),
+    ];
+    check(&all, &doc, true);
+    let mut turned = all;
+    turned.reverse();
+    check(&turned, &doc, true);
+    for place in 0..all.len() {
+        let mut one_wrong = all;
+        one_wrong[place].1 = "b";
+        check(&one_wrong, &doc, all[place].0 == "filter_not_l.2.2");
+    }
+}
+
+fn values() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(json!(null)),
+        Just(json!(true)),
+        (0..70u8).prop_map(Value::from),
+        Just(json!(1.5)),
+        "[aA0]{0,2}".prop_map(Value::from),
+    ];
+    leaf.prop_recursive(4, 24, 4, |inner| {
+        prop_oneof![
+            proptest::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            proptest::collection::btree_map("[ab]", inner, 0..3)
+                .prop_map(|members| Value::Object(members.into_iter().collect())),
+        ]
+    })
+}
+
+fn conditions() -> impl Strategy<Value = (&'static str, String, &'static str)> {
+    let path = "[ab](\\.([ab]|1|01|2)){0,3}";
+    let kinds =
+        proptest::sample::select(vec!["filter_", "filter_not_", "has_key", "key_missing", "has_value"]);
+    (kinds, path, proptest::sample::select(vec!["", "a", "A", "0", "aa", "1.5", "[\"a\",\"0\"]"]))
+}
+
+proptest! {
+    #[test]
+    fn several_filters_hold_where_each_of_them_does(
+        members in proptest::collection::btree_map("[ab]", values(), 0..3),
+        conditions in proptest::collection::vec(conditions(), 1..5),
+    ) {
+        let document = Value::Object(members.into_iter().collect());
+        let pairs: Vec<_> = conditions
+            .iter()
+            .map(|(kind, path, value)| match *kind {
+                "filter_" | "filter_not_" => (format!("{kind}{path}"), FilterValue::Bytes(value.as_bytes().to_vec())),
+                kind => (kind.to_owned(), FilterValue::Bytes(path.as_bytes().to_vec())),
+            })
+            .collect();
+        let together = Filters::from_query(pairs.iter().map(|(key, value)| (key.as_str(), value)));
+        let each = |(key, value): &(String, FilterValue)| {
+            matches(&Filters::from_query([(key.as_str(), value)]), &document)
+        };
+        prop_assert_eq!(matches(&together, &document), pairs.iter().all(each));
+    }
 }

@@ -14,6 +14,7 @@ mod listed;
 mod listing;
 mod merge;
 mod order_4_3;
+mod readings;
 mod reserved;
 mod schemas;
 mod service;

@@ -5,6 +5,7 @@
 use std::future::poll_fn;
 
 use datastore::{Deadline, DocId, JsonText, RowStream, StoreError, ViewQuery, ViewRow};
+use fair::Breaks;
 use futures::{StreamExt as _, stream};
 use serde_json::json;
 
@@ -81,6 +82,7 @@ pub struct Cursor {
     last_id: Option<DocId>,
     returned: u64,
     next_start_key: Option<String>,
+    breaks: Breaks,
 }
 
 impl Cursor {
@@ -103,6 +105,7 @@ impl Cursor {
             last_id: None,
             returned: 0,
             next_start_key: None,
+            breaks: Breaks::default(),
         })
     }
 
@@ -117,7 +120,7 @@ impl Cursor {
                 self.next_start_key = Some(row.id.as_str().to_owned());
                 return Ok(None);
             }
-            if self.is_wanted(&row)? {
+            if self.is_wanted(&row).await? {
                 self.returned += 1;
                 return Ok(Some(row.value));
             }
@@ -132,13 +135,16 @@ impl Cursor {
         self.next_start_key.as_deref()
     }
 
-    pub(crate) fn is_wanted(&self, row: &ViewRow) -> Result<bool, GroupsError> {
+    /// Whether a row passes the filters. Others may run between two large documents.
+    pub(crate) async fn is_wanted(&mut self, row: &ViewRow) -> Result<bool, GroupsError> {
         if self.list.filters.is_empty() {
             return Ok(true);
         }
         // The document was deleted after its row was read.
         let Some(document) = &row.doc else { return Ok(false) };
-        Ok(self.list.filters.matches(document)?)
+        let is_wanted = self.list.filters.matches(document)?;
+        self.breaks.after(document.text().len()).await;
+        Ok(is_wanted)
     }
 
     pub(crate) async fn next_row(&mut self) -> Result<Option<ViewRow>, GroupsError> {

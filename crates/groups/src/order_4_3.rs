@@ -108,7 +108,7 @@ impl PageToTurn {
             if !self.parts.advance_to(row.id.as_str()) {
                 break;
             }
-            if self.cursor.is_wanted(&row)? {
+            if self.cursor.is_wanted(&row).await? {
                 self.parts.passed += 1;
                 bytes = bytes.saturating_add(row.value.get().len());
                 rows = rows.filter(|_| bytes <= most_bytes);

@@ -2,6 +2,7 @@
 //! and its integer, text or bytes. Also tells what the map functions of views take for true.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use serde_json::Value;
 
@@ -95,13 +96,15 @@ pub fn to_bytes(value: &Value) -> Cow<'_, [u8]> {
         Value::String(text) => Cow::Borrowed(text.as_bytes()),
         Value::Array(items) => {
             let mut bytes = Vec::new();
-            Cow::Owned(if push_iolist(items, &mut bytes) { bytes } else { Vec::new() })
+            Cow::Owned(if push_list(items, &mut bytes, &mut |_, _| {}) { bytes } else { Vec::new() })
         }
         Value::Object(_) => Cow::Owned(value.to_string().into_bytes()),
     }
 }
 
-fn push_iolist(items: &[Value], bytes: &mut Vec<u8>) -> bool {
+/// Appends the text of a list, and calls `note` with each list in it and the place of its text. Returns `false` if the
+/// list has no text; what was appended by then has no meaning. A list in it without a text has the place `0..0`.
+pub fn push_list(items: &[Value], bytes: &mut Vec<u8>, note: &mut impl FnMut(&Value, Range<usize>)) -> bool {
     items.iter().all(|item| match item {
         Value::String(text) => {
             bytes.extend_from_slice(text.as_bytes());
@@ -114,7 +117,12 @@ fn push_iolist(items: &[Value], bytes: &mut Vec<u8>) -> bool {
             }
             None => false,
         },
-        Value::Array(inner) => push_iolist(inner, bytes),
+        Value::Array(inner) => {
+            let start = bytes.len();
+            let is_text = push_list(inner, bytes, note);
+            note(item, if is_text { start..bytes.len() } else { 0..0 });
+            is_text
+        }
         _ => false,
     })
 }

@@ -5,6 +5,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::probe::read_one;
 use crate::wire::Request;
 use crate::world::Account;
 
@@ -51,6 +52,8 @@ pub(crate) struct Input {
     pub(crate) about: &'static str,
     /// The lines that are imported beforehand.
     pub(crate) seed: fn(&Victim<'_>) -> Vec<String>,
+    /// What another tenant asks for meanwhile.
+    pub(crate) quiet: fn(&Account) -> Request,
     /// Settings of the server other than the usual ones.
     pub(crate) arguments: &'static [&'static str],
     /// The bytes to send, all at once.
@@ -72,6 +75,7 @@ pub(crate) const PLAIN: Input = Input {
     name: "",
     about: "",
     seed: |_| Vec::new(),
+    quiet: read_one,
     arguments: &[],
     loads: |_| Vec::new(),
     limit: Duration::from_secs(30),

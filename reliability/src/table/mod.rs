@@ -5,6 +5,7 @@ mod basic;
 mod deep;
 pub(crate) mod input;
 mod makers;
+mod shares;
 mod slow;
 
 use std::collections::BTreeMap;
@@ -45,7 +46,7 @@ const FULL: Form = Form { divisor: 1, quiet: Duration::from_millis(700) };
 
 /// Every input, those of the issue first.
 pub(crate) fn inputs() -> Vec<Input> {
-    [basic::inputs(), deep::inputs(), slow::inputs()].concat()
+    [basic::inputs(), deep::inputs(), slow::inputs(), shares::inputs()].concat()
 }
 
 /// Runs the table, or those of its inputs that are named.
@@ -82,7 +83,7 @@ pub(crate) fn measure(
     let log = world.folder().join("server.log");
     let mut server = world.launch.clone().with(input.arguments).start(&log)?;
     let loads = (input.loads)(&victim);
-    let probe = Probe::begin(server.address, &world.good);
+    let probe = Probe::asking(server.address, (input.quiet)(&world.good));
     thread::sleep(form.quiet / 3);
     probe.next_phase();
     thread::sleep(form.quiet);

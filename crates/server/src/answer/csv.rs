@@ -12,10 +12,10 @@ use super::in_memory;
 use crate::catalogue::Refusal;
 use crate::settings::LiveSettings;
 
-/// The most columns.
+/// The most columns, and the most cells of a row. A row has more cells than columns if several of them have one name.
 const MAX_COLUMNS: usize = 1_000;
 
-/// The most bytes that the names of all columns may have together.
+/// The most bytes that the names of all columns may have together, and those of all cells of a row.
 const MAX_NAMES: usize = 250_000;
 
 /// The columns whose headings differ from their names in the data, as in crossbar.
@@ -77,7 +77,12 @@ impl Columns {
 
     /// Adds the columns of a row. Refuses too many columns (400).
     pub(crate) fn add(&mut self, row: &Value) -> Result<(), Refusal> {
+        let (mut cells, mut size) = (0_usize, 0_usize);
         for_each_cell(row, &mut |name, _| {
+            (cells, size) = (cells.saturating_add(1), size.saturating_add(name.len()));
+            if cells > MAX_COLUMNS || size > MAX_NAMES {
+                return Err(too_wide());
+            }
             if self.names.contains(name) {
                 return Ok(());
             }

@@ -52,6 +52,18 @@ fn a_row_written_before_a_column_is_known_is_shorter() {
 }
 
 #[test]
+fn members_that_have_one_name_are_bounded_as_columns_are() {
+    let twice = |count: usize| {
+        let inner: Map<_, _> = (0..count).map(|n| (format!("b_{n}"), json!(1))).collect();
+        let other: Map<_, _> = (0..count).map(|n| (n.to_string(), json!(2))).collect();
+        json!({"a": inner, "a_b": other})
+    };
+    assert!(render(&[twice(MAX_COLUMNS / 2)]).is_ok());
+    assert!(render(&[twice(MAX_COLUMNS / 2 + 1)]).is_err());
+    assert!(render(&vec![twice(MAX_COLUMNS / 2); 3]).is_ok());
+}
+
+#[test]
 fn of_two_leaves_with_one_name_the_later_counts() {
     check(&json!({"a_b": 1, "c": 2, "a": {"b": 3}}), "\"a_b\",\"c\"\n\"3\",\"2\"\n");
     check(&json!({"": {"a": 1}, "b": {"": 2}}), "\"a\",\"b_\"\n\"1\",\"2\"\n");

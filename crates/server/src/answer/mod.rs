@@ -109,7 +109,7 @@ pub(crate) async fn success(exchange: &Exchange<'_>, success: Success) -> Result
         // A write is in the lane already.
         if exchange.is_read() && encoding != Encoding::default() {
             let values = values.into_owned();
-            exchange.app.lane.run(async move { encode(form, &values, &data, encoding) }).await?
+            exchange.lane().run(async move { encode(form, &values, &data, encoding) }).await?
         } else {
             encode(form, &values, &data, encoding)
         }

@@ -45,7 +45,7 @@ pub(super) struct Amounts {
 }
 
 /// The one who pays for a request.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Payer {
     /// Somebody whose token, if there is one, is not known to be good.
     Stranger,

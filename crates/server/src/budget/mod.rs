@@ -146,6 +146,11 @@ impl Reservation {
         }
     }
 
+    /// Who pays.
+    pub(crate) fn payer(&self) -> &Payer {
+        &self.payer
+    }
+
     /// How many bytes it holds.
     pub(crate) fn held(&self) -> usize {
         self.held.load(Ordering::Relaxed)

@@ -72,7 +72,8 @@ pub(crate) fn run(arguments: Serve) -> Result<(), Failure> {
     let api = listening::bind(listening::API, settings.listen)?;
     let admin = listening::bind(listening::ADMIN, admin.admin_listen)?;
     // One more than the event loops, so that some large requests do not hold up all small ones.
-    let lane = runtime("lane", settings.workers.saturating_add(1))?;
+    let lane_threads = settings.workers.saturating_add(1);
+    let lane = runtime("lane", lane_threads)?;
     let metrics = Arc::new(Metrics::new());
     let opening = if arguments.demo { Opening::Create } else { Opening::Write };
     let figures = StoreFigures::register(&metrics);
@@ -106,7 +107,7 @@ pub(crate) fn run(arguments: Serve) -> Result<(), Failure> {
         settings,
         hangups,
         listeners: [api, admin],
-        lane: Lane::new(lane.handle().clone(), LANE_QUEUE),
+        lane: Lane::new(lane.handle().clone(), lane_threads, LANE_QUEUE),
         metrics,
         arguments,
     };

@@ -13,6 +13,7 @@ use tokio::sync::Mutex;
 
 use crate::access_log::shown_path;
 use crate::app::App;
+use crate::budget::Payer;
 use crate::counterpart::{Bounds, Counterpart, CounterpartUrl, Heard, Question};
 use crate::failure::Failure;
 use crate::http;
@@ -143,8 +144,8 @@ impl Comparer {
         question: &Question,
     ) -> Result<Option<Difference>, NotCompared> {
         let (shared, copy) = (app.clone(), Arc::clone(copied));
-        let here =
-            app.lane.run(async move { http::answer_again(&shared, &copy.incoming(), BOUNDS.bytes).await });
+        let lane = app.lane.of(Payer::Stranger);
+        let here = lane.run(async move { http::answer_again(&shared, &copy.incoming(), BOUNDS.bytes).await });
         let (there, here) = tokio::join!(self.counterpart.ask(question), here);
         let here: Heard = here.ok().flatten().ok_or(NotCompared::Here)?;
         let there = there.map_err(|why| NotCompared::There(why.to_string()))?;

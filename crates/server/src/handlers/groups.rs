@@ -174,7 +174,7 @@ async fn group_of(exchange: &Exchange<'_>, document: Document) -> Result<StoredG
     if document.text().len() <= answer::LIGHT {
         return Ok(StoredGroup::of(document)?);
     }
-    Ok(exchange.app.lane.run(async move { StoredGroup::of(document) }).await??)
+    Ok(exchange.lane().run(async move { StoredGroup::of(document) }).await??)
 }
 
 fn cost_of_reading(document: &Document) -> usize {
@@ -242,11 +242,11 @@ pub(super) async fn carry_out(
         }
         Work::Read(group) if call.format == Format::Csv => {
             let formulas = csv::Formulas::of(exchange.app.live());
-            let csv = exchange.app.lane.run(async move {
+            let rendering = async move {
                 let object = group.public_object().map_err(Refusal::Store)?;
                 csv::render(&[Value::Object(object)], formulas)
-            });
-            let csv = csv.await??;
+            };
+            let csv = exchange.lane().run(rendering).await??;
             Ok(answer::as_csv(exchange, csv, &csv_file_name(call)))
         }
         Work::Read(group) => answer::success(exchange, found(group, None)).await,

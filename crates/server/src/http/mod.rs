@@ -64,11 +64,12 @@ pub(crate) async fn serve(request: HttpRequest, payload: Payload, app: Data<App>
     let path = route::split(incoming.path, app.profile().paths);
     let route = path.as_ref().map_or("unreadable", Versioned::template);
     let has_body = body::is_announced(incoming.headers);
-    // Whoever shows a good token in a header may send more than a stranger.
-    let verified = if has_body { account::verify_header(&app, &incoming).await } else { None };
+    let is_read = matches!(incoming.method, Verb::Get | Verb::Head | Verb::Options);
+    // Whoever shows a good token in a header may send more than a stranger, and has turns of their own in the lane.
+    let verified = if has_body || !is_read { account::verify_header(&app, &incoming).await } else { None };
     let payer = verified.as_ref().and_then(|verified| verified.account_id());
     let payer = payer.map_or(Payer::Stranger, |id| Payer::Account(id.clone()));
-    let reservation = Reservation::new(&app.budget, payer);
+    let reservation = Reservation::new(&app.budget, payer.clone());
     let live = app.live();
     let limit = body::limit(&incoming.method, &path, live.max_body_bytes);
     let reading = body::read(payload, incoming.headers, limit, &reservation);
@@ -86,7 +87,7 @@ pub(crate) async fn serve(request: HttpRequest, payload: Payload, app: Data<App>
     let shadow = app.shadow.as_ref().filter(|_| path.as_ref().is_ok_and(Versioned::is_of_groups));
     let arrived = Arrived { path, route, body, verified, reservation };
     let is_light = match incoming.method {
-        Verb::Get | Verb::Head | Verb::Options => !has_body,
+        _ if is_read => !has_body,
         Verb::Put => is_small_group(&arrived),
         _ => false,
     };
@@ -96,7 +97,7 @@ pub(crate) async fn serve(request: HttpRequest, payload: Payload, app: Data<App>
     } else {
         let (copied, shared) = (Copied::of(&incoming), app.clone());
         let work = Box::pin(async move { answer(&shared, &copied.incoming(), arrived, begun).await });
-        match app.lane.run(work).await {
+        match app.lane.of(payer).run(work).await {
             Ok(answered) => answered,
             Err(_) => busy(&app, &incoming, route, begun),
         }

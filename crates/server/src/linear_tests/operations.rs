@@ -78,7 +78,25 @@ pub(super) const OPERATIONS: &[Operation] = &[
         merge(value!({"e": members(n)}), value!({"e": {"new": members(n)}}))
     }),
     ("test a list with many filters", 300, |n| {
-        filter(&vec![("filter_flags", "[\"a\",\"b\"]"); 100], value!({"flags": vec![""; n]}))
+        filter(&vec![("filter_flags", "[\"a\",\"\"]"); n], value!({"flags": vec![""; n]}))
+    }),
+    ("test many members with many filters", 300, |n| {
+        let names: Vec<_> = (0..n).map(|i| (format!("k{i}"), format!("x{i}"))).collect();
+        let filters = names.iter().flat_map(|(there, not)| [("has_key", &**there), ("key_missing", not)]);
+        filter(&filters.collect::<Vec<_>>(), members(n))
+    }),
+    ("test lists in lists with many filters", 200, |n| {
+        let paths: Vec<_> = (0..n).map(|i| format!("filter_l{}", ".1".repeat(i % 8))).collect();
+        let lists = (0..8).fold(value!(""), |inner, _| {
+            let items = std::iter::once(inner).chain((0..n).map(|_| value!("")));
+            Value::Array(items.collect())
+        });
+        filter(&paths.iter().map(|path| (&**path, "")).collect::<Vec<_>>(), value!({"l": lists}))
+    }),
+    ("test a long number with many filters", 300, |n| {
+        let kinds = [("filter_not_n", "1"), ("has_value", "n"), ("filter_not_n", "2"), ("created_from", "1")];
+        let number = json::parse("9".repeat(n).as_bytes()).unwrap();
+        filter(&kinds.repeat(n), value!({"n": number, "pvt_created": number}))
     }),
     ("read a filter with many values", 1_000, |n| {
         filter(&[("filter_a", &list(n, |_| "\"v\""))], value!({"a": "x"}))
@@ -92,6 +110,9 @@ pub(super) const OPERATIONS: &[Operation] = &[
     }),
     ("CSV of a long key above many members", 1_000, |n| {
         csv(vec![value!({ ("k".repeat(10 * n)): members(n) })])
+    }),
+    ("CSV of many members that have one long name", 500, |n| {
+        csv(vec![value!({ ("k".repeat(10 * n)): one_name(n.ilog2() + 1) })])
     }),
     ("CSV of a text of quotes", 5_000, |n| csv(vec![value!({"a": "\"".repeat(n)})])),
     ("indent many members", 300, |n| indent(members(n).to_string())),
@@ -222,6 +243,12 @@ fn join<T: Display>(n: usize, item: impl Fn(usize) -> T) -> String {
 
 fn list<T: Display>(n: usize, item: impl Fn(usize) -> T) -> String {
     format!("[{}]", join(n, item))
+}
+
+/// An object whose `2^(parts - 1)` leaves all have the name of so many letters `a`, joined by `_`.
+fn one_name(parts: u32) -> Value {
+    let member = |own| (vec!["a"; usize::try_from(own).unwrap()].join("_"), one_name(parts - own));
+    if parts == 0 { value!(1) } else { Value::Object((1..=parts).map(member).collect()) }
 }
 
 /// An object with members of its own.

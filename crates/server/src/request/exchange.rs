@@ -17,6 +17,7 @@ use super::methods::Methods;
 use super::verb::Verb;
 use crate::app::App;
 use crate::budget::Reservation;
+use crate::lane::Share;
 use crate::profile::Profile;
 
 /// The longest request id that a client may choose, in bytes.
@@ -165,6 +166,11 @@ impl<'a> Exchange<'a> {
     pub(crate) fn charged(&self) -> Charged<'_> {
         let verb = self.verb.as_ref().map_or("", Verb::as_str);
         Charged { account_id: self.account_id.as_ref(), endpoint: self.endpoint, verb }
+    }
+
+    /// The lane for the work of this request. Who pays for its memory takes the turns.
+    pub(crate) fn lane(&self) -> Share {
+        self.app.lane.of(self.reservation.payer().clone())
     }
 
     /// Whether the method only reads.

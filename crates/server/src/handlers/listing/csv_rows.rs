@@ -2,6 +2,7 @@
 //! memory is read twice.
 
 use datastore::{Cause, JsonText, StoreError};
+use fair::Breaks;
 use groups::{Cursor, ListQuery};
 use serde_json::Value;
 
@@ -20,11 +21,14 @@ pub(super) async fn gather(
         all => return Ok(all),
     };
     let mut columns = csv::Columns::new(formulas);
+    let mut breaks = Breaks::default();
     for row in &rows {
         columns.add(&parse(row)?)?;
+        breaks.after(row.get().len()).await;
     }
     while let Some(row) = rest.next().await? {
         columns.add(&parse(&row)?)?;
+        breaks.after(row.get().len()).await;
     }
     Ok((Vec::new(), End::ReadAgain(columns, query)))
 }

@@ -133,7 +133,7 @@ async fn turned_page(
         return Ok(page.await?);
     }
     exchange.reservation.grow_to(cost::STREAM).await?;
-    Ok(exchange.app.lane.run(page).await??)
+    Ok(exchange.lane().run(page).await??)
 }
 
 /// Reads the rows of a listing, or the first ones if there are many.
@@ -150,12 +150,12 @@ async fn gather_all(
     if format == Format::Csv {
         exchange.reservation.grow_to(cost::STREAM).await?;
         let formulas = csv::Formulas::of(exchange.app.live());
-        return exchange.app.lane.run(csv_rows::gather(cursor, query, formulas)).await?;
+        return exchange.lane().run(csv_rows::gather(cursor, query, formulas)).await?;
     }
     let gathering = gather(cursor, if pace == Pace::RowByRow { 0 } else { BUFFERED });
     if is_filtered {
         exchange.reservation.grow_to(cost::STREAM).await?;
-        return Ok(exchange.app.lane.run(gathering).await??);
+        return Ok(exchange.lane().run(gathering).await??);
     }
     Ok(gathering.await?)
 }
@@ -198,7 +198,7 @@ fn streamed(
     let start_key = range.paging(0, None).start_key;
     let writer = answer::listing_writer(exchange, pace, encoding, start_key, revision);
     let sender = Sender::new(exchange.request_id.clone(), sender::Form::Json(Box::new(writer), pace));
-    let chunks = sender.send(&exchange.app.lane, first, rest, move |rows, next| range.paging(rows, next));
+    let chunks = sender.send(&exchange.lane(), first, rest, move |rows, next| range.paging(rows, next));
     answer::streamed(exchange, encoding, chunks)
 }
 
@@ -215,7 +215,7 @@ async fn read_again(
     let cursor = exchange.app.groups.list(&scope(exchange, access), query, patience).await?;
     let form = sender::Form::csv(columns);
     let sender = Sender::new(exchange.request_id.clone(), form);
-    let chunks = sender.send(&exchange.app.lane, Vec::new(), cursor, |_, _| Paging::default());
+    let chunks = sender.send(&exchange.lane(), Vec::new(), cursor, |_, _| Paging::default());
     Ok(answer::streamed_csv(exchange, chunks, &csv_file_name(call)))
 }
 
@@ -250,6 +250,6 @@ async fn as_csv(exchange: &Exchange<'_>, call: &Call<'_>, rows: Vec<JsonText>) -
         return Ok(answer::no_csv());
     }
     let formulas = csv::Formulas::of(exchange.app.live());
-    let csv = exchange.app.lane.run(async move { csv_rows::render(&rows, formulas) }).await??;
+    let csv = exchange.lane().run(async move { csv_rows::render(&rows, formulas) }).await??;
     Ok(answer::as_csv(exchange, csv, &csv_file_name(call)))
 }

@@ -5,6 +5,7 @@ use std::io;
 
 use bytes::Bytes;
 use datastore::JsonText;
+use fair::Breaks;
 use futures::StreamExt as _;
 use futures::stream::{self, BoxStream};
 use groups::{Cursor, GroupsError};
@@ -12,7 +13,7 @@ use tokio::sync::mpsc;
 
 use super::csv_rows;
 use crate::answer::{ListingWriter, Pace, Paging, csv, in_memory};
-use crate::lane::Lane;
+use crate::lane::Share;
 
 /// A block is sent when it has this many bytes.
 const BLOCK: usize = 32 * 1024;
@@ -24,6 +25,7 @@ const PART: usize = 16 * 1024;
 pub(super) struct Sender {
     request_id: String,
     form: Form,
+    breaks: Breaks,
 }
 
 /// The form of a listing.
@@ -57,7 +59,7 @@ enum BrokenOff {
 
 impl Sender {
     pub(super) fn new(request_id: String, form: Form) -> Self {
-        Self { request_id, form }
+        Self { request_id, form, breaks: Breaks::default() }
     }
 
     /// The bytes of a listing: the rows that were read already, then the others. `paging` makes the members about
@@ -65,7 +67,7 @@ impl Sender {
     /// error, which ends the connection. The client sees that something is missing.
     pub(super) fn send(
         self,
-        lane: &Lane,
+        lane: &Share,
         first: Vec<JsonText>,
         rest: Cursor,
         paging: impl FnOnce(u64, Option<&str>) -> Paging + Send + 'static,
@@ -115,6 +117,7 @@ impl Sender {
     }
 
     async fn send_row(&mut self, blocks: &Blocks, row: &JsonText) -> Result<(), BrokenOff> {
+        self.breaks.after(row.get().len()).await;
         match &mut self.form {
             Form::Csv(lines, ready) => {
                 let row = csv_rows::parse(row).map_err(|error| BrokenOff::Store(error.into()))?;
@@ -132,6 +135,7 @@ impl Sender {
                     writer.write_row_part(part).map_err(BrokenOff::Unwritable)?;
                     if pace == Pace::InBlocks && writer.ready() >= BLOCK {
                         send(blocks, writer.take()).await?;
+                        self.breaks.after(BLOCK).await;
                     }
                 }
                 writer.end_row();
