@@ -12,7 +12,7 @@ use futures::future::BoxFuture;
 use crate::desk::Class;
 use crate::gate::{Gate, Limits};
 use crate::large::{Large, is_large};
-use crate::rows::{Meter, RowsWithSlot};
+use crate::rows::{RowsWithSlot, Weighing};
 use crate::shares::Shares;
 
 /// A store whose calls in flight are bounded. A call that finds no slot in time fails with
@@ -153,8 +153,8 @@ impl Layer for Admission {
             let gate = if is_light { &self.gate } else { &large.gate };
             let slot = gate.enter(db.as_str(), Class::Stream, deadline).await?;
             let rows = self.inner.query(db, query, deadline).await?;
-            let meter = Meter::new(Arc::clone(large), db.clone(), question, !is_light);
-            let rows: RowStream = Box::pin(RowsWithSlot::new(rows, slot).with_meter(meter));
+            let weighing = Weighing::new(Arc::clone(large), db.clone(), question, !is_light);
+            let rows: RowStream = Box::pin(RowsWithSlot::new(rows, slot).with_weighing(weighing));
             Ok(rows)
         })
     }

@@ -21,11 +21,11 @@ const LONGEST_WAIT: Duration = Duration::from_secs(10);
 pub(crate) struct RowsWithSlot {
     /// The rows are dropped first, and with them the connection, so that the slot is really free.
     open: Option<(RowStream, Slot)>,
-    meter: Option<Meter>,
+    weighing: Option<Weighing>,
 }
 
 /// Sees how large a stream is.
-pub(crate) struct Meter {
+pub(crate) struct Weighing {
     large: Arc<Large>,
     db: DbName,
     question: Question,
@@ -46,7 +46,7 @@ enum Turn {
     Missed,
 }
 
-impl Meter {
+impl Weighing {
     /// Measures the answer to `question`, whose slot is a turn if `has_turn`.
     pub(crate) fn new(large: Arc<Large>, db: DbName, question: Question, has_turn: bool) -> Self {
         let turn = if has_turn { Turn::Held } else { Turn::Unneeded };
@@ -88,11 +88,11 @@ impl Meter {
 
 impl RowsWithSlot {
     pub(crate) fn new(rows: RowStream, slot: Slot) -> Self {
-        Self { open: Some((rows, slot)), meter: None }
+        Self { open: Some((rows, slot)), weighing: None }
     }
 
-    pub(crate) fn with_meter(self, meter: Meter) -> Self {
-        Self { meter: Some(meter), ..self }
+    pub(crate) fn with_weighing(self, weighing: Weighing) -> Self {
+        Self { weighing: Some(weighing), ..self }
     }
 }
 
@@ -100,9 +100,9 @@ impl Stream for RowsWithSlot {
     type Item = Result<ViewRow>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let Self { open, meter } = &mut *self;
+        let Self { open, weighing } = &mut *self;
         let Some((rows, slot)) = open else { return Poll::Ready(None) };
-        if let Some(Meter { turn, .. }) = meter
+        if let Some(Weighing { turn, .. }) = weighing
             && let Turn::Awaited(awaited) = turn
         {
             *turn = match ready!(awaited.as_mut().poll(context)) {
@@ -113,21 +113,21 @@ impl Stream for RowsWithSlot {
                 None => Turn::Missed,
             };
         }
-        let has_large_turn = meter.as_ref().is_some_and(Meter::has_large_turn);
+        let has_large_turn = weighing.as_ref().is_some_and(Weighing::has_large_turn);
         if has_large_turn {
             slot.stand();
         }
         let row = ready!(rows.as_mut().poll_next(context));
-        match (&row, meter) {
-            (Some(Ok(row)), Some(meter)) => {
-                meter.add(row);
+        match (&row, weighing) {
+            (Some(Ok(row)), Some(weighing)) => {
+                weighing.add(row);
                 if has_large_turn {
                     slot.go_on();
                 }
             }
             (Some(Ok(_)), None) => {}
-            (None, Some(meter)) if !is_large(meter.bytes) => {
-                meter.large.sizes.note_light(meter.question);
+            (None, Some(weighing)) if !is_large(weighing.bytes) => {
+                weighing.large.sizes.note_light(weighing.question);
                 *open = None;
             }
             _ => *open = None,

@@ -9,7 +9,7 @@ use datastore::{DbName, DocId, ViewQuery};
 use tokio::time::Instant;
 
 /// How many views and documents are remembered.
-const REMEMBERED: usize = 8_192;
+const REMEMBERED: usize = 32_768;
 
 /// How long an answer counts as large after it was seen.
 const LARGE_FOR: Duration = Duration::from_secs(600);

@@ -54,7 +54,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             durability: Durability::Full,
-            writer_cache_kib: 32 * 1024,
+            writer_cache_kib: 16 * 1024,
             max_document_bytes: 8_000_000,
             max_attachment_bytes: 64 * 1024 * 1024,
             write_queue: 1_024,

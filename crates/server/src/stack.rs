@@ -79,7 +79,8 @@ pub(crate) fn cached(
         return (store, None);
     }
     let settings = cache::Settings {
-        bytes: settings.bytes,
+        // The other half is for authentication.
+        bytes: settings.bytes / 2,
         feeds: settings.feeds,
         heartbeat: settings.heartbeat,
         always: [auth::databases(), vec![SystemDb::SystemSchemas.name().clone()]].concat(),

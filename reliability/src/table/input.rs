@@ -42,6 +42,14 @@ impl Deref for Victim<'_> {
     }
 }
 
+/// Where the server keeps its documents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Store {
+    Embedded,
+    /// In the CouchDB at `COUCHDB_URL`. Without one, the input is left out.
+    CouchDb,
+}
+
 /// One row of the table.
 #[derive(Clone, Copy)]
 pub(crate) struct Input {
@@ -51,6 +59,8 @@ pub(crate) struct Input {
     pub(crate) about: &'static str,
     /// The lines that are imported beforehand.
     pub(crate) seed: fn(&Victim<'_>) -> Vec<String>,
+    /// Where the server keeps its documents.
+    pub(crate) store: Store,
     /// Settings of the server other than the usual ones.
     pub(crate) arguments: &'static [&'static str],
     /// The bytes to send, all at once.
@@ -72,6 +82,7 @@ pub(crate) const PLAIN: Input = Input {
     name: "",
     about: "",
     seed: |_| Vec::new(),
+    store: Store::Embedded,
     arguments: &[],
     loads: |_| Vec::new(),
     limit: Duration::from_secs(30),

@@ -6,6 +6,7 @@ mod deep;
 pub(crate) mod input;
 mod makers;
 mod slow;
+mod stores;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -16,7 +17,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value, json};
 
-use self::input::{Ending, Input, Load, Victim};
+use self::input::{Ending, Input, Load, Store, Victim};
+use crate::couch::Couch;
 use crate::probe::Probe;
 use crate::process::{Server, Watch};
 use crate::report::{Report, print_row};
@@ -45,7 +47,7 @@ const FULL: Form = Form { divisor: 1, quiet: Duration::from_millis(700) };
 
 /// Every input, those of the issue first.
 pub(crate) fn inputs() -> Vec<Input> {
-    [basic::inputs(), deep::inputs(), slow::inputs()].concat()
+    [basic::inputs(), deep::inputs(), slow::inputs(), stores::inputs()].concat()
 }
 
 /// Runs the table, or those of its inputs that are named.
@@ -59,6 +61,10 @@ pub(crate) fn run(settings: &Settings, report: &mut Report, only: &[String]) -> 
     for input in inputs.iter().filter(|input| only.is_empty() || only.iter().any(|name| name == input.name)) {
         if let Some(row) = report.earlier("table", input.name) {
             print_row(&row);
+            continue;
+        }
+        if input.store == Store::CouchDb && Couch::of_environment().is_none() {
+            println!("  {}: left out, it needs a CouchDB at COUCHDB_URL", input.name);
             continue;
         }
         let (figures, faults) = match measure(settings, input, FULL) {
@@ -76,7 +82,12 @@ pub(crate) fn measure(
     input: &Input,
     form: Form,
 ) -> Outcome<(Map<String, Value>, Vec<String>)> {
-    let world = World::copy(&settings.binary, &settings.template())?;
+    let world = match input.store {
+        Store::Embedded => World::copy(&settings.binary, &settings.template())?,
+        Store::CouchDb => {
+            World::in_couchdb(&settings.binary, Couch::of_environment().ok_or("there is no COUCHDB_URL")??)?
+        }
+    };
     let victim = Victim::small(&world.bad, form.divisor);
     world.import(&(input.seed)(&victim))?;
     let log = world.folder().join("server.log");
