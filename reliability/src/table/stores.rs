@@ -8,7 +8,7 @@ use super::input::{Input, Load, PLAIN, Store, Victim};
 use super::makers::{change, get, group, line, list, many};
 
 /// Made-up keys, each asked for once: 16 connections, so many times.
-const ROUNDS: usize = 2_000;
+const ROUNDS: usize = 1_000;
 
 /// Groups of 6 MB, most of it in `flags`, which listings show.
 fn groups_of_6_mb(account: &Victim<'_>) -> Vec<String> {
@@ -31,7 +31,7 @@ pub(super) fn inputs() -> Vec<Input> {
     vec![
         Input {
             name: "start-keys-made-up",
-            about: "16 connections, each 2,000 times: a listing from a made-up start key, over 200 groups",
+            about: "16 connections, each 1,000 times: a listing from a made-up start key, over 200 groups",
             seed: |account| many(account, 200),
             loads: start_keys,
             limit: Duration::from_secs(60),
@@ -39,7 +39,7 @@ pub(super) fn inputs() -> Vec<Input> {
         },
         Input {
             name: "start-keys-of-nothing",
-            about: "16 connections, each 2,000 times: a listing from a made-up start key, without groups",
+            about: "16 connections, each 1,000 times: a listing from a made-up start key, without groups",
             loads: start_keys,
             limit: Duration::from_secs(60),
             ..PLAIN
