@@ -34,8 +34,8 @@ pub(crate) struct Standin {
 impl Standin {
     /// The CouchDB at `COUCHDB_URL`, or else the stand-in, which is started.
     pub(crate) fn start() -> Outcome<Self> {
-        if let Some(url) = std::env::var("COUCHDB_URL").ok().filter(|url| !url.is_empty()) {
-            return Ok(Self { couch: Couch::of_url(&url, true)?, _process: None });
+        if let Some(couch) = Couch::of_environment() {
+            return Ok(Self { couch: couch?, _process: None });
         }
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/couchdb/standin");
         if !folder.join("node_modules").is_dir() {
@@ -58,6 +58,12 @@ impl Standin {
 }
 
 impl Couch {
+    /// The CouchDB at `COUCHDB_URL`, if that is set.
+    pub(crate) fn of_environment() -> Option<Outcome<Self>> {
+        let url = std::env::var("COUCHDB_URL").ok().filter(|url| !url.is_empty())?;
+        Some(Self::of_url(&url, true))
+    }
+
     /// The CouchDB at a URL with credentials.
     pub(crate) fn of_url(url: &str, is_real: bool) -> Outcome<Self> {
         let rest = url.strip_prefix("http://").ok_or(format!("{url:?} is no http:// URL"))?;

@@ -3,10 +3,12 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::couch::Couch;
 use crate::process::{Launch, Server};
 use crate::settings::Outcome;
 
@@ -75,12 +77,24 @@ impl Account {
     }
 }
 
-/// An embedded store in a folder of its own: an account whose clients behave, one whose clients do not.
+/// A store: an account whose clients behave, one whose clients do not.
 pub(crate) struct World {
     pub(crate) launch: Launch,
     pub(crate) good: Account,
     pub(crate) bad: Account,
     folder: TempDir,
+    /// The CouchDB that has the accounts, if it is not an embedded store.
+    couch: Option<Couch>,
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        for account in [&self.good, &self.bad] {
+            if let Some(couch) = &self.couch {
+                couch.delete_db(&account.db());
+            }
+        }
+    }
 }
 
 /// The id of the one group that the good account has.
@@ -106,7 +120,22 @@ impl World {
         fs::copy(template.join("store.db"), &path)
             .map_err(|error| format!("the store is not copied: {error}"))?;
         let launch = Launch::of(binary, &format!("sqlite:{}", path.display()));
-        Ok(Self { launch, good: account("good")?, bad: account("bad")?, folder })
+        Ok(Self { launch, good: account("good")?, bad: account("bad")?, folder, couch: None })
+    }
+
+    /// Accounts of their own in a CouchDB.
+    pub(crate) fn in_couchdb(binary: &str, couch: Couch) -> Outcome<Self> {
+        static NUMBER: AtomicUsize = AtomicUsize::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let folder = tempfile::tempdir().map_err(|error| format!("no temporary folder: {error}"))?;
+        let launch = Launch::of(binary, &couch.url());
+        let account =
+            |name: &str| Account::create(&launch, &format!("{name} {} {number}", std::process::id()));
+        let (good, bad) = (account("good")?, account("bad")?);
+        let line = the_good_group(&good);
+        let world = Self { launch, good, bad, folder, couch: Some(couch) };
+        world.import(&[line])?;
+        Ok(world)
     }
 
     /// The folder of the store.
@@ -135,13 +164,17 @@ impl World {
     }
 }
 
+/// The line of the good account's one group.
+fn the_good_group(good: &Account) -> String {
+    good.line(GROUP, &json!({"name": "the good one", "endpoints": {(&good.user_id): {"type": "user"}}}))
+}
+
 fn make(binary: &str, template: &Path) -> Outcome {
     let _ = fs::remove_dir_all(template);
     fs::create_dir_all(template).map_err(|error| format!("cannot make {}: {error}", template.display()))?;
     let launch = Launch::of(binary, &format!("sqlite:{}", template.join("store.db").display()));
     let (good, bad) = (Account::create(&launch, "good")?, Account::create(&launch, "bad")?);
-    let group = json!({"name": "the good one", "endpoints": {(&good.user_id): {"type": "user"}}});
-    launch.run(&["import", "-"], format!("{}\n", good.line(GROUP, &group)).as_bytes())?;
+    launch.run(&["import", "-"], format!("{}\n", the_good_group(&good)).as_bytes())?;
     if fs::metadata(template.join("store.db-wal")).is_ok_and(|wal| wal.len() > 0) {
         return Err("the store was not closed: it has a write-ahead log".to_owned());
     }

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::shares::Shares;
+
 /// A stream that has run this long counts apart from the other calls.
 pub(crate) const LONG: Duration = Duration::from_secs(1);
 
@@ -38,8 +40,7 @@ pub(crate) enum Queued<W> {
 /// The calls that run and the calls that wait.
 #[derive(Debug)]
 pub(crate) struct Desk<W> {
-    /// The most calls that may run. Long streams count apart.
-    limit: usize,
+    shares: Shares,
     max_waiting: usize,
     dbs: HashMap<Arc<str>, Db<W>>,
     /// The databases with waiting calls, in the order of their turns.
@@ -55,8 +56,26 @@ pub(crate) struct Desk<W> {
 struct Running {
     db: Arc<str>,
     class: Class,
-    since: Instant,
+    clock: Clock,
     is_long: bool,
+}
+
+/// Measures how long a stream has run.
+#[derive(Clone, Copy, Debug)]
+enum Clock {
+    /// It runs, and showed zero at this moment.
+    Since(Instant),
+    /// It stands and shows this time.
+    Stands(Duration),
+}
+
+impl Clock {
+    fn shows(self, now: Instant) -> Duration {
+        match self {
+            Self::Since(start) => now.saturating_duration_since(start),
+            Self::Stands(time) => time,
+        }
+    }
 }
 
 /// Slots that are held.
@@ -83,9 +102,9 @@ struct Waiting<W> {
 }
 
 impl<W> Desk<W> {
-    pub(crate) fn new(limit: usize, max_waiting: usize) -> Self {
+    pub(crate) fn new(shares: Shares, max_waiting: usize) -> Self {
         Self {
-            limit,
+            shares,
             max_waiting,
             dbs: HashMap::new(),
             turns: VecDeque::new(),
@@ -103,7 +122,7 @@ impl<W> Desk<W> {
 
     /// Whether more calls of this call's database wait than may run at once.
     pub(crate) fn is_crowded(&self, ticket: &Ticket) -> bool {
-        self.dbs.get(&ticket.db).is_some_and(|db| db.waiting() > half(self.limit))
+        self.dbs.get(&ticket.db).is_some_and(|db| db.waiting() > self.shares.calls_of_db)
     }
 
     /// Starts a call if there is a slot for it. This overtakes no call that could run: such calls never wait.
@@ -168,14 +187,13 @@ impl<W> Desk<W> {
         let long: Vec<u64> = self
             .running
             .iter()
-            .filter(|(_, call)| call.class == Class::Stream && !call.is_long && call.since + LONG <= now)
+            .filter(|(_, call)| call.class == Class::Stream && !call.is_long && call.clock.shows(now) >= LONG)
             .map(|(number, _)| *number)
             .collect();
-        let max_long = half(self.limit);
         for number in long {
             let Some(call) = self.running.get_mut(&number) else { continue };
             let of_db = self.dbs.get(&call.db).map_or(0, |db| db.held.long);
-            if self.held.long >= max_long || of_db >= half(max_long) {
+            if self.held.long >= self.shares.long || of_db >= self.shares.long_of_db {
                 continue;
             }
             call.is_long = true;
@@ -185,10 +203,24 @@ impl<W> Desk<W> {
         self.start_waiting(now)
     }
 
+    /// Stops the clock of a running call: until [`Desk::go_on`], its time does not count.
+    pub(crate) fn stand(&mut self, ticket: &Ticket, now: Instant) {
+        if let Some(call) = self.running.get_mut(&ticket.number) {
+            call.clock = Clock::Stands(call.clock.shows(now));
+        }
+    }
+
+    /// Lets the clock of a running call go on.
+    pub(crate) fn go_on(&mut self, ticket: &Ticket, now: Instant) {
+        if let Some(call) = self.running.get_mut(&ticket.number) {
+            call.clock = Clock::Since(now.checked_sub(call.clock.shows(now)).unwrap_or(now));
+        }
+    }
+
     /// Starts waiting calls while there are slots. The databases take turns.
     fn start_waiting(&mut self, now: Instant) -> Vec<W> {
         let mut started = Vec::new();
-        while self.held.calls < self.limit {
+        while self.held.calls < self.shares.calls {
             let turn = self.turns.iter().enumerate().find_map(|(turn, db)| Some((turn, self.next_of(db)?)));
             let Some((turn, class)) = turn else { break };
             let Some(name) = self.turns.remove(turn) else { break };
@@ -216,9 +248,9 @@ impl<W> Desk<W> {
     }
 
     fn has_slot(&self, of_db: Held, class: Class) -> bool {
-        let (limit, limit_of_db) = (self.limit, half(self.limit));
-        let has_call = self.held.calls < limit && of_db.calls < limit_of_db;
-        let has_stream = self.held.streams < most_streams(limit) && of_db.streams < most_streams(limit_of_db);
+        let shares = &self.shares;
+        let has_call = self.held.calls < shares.calls && of_db.calls < shares.calls_of_db;
+        let has_stream = self.held.streams < shares.streams && of_db.streams < shares.streams_of_db;
         has_call && (class == Class::Short || has_stream)
     }
 
@@ -251,7 +283,7 @@ impl<W> Desk<W> {
         let db = Arc::clone(&ticket.db);
         self.dbs.entry(Arc::clone(&db)).or_insert_with(Db::new);
         self.count(&db, |held| held.add(class));
-        self.running.insert(ticket.number, Running { db, class, since, is_long: false });
+        self.running.insert(ticket.number, Running { db, class, clock: Clock::Since(since), is_long: false });
     }
 
     fn count(&mut self, name: &str, change: impl Fn(&mut Held)) {
@@ -304,16 +336,6 @@ impl Held {
         self.remove(Class::Stream, false);
         self.long += 1;
     }
-}
-
-/// The share of one database.
-fn half(slots: usize) -> usize {
-    slots.div_ceil(2)
-}
-
-/// How many of the slots streams may hold. The callers of streams may need one of the others.
-fn most_streams(slots: usize) -> usize {
-    (slots - slots / 4).min(slots.saturating_sub(1)).max(1)
 }
 
 #[cfg(test)]

@@ -6,7 +6,8 @@ use proptest::collection::vec;
 use proptest::prelude::{Just, Strategy, prop_oneof, proptest};
 use tokio::time::Instant;
 
-use super::{Class, Desk, LONG, Queued, Ticket, half, most_streams};
+use super::{Class, Desk, LONG, Queued, Ticket};
+use crate::shares::{Shares, half, most_streams};
 
 /// An event at the desk.
 #[derive(Clone, Debug)]
@@ -61,7 +62,7 @@ struct Model {
 impl Model {
     fn new(limit: usize, max_waiting: usize) -> Self {
         Self {
-            desk: Desk::new(limit, max_waiting),
+            desk: Desk::new(Shares::of(limit), max_waiting),
             now: Instant::now(),
             limit,
             max_waiting,

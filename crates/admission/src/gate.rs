@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::desk::{Class, Desk, Queued, Ticket};
+use crate::shares::Shares;
 
 /// While more than this part of [`Limits::queue`] waits, the store is overloaded. A few clients that ask again
 /// as soon as they are answered keep fewer calls waiting, and are no overload.
@@ -61,9 +62,13 @@ enum Decision {
 }
 
 impl Gate {
-    pub(crate) fn new(limits: Limits) -> Arc<Self> {
-        let state = State { desk: Desk::new(limits.calls, limits.queue), refusals: Refusals::new() };
+    pub(crate) fn new(limits: Limits, shares: Shares) -> Arc<Self> {
+        let state = State { desk: Desk::new(shares, limits.queue), refusals: Refusals::new() };
         Arc::new(Self { limits, state: Mutex::new(state) })
+    }
+
+    pub(crate) fn limits(&self) -> Limits {
+        self.limits
     }
 
     /// Waits for a slot.
@@ -72,14 +77,8 @@ impl Gate {
     /// `Busy` if there is no room to wait, or none of the slots becomes free in time.
     pub(crate) async fn enter(self: &Arc<Self>, db: &str, class: Class, deadline: Deadline) -> Result<Slot> {
         let arrived = Instant::now();
-        match self.begin(db, class, arrived) {
-            Begun::Runs(slot) => return Ok(slot),
-            Begun::Waits(slot, decision) => {
-                if self.wait(&slot, decision, arrived, deadline).await {
-                    return Ok(slot);
-                }
-            }
-            Begun::Refused => {}
+        if let Some(slot) = self.wait_for_slot(db, class, deadline).await {
+            return Ok(slot);
         }
         self.pause_before_refusal(deadline).await;
         let Limits { calls, queue, .. } = self.limits;
@@ -87,6 +86,23 @@ impl Gate {
         Err(StoreError::Busy(Cause::new(format!(
             "no slot for the call within {waited} ms; at most {calls} calls run and {queue} wait"
         ))))
+    }
+
+    /// Waits for a slot. `None` if there is no room to wait, or none of the slots becomes free in time.
+    pub(crate) async fn wait_for_slot(
+        self: &Arc<Self>,
+        db: &str,
+        class: Class,
+        deadline: Deadline,
+    ) -> Option<Slot> {
+        let arrived = Instant::now();
+        match self.begin(db, class, arrived) {
+            Begun::Runs(slot) => Some(slot),
+            Begun::Waits(slot, decision) => {
+                self.wait(&slot, decision, arrived, deadline).await.then_some(slot)
+            }
+            Begun::Refused => None,
+        }
     }
 
     fn begin(self: &Arc<Self>, db: &str, class: Class, now: Instant) -> Begun {
@@ -173,6 +189,18 @@ fn tell(callers: impl IntoIterator<Item = oneshot::Sender<Decision>>, decision: 
 pub(crate) struct Slot {
     gate: Arc<Gate>,
     ticket: Ticket,
+}
+
+impl Slot {
+    /// Stops the clock of the call: until [`Slot::go_on`], its time does not make it long.
+    pub(crate) fn stand(&self) {
+        self.gate.state().desk.stand(&self.ticket, Instant::now());
+    }
+
+    /// Lets the clock of the call go on.
+    pub(crate) fn go_on(&self) {
+        self.gate.state().desk.go_on(&self.ticket, Instant::now());
+    }
 }
 
 impl Drop for Slot {

@@ -1,19 +1,19 @@
 //! The layer that makes every call of a store pass the gate.
 
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use datastore::{
     Backend, Created, DbName, Deadline, DocId, Document, Draft, Layer, LocalCheck, LocalDocument, Result,
-    Rev, RowStream, ViewQuery, ViewRow,
+    Rev, RowStream, ViewQuery,
 };
-use futures::Stream;
 use futures::future::BoxFuture;
 
 use crate::desk::Class;
-use crate::gate::{Gate, Limits, Slot};
+use crate::gate::{Gate, Limits};
+use crate::large::{Large, is_large};
+use crate::rows::{RowsWithSlot, Weighing};
+use crate::shares::Shares;
 
 /// A store whose calls in flight are bounded. A call that finds no slot in time fails with
 /// [`StoreError::Busy`](datastore::StoreError); nothing of it has reached the store then.
@@ -29,6 +29,8 @@ use crate::gate::{Gate, Limits, Slot};
 pub struct Admission {
     inner: Arc<dyn Backend>,
     gate: Arc<Gate>,
+    /// The turns of large calls, if they take turns.
+    large: Option<Arc<Large>>,
     is_fetch_counted: bool,
 }
 
@@ -36,7 +38,8 @@ impl Admission {
     /// Puts a gate before a store.
     #[must_use]
     pub fn new(inner: Arc<dyn Backend>, limits: Limits) -> Self {
-        Self { inner, gate: Gate::new(limits), is_fetch_counted: true }
+        let gate = Gate::new(limits, Shares::of(limits.calls));
+        Self { inner, gate, large: None, is_fetch_counted: true }
     }
 
     /// Lets reads of single documents pass without a slot. This suits a store that reads them on the
@@ -44,6 +47,14 @@ impl Admission {
     #[must_use]
     pub fn with_uncounted_fetch(self) -> Self {
         Self { is_fetch_counted: false, ..self }
+    }
+
+    /// Lets large calls take turns: reads of documents that were large, and queries whose rows were large or are
+    /// not known yet. This suits a store that works long on a large answer and has no shares of its own.
+    #[must_use]
+    pub fn with_large_turns(self) -> Self {
+        let large = Some(Arc::new(Large::new(self.gate.limits())));
+        Self { large, ..self }
     }
 
     /// Makes a call that ends by itself. `db` is empty if the call is about no database.
@@ -72,8 +83,20 @@ impl Layer for Admission {
         if !self.is_fetch_counted {
             return self.inner.fetch(db, id, deadline);
         }
-        let call = move || self.inner.fetch(db, id, deadline);
-        Box::pin(self.short(db.as_str(), deadline, call))
+        Box::pin(async move {
+            let Some(large) = &self.large else {
+                let call = move || self.inner.fetch(db, id, deadline);
+                return self.short(db.as_str(), deadline, call).await;
+            };
+            let question = large.sizes.document(db, id);
+            let gate = if large.sizes.is_large(question) { &large.gate } else { &self.gate };
+            let _slot = gate.enter(db.as_str(), Class::Short, deadline).await?;
+            let document = self.inner.fetch(db, id, deadline).await?;
+            if is_large(document.text().len()) {
+                large.sizes.note_large(question);
+            }
+            Ok(document)
+        })
     }
 
     fn fetch_many<'a>(
@@ -119,9 +142,19 @@ impl Layer for Admission {
         deadline: Deadline,
     ) -> BoxFuture<'a, Result<RowStream>> {
         Box::pin(async move {
-            let slot = self.gate.enter(db.as_str(), Class::Stream, deadline).await?;
+            let Some(large) = &self.large else {
+                let slot = self.gate.enter(db.as_str(), Class::Stream, deadline).await?;
+                let rows = self.inner.query(db, query, deadline).await?;
+                let rows: RowStream = Box::pin(RowsWithSlot::new(rows, slot));
+                return Ok(rows);
+            };
+            let question = large.sizes.query(db, &query);
+            let is_light = large.sizes.is_light(question);
+            let gate = if is_light { &self.gate } else { &large.gate };
+            let slot = gate.enter(db.as_str(), Class::Stream, deadline).await?;
             let rows = self.inner.query(db, query, deadline).await?;
-            let rows: RowStream = Box::pin(RowsWithSlot { open: Some((rows, slot)) });
+            let weighing = Weighing::new(Arc::clone(large), db.clone(), question, !is_light);
+            let rows: RowStream = Box::pin(RowsWithSlot::new(rows, slot).with_weighing(weighing));
             Ok(rows)
         })
     }
@@ -201,24 +234,5 @@ impl Layer for Admission {
     fn list_dbs(&self, deadline: Deadline) -> BoxFuture<'_, Result<Vec<DbName>>> {
         let call = move || self.inner.list_dbs(deadline);
         Box::pin(self.short("", deadline, call))
-    }
-}
-
-/// Rows that hold a slot until they end. They end after an error.
-struct RowsWithSlot {
-    /// The rows are dropped first, and with them the connection, so that the slot is really free.
-    open: Option<(RowStream, Slot)>,
-}
-
-impl Stream for RowsWithSlot {
-    type Item = Result<ViewRow>;
-
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let Some((rows, _)) = &mut self.open else { return Poll::Ready(None) };
-        let row = ready!(rows.as_mut().poll_next(context));
-        if !matches!(row, Some(Ok(_))) {
-            self.open = None;
-        }
-        Poll::Ready(row)
     }
 }

@@ -10,6 +10,10 @@
 //!   these calls find a slot even if queries hold all that they may.
 //! - A query that has run for a second counts apart from the others. So a slow reader, or a view that is
 //!   being built, does not keep the slots of quick calls.
+//! - Where it is asked for, large calls take turns ([`Admission::with_large_turns`]): a query whose rows were large,
+//!   or are not known yet, and a read of a document that was large. At most 8 of them run at once, 2 of one
+//!   database. A stream that turns out to be large waits for such a turn before it is read on. The time in which
+//!   its reader does something else makes it long; the time in which the store works on it does not.
 //! - When all queues together are full, the newest call of the longest queue is refused, so the database
 //!   with the burst bears it. A call that waits too long is refused too. While more than a quarter of the queue waits, the calls of a
 //!   database with many of them wait only a tenth of the time. So a lasting overload does not make every call
@@ -22,7 +26,11 @@
 
 mod desk;
 mod gate;
+mod large;
 mod layer;
+mod rows;
+mod shares;
+mod sizes;
 
 pub use gate::Limits;
 pub use layer::Admission;

@@ -18,6 +18,9 @@ pub struct Settings {
     /// Create missing views for logging in. Only for a store that belongs to this program: Kazoo's own design
     /// documents hold more views, and Kazoo would lack those.
     pub may_create_views: bool,
+    /// How many bytes may be remembered, estimated: half of them for documents, a quarter for values that were parsed
+    /// from them, and a quarter for verified tokens.
+    pub memory_bytes: u64,
     /// How long a document or a verified token stays cached.
     pub remember_for: Duration,
     /// How long the absence of a document stays cached.
@@ -31,6 +34,7 @@ impl Default for Settings {
             reverse_proxies: None,
             strict_tokens: false,
             may_create_views: false,
+            memory_bytes: 24_000_000,
             remember_for: Duration::from_secs(60),
             remember_absence_for: Duration::from_secs(5),
         }

@@ -349,6 +349,7 @@ impl Landing {
         }
         under_way.reads.remove(&self.key);
         if let Some(entry) = outcome.entry(self.epoch)
+            && (!outcome.is_empty_page() || self.key.is_worth_an_empty_page())
             && self.hot.is_alive()
         {
             self.hot.memory.put(self.hot.session, self.key.clone(), entry);

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use datastore::{Cause, DocId, Document, Result, StoreError, ViewQuery, ViewRow};
 use moka::sync::Cache;
 
-/// What an entry takes beside its texts, and a row of a page beside its own. In bytes, measured.
-const ENTRY_OVERHEAD: usize = 400;
-const ROW_OVERHEAD: usize = 200;
+/// What entries take beside their texts, and a row of a page beside its own. In bytes, as `memory_tests.rs` measures.
+const DOCUMENT_OVERHEAD: usize = 600;
+const ABSENCE_OVERHEAD: usize = 450;
+const PAGE_OVERHEAD: usize = 900;
+const ROW_OVERHEAD: usize = 270;
 
 /// No entry may take more than this share of the bound.
 const LARGEST_SHARE: u64 = 16;
@@ -77,9 +79,10 @@ impl Entry {
 
     fn bytes(&self) -> usize {
         match self {
-            Self::Document(document) => document.text().len(),
-            Self::Absent(_) | Self::LongPage(_) => 0,
-            Self::Page(_, rows) => rows.iter().map(row_bytes).sum(),
+            Self::Document(document) => DOCUMENT_OVERHEAD.saturating_add(document.text().len()),
+            Self::Absent(_) => ABSENCE_OVERHEAD,
+            Self::LongPage(_) => PAGE_OVERHEAD,
+            Self::Page(_, rows) => rows.iter().map(row_bytes).fold(PAGE_OVERHEAD, usize::saturating_add),
         }
     }
 }
@@ -91,6 +94,18 @@ pub(crate) fn row_bytes(row: &ViewRow) -> usize {
 }
 
 impl Key {
+    /// Whether an empty answer is worth an entry. A client may name any place to begin at, and behind most of them
+    /// nothing comes.
+    pub(crate) fn is_worth_an_empty_page(&self) -> bool {
+        match self {
+            Self::Document(_) => true,
+            Self::Page(query) => {
+                let begins_amid = query.start_key.is_some() && query.start_key != query.end_key;
+                query.start_key_doc_id.is_none() && !begins_amid
+            }
+        }
+    }
+
     fn bytes(&self) -> usize {
         match self {
             Self::Document(id) => id.as_str().len(),
@@ -150,6 +165,10 @@ impl Memory {
 }
 
 fn weight(key: &Key, entry: &Entry) -> u32 {
-    let bytes = key.bytes().saturating_add(entry.bytes()).saturating_add(ENTRY_OVERHEAD);
+    let bytes = key.bytes().saturating_add(entry.bytes());
     u32::try_from(bytes).unwrap_or(u32::MAX)
 }
+
+#[cfg(test)]
+#[path = "memory_tests.rs"]
+mod tests;

@@ -21,6 +21,11 @@ pub(crate) enum Outcome {
 }
 
 impl Outcome {
+    /// Whether it is a page without rows.
+    pub(crate) fn is_empty_page(&self) -> bool {
+        matches!(self, Self::Page(rows) if rows.is_empty())
+    }
+
     /// What of it can be remembered.
     pub(crate) fn entry(&self, epoch: u64) -> Option<Entry> {
         match self {

@@ -16,8 +16,9 @@ use tokio::time::sleep;
 use crate::batches::Batches;
 use crate::copies::KnownCopies;
 use crate::error::{Call, Error};
+use crate::large::LargeTurns;
 use crate::nodes::{Node, Nodes, Tried};
-use crate::reply::{Body, LargeTurns, Reply, TimeLimit};
+use crate::reply::{Body, Reply, TimeLimit};
 use crate::request::Request;
 use crate::server_url::ServerUrl;
 use crate::settings::Settings;
@@ -229,7 +230,7 @@ impl Client {
         if response.status() == StatusCode::ACCEPTED {
             node.note_accepted(request.documents());
         }
-        let reply = self.reply(call, response).accepted(request.target(), Some(deadline)).await;
+        let reply = self.reply(call, request, response).accepted(request.target(), Some(deadline)).await;
         if let Some(turn) = turn {
             turn.note(&reply);
         }
@@ -257,7 +258,7 @@ impl Client {
                     return Err(error);
                 }
             };
-            let reply = self.reply(call, response).accepted(request.target(), None).await;
+            let reply = self.reply(call, request, response).accepted(request.target(), None).await;
             if let Some(turn) = turn {
                 turn.note(&reply);
             }
@@ -265,8 +266,8 @@ impl Client {
         }
     }
 
-    fn reply(&self, call: Call, response: reqwest::Response) -> Reply {
-        Reply::new(call, response, self.inner.turns.clone())
+    fn reply(&self, call: Call, request: &Request, response: reqwest::Response) -> Reply {
+        Reply::new(call, response, self.inner.turns.of_db(request.db()))
     }
 
     async fn execute(

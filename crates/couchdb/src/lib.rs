@@ -30,7 +30,8 @@
 //!
 //! The files, from the bottom up:
 //! - `error`: one error for every call. `server_url` and `settings`: where the server is, and how to use it;
-//! - `request` and `reply`: one request with its path, and its answer, with a limit for every wait;
+//! - `large`: large answers take turns. `request` and `reply`: one request with its path, and its answer, with a limit
+//!   for every wait;
 //! - `splitter` and `rows`: rows of views and feeds while they arrive;
 //! - `login`: a wrong password is not sent again and again. `nodes`: which node of a cluster is well. `copies`: how many copies a document has, and whether one hangs;
 //! - `client`: connections and attempts. `probe`: asks nodes whether they are well;
@@ -53,6 +54,7 @@ mod databases;
 mod documents;
 mod error;
 mod everywhere;
+mod large;
 mod leaves;
 mod local;
 mod login;

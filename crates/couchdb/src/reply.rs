@@ -2,17 +2,16 @@
 //! every failure becomes the crate's [`Error`].
 
 use std::future::Future;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use datastore::{Deadline, Document};
 use reqwest::Response;
 use serde::de::DeserializeOwned;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout_at;
 
 use crate::error::{Call, Error, Target};
+use crate::large::{LARGE, LargeOfDb, LargeTurn};
 
 /// The largest body of an error answer that is read, in bytes.
 const MAX_ERROR_BODY: usize = 64 * 1024;
@@ -22,30 +21,6 @@ const ERROR_BODY_WAIT: Duration = Duration::from_secs(1);
 
 /// Settings may hold any duration, but a point in time has a limit.
 const LONGEST_WAIT: Duration = Duration::from_secs(365 * 24 * 3600);
-
-/// A body or a row with more bytes than this is large.
-pub(crate) const LARGE: usize = 256 * 1024;
-
-/// How many large bodies and rows a client reads at once. Many calls may run at once, and all of them may have
-/// large answers.
-const MAX_LARGE: usize = 8;
-
-/// The turns for large bodies and rows. All answers of a client share them.
-#[derive(Clone, Debug)]
-pub(crate) struct LargeTurns(Arc<Semaphore>);
-
-/// The turn to read one large body or row. Dropping it lets another one be read.
-#[derive(Debug)]
-pub(crate) struct LargeTurn {
-    /// `None` if the semaphore was closed, which never happens.
-    _permit: Option<OwnedSemaphorePermit>,
-}
-
-impl Default for LargeTurns {
-    fn default() -> Self {
-        Self(Arc::new(Semaphore::new(MAX_LARGE)))
-    }
-}
 
 /// How long to wait for the server. It also decides the error after that time.
 #[derive(Clone, Copy, Debug)]
@@ -89,13 +64,13 @@ impl TimeLimit {
 pub(crate) struct Reply {
     call: Call,
     response: Response,
-    turns: LargeTurns,
+    large: LargeOfDb,
 }
 
 impl Reply {
     /// The answer to a call.
-    pub(crate) fn new(call: Call, response: Response, turns: LargeTurns) -> Self {
-        Self { call, response, turns }
+    pub(crate) fn new(call: Call, response: Response, large: LargeOfDb) -> Self {
+        Self { call, response, large }
     }
 
     /// Accepts a successful answer. Any other answer becomes an error with CouchDB's words. If the words do
@@ -150,12 +125,11 @@ impl Reply {
     /// Waits for the turn to read a large body or row. A feed waits as long as it takes: the server is not
     /// silent, and the turns of others end at their limits.
     pub(crate) async fn large_turn(&self, limit: TimeLimit) -> Result<LargeTurn, Error> {
-        let permit = Arc::clone(&self.turns.0).acquire_owned();
-        let permit = match limit {
-            TimeLimit::Silence(_) => permit.await.ok(),
-            TimeLimit::Deadline(_) => limit.apply(&self.call, async { Ok(permit.await.ok()) }).await?,
-        };
-        Ok(LargeTurn { _permit: permit })
+        let turn = self.large.turn();
+        match limit {
+            TimeLimit::Silence(_) => Ok(turn.await),
+            TimeLimit::Deadline(_) => limit.apply(&self.call, async { Ok(turn.await) }).await,
+        }
     }
 
     /// The next part of the body, or `None` at its end.

@@ -111,6 +111,11 @@ impl Request {
         self.target
     }
 
+    /// The escaped name of the database that it is about, or the name of the server's resource.
+    pub(crate) fn db(&self) -> &str {
+        self.path.0.split('/').nth(1).unwrap_or_default()
+    }
+
     pub(crate) fn is_read(&self) -> bool {
         self.documents == 0
     }

@@ -10,7 +10,8 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use crate::error::{Call, Error};
-use crate::reply::{LARGE, LargeTurn, Reply, TimeLimit};
+use crate::large::{LARGE, LargeTurn};
+use crate::reply::{Reply, TimeLimit};
 use crate::splitter::{Piece, Shape, SplitError, Splitter};
 
 /// How long the reader waits for the next bytes.

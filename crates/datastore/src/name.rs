@@ -71,13 +71,37 @@ impl DocId {
     /// line of any server.
     pub const MAX_LEN: usize = 1024;
 
-    /// Reads a document id from a client. It refuses a leading `_`, which CouchDB reserves; `.` and `..`,
+    /// The longest path form of an id that a request can name, in bytes. CouchDB stores longer ids, but accepts no
+    /// request line of more than 8,192 bytes, so nobody can read them by their names.
+    const MAX_NAMED_LEN: usize = 7_500;
+
+    /// Reads the id of a document that may exist. Other programs may have given it an id that is too long for
+    /// [`DocId::parse`].
+    ///
+    /// # Errors
+    /// [`NameError`] if CouchDB could not read such a document, or for the form of the id, as in [`DocId::parse`].
+    pub fn named(text: &str) -> Result<Self, NameError> {
+        let id = Self::of_good_form(text)?;
+        match text.len() > Self::MAX_LEN && id.encoded().len() > Self::MAX_NAMED_LEN {
+            true => Err(NameError::Length),
+            false => Ok(id),
+        }
+    }
+
+    /// Reads a document id from a client, for a document that may be made. It refuses a leading `_`, which CouchDB reserves; `.` and `..`,
     /// which URL libraries drop from paths; and control characters.
     ///
     /// # Errors
     /// [`NameError`] if the id is empty, too long or refused as above.
     pub fn parse(text: &str) -> Result<Self, NameError> {
-        if text.is_empty() || text.len() > Self::MAX_LEN {
+        if text.len() > Self::MAX_LEN {
+            return Err(NameError::Length);
+        }
+        Self::of_good_form(text)
+    }
+
+    fn of_good_form(text: &str) -> Result<Self, NameError> {
+        if text.is_empty() {
             return Err(NameError::Length);
         }
         if text.starts_with('_') || text == "." || text == ".." || text.chars().any(char::is_control) {
@@ -142,6 +166,17 @@ mod tests {
         assert_eq!(DocId::parse("a/b?c d%é").unwrap().encoded(), "a%2Fb%3Fc%20d%25%C3%A9");
         assert_eq!(DocId::design("a/b").unwrap().encoded(), "_design/a%2Fb");
         assert_eq!(DocId::parse("...").unwrap().encoded(), "...");
+    }
+
+    #[test]
+    fn a_long_id_can_be_named_but_not_given() {
+        let long = "a".repeat(7_500);
+        assert!(DocId::parse(&long).is_err() && DocId::named(&long).is_ok());
+        // Each of these characters takes six bytes in a path.
+        assert!(DocId::named(&"é".repeat(1_250)).is_ok());
+        for text in [&*"é".repeat(1_251), &*"a".repeat(7_501), "", "_design/x", ".."] {
+            assert!(DocId::named(text).is_err(), "{text}");
+        }
     }
 
     proptest! {

@@ -153,7 +153,7 @@ impl Groups {
     /// `NotFound` if there is no such document.
     pub async fn fetch_document(&self, scope: &Scope<'_>, id: &str) -> Result<Document, GroupsError> {
         // An id that is not a valid document id cannot exist.
-        let doc_id = DocId::parse(id).map_err(|_| not_found(id))?;
+        let doc_id = DocId::named(id).map_err(|_| not_found(id))?;
         if reserved::is_policy(id) {
             return Err(not_found(id));
         }

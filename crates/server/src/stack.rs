@@ -66,7 +66,7 @@ pub(crate) fn build(
     let told = notices.as_ref().map_or(noted, |notices| notices.layer());
     let gate = Admission::new(told, limits(&settings.calls));
     let store: Arc<dyn Backend> =
-        if is_quick { Arc::new(gate.with_uncounted_fetch()) } else { Arc::new(gate) };
+        Arc::new(if is_quick { gate.with_uncounted_fetch() } else { gate.with_large_turns() });
     Ok(Stack { store, writes, notices, couchdb })
 }
 
@@ -79,7 +79,8 @@ pub(crate) fn cached(
         return (store, None);
     }
     let settings = cache::Settings {
-        bytes: settings.bytes,
+        // The other half is for authentication.
+        bytes: settings.bytes / 2,
         feeds: settings.feeds,
         heartbeat: settings.heartbeat,
         always: [auth::databases(), vec![SystemDb::SystemSchemas.name().clone()]].concat(),

@@ -43,6 +43,14 @@ impl Deref for Victim<'_> {
     }
 }
 
+/// Where the server keeps its documents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Store {
+    Embedded,
+    /// In the CouchDB at `COUCHDB_URL`. Without one, the input is left out.
+    CouchDb,
+}
+
 /// One row of the table.
 #[derive(Clone, Copy)]
 pub(crate) struct Input {
@@ -54,6 +62,8 @@ pub(crate) struct Input {
     pub(crate) seed: fn(&Victim<'_>) -> Vec<String>,
     /// What another tenant asks for meanwhile.
     pub(crate) quiet: fn(&Account) -> Request,
+    /// Where the server keeps its documents.
+    pub(crate) store: Store,
     /// Settings of the server other than the usual ones.
     pub(crate) arguments: &'static [&'static str],
     /// The bytes to send, all at once.
@@ -76,6 +86,7 @@ pub(crate) const PLAIN: Input = Input {
     about: "",
     seed: |_| Vec::new(),
     quiet: read_one,
+    store: Store::Embedded,
     arguments: &[],
     loads: |_| Vec::new(),
     limit: Duration::from_secs(30),

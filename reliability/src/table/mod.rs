@@ -7,6 +7,7 @@ pub(crate) mod input;
 mod makers;
 mod shares;
 mod slow;
+mod stores;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -17,7 +18,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value, json};
 
-use self::input::{Ending, Input, Load, Victim};
+use self::input::{Ending, Input, Load, Store, Victim};
+use crate::couch::Couch;
 use crate::probe::Probe;
 use crate::process::{Server, Watch};
 use crate::report::{Report, print_row};
@@ -44,9 +46,9 @@ pub(crate) struct Form {
 
 const FULL: Form = Form { divisor: 1, quiet: Duration::from_millis(700) };
 
-/// Every input, those of the issue first.
+/// Every input.
 pub(crate) fn inputs() -> Vec<Input> {
-    [basic::inputs(), deep::inputs(), slow::inputs(), shares::inputs()].concat()
+    [basic::inputs(), deep::inputs(), slow::inputs(), shares::inputs(), stores::inputs()].concat()
 }
 
 /// Runs the table, or those of its inputs that are named.
@@ -60,6 +62,10 @@ pub(crate) fn run(settings: &Settings, report: &mut Report, only: &[String]) -> 
     for input in inputs.iter().filter(|input| only.is_empty() || only.iter().any(|name| name == input.name)) {
         if let Some(row) = report.earlier("table", input.name) {
             print_row(&row);
+            continue;
+        }
+        if input.store == Store::CouchDb && Couch::of_environment().is_none() {
+            println!("  {}: left out, it needs a CouchDB at COUCHDB_URL", input.name);
             continue;
         }
         let (figures, faults) = match measure(settings, input, FULL) {
@@ -77,7 +83,12 @@ pub(crate) fn measure(
     input: &Input,
     form: Form,
 ) -> Outcome<(Map<String, Value>, Vec<String>)> {
-    let world = World::copy(&settings.binary, &settings.template())?;
+    let world = match input.store {
+        Store::Embedded => World::copy(&settings.binary, &settings.template())?,
+        Store::CouchDb => {
+            World::in_couchdb(&settings.binary, Couch::of_environment().ok_or("there is no COUCHDB_URL")??)?
+        }
+    };
     let victim = Victim::small(&world.bad, form.divisor);
     world.import(&(input.seed)(&victim))?;
     let log = world.folder().join("server.log");

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use admission::{Admission, Limits};
@@ -23,6 +23,8 @@ pub(crate) struct TestStore {
     begun: AtomicUsize,
     in_flight: AtomicUsize,
     peak: AtomicUsize,
+    /// Whether all rows are small.
+    is_small: AtomicBool,
 }
 
 /// Its gate.
@@ -42,6 +44,7 @@ impl Gated {
             begun: AtomicUsize::new(0),
             in_flight: AtomicUsize::new(0),
             peak: AtomicUsize::new(0),
+            is_small: AtomicBool::new(false),
         });
         let limits = Limits { calls, queue, queue_wait: Duration::from_secs(1) };
         let inner: Arc<dyn datastore::Backend> = Arc::<TestStore>::clone(&store);
@@ -85,6 +88,11 @@ impl TestStore {
         self.answers.add_permits(calls);
     }
 
+    /// Whether all rows are small from now on, whatever the database is named.
+    pub(crate) fn be_small(&self, is_small: bool) {
+        self.is_small.store(is_small, Ordering::SeqCst);
+    }
+
     pub(crate) fn begun(&self) -> usize {
         self.begun.load(Ordering::SeqCst)
     }
@@ -119,13 +127,22 @@ fn row() -> Result<ViewRow> {
     Ok(ViewRow { id: DocId::parse("a").unwrap(), key: null(), value: null(), doc: None })
 }
 
+fn large_row() -> Result<ViewRow> {
+    let value = JsonText::parse(&format!("\"{}\"", "x".repeat(300_000))).unwrap();
+    row().map(|row| ViewRow { value, ..row })
+}
+
 fn rev() -> Rev {
     Rev::parse("1-967a00dff5e02add41819138abb3284d").unwrap()
 }
 
 impl Store for TestStore {
-    fn fetch<'a>(&'a self, _: &'a DbName, _: &'a DocId, _: Deadline) -> BoxFuture<'a, Result<Document>> {
-        let text = r#"{"_id":"a","_rev":"1-967a00dff5e02add41819138abb3284d"}"#;
+    fn fetch<'a>(&'a self, db: &'a DbName, _: &'a DocId, _: Deadline) -> BoxFuture<'a, Result<Document>> {
+        let size = if db.as_str().starts_with("large") { 300_000 } else { 1 };
+        let text = format!(
+            r#"{{"_id":"a","_rev":"1-967a00dff5e02add41819138abb3284d","x":"{}"}}"#,
+            "x".repeat(size)
+        );
         self.call(async move { Document::from_text(text) })
     }
 
@@ -161,10 +178,15 @@ impl Store for TestStore {
         self.call(async { Ok(rev()) })
     }
 
-    /// The view of the database `broken` breaks off after a row.
+    /// The view of the database `broken` breaks off after a row. Those of databases whose names begin with `large` have
+    /// large rows.
     fn query<'a>(&'a self, db: &'a DbName, _: ViewQuery, _: Deadline) -> BoxFuture<'a, Result<RowStream>> {
         let last = if db.as_str() == "broken" { Err(StoreError::Corrupt(Cause::new("cut"))) } else { row() };
-        let rows: RowStream = stream::iter([row(), last]).boxed();
+        let rows: RowStream = match db.as_str().starts_with("large") && !self.is_small.load(Ordering::SeqCst)
+        {
+            true => stream::iter([large_row(), large_row()]).boxed(),
+            false => stream::iter([row(), last]).boxed(),
+        };
         self.call(async move { Ok(rows) })
     }
 }

@@ -43,11 +43,8 @@ use self::system_auth::SystemAuth;
 use crate::limits::RateLimits;
 use crate::settings::Settings;
 
-/// The size of the document cache, in bytes. About 20,000 accounts with one user each fit.
-const DOCUMENT_BYTES: u64 = 32_000_000;
-
-/// The memory that a cached document needs in addition to its text, in bytes.
-const DOCUMENT_OVERHEAD: u32 = 300;
+/// The memory that a cached document or absence needs in addition to its text, in bytes.
+const DOCUMENT_OVERHEAD: u32 = 800;
 
 /// The id of the document with the restrictions of an account.
 const TOKEN_RESTRICTIONS: &str = "token_restrictions";
@@ -84,11 +81,12 @@ impl Directory {
         };
         let rate_limits = KnownLimits::new(settings.reverse_proxies.as_deref());
         let system_auth = SystemAuth::new(Arc::clone(&store), lifetimes);
+        let bytes = settings.memory_bytes;
         Self {
             settings,
             respites,
-            documents: Memory::new(lifetimes, DOCUMENT_BYTES, weight, epoch_of(Arc::clone(&store))),
-            parsed: Parsed::new(),
+            documents: Memory::new(lifetimes, bytes / 2, weight, epoch_of(Arc::clone(&store))),
+            parsed: Parsed::new(bytes / 4),
             system_auth,
             storage_plans: StoragePlans::new(),
             rate_limits,

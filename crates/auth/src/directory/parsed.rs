@@ -8,8 +8,9 @@ use moka::sync::Cache;
 
 use super::doc_key::DocKey;
 
-/// How many parsed values are kept.
-const CAPACITY: u64 = 20_000;
+/// The memory that a value takes for each byte of its document, and beside that. In bytes, estimated.
+const PER_BYTE: u32 = 4;
+const OVERHEAD: u32 = 800;
 
 /// Parsed values, by document and type.
 pub(super) struct Parsed(Cache<(DocKey, TypeId), Entry>);
@@ -18,11 +19,13 @@ pub(super) struct Parsed(Cache<(DocKey, TypeId), Entry>);
 struct Entry {
     rev: Rev,
     value: Arc<dyn Any + Send + Sync>,
+    bytes: u32,
 }
 
 impl Parsed {
-    pub(super) fn new() -> Self {
-        Self(Cache::new(CAPACITY))
+    /// Values that together take at most so many bytes.
+    pub(super) fn new(bytes: u64) -> Self {
+        Self(Cache::builder().max_capacity(bytes).weigher(|_, entry: &Entry| entry.bytes).build())
     }
 
     /// The value that `read` parses from a document. `read` runs only if no value of this revision is cached.
@@ -38,7 +41,9 @@ impl Parsed {
             return Ok(value);
         }
         let value = Arc::new(read(document)?);
-        let entry = Entry { rev: document.rev().clone(), value: Arc::<T>::clone(&value) };
+        let length = u32::try_from(document.text().len()).unwrap_or(u32::MAX);
+        let bytes = length.saturating_mul(PER_BYTE).saturating_add(OVERHEAD);
+        let entry = Entry { rev: document.rev().clone(), value: Arc::<T>::clone(&value), bytes };
         self.0.insert(key, entry);
         Ok(value)
     }

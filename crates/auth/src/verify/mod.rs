@@ -41,7 +41,8 @@ impl Verifier {
     pub(crate) fn new(directory: Arc<Directory>, guesses: Arc<PasswordGuesses>) -> Self {
         let lifetime = directory.settings().remember_for;
         let strict_tokens = directory.settings().strict_tokens;
-        Self { directory, guesses, strict_tokens, verdicts: Verdicts::new(lifetime) }
+        let verdicts = Verdicts::new(lifetime, directory.settings().memory_bytes / 4);
+        Self { directory, guesses, strict_tokens, verdicts }
     }
 
     /// Verifies a token. `wanted_account` is the header `X-Auth-Account-ID`. If it is present, it must name

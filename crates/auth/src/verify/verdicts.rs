@@ -15,8 +15,9 @@ use crate::directory::{Identity, Respite, VerifyingKey};
 use crate::encoding::sha256;
 use crate::secret::Secret;
 
-/// The size of the cache of verified tokens, in bytes of token text. About 10,000 of Kazoo's tokens fit.
-const MAX_VERIFIED_BYTES: u64 = 8_000_000;
+/// The memory that a verified token takes beside as much as its text, in bytes, estimated: its claims, who shows it, and
+/// its place in the cache.
+const TOKEN_OVERHEAD: usize = 2_000;
 
 /// How many logged-out tokens this process keeps in memory. The store keeps all of them.
 const MAX_ENDED: u64 = 100_000;
@@ -123,12 +124,12 @@ impl TokenDigest {
 }
 
 impl Verdicts {
-    pub(super) fn new(lifetime: Duration) -> Self {
-        let verified = Cache::builder()
-            .max_capacity(MAX_VERIFIED_BYTES)
-            .weigher(|_, known: &Remembered| u32::try_from(known.verified.length).unwrap_or(u32::MAX))
-            .time_to_live(lifetime)
-            .build();
+    /// Verified tokens together take at most so many bytes.
+    pub(super) fn new(lifetime: Duration, bytes: u64) -> Self {
+        let weigh = |_: &TokenDigest, known: &Remembered| {
+            u32::try_from(known.verified.length.saturating_add(TOKEN_OVERHEAD)).unwrap_or(u32::MAX)
+        };
+        let verified = Cache::builder().max_capacity(bytes).weigher(weigh).time_to_live(lifetime).build();
         // When full, Moka's default policy refuses rare keys. It would drop a token that was just logged out.
         let policy = EvictionPolicy::lru();
         let ended = Cache::builder()

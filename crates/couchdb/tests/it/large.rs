@@ -12,8 +12,8 @@ use crate::faults::{db, id};
 use crate::raw::{Raw, Script};
 use crate::server::soon;
 
-/// How many large bodies a client reads at once.
-const TURNS: usize = 8;
+/// How many large bodies of a database a client reads at once.
+const TURNS: usize = 2;
 
 fn large_document() -> String {
     format!(r#"{{"_id":"a","_rev":"1-967a00dff5e02add41819138abb3284d","x":"{}"}}"#, "x".repeat(300_000))

@@ -41,6 +41,27 @@ async fn what_another_program_wrote_is_seen_at_once() {
     assert_eq!((&shown["name"], &shown["x"], &shown["id"]), (&json!("after"), &json!(1), &json!("g")));
 }
 
+/// Kazoo and CouchDB take longer ids than this server gives.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_with_a_long_id_of_another_program_is_shown_and_deleted() {
+    let place = Place::new().await;
+    let access = place.account().await;
+    let id = DocId::from_store("i".repeat(4_000));
+    let body = object(json!({"name": "n", "pvt_type": "group"}));
+    place
+        .store
+        .save(access.db(), datastore::Draft { id: id.clone(), base: None, body }, soon())
+        .await
+        .unwrap();
+    let group = place.groups.fetch(&scope(&access), id.as_str()).await.unwrap();
+    assert_eq!(group.document().id(), &id);
+    place.delete(&access, id.as_str(), Deletion::Soft).await.unwrap();
+    let gone = place.groups.fetch(&scope(&access), id.as_str()).await;
+    assert!(matches!(gone, Err(GroupsError::NotFound { .. })), "{gone:?}");
+    let refused = place.create(&access, json!({"id": "i".repeat(1_025), "name": "n"})).await;
+    assert!(matches!(refused, Err(GroupsError::Invalid(_))), "{refused:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_id_stays_taken_after_a_soft_deletion_and_goes_on_after_a_hard_one() {
     let place = Place::new().await;

@@ -100,6 +100,7 @@ pub(crate) fn run(arguments: Serve) -> Result<(), Failure> {
         name,
         file,
         is_own,
+        memory_of_auth: cache.bytes / 2,
     };
     let about = pages::About::new(api.address().port(), opened.name.clone(), &arguments.show()?);
     let parts = ServeParts {
@@ -127,6 +128,8 @@ struct Opened {
     couchdb: Option<Client>,
     /// Its location, without credentials.
     name: String,
+    /// How many bytes authentication may remember.
+    memory_of_auth: u64,
     /// The file of an embedded store.
     file: Option<PathBuf>,
     /// Whether only this program uses it. In a CouchDB, the design documents may be Kazoo's.
@@ -148,7 +151,8 @@ struct ServeParts {
 
 async fn serve(parts: ServeParts, opened: Opened, background: &Handle) -> Result<(), Failure> {
     let ServeParts { about, settings, arguments, hangups, listeners: [api, admin], lane, metrics } = parts;
-    let Opened { store, watcher, uncached, writes, notices, couchdb, name, file, is_own } = opened;
+    let Opened { store, watcher, uncached, writes, notices, couchdb, name, file, is_own, memory_of_auth } =
+        opened;
     if let Some(couchdb) = &couchdb {
         cluster::check_versions(couchdb).await?;
     }
@@ -157,7 +161,7 @@ async fn serve(parts: ServeParts, opened: Opened, background: &Handle) -> Result
     let choice = release::choose(settings.profile, &*uncached, Deadline::after(health::PATIENCE)).await?;
     let for_release = Arc::clone(&uncached);
     let (shadow, shadow_worker) = shadow_worker::set_up(&settings, &metrics)?;
-    let shared_parts = SharedParts { lane, metrics, shadow };
+    let shared_parts = SharedParts { lane, metrics, shadow, memory_of_auth };
     let shared = Data::new(app(settings.clone(), choice, (store, uncached), is_own, shared_parts));
     first_look::check_set_up(&shared).await?;
     first_look::warn_of_unknown_sections(&shared).await;
@@ -262,6 +266,7 @@ struct SharedParts {
     lane: Lane,
     metrics: Arc<Metrics>,
     shadow: Option<Shadow>,
+    memory_of_auth: u64,
 }
 
 fn app(
@@ -269,13 +274,14 @@ fn app(
     choice: Choice,
     (store, uncached): (Arc<dyn Backend>, Arc<dyn Backend>),
     is_own: bool,
-    SharedParts { lane, metrics, shadow }: SharedParts,
+    SharedParts { lane, metrics, shadow, memory_of_auth }: SharedParts,
 ) -> App {
     let auth_settings = auth::Settings {
         node_and_zone: node_and_zone(&settings.notices),
         reverse_proxies: settings.reverse_proxies.clone(),
         strict_tokens: settings.strict_tokens,
         may_create_views: is_own,
+        memory_bytes: memory_of_auth,
         ..auth::Settings::default()
     };
     App {

@@ -165,8 +165,9 @@ settings! {
         /// Whether groups and listings are remembered. Own writes are always seen, those of other programs as
         /// soon as the store's change feed tells them: on or off.
         cache: OnOff = "cache" "on|off", Value("on");
-        /// How much memory may be used for what is remembered, in bytes.
-        bytes: u64 = "cache_bytes" "BYTES", Value("64000000"), 1_000_000..=1_000_000_000_000;
+        /// How much memory may be used for what is remembered, in bytes: half of it for groups and listings, half for
+        /// tokens and for what authentication reads, which is remembered with cache = off too.
+        bytes: u64 = "cache_bytes" "BYTES", Value("48000000"), 1_000_000..=1_000_000_000_000;
         /// How many databases are watched at most. Each has one connection to a CouchDB.
         feeds: usize = "cache_feeds" "N", Value("500"), 8..=1_000_000;
         /// How often Kazoo's common databases show a sign of life, in milliseconds. Those of accounts show one in
