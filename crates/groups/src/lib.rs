@@ -4,7 +4,6 @@
 
 #![forbid(unsafe_code)]
 
-mod ahead;
 mod change;
 mod design;
 mod document;

@@ -1,15 +1,14 @@
 //! Listings of groups: reads rows from one of the two group views, filters them, and returns one page. If a
-//! filter drops rows, the listing reads further batches until the page is full. While it reads one that will not fill
-//! the page, it opens the next one.
+//! filter drops rows, the listing reads further batches until the page is full.
 
-use std::future::poll_fn;
+use std::sync::Arc;
+use std::time::Duration;
 
-use datastore::{Deadline, DocId, JsonText, RowStream, StoreError, ViewQuery, ViewRow};
+use datastore::{DbName, Deadline, DocId, JsonText, RowStream, Store, StoreError, ViewQuery, ViewRow};
 use fair::Breaks;
 use futures::{StreamExt as _, stream};
 use serde_json::json;
 
-use crate::ahead::{Ahead, Source};
 use crate::design::ensure_views;
 use crate::error::GroupsError;
 use crate::filter::Filters;
@@ -36,6 +35,14 @@ pub struct ListQuery {
     pub end_key: Option<String>,
     /// Conditions on the stored documents.
     pub filters: Filters,
+}
+
+/// The database that a listing reads.
+pub(crate) struct Source {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) db: DbName,
+    /// How long each batch after the first may take.
+    pub(crate) patience: Duration,
 }
 
 impl Source {
@@ -75,10 +82,6 @@ pub struct Cursor {
     batch_limit: Option<u64>,
     /// How many rows of the current batch have arrived.
     batch_rows: u64,
-    /// How many rows had been returned when the current batch began.
-    returned_before: u64,
-    /// The next batch, if it is opened already.
-    ahead: Option<Ahead>,
     last_id: Option<DocId>,
     returned: u64,
     next_start_key: Option<String>,
@@ -100,8 +103,6 @@ impl Cursor {
             rows,
             batch_limit,
             batch_rows: 0,
-            returned_before: 0,
-            ahead: None,
             last_id: None,
             returned: 0,
             next_start_key: None,
@@ -149,7 +150,7 @@ impl Cursor {
 
     pub(crate) async fn next_row(&mut self) -> Result<Option<ViewRow>, GroupsError> {
         loop {
-            if let Some(row) = self.row_of_batch().await.transpose()? {
+            if let Some(row) = self.rows.next().await.transpose()? {
                 self.batch_rows += 1;
                 // Each batch starts with the last row of the one before, unless that row is gone. Skip it.
                 if self.last_id.as_ref() == Some(&row.id) {
@@ -163,44 +164,10 @@ impl Cursor {
                 return Ok(None);
             }
             let query = view_query(&self.list, Some(last_id.as_str()), self.batch_limit);
-            let ahead = match self.ahead.take() {
-                Some(ahead) => ahead.rows_after(last_id).await,
-                None => None,
-            };
-            let will_lack = self.will_lack_rows();
-            (self.rows, self.batch_rows) = match ahead {
-                Some(rows) => (rows, 1),
-                None => {
-                    let Source { store, db, patience } = &self.source;
-                    (store.query(db, query.clone(), Deadline::after(*patience)).await?, 0)
-                }
-            };
-            self.returned_before = self.returned;
-            if will_lack {
-                let (list, limit) = (self.list.clone(), self.batch_limit);
-                let query_from = move |id: &DocId| view_query(&list, Some(id.as_str()), limit);
-                self.ahead = Some(Ahead::after(self.source.clone(), query, query_from));
-            }
+            let Source { store, db, patience } = &self.source;
+            self.rows = store.query(db, query, Deadline::after(*patience)).await?;
+            self.batch_rows = 0;
         }
-    }
-
-    /// The next row of the current batch. Meanwhile the next batch is opened.
-    async fn row_of_batch(&mut self) -> Option<datastore::Result<ViewRow>> {
-        let Self { rows, ahead, .. } = self;
-        poll_fn(|context| {
-            if let Some(ahead) = ahead {
-                ahead.poll(context);
-            }
-            rows.poll_next_unpin(context)
-        })
-        .await
-    }
-
-    /// Whether the filters let so few rows of the last batch through that the page will lack rows after another one.
-    fn will_lack_rows(&self) -> bool {
-        let passed = self.returned.saturating_sub(self.returned_before);
-        let is_short = |size: u64| size.saturating_sub(self.returned) > passed;
-        !self.list.filters.is_empty() && self.list.page_size.is_some_and(is_short)
     }
 }
 

@@ -10,11 +10,10 @@ use kazoo::term;
 use serde_json::{Map, Value, json};
 use validation::Violations;
 
-use crate::ahead::Source;
 use crate::document::{self, Stamp, StoredGroup};
 use crate::error::GroupsError;
 use crate::listed;
-use crate::listing::{Cursor, ListQuery};
+use crate::listing::{Cursor, ListQuery, Source};
 use crate::reserved;
 use crate::schemas::CurrentSchema;
 use crate::turns::{Turn, Turns};
