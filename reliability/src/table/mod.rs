@@ -6,6 +6,7 @@ mod deep;
 pub(crate) mod input;
 mod makers;
 mod slow;
+mod stored;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -45,7 +46,7 @@ const FULL: Form = Form { divisor: 1, quiet: Duration::from_millis(700) };
 
 /// Every input, those of the issue first.
 pub(crate) fn inputs() -> Vec<Input> {
-    [basic::inputs(), deep::inputs(), slow::inputs()].concat()
+    [basic::inputs(), deep::inputs(), slow::inputs(), stored::inputs()].concat()
 }
 
 /// Runs the table, or those of its inputs that are named.
