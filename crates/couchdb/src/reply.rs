@@ -125,14 +125,15 @@ impl Reply {
     /// The whole body.
     pub(crate) async fn whole(mut self, deadline: Deadline, max_bytes: usize) -> Result<Body, Error> {
         let limit = TimeLimit::Deadline(deadline);
+        // After the first chunk, this is only the rest.
+        let announced = self.response.content_length().and_then(|bytes| usize::try_from(bytes).ok());
+        let announced = announced.unwrap_or(0).min(max_bytes);
         // Most bodies are one chunk, which needs no copy.
         let first = self.next_chunk(limit).await?.unwrap_or_default();
         let mut joined = Vec::new();
         let mut length = first.len();
         let mut turn = None;
         let mut held = SMALL;
-        let announced = self.response.content_length().and_then(|bytes| usize::try_from(bytes).ok());
-        let announced = announced.unwrap_or(0).min(max_bytes);
         while length <= max_bytes {
             // Without a length, the room grows with what has come.
             if length.max(announced) > held {

@@ -181,7 +181,9 @@ impl<T: Send + 'static> RowReader<T> {
                 match self.meter.scope(self.reply.hold(wanted, limit)).await {
                     Ok(()) => break,
                     // The caller may have sent rows already, so it waits longer than one that has got nothing.
-                    Err(Error::NoRoom { .. }) if self.has_rows => {
+                    Err(Error::NoRoom { .. })
+                        if self.has_rows && matches!(self.wait, Wait::FirstRow { .. }) =>
+                    {
                         let pause = tokio::time::sleep(PAUSE).map(Ok);
                         limit.apply(self.call(), pause).await?;
                     }

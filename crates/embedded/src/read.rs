@@ -1,5 +1,5 @@
-//! Reads documents and attachments. A read by id takes microseconds, so it runs on the caller's thread with
-//! a connection borrowed from a pool. Longer reads run on the reader threads, each with its own connection.
+//! Reads documents and attachments. A read of a small document by id takes microseconds, so it runs on the caller's
+//! thread with a connection borrowed from a pool. Longer reads run on the reader threads, each with its own connection.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};

@@ -64,7 +64,7 @@ pub async fn a_large_document_is_read_only_if_there_is_room(subject: Subject) {
     assert_eq!(without.most_asked(), 0);
     let refused = without.meter().scope(subject.fetch("b")).await;
     assert!(refused.as_ref().is_err_and(StoreError::is_busy), "{refused:?}");
-    let (ids, roomy) = (["a", "b"].map(doc_id), Limited::new(2 * LARGE));
+    let (ids, roomy) = (["a", "b"].map(doc_id), Limited::new(LARGE + 1_000));
     let read = roomy.meter().scope(subject.fetch("b")).await.unwrap();
     assert!(roomy.most_asked() >= read.text().len());
     let docs = without.meter().scope(subject.store.fetch_many(&subject.db, &ids, soon())).await;
