@@ -121,6 +121,8 @@ impl Sender {
             Form::Csv(lines, ready, work) => {
                 let row = csv_rows::parse(row, work).await.map_err(|error| BrokenOff::Store(error.into()))?;
                 lines.write(&row, ready).map_err(BrokenOff::Unwritable)?;
+                // Its values do not wait for the client beside its text.
+                drop(row);
                 if ready.len() >= BLOCK {
                     self.flush(blocks).await?;
                 }
