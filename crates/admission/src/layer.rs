@@ -42,8 +42,9 @@ impl Admission {
         Self { inner, gate, large: None, is_fetch_counted: true }
     }
 
-    /// Lets reads of single documents pass without a slot. This suits a store that reads them on the
-    /// caller's thread, because then there are never more of them than threads, and they never wait.
+    /// Lets reads of single documents pass without a slot. This suits a store that reads small ones on the
+    /// caller's thread, because then there are never more of them than threads, and they never wait. The memory
+    /// of its callers bounds how many large ones it reads.
     #[must_use]
     pub fn with_uncounted_fetch(self) -> Self {
         Self { is_fetch_counted: false, ..self }

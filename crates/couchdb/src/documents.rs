@@ -32,7 +32,7 @@ impl Client {
     /// `Missing`, `Deleted` or `DatabaseMissing` if it does not exist.
     pub async fn fetch(&self, db: &DbName, id: &DocId, deadline: Deadline) -> Result<Document, Error> {
         let request = Request::read(Method::GET, Path::doc(db, id)?, Target::Document);
-        self.send_whole(&request, deadline).await?.document()
+        self.send_whole(&request, deadline).await?.into_document().await
     }
 
     /// Reads several documents in one round trip, in the order of `ids`. Each has a result of its own.

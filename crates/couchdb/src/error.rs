@@ -150,6 +150,14 @@ pub enum Error {
         /// The setting.
         max_bytes: usize,
     },
+    /// The caller has no room for the answer now.
+    #[error("no room for the answer: {call}")]
+    NoRoom {
+        /// The request.
+        call: Call,
+        /// What the caller's [`Meter`](datastore::Meter) says.
+        source: datastore::StoreError,
+    },
     /// The name cannot be part of a path: the path would mean something else. Nothing was sent.
     #[error("{0:?} cannot be used as a name in a path")]
     UnusableName(String),
@@ -166,7 +174,8 @@ impl Error {
             Self::Transport { call, .. }
             | Self::DeadlineExceeded(call)
             | Self::Unreadable { call, .. }
-            | Self::AnswerTooLarge { call, .. } => Some(call),
+            | Self::AnswerTooLarge { call, .. }
+            | Self::NoRoom { call, .. } => Some(call),
             _ => self.refusal().map(|refusal| &refusal.call),
         }
     }
@@ -211,7 +220,10 @@ impl Error {
     /// Whether the same call may succeed a little later.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::Unavailable(_) | Self::Transport { .. } | Self::DeadlineExceeded(_))
+        matches!(
+            self,
+            Self::Unavailable(_) | Self::Transport { .. } | Self::DeadlineExceeded(_) | Self::NoRoom { .. }
+        )
     }
 
     /// Whether a read should be tried again at once. That is so if no answer came, if a proxy answered for a
@@ -236,7 +248,10 @@ impl Error {
     pub(crate) fn leaves_the_outcome_open(&self) -> bool {
         match self {
             Self::Transport { .. } => !self.was_not_sent(),
-            Self::DeadlineExceeded(_) | Self::Unreadable { .. } | Self::AnswerTooLarge { .. } => true,
+            Self::DeadlineExceeded(_)
+            | Self::Unreadable { .. }
+            | Self::AnswerTooLarge { .. }
+            | Self::NoRoom { .. } => true,
             Self::Unavailable(refusal) => !matches!(refusal.status, Some(403 | 429)),
             _ => false,
         }

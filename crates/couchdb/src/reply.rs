@@ -5,7 +5,7 @@ use std::future::Future;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use datastore::{Deadline, Document};
+use datastore::{Deadline, Document, Meter, SMALL};
 use reqwest::Response;
 use serde::de::DeserializeOwned;
 use tokio::time::timeout_at;
@@ -100,12 +100,21 @@ impl Reply {
     /// The whole body.
     pub(crate) async fn whole(mut self, deadline: Deadline, max_bytes: usize) -> Result<Body, Error> {
         let limit = TimeLimit::Deadline(deadline);
+        // After the first chunk, this is only the rest.
+        let announced = self.response.content_length().and_then(|bytes| usize::try_from(bytes).ok());
+        let announced = announced.unwrap_or(0).min(max_bytes);
         // Most bodies are one chunk, which needs no copy.
         let first = self.next_chunk(limit).await?.unwrap_or_default();
         let mut joined = Vec::new();
         let mut length = first.len();
         let mut turn = None;
+        let mut held = SMALL;
         while length <= max_bytes {
+            // Without a length, the room grows with what has come.
+            if length.max(announced) > held {
+                held = announced.max(length.saturating_mul(2).min(max_bytes));
+                self.hold(held, limit).await?;
+            }
             if length > LARGE && turn.is_none() {
                 turn = Some(self.large_turn(limit).await?);
             }
@@ -114,12 +123,23 @@ impl Reply {
                 return Ok(Body { call: self.call, bytes, _turn: turn });
             };
             if joined.is_empty() {
+                joined.reserve(announced.max(first.len().saturating_add(chunk.len())));
                 joined.extend_from_slice(&first);
             }
             joined.extend_from_slice(&chunk);
             length = joined.len();
         }
         Err(Error::AnswerTooLarge { call: self.call, max_bytes })
+    }
+
+    /// Waits until the caller has room for so many bytes of the answer. Meanwhile the server waits too.
+    pub(crate) async fn hold(&self, bytes: usize, limit: TimeLimit) -> Result<(), Error> {
+        let call = &self.call;
+        let room = async {
+            let held = Meter::current().hold(bytes).await;
+            held.map_err(|source| Error::NoRoom { call: call.clone(), source })
+        };
+        limit.apply(call, room).await
     }
 
     /// Waits for the turn to read a large body or row. A feed waits as long as it takes: the server is not
@@ -164,9 +184,28 @@ impl Body {
         serde_json::from_slice(&self.bytes).map_err(|error| Error::unreadable(&self.call, error))
     }
 
-    /// The body as one document.
-    pub(crate) fn document(&self) -> Result<Document, Error> {
+    /// The body as one document. A large one is parsed on a thread for such work.
+    pub(crate) async fn into_document(self) -> Result<Document, Error> {
+        if self.bytes.len() <= SMALL {
+            return self.document();
+        }
+        off_the_loop(move || self.document()).await
+    }
+
+    fn document(&self) -> Result<Document, Error> {
         let text = std::str::from_utf8(&self.bytes).map_err(|error| Error::unreadable(&self.call, error))?;
         Document::from_text(text.trim_end()).map_err(|error| Error::unreadable(&self.call, error))
+    }
+}
+
+/// Does work on a thread that may be kept busy.
+pub(crate) async fn off_the_loop<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(error) => match error.try_into_panic() {
+            Ok(panicked) => std::panic::resume_unwind(panicked),
+            // The runtime ends, and its tasks with it.
+            Err(_) => std::future::pending().await,
+        },
     }
 }

@@ -4,15 +4,19 @@
 
 use std::time::Duration;
 
-use datastore::{Deadline, DocId, Document, Members};
+use datastore::{Deadline, DocId, Document, Members, Meter, SMALL};
+use futures::FutureExt as _;
 use futures::stream::{self, Stream};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use crate::error::{Call, Error};
 use crate::large::{LARGE, LargeTurn};
-use crate::reply::{Reply, TimeLimit};
+use crate::reply::{Reply, TimeLimit, off_the_loop};
 use crate::splitter::{Piece, Shape, SplitError, Splitter};
+
+/// How long a reader that found no room for a row waits before it asks again.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// How long the reader waits for the next bytes.
 #[derive(Clone, Copy, Debug)]
@@ -50,6 +54,10 @@ pub(crate) struct RowReader<T> {
     turn: Option<LargeTurn>,
     /// Whether bytes have come since the last pause.
     is_behind: bool,
+    /// The caller's.
+    meter: Meter,
+    /// How many bytes of rows the meter has room for.
+    held: usize,
 }
 
 /// How the reader got on.
@@ -70,7 +78,7 @@ struct Tail {
     last_seq: Option<String>,
 }
 
-impl<T> RowReader<T> {
+impl<T: Send + 'static> RowReader<T> {
     /// A row may have at most `max_row_bytes`. `read_row` turns its members into a `T`.
     pub(crate) fn new(
         reply: Reply,
@@ -80,8 +88,20 @@ impl<T> RowReader<T> {
         read_row: fn(&Row<'_>) -> Result<T, Error>,
     ) -> Self {
         let splitter = Splitter::new(shape, max_row_bytes);
-        let (has_rows, tail, turn, is_behind) = (false, Tail::default(), None, false);
-        Self { reply, shape, splitter, wait, max_row_bytes, read_row, has_rows, tail, turn, is_behind }
+        Self {
+            reply,
+            shape,
+            splitter,
+            wait,
+            max_row_bytes,
+            read_row,
+            has_rows: false,
+            tail: Tail::default(),
+            turn: None,
+            is_behind: false,
+            meter: Meter::current(),
+            held: SMALL,
+        }
     }
 
     /// The request.
@@ -107,6 +127,13 @@ impl<T> RowReader<T> {
                 Some(Piece::Row(range)) => {
                     self.has_rows = true;
                     let _turn = self.turn.take();
+                    if self.shape != Shape::Sequence && range.len() > SMALL {
+                        // The caller has the row then, so it stays counted until the next one is large or ends.
+                        let (call, text) = (self.reply.call().clone(), self.splitter.text(range).to_vec());
+                        let read_row = self.read_row;
+                        let read = move || read_row(&Row::parse(&call, &text)?);
+                        return off_the_loop(read).await.map(Step::Row);
+                    }
                     let row = Row::parse(self.reply.call(), self.splitter.text(range))?;
                     match row.last_seq() {
                         // The last line of a continuous feed.
@@ -130,6 +157,7 @@ impl<T> RowReader<T> {
                     if self.splitter.unfinished() > LARGE && self.turn.is_none() {
                         self.turn = Some(self.reply.large_turn(limit).await?);
                     }
+                    self.hold(limit).await?;
                     match self.reply.next_chunk(limit).await? {
                         Some(chunk) => {
                             self.splitter.push(&chunk);
@@ -140,6 +168,36 @@ impl<T> RowReader<T> {
                 }
             }
         }
+    }
+
+    /// Makes sure that the caller has room for more of an unfinished row.
+    async fn hold(&mut self, limit: TimeLimit) -> Result<(), Error> {
+        let unfinished = self.splitter.unfinished();
+        let wanted = match unfinished > SMALL / 2 {
+            true => unfinished.saturating_mul(2).min(self.max_row_bytes),
+            false => SMALL,
+        };
+        if wanted > self.held {
+            loop {
+                match self.meter.scope(self.reply.hold(wanted, limit)).await {
+                    Ok(()) => break,
+                    // The caller may have sent rows already, so it waits longer than one that has got nothing.
+                    Err(Error::NoRoom { .. })
+                        if self.has_rows && matches!(self.wait, Wait::FirstRow { .. }) =>
+                    {
+                        let pause = tokio::time::sleep(PAUSE).map(Ok);
+                        limit.apply(self.call(), pause).await?;
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+            self.held = wanted;
+        } else if unfinished == 0 && self.held > SMALL {
+            // A large row has been handed over.
+            let _ = self.meter.try_hold(SMALL);
+            self.held = SMALL;
+        }
+        Ok(())
     }
 
     /// All rows.
@@ -157,10 +215,7 @@ impl<T> RowReader<T> {
     pub(crate) fn into_stream(
         self,
         limit: Option<u64>,
-    ) -> impl Stream<Item = Result<T, Error>> + Send + 'static
-    where
-        T: Send + 'static,
-    {
+    ) -> impl Stream<Item = Result<T, Error>> + Send + 'static {
         // In a box, because each row moves it.
         stream::try_unfold((Some(Box::new(self)), limit), |(reader, left)| async move {
             let Some(mut reader) = reader else { return Ok(None) };

@@ -26,6 +26,7 @@ impl From<Error> for StoreError {
             Error::DatabaseMissing(_) => Self::DatabaseMissing,
             Error::ViewMissing(_) => Self::ViewMissing,
             Error::Conflict(_) => Self::Conflict,
+            Error::NoRoom { .. } => Self::Busy,
             Error::TooLarge(_) | Error::AnswerTooLarge { .. } => Self::TooLarge,
             Error::Invalid(_) | Error::UnusableName(_) | Error::ReservedMember(_) | Error::Setup(_) => {
                 Self::Invalid

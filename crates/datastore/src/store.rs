@@ -20,7 +20,8 @@ use crate::view::{RowStream, ViewQuery};
 /// Documents with revisions, and views over them.
 ///
 /// Every call ends at its deadline. A write names its base revision, and is durable once it is acknowledged.
-/// A view shows every write that was acknowledged before the query.
+/// A view shows every write that was acknowledged before the query. Before a call reads a document or rows of more
+/// than [`SMALL`](crate::SMALL) bytes, it asks the [`Meter`](crate::Meter) of its caller for room.
 pub trait Store: Send + Sync {
     /// The newest revision of a document.
     ///

@@ -22,6 +22,7 @@ pub mod design_documents;
 pub mod documents;
 pub mod local;
 pub mod many;
+pub mod metering;
 pub mod races;
 pub mod ranges;
 pub mod staleness;
@@ -107,6 +108,11 @@ macro_rules! store_suite {
                 empty_bulk_calls_succeed
                 a_thousand_documents_are_saved_at_once_and_streamed_back
                 a_conflict_does_not_stop_the_other_writes
+            }
+            metering {
+                a_large_document_is_read_only_if_there_is_room
+                a_large_row_is_read_only_if_there_is_room
+                many_rows_are_read_only_as_far_as_there_is_room
             }
             views {
                 a_view_shows_rows_by_key_then_id

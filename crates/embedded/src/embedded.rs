@@ -33,7 +33,7 @@ use crate::writer::Writer;
 /// has committed every earlier write. Another process can open the file once the last handle is dropped.
 /// A change feed counts as a handle until it is dropped.
 ///
-/// Its calls must run inside a tokio runtime with timers. Reads by id take microseconds and run on the
+/// Its calls must run inside a tokio runtime with timers. Reads of small documents by id run on the
 /// caller's thread; everything else runs on the store's own threads.
 #[derive(Clone)]
 pub struct Embedded {

@@ -7,7 +7,7 @@
 //! - Map threads compute a document's view rows before the write is queued, and the rows are committed
 //!   together with the document. So a view shows every acknowledged write, and a slow map function delays
 //!   only its own database.
-//! - No call blocks an async caller for long. Reads by id and building a document's text run on the
+//! - No call blocks an async caller for long. Reads of small documents by id and building a document's text run on the
 //!   caller's thread, because they take microseconds and switching threads would take longer. Scans, bulk
 //!   writes, attachments and maps run on other threads, and SQLite stops them at their deadline.
 //! - Scans read page by page and hold no transaction open for a slow reader. A listing longer than one

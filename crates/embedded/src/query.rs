@@ -2,8 +2,11 @@
 //! one read transaction. No transaction stays open between pages, so a slow reader blocks nobody.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use datastore::{Cause, DocId, Document, JsonText, StoreError, ViewQuery, ViewRow, ViewSource};
+use datastore::{
+    Cause, Deadline, DocId, Document, JsonText, Meter, SMALL, StoreError, ViewQuery, ViewRow, ViewSource,
+};
 use rusqlite::types::Value as Sql;
 use rusqlite::{Connection, params};
 use serde_json::Value;
@@ -13,6 +16,9 @@ use crate::collate;
 use crate::error::{SqliteResult, invalid};
 use crate::put::sort_of_row;
 use crate::read::stored_rev;
+
+/// How long a listing that found no room waits before it asks again.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// The part of a query's rows that is still to be read.
 #[derive(Clone, Debug)]
@@ -30,6 +36,13 @@ pub(crate) struct Scan {
     left: Option<u64>,
     page_rows: usize,
     page_bytes: usize,
+    meter: Meter,
+    /// How many bytes of rows the meter has room for, as far as is known.
+    allowance: usize,
+    /// The next row needs this much, and there was no room for it.
+    wanted: Option<usize>,
+    /// Whether rows were returned.
+    has_begun: bool,
 }
 
 /// Some rows, and the rest of the scan if there may be more.
@@ -48,6 +61,7 @@ impl Scan {
         view: Option<Arc<View>>,
         query: &ViewQuery,
         (page_rows, page_bytes): (usize, usize),
+        meter: Meter,
     ) -> Result<Self, StoreError> {
         let (first, last) = match &query.key {
             Some(key) => (Some(key), Some(key)),
@@ -87,7 +101,51 @@ impl Scan {
             left: query.limit,
             page_rows: page_rows.max(1),
             page_bytes,
+            allowance: if meter.counts() { SMALL } else { usize::MAX },
+            meter,
+            wanted: None,
+            has_begun: false,
         })
+    }
+
+    /// Waits for the room that the next row needs. No rows are held meanwhile.
+    ///
+    /// # Errors
+    /// `Busy` if there is none before the deadline.
+    pub(crate) async fn wait_for_room(&mut self, deadline: Deadline) -> Result<(), StoreError> {
+        let Some(wanted) = self.wanted.take() else { return Ok(()) };
+        loop {
+            match self.meter.hold(wanted).await {
+                Ok(()) => {
+                    self.allowance = wanted;
+                    return Ok(());
+                }
+                // Rows have been sent, so this caller waits longer than one that has got nothing.
+                Err(_) if self.has_begun && deadline.remaining() > PAUSE => tokio::time::sleep(PAUSE).await,
+                Err(busy) => return Err(busy),
+            }
+        }
+    }
+
+    /// Whether a page with `held` bytes may take a row of `bytes`. If not, the page ends before it.
+    fn has_room(&mut self, held: usize, bytes: usize) -> bool {
+        let sum = held.saturating_add(bytes);
+        if sum <= self.allowance {
+            return true;
+        }
+        // A page of several rows grows in steps up to its bound. A larger row has a page for itself.
+        let wanted = sum.max(self.allowance.saturating_mul(2).min(self.page_bytes));
+        if bytes > self.most_loaded() || !self.meter.try_hold(wanted) {
+            self.wanted = Some(if held == 0 { wanted } else { bytes });
+            return false;
+        }
+        self.allowance = wanted;
+        true
+    }
+
+    /// SQLite loads no row with more bytes than this.
+    fn most_loaded(&self) -> usize {
+        self.page_bytes.max(self.allowance)
     }
 
     /// The id of the database.
@@ -119,6 +177,7 @@ impl Scan {
         if wanted == 0 {
             return Ok((self, Vec::new(), true));
         }
+        let most_loaded = self.most_loaded();
         let mut statement = connection.prepare_cached(&self.sql()).during(WHAT)?;
         let mut found = statement
             .query(params![
@@ -127,23 +186,35 @@ impl Scan {
                 self.high,
                 i64::try_from(wanted).unwrap_or(i64::MAX),
                 i64::try_from(self.skip).unwrap_or(i64::MAX),
+                i64::try_from(most_loaded).unwrap_or(i64::MAX),
             ])
             .during(WHAT)?;
         let (mut rows, mut bytes, mut last) = (Vec::new(), 0usize, None);
         while let Some(row) = found.next().during(WHAT)? {
+            let size: i64 = row.get(5).during(WHAT)?;
+            let size = usize::try_from(size).unwrap_or(0);
+            if !self.has_room(bytes, size) {
+                break;
+            }
             let parts = RowColumns::of(row).during(WHAT)?;
-            bytes = bytes.saturating_add(parts.key.len()).saturating_add(parts.value.len());
-            bytes = bytes.saturating_add(parts.doc.as_ref().map_or(0, |(_, text)| text.len()));
+            bytes = bytes.saturating_add(size);
             last = Some(parts.position());
             rows.push(parts.row(self.view.is_some())?);
             if bytes >= self.page_bytes {
                 break;
             }
         }
-        let full = rows.len() == wanted || bytes >= self.page_bytes;
+        let full = rows.len() == wanted || bytes >= self.page_bytes || self.wanted.is_some();
+        if self.meter.counts() && self.allowance > SMALL {
+            // A page keeps the room of an ordinary one, so that the next one need not wait.
+            self.allowance = self.allowance.min(self.page_bytes.max(bytes));
+            let _ = self.meter.try_hold(self.allowance);
+        }
         let taken = u64::try_from(rows.len()).unwrap_or(u64::MAX);
         self.left = self.left.map(|left| left.saturating_sub(taken));
-        self.skip = 0;
+        if !rows.is_empty() {
+            (self.skip, self.has_begun) = (0, true);
+        }
         match last {
             Some(last) if self.descending => self.high = last,
             Some(last) => self.low = past(last),
@@ -156,18 +227,48 @@ impl Scan {
     /// The SQL for a page. `?1` is the id of the view or database. The text holds no other values, so that
     /// SQLite can reuse the prepared statement.
     fn sql(&self) -> String {
-        // A row of its own is by far the usual one, and its value must not be loaded twice.
-        const ROW: &str = "r.sort, r.id, r.key,
-             CASE WHEN r.emission IS NULL OR r.value <> '' THEN r.value ELSE e.value END, r.emission";
+        // A row of its own is by far the usual one. SQLite knows the length of a text without loading it.
+        const LENGTH: &str = "octet_length(r.key) + CASE WHEN r.emission IS NULL OR octet_length(r.value) > 0
+             THEN octet_length(r.value) ELSE octet_length(e.value) END";
+        const VALUE: &str =
+            "CASE WHEN r.emission IS NULL OR octet_length(r.value) > 0 THEN r.value ELSE e.value END";
         const ROWS: &str = "view_row r LEFT JOIN emission e ON e.emission = r.emission";
         const VISIBLE: &str = "WHERE r.view = ?1 AND (r.emission IS NULL OR e.live = 1)";
         const DOC: &str = "LEFT JOIN doc d ON d.db = (SELECT db FROM view WHERE view = ?1) AND d.id = r.id";
+        const DOC_LENGTH: &str = "ifnull(octet_length(d.text), 0)";
         const DOCS: &str = "doc WHERE db = ?1 AND text IS NOT NULL";
+        // The columns of a row: sort, id, key, value, emission, length, revision, text.
         let (columns, table, sort) = match (&self.view, self.include_docs) {
-            (Some(_), false) => (ROW.to_owned(), format!("{ROWS} {VISIBLE}"), "r.sort"),
-            (Some(_), true) => (format!("{ROW}, d.rev, d.text"), format!("{ROWS} {DOC} {VISIBLE}"), "r.sort"),
-            (None, false) => ("id, id, id, rev, NULL".to_owned(), DOCS.to_owned(), "id"),
-            (None, true) => ("id, id, id, rev, NULL, rev, text".to_owned(), DOCS.to_owned(), "id"),
+            (Some(_), false) => (
+                format!(
+                    "r.sort, r.id, r.key, CASE WHEN {LENGTH} <= ?6 THEN {VALUE} END, r.emission, {LENGTH}"
+                ),
+                format!("{ROWS} {VISIBLE}"),
+                "r.sort",
+            ),
+            (Some(_), true) => {
+                let length = format!("{LENGTH} + {DOC_LENGTH}");
+                (
+                    format!(
+                        "r.sort, r.id, r.key, CASE WHEN {length} <= ?6 THEN {VALUE} END, r.emission, {length},
+                         d.rev, CASE WHEN {length} <= ?6 THEN d.text END"
+                    ),
+                    format!("{ROWS} {DOC} {VISIBLE}"),
+                    "r.sort",
+                )
+            }
+            (None, false) => (
+                "id, id, id, rev, NULL, octet_length(id) + octet_length(rev) + 0 * ?6".to_owned(),
+                DOCS.to_owned(),
+                "id",
+            ),
+            (None, true) => (
+                "id, id, id, rev, NULL, octet_length(id) + octet_length(rev) + octet_length(text), rev,
+                 CASE WHEN octet_length(id) + octet_length(rev) + octet_length(text) <= ?6 THEN text END"
+                    .to_owned(),
+                DOCS.to_owned(),
+                "id",
+            ),
         };
         let order = if self.descending { "DESC" } else { "ASC" };
         format!(
@@ -227,27 +328,25 @@ fn past(position: Sql) -> Sql {
     }
 }
 
-/// The columns of a row.
-struct RowColumns {
+/// The columns of a row. Texts are copied once, into the row.
+struct RowColumns<'r> {
     sort: Sql,
-    id: String,
-    key: String,
-    value: String,
+    id: &'r str,
+    key: &'r str,
+    value: &'r str,
     emission: Option<i64>,
-    doc: Option<(String, Arc<str>)>,
+    doc: Option<(&'r str, &'r str)>,
 }
 
-impl RowColumns {
-    fn of(row: &rusqlite::Row<'_>) -> rusqlite::Result<Self> {
+impl<'r> RowColumns<'r> {
+    fn of(row: &'r rusqlite::Row<'_>) -> rusqlite::Result<Self> {
+        let text = |column| Ok::<_, rusqlite::Error>(row.get_ref(column)?.as_str()?);
         let doc = match row.as_ref().column_count() {
-            7 => row.get_ref(6)?.as_str_or_null()?.map(Arc::from),
+            8 => row.get_ref(7)?.as_str_or_null()?,
             _ => None,
         };
-        let doc = match doc {
-            Some(text) => Some((row.get(5)?, text)),
-            None => None,
-        };
-        let [id, key, value] = [row.get(1)?, row.get(2)?, row.get(3)?];
+        let doc = doc.map(|doc| Ok::<_, rusqlite::Error>((text(6)?, doc))).transpose()?;
+        let [id, key, value] = [text(1)?, text(2)?, text(3)?];
         Ok(Self { sort: row.get(0)?, id, key, value, emission: row.get(4)?, doc })
     }
 
@@ -260,17 +359,18 @@ impl RowColumns {
     }
 
     fn row(self, of_view: bool) -> Result<ViewRow, StoreError> {
-        let id = DocId::from_store(self.id);
+        let id = DocId::from_store(self.id.to_owned());
         // In a listing of all documents, these columns hold the bare id and revision.
         let (key, value) = if of_view {
-            (self.key, self.value)
+            (JsonText::parse(self.key)?, JsonText::parse(self.value)?)
         } else {
-            (Value::from(self.key).to_string(), format!(r#"{{"rev":"{}"}}"#, self.value))
+            let value = format!(r#"{{"rev":"{}"}}"#, self.value);
+            (JsonText::parse(&Value::from(self.key).to_string())?, JsonText::parse(&value)?)
         };
         let doc = match self.doc {
-            Some((rev, text)) => Some(Document::new(id.clone(), stored_rev(&rev)?, text)),
+            Some((rev, text)) => Some(Document::new(id.clone(), stored_rev(rev)?, text)),
             None => None,
         };
-        Ok(ViewRow { id, key: JsonText::parse(&key)?, value: JsonText::parse(&value)?, doc })
+        Ok(ViewRow { id, key, value, doc })
     }
 }

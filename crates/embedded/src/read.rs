@@ -1,5 +1,5 @@
-//! Reads documents and attachments. A read by id takes microseconds, so it runs on the caller's thread with
-//! a connection borrowed from a pool. Longer reads run on the reader threads, each with its own connection.
+//! Reads documents and attachments. A read of a small document by id takes microseconds, so it runs on the caller's
+//! thread with a connection borrowed from a pool. Longer reads run on the reader threads, each with its own connection.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -123,15 +123,44 @@ pub(crate) fn newest(
     found.map(|(rev, text)| Ok(StoredRevision { rev: stored_rev(&rev)?, text })).transpose()
 }
 
-/// The newest revision of a document.
+/// A document, or how large it is.
+pub(crate) enum Found {
+    /// The document.
+    Document(Document),
+    /// It has this many bytes, which is more than the caller wants to read. It has not been read.
+    Large(usize),
+}
+
+/// The newest revision of a document, if it has at most `most` bytes.
 ///
 /// # Errors
 /// `Missing` or `Deleted` if there is no such document.
-pub(crate) fn document(connection: &Connection, db: i64, id: &DocId) -> Result<Document, StoreError> {
-    match newest(connection, db, id)? {
+pub(crate) fn document(
+    connection: &Connection,
+    db: i64,
+    id: &DocId,
+    most: usize,
+) -> Result<Found, StoreError> {
+    let most = i64::try_from(most).unwrap_or(i64::MAX);
+    // SQLite knows the length without reading the text.
+    let found = connection
+        .prepare_cached(
+            "SELECT rev, octet_length(text), CASE WHEN octet_length(text) <= ?3 THEN text END FROM doc
+             WHERE db = ?1 AND id = ?2",
+        )
+        .and_then(|mut s| {
+            s.query_row(params![db, id.as_str(), most], |row| {
+                let text = row.get_ref(2)?.as_str_or_null()?.map(Arc::<str>::from);
+                Ok((row.get::<_, String>(0)?, row.get::<_, Option<i64>>(1)?, text))
+            })
+            .optional()
+        })
+        .during("reading a document")?;
+    match found {
         None => Err(missing(id)),
-        Some(StoredRevision { text: None, .. }) => Err(deleted(id)),
-        Some(StoredRevision { rev, text: Some(text) }) => Ok(Document::new(id.clone(), rev, text)),
+        Some((_, None, _)) => Err(deleted(id)),
+        Some((_, Some(length), None)) => Ok(Found::Large(usize::try_from(length).unwrap_or(usize::MAX))),
+        Some((rev, _, Some(text))) => Ok(Found::Document(Document::new(id.clone(), stored_rev(&rev)?, text))),
     }
 }
 

@@ -8,8 +8,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use datastore::{
     Attachments, Change, Changes, ChangesQuery, Created, Databases, DbName, Deadline, DocId, Document, Draft,
-    LocalCheck, LocalDocument, LocalDocuments, Result, Rev, RowStream, Sign, Store, StoreError, ViewQuery,
-    ViewRow, ViewSource,
+    LocalCheck, LocalDocument, LocalDocuments, Meter, Result, Rev, RowStream, SMALL, Sign, Store, StoreError,
+    ViewQuery, ViewRow, ViewSource,
 };
 use futures::StreamExt as _;
 use futures::future::{self, BoxFuture};
@@ -21,7 +21,7 @@ use crate::error::{closed, deadline_exceeded};
 use crate::feed::{self, ChangesFeed};
 use crate::local;
 use crate::query::{Page, Scan};
-use crate::read;
+use crate::read::{self, Found};
 use crate::transaction::Transaction;
 use crate::workers::{Claim, Size};
 use crate::write;
@@ -39,7 +39,10 @@ impl Store for Embedded {
     ) -> BoxFuture<'a, Result<Document>> {
         Box::pin(self.inner.call(deadline, async move {
             let db = self.inner.catalogue.load(db)?;
-            self.inner.readers.with(|connection| read::document(connection, db.id, id))
+            match self.inner.readers.with(|connection| read::document(connection, db.id, id, SMALL))? {
+                Found::Document(document) => Ok(document),
+                Found::Large(bytes) => self.inner.large_document(db.id, id, bytes, deadline).await,
+            }
         }))
     }
 
@@ -50,16 +53,29 @@ impl Store for Embedded {
         deadline: Deadline,
     ) -> BoxFuture<'a, Result<Vec<Result<Document>>>> {
         Box::pin(self.inner.call(deadline, async move {
-            let db = self.inner.catalogue.load(db)?;
-            let docs = if ids.len() <= INLINE_DOCS {
-                self.inner.readers.with(|connection| Ok(documents(connection, db.id, ids)))?
+            let db = self.inner.catalogue.load(db)?.id;
+            let found = if ids.len() <= INLINE_DOCS {
+                self.inner.readers.with(|connection| Ok(small_documents(connection, db, ids)))?
             } else {
-                let (db_id, ids) = (db.id, ids.to_vec());
-                let read =
-                    move |scanner: &mut read::Scanner| Ok(documents(scanner.until(deadline)?, db.id, &ids));
-                self.inner.scanners.run(small(db_id), deadline, read).await?
+                let ids = ids.to_vec();
+                let read = move |scanner: &mut read::Scanner| {
+                    Ok(small_documents(scanner.until(deadline)?, db, &ids))
+                };
+                self.inner.scanners.run(small(db), deadline, read).await?
             };
-            Ok(docs.into_iter().map(|doc| self.inner.advised(doc)).collect())
+            let (mut docs, mut held) = (Vec::with_capacity(found.len()), 0_usize);
+            for (found, id) in found.into_iter().zip(ids) {
+                let doc = match found {
+                    Ok(Found::Document(document)) => Ok(document),
+                    Ok(Found::Large(bytes)) => {
+                        held = held.saturating_add(bytes);
+                        self.inner.large_document(db, id, held, deadline).await
+                    }
+                    Err(error) => Err(error),
+                };
+                docs.push(self.inner.advised(doc));
+            }
+            Ok(docs)
         }))
     }
 
@@ -97,9 +113,10 @@ impl Store for Embedded {
     ) -> BoxFuture<'a, Result<RowStream>> {
         Box::pin(self.inner.call(deadline, async move {
             let page = (self.inner.settings.page_rows, self.inner.settings.page_bytes);
+            let meter = Meter::current();
             let first = loop {
                 let (db, view) = self.inner.view(db, &query.source, deadline).await?;
-                let scan = Scan::new(db, view.clone(), &query, page)?;
+                let scan = Scan::new(db, view.clone(), &query, page, meter.clone())?;
                 match self.inner.page(scan, deadline).await {
                     // The view was replaced before a row was returned. Query the new one.
                     Err(_) if view.is_some_and(|view| *view.phase.borrow() == Phase::Gone) => {}
@@ -130,9 +147,13 @@ impl PagedRows {
             if let Some(row) = self.rows.pop_front() {
                 return Some(Ok(row));
             }
-            let rest = self.rest.take()?;
+            let mut rest = self.rest.take()?;
             let deadline = Deadline::after(self.inner.settings.batch_timeout);
-            match self.inner.page(rest, deadline).await {
+            let page = async {
+                rest.wait_for_room(deadline).await?;
+                self.inner.page(rest, deadline).await
+            };
+            match page.await {
                 Ok(page) => (self.rows, self.rest) = (page.rows.into(), page.rest),
                 Err(error) => return Some(self.inner.advised(Err(error))),
             }
@@ -145,8 +166,8 @@ fn small(db: i64) -> Claim {
     Claim { db, size: Size::Small }
 }
 
-fn documents(connection: &rusqlite::Connection, db: i64, ids: &[DocId]) -> Vec<Result<Document>> {
-    ids.iter().map(|id| read::document(connection, db, id)).collect()
+fn small_documents(connection: &rusqlite::Connection, db: i64, ids: &[DocId]) -> Vec<Result<Found>> {
+    ids.iter().map(|id| read::document(connection, db, id, SMALL)).collect()
 }
 
 impl Inner {
@@ -182,6 +203,29 @@ impl Inner {
                 Ok(Ok(Phase::Ready)) => return Ok((db, Some(found))),
                 // The view was replaced during the wait. Look up the new one.
                 Ok(Ok(Phase::Gone | Phase::Building)) => {}
+            }
+        }
+    }
+
+    /// Reads a large document on a reader thread, once there is room for it. Everything large that the call holds
+    /// then has `held` bytes.
+    async fn large_document(
+        &self,
+        db: i64,
+        id: &DocId,
+        mut held: usize,
+        deadline: Deadline,
+    ) -> Result<Document> {
+        let meter = Meter::current();
+        loop {
+            meter.hold(held).await?;
+            let id = id.clone();
+            let read =
+                move |scanner: &mut read::Scanner| read::document(scanner.until(deadline)?, db, &id, held);
+            match self.scanners.run(small(db), deadline, read).await? {
+                Found::Document(document) => return Ok(document),
+                // It has grown meanwhile.
+                Found::Large(bytes) => held = held.max(bytes),
             }
         }
     }

@@ -136,6 +136,15 @@ pub struct Removal {
     pub deletion: Deletion,
 }
 
+/// A group that was just deleted.
+#[derive(Clone, Debug)]
+pub struct Removed {
+    /// The revision before the deletion.
+    pub rev: Rev,
+    /// The last content, in the form of [`StoredGroup::into_public_members`].
+    pub public_members: String,
+}
+
 /// How to delete a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Deletion {
@@ -280,7 +289,7 @@ impl Groups {
         }
     }
 
-    /// Deletes a group and returns its last content.
+    /// Deletes a group and returns its last content. Its text does not wait for the store in two forms.
     ///
     /// # Errors
     /// `NotFound`, or `Conflict` as for [`Groups::update`].
@@ -289,17 +298,19 @@ impl Groups {
         scope: &Scope<'_>,
         removal: Removal,
         if_changed: IfChanged<impl Fn() -> F>,
-    ) -> Result<StoredGroup, E> {
+    ) -> Result<Removed, E> {
         let Removal { mut group, deletion } = removal;
         let mut attempts = Attempts::new(scope);
         loop {
-            match self.remove_once(scope, group.document(), deletion).await {
-                Ok(()) => return Ok(group),
+            let (document, public_members) = group.into_parts();
+            let rev = document.rev().clone();
+            match self.remove_once(scope, document, deletion).await {
+                Ok(()) => return Ok(Removed { rev, public_members }),
                 Err(GroupsError::Conflict) => {}
                 Err(error) => return Err(error.into()),
             }
+            drop(public_members);
             let reread = attempts.again(&if_changed).await?;
-            drop(group);
             group = reread().await?;
         }
     }
@@ -307,17 +318,21 @@ impl Groups {
     async fn remove_once(
         &self,
         scope: &Scope<'_>,
-        group: &Document,
+        group: Document,
         deletion: Deletion,
     ) -> Result<(), GroupsError> {
-        let (db, id) = (scope.access().db(), group.id());
-        let answer = match deletion {
-            Deletion::Hard => self.store().delete(db, id, group.rev(), scope.deadline).await,
-            Deletion::Soft => {
-                let mut body = group.to_object()?;
+        let db = scope.access().db();
+        let body = match deletion {
+            Deletion::Hard => None,
+            Deletion::Soft => Some(group.to_object()?),
+        };
+        let (id, rev) = group.into_key();
+        let answer = match body {
+            None => self.store().delete(db, &id, &rev, scope.deadline).await,
+            Some(mut body) => {
                 scope.stamp.mark_saved(&mut body);
                 kazoo::mark_deleted(&mut body);
-                let draft = Draft { id: id.clone(), base: Some(group.rev().clone()), body };
+                let draft = Draft { id: id.clone(), base: Some(rev), body };
                 self.store().save(db, draft, scope.deadline).await
             }
         };

@@ -53,6 +53,11 @@ impl StoredGroup {
         Ok(object)
     }
 
+    /// The document, and the group as its clients see it, in the form of [`StoredGroup::into_public_members`].
+    pub(crate) fn into_parts(self) -> (Document, String) {
+        (self.document, self.public)
+    }
+
     /// The group as its clients see it: the JSON text of its public members with commas between them, the
     /// id last, without the enclosing braces.
     #[must_use]

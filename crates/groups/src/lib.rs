@@ -20,7 +20,7 @@ mod service;
 pub mod start_key;
 mod turns;
 
-pub use change::{Base, Change, Deletion, Edit, IfChanged, Removal};
+pub use change::{Base, Change, Deletion, Edit, IfChanged, Removal, Removed};
 pub use design::{design_document, ensure_views};
 pub use document::{Stamp, StoredGroup};
 pub use error::GroupsError;

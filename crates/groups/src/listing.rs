@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use datastore::{DbName, Deadline, DocId, JsonText, RowStream, Store, StoreError, ViewQuery, ViewRow};
+use datastore::{DbName, Deadline, DocId, JsonText, Meter, RowStream, Store, StoreError, ViewQuery, ViewRow};
 use fair::Breaks;
 use futures::{StreamExt as _, stream};
 use serde_json::json;
@@ -43,6 +43,8 @@ pub(crate) struct Source {
     pub(crate) db: DbName,
     /// How long each batch after the first may take.
     pub(crate) patience: Duration,
+    /// The caller's. Further batches may be read in another task.
+    pub(crate) meter: Meter,
 }
 
 impl Source {
@@ -164,8 +166,8 @@ impl Cursor {
                 return Ok(None);
             }
             let query = view_query(&self.list, Some(last_id.as_str()), self.batch_limit);
-            let Source { store, db, patience } = &self.source;
-            self.rows = store.query(db, query, Deadline::after(*patience)).await?;
+            let Source { store, db, patience, meter } = &self.source;
+            self.rows = meter.scope(store.query(db, query, Deadline::after(*patience))).await?;
             self.batch_rows = 0;
         }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use auth::AccountAccess;
-use datastore::{Deadline, DocId, Document, Rev, Store, StoreError, random_hex};
+use datastore::{Deadline, DocId, Document, Meter, Rev, Store, StoreError, random_hex};
 use kazoo::term;
 use serde_json::{Map, Value, json};
 use validation::Violations;
@@ -171,19 +171,19 @@ impl Groups {
         list: ListQuery,
         patience: Duration,
     ) -> Result<Cursor, GroupsError> {
-        let source = Source { store: Arc::clone(&self.store), db: scope.access().db().clone(), patience };
+        let (store, db) = (Arc::clone(&self.store), scope.access().db().clone());
+        let source = Source { store, db, patience, meter: Meter::current() };
         Cursor::open(source, list, scope.deadline).await
     }
 
-    /// Checks that a user exists. As in crossbar, any document that is not deleted counts: the id of a device
-    /// is accepted, and its listing is empty.
+    /// Checks that the document of a user says that the user exists. As in crossbar, any document that is not deleted
+    /// counts: the id of a device is accepted, and its listing is empty. It takes time if the document is large.
     ///
     /// # Errors
     /// `NotFound` with the user's id.
-    pub async fn check_user(&self, scope: &Scope<'_>, user_id: &str) -> Result<(), GroupsError> {
-        let document = self.fetch_document(scope, user_id).await?;
+    pub fn check_user(document: &Document) -> Result<(), GroupsError> {
         let members = document::kind_members(&document.members()?);
-        if kazoo::is_deleted(&members) { Err(not_found(user_id)) } else { Ok(()) }
+        if kazoo::is_deleted(&members) { Err(not_found(document.id().as_str())) } else { Ok(()) }
     }
 
     /// Stamps and stores a document. `public_members` is what its clients will see of it.

@@ -14,14 +14,20 @@ const PER_PARSED_BYTE: usize = 10;
 const PER_VALUE: usize = 320;
 
 /// For each byte of a stored document that is read: the document, its public part, and the answer.
-const PER_DOCUMENT_BYTE: usize = 8;
+pub(crate) const PER_DOCUMENT_BYTE: usize = 8;
+
+/// For each byte of a stored document that is only looked at: its text on the way here, and the places of its members.
+pub(crate) const PER_CHECKED_BYTE: usize = 4;
+
+/// For each byte of a page of rows that a listing reads from the store: the rows, and a large one on its way here.
+pub(crate) const PER_ROW_BYTE: usize = 3;
 
 /// For each byte of an answer that is ready and waits for its client.
 const PER_ANSWER_BYTE: usize = 2;
 
-/// For a listing that is sent while it is read: one page of the store and the chunks on their way, besides the
-/// row that is written.
-pub(crate) const STREAM: usize = 1_500_000;
+/// For a listing that is sent while it is read, besides the page of rows: the first rows, the chunks on their way, and
+/// the compressor.
+pub(crate) const STREAM: usize = 512 * 1024;
 
 /// Reading a body and doing what it asks for.
 pub(crate) fn of_body(body: &Bytes, content_type: &ContentType) -> usize {
@@ -42,7 +48,7 @@ pub(crate) fn of_change(document: &str) -> usize {
 }
 
 /// Reading JSON into values, and writing them again.
-fn of_parsed(json: &[u8]) -> usize {
+pub(crate) fn of_parsed(json: &[u8]) -> usize {
     let of_values = count_values(json).saturating_mul(PER_VALUE);
     json.len().saturating_mul(PER_PARSED_BYTE).saturating_add(of_values)
 }

@@ -56,6 +56,7 @@ mod logging;
 mod metrics;
 mod pipeline;
 mod profile;
+mod reading;
 mod refusals;
 mod release;
 mod request;

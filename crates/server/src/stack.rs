@@ -54,7 +54,7 @@ pub(crate) fn build(
     if let Some(figures) = figures {
         backend = Arc::new(Measured::new(backend, figures));
     }
-    // The embedded store reads a document in microseconds, on the thread of the caller.
+    // The embedded store reads a small document in microseconds, on the thread of the caller.
     let is_quick = embedded.is_some();
     let writes = Arc::new(Writes::new(embedded));
     let noted: Arc<dyn Backend> = Arc::new(NotedWrites::new(backend, Arc::clone(&writes)));

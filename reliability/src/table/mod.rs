@@ -7,6 +7,7 @@ pub(crate) mod input;
 mod makers;
 mod shares;
 mod slow;
+mod stored;
 mod stores;
 
 use std::collections::BTreeMap;
@@ -48,7 +49,8 @@ const FULL: Form = Form { divisor: 1, quiet: Duration::from_millis(700) };
 
 /// Every input.
 pub(crate) fn inputs() -> Vec<Input> {
-    [basic::inputs(), deep::inputs(), slow::inputs(), shares::inputs(), stores::inputs()].concat()
+    [basic::inputs(), deep::inputs(), slow::inputs(), shares::inputs(), stored::inputs(), stores::inputs()]
+        .concat()
 }
 
 /// Runs the table, or those of its inputs that are named.

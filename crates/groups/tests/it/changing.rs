@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use auth::AccountAccess;
 use datastore::{DocId, Store};
-use groups::{Deletion, Edit, GroupsError, ListQuery};
+use groups::{Deletion, Edit, Groups, GroupsError, ListQuery};
 use serde_json::{Value, json};
 
 use crate::support::{Place, object, scope, soon};
@@ -203,7 +203,8 @@ async fn a_user_is_any_document_that_is_there() {
     let cases =
         [("user", true), ("device", true), ("gone", false), ("none", false), ("token_restrictions", false)];
     for (id, is_there) in cases {
-        let checked = place.groups.check_user(&scope(&access), id).await;
+        let found = place.groups.fetch_document(&scope(&access), id).await;
+        let checked = found.and_then(|document| Groups::check_user(&document));
         assert_eq!(checked.is_ok(), is_there, "{id}");
         assert!(matches!(checked, Ok(()) | Err(GroupsError::NotFound { .. })), "{checked:?}");
     }

@@ -107,7 +107,7 @@ pub(crate) async fn success(exchange: &Exchange<'_>, success: Success) -> Result
             encoding = Encoding::default();
         }
         // A write is in the lane already.
-        if exchange.is_read() && encoding != Encoding::default() {
+        if exchange.is_read() {
             let values = values.into_owned();
             exchange.lane().run(async move { encode(form, &values, &data, encoding) }).await?
         } else {

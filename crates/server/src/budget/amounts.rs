@@ -89,6 +89,10 @@ impl Size {
         }
     }
 
+    pub(super) fn at_most(self, other: Self) -> Self {
+        Self { bytes: self.bytes.min(other.bytes), surplus: self.surplus.min(other.surplus) }
+    }
+
     pub(super) fn fits_in(self, limit: Self) -> bool {
         self.bytes <= limit.bytes && self.surplus <= limit.surplus
     }

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use kazoo::AccountId;
 use proptest::prelude::{Strategy, any, prop_assert, prop_assert_eq, prop_oneof, proptest};
 
-use super::{Budget, LARGE, Limits, NoRoom, PATIENCE, Payer, Reservation, Size};
+use super::amounts::Size;
+use super::pool::LARGE;
+use super::reservation::PATIENCE;
+use super::{Budget, Limits, NoRoom, Payer, Reservation};
 
 const MB: usize = 1_000_000;
 
@@ -130,7 +133,7 @@ async fn a_request_that_waits_for_another_one_leaves_room_to_it() {
 #[tokio::test(start_paused = true)]
 async fn what_a_stranger_holds_moves_to_the_account_that_pays() {
     let budget = budget(256 * MB);
-    let mut held = hold(&budget, Payer::Stranger, 20 * MB).await.unwrap();
+    let held = hold(&budget, Payer::Stranger, 20 * MB).await.unwrap();
     let Payer::Account(id) = account("a") else { unreachable!() };
     held.bill(&id);
     assert_eq!(budget.used().bytes, 20 * MB);
@@ -138,6 +141,48 @@ async fn what_a_stranger_holds_moves_to_the_account_that_pays() {
     drop(held);
     assert_eq!(budget.used(), Size::default());
     assert!(budget.lock().held.accounts.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_portion_grows_and_shrinks_beside_what_the_request_holds() {
+    let budget = budget(256 * MB);
+    let request = Arc::new(hold_for(&budget, account("a"), 0, 4 * MB).await.unwrap());
+    let (one, other) = (request.portion(), request.portion());
+    one.set(10 * MB).await.unwrap();
+    assert!(other.try_set(2 * MB) && one.try_set(3 * MB));
+    assert_eq!((request.held(), budget.used().bytes), (4 * MB, 9 * MB));
+    // Together they get the most that one request can hold.
+    other.set(usize::MAX).await.unwrap();
+    assert_eq!(budget.used().bytes, 24 * MB);
+    drop(other);
+    one.keep();
+    assert_eq!((request.held(), budget.used().bytes), (7 * MB, 7 * MB));
+    drop(one);
+    request.shrink_to(MB);
+    assert_eq!(budget.used().bytes, MB);
+    drop(request);
+    assert_eq!(budget.used(), Size::default());
+}
+
+/// What two parts of a request wait for is given back, and nothing counts as idle afterwards.
+#[tokio::test(start_paused = true)]
+async fn portions_of_several_requests_take_turns() {
+    let budget = budget(256 * MB);
+    let works = |budget: Arc<Budget>| async move {
+        let request = Arc::new(hold_for(&budget, account("a"), 0, MB).await?);
+        let (one, other) = (request.portion(), request.portion());
+        let (first, second) = futures::join!(one.set(8 * MB), other.set(8 * MB));
+        first.and(second)?;
+        tokio::time::sleep(PATIENCE / 10).await;
+        Ok::<_, NoRoom>(())
+    };
+    let all: Vec<_> = (0..4).map(|_| tokio::spawn(works(Arc::clone(&budget)))).collect();
+    for request in all {
+        assert_eq!(request.await.unwrap(), Ok(()));
+    }
+    let used = budget.lock();
+    assert_eq!((used.held.total, used.idle.total), (Size::default(), Size::default()));
+    assert!(!used.is_overdrawn);
 }
 
 #[derive(Clone, Debug)]

@@ -1,12 +1,13 @@
 //! One group: create, read, replace, patch, delete.
 
 use std::future::Future;
+use std::sync::Arc;
 
 use auth::AccountAccess;
-use datastore::Document;
+use datastore::{Document, Rev};
 use futures::{FutureExt as _, future};
 use groups::{
-    Base, Change, Deletion, Edit, GroupsError, IfChanged, NewGroup, Removal, Saved, Scope, Stamp,
+    Base, Change, Deletion, Edit, Groups, GroupsError, IfChanged, NewGroup, Removal, Saved, Scope, Stamp,
     StoredGroup, Turn,
 };
 use serde_json::Value;
@@ -16,6 +17,7 @@ use crate::answer::{self, Answer, Data, Success, csv};
 use crate::budget::Reservation;
 use crate::catalogue::Refusal;
 use crate::cost;
+use crate::reading::Reading;
 use crate::request::action::GroupAction;
 use crate::request::exchange::Exchange;
 use crate::request::format::Format;
@@ -60,12 +62,32 @@ pub(super) async fn check_user(
     access: &AccountAccess,
 ) -> Result<(), Refusal> {
     let Some(user_id) = call.user_id else { return Ok(()) };
-    let checked = exchange.app.groups.check_user(&scope(exchange, access), user_id).await;
-    checked.map_err(|error| match error {
-        // crossbar has the same text for a failed look-up of a user and of an account.
+    let scope = scope(exchange, access);
+    let reading = Reading::new(&exchange.reservation, cost::PER_CHECKED_BYTE);
+    let found = reading.meter().scope(exchange.app.groups.fetch_document(&scope, user_id)).await;
+    let document = found.map_err(failed_to_identify)?;
+    let checked = in_lane_if_large(exchange, document, |document| Groups::check_user(&document)).await?;
+    checked.map_err(failed_to_identify)
+}
+
+/// crossbar has the same text for a failed look-up of a user and of an account.
+fn failed_to_identify(error: GroupsError) -> Refusal {
+    match error {
         GroupsError::Store(error) => Refusal::StoreWhileIdentifying(error),
         other => other.into(),
-    })
+    }
+}
+
+/// Scans a document: a large one in the lane.
+async fn in_lane_if_large<T: Send + 'static>(
+    exchange: &Exchange<'_>,
+    document: Document,
+    scan: impl FnOnce(Document) -> T + Send + 'static,
+) -> Result<T, Refusal> {
+    if document.text().len() <= answer::LIGHT {
+        return Ok(scan(document));
+    }
+    Ok(exchange.lane().run(async move { scan(document) }).await?)
 }
 
 /// Checks the data of a request about one group, and reads the group.
@@ -101,7 +123,7 @@ async fn prepare_work(
         GroupAction::Create => Work::Create(groups.prepare_new(data)?),
         GroupAction::Read(id) => {
             let document = memory.read(|| groups.fetch_document(scope, id), cost_of_reading).await?;
-            Work::Read(group_of(exchange, document).await?)
+            Work::Read(in_lane_if_large(exchange, document, StoredGroup::of).await??)
         }
         GroupAction::Replace(id) => prepare_change(exchange, scope, id, groups.replacement(data)?).await?,
         GroupAction::Patch(id) => prepare_change(exchange, scope, id, Edit::patch(data)).await?,
@@ -136,7 +158,7 @@ async fn prepare_change(
 /// The memory for the document that a request reads.
 #[derive(Clone, Copy)]
 struct Memory<'a> {
-    reservation: &'a Reservation,
+    reservation: &'a Arc<Reservation>,
     /// What the request holds besides the document.
     held: usize,
 }
@@ -147,14 +169,17 @@ impl<'a> Memory<'a> {
         Self { reservation: &exchange.reservation, held: exchange.reservation.held() }
     }
 
-    /// Reads a document. What it will take is known only then. If there is no room for that now, it is dropped,
+    /// Reads a document. The store asks for room before it reads a large one. What else the work takes is known only
+    /// then, and a cached document was not read at all. If there is no room for that now, the document is dropped,
     /// and read again once there is.
-    async fn read<T, F: Future<Output = Result<T, GroupsError>>>(
+    async fn read<T, F: Future<Output = Result<T, GroupsError>> + Send>(
         &self,
         read: impl Fn() -> F,
         cost: impl Fn(&T) -> usize,
     ) -> Result<T, Refusal> {
-        let document = read().await?;
+        let reading = Reading::new(self.reservation, cost::PER_DOCUMENT_BYTE);
+        let document = reading.meter().scope(read()).await?;
+        reading.keep();
         let wanted = cost(&document);
         if wanted <= answer::LIGHT {
             return Ok(document);
@@ -167,14 +192,6 @@ impl<'a> Memory<'a> {
         self.reservation.grow_to(wanted).await?;
         Ok(read().await?)
     }
-}
-
-/// The group in a document. A large one is scanned in the lane.
-async fn group_of(exchange: &Exchange<'_>, document: Document) -> Result<StoredGroup, Refusal> {
-    if document.text().len() <= answer::LIGHT {
-        return Ok(StoredGroup::of(document)?);
-    }
-    Ok(exchange.lane().run(async move { StoredGroup::of(document) }).await??)
 }
 
 fn cost_of_reading(document: &Document) -> usize {
@@ -238,7 +255,7 @@ pub(super) async fn carry_out(
             let reread = || memory.read(|| groups.fetch(&scope, &id), cost_of_deleting);
             let removed = groups.remove(&scope, removal, if_changed(exchange, reread)).await?;
             drop(turn);
-            answer::success(exchange, found(removed, Some(DELETED))).await
+            answer::success(exchange, found(&removed.rev, removed.public_members, Some(DELETED))).await
         }
         Work::Read(group) if call.format == Format::Csv => {
             let formulas = csv::Formulas::of(exchange.app.live());
@@ -249,7 +266,10 @@ pub(super) async fn carry_out(
             let csv = exchange.lane().run(rendering).await??;
             Ok(answer::as_csv(exchange, csv, &csv_file_name(call)))
         }
-        Work::Read(group) => answer::success(exchange, found(group, None)).await,
+        Work::Read(group) => {
+            let rev = group.rev().clone();
+            answer::success(exchange, found(&rev, group.into_public_members(), None)).await
+        }
     }
 }
 
@@ -264,10 +284,8 @@ fn saved_as(status: u16, saved: Saved) -> Success {
 }
 
 /// A stored group. A deleted group is shown with its last content and the revision before the deletion.
-fn found(group: StoredGroup, last: Option<&'static str>) -> Success {
-    let revision = group.rev().to_string();
-    let data = Data::Object { members: group.into_public_members(), last };
-    Success { revision: Some(revision), ..Success::new(200, data) }
+fn found(rev: &Rev, members: String, last: Option<&'static str>) -> Success {
+    Success { revision: Some(rev.to_string()), ..Success::new(200, Data::Object { members, last }) }
 }
 
 pub(super) fn scope<'a>(exchange: &'a Exchange<'_>, access: &'a AccountAccess) -> Scope<'a> {

@@ -4,6 +4,7 @@
 mod body;
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
@@ -52,7 +53,7 @@ struct Arrived {
     /// The verdict on the token in a header, if it was asked for.
     verified: Option<Verified>,
     /// The memory that the request holds.
-    reservation: Reservation,
+    reservation: Arc<Reservation>,
 }
 
 /// Serves every request to the API.
@@ -69,7 +70,7 @@ pub(crate) async fn serve(request: HttpRequest, payload: Payload, app: Data<App>
     let verified = if has_body || !is_read { account::verify_header(&app, &incoming).await } else { None };
     let payer = verified.as_ref().and_then(|verified| verified.account_id());
     let payer = payer.map_or(Payer::Stranger, |id| Payer::Account(id.clone()));
-    let reservation = Reservation::new(&app.budget, payer.clone());
+    let reservation = Arc::new(Reservation::new(&app.budget, payer.clone()));
     let live = app.live();
     let limit = body::limit(&incoming.method, &path, live.max_body_bytes);
     let reading = body::read(payload, incoming.headers, limit, &reservation);
@@ -124,7 +125,7 @@ fn is_small_group(Arrived { path, body, .. }: &Arrived) -> bool {
 pub(crate) async fn answer_again(app: &App, incoming: &Incoming<'_>, most: usize) -> Option<Heard> {
     let begun = Instant::now();
     let path = route::split(incoming.path, app.profile().paths);
-    let mut exchange = Exchange::new(app, incoming, Reservation::new(&app.budget, Payer::Stranger));
+    let mut exchange = Exchange::new(app, incoming, Arc::new(Reservation::new(&app.budget, Payer::Stranger)));
     exchange.is_repeated = true;
     let answer = pipeline::run(&mut exchange, path, Received::Whole(Bytes::new())).await;
     if is_failing(answer.status) {
@@ -155,7 +156,7 @@ pub(crate) async fn answer_again(app: &App, incoming: &Incoming<'_>, most: usize
 struct Answered {
     answer: Answer,
     /// What the answer holds of the budget.
-    reservation: Reservation,
+    reservation: Arc<Reservation>,
     /// The line of the log, for when all is sent. `None` if it is written already.
     unfinished: Option<Visit<'static>>,
     /// Whether its credentials are good.
@@ -216,7 +217,7 @@ async fn answer(app: &App, incoming: &Incoming<'_>, arrived: Arrived, begun: Ins
 
 /// The answer if too much work waits already.
 fn busy(app: &App, incoming: &Incoming<'_>, route: &'static str, begun: Instant) -> Answered {
-    let exchange = Exchange::new(app, incoming, Reservation::new(&app.budget, Payer::Stranger));
+    let exchange = Exchange::new(app, incoming, Arc::new(Reservation::new(&app.budget, Payer::Stranger)));
     let answer = answer::refusal(&exchange, &Refusal::Busy, None);
     Answered::new(exchange, answer, route, begun)
 }
@@ -275,7 +276,7 @@ struct Followed {
     chunks: BoxStream<'static, std::io::Result<Bytes>>,
     visit: Option<Visit<'static>>,
     app: Data<App>,
-    _reservation: Reservation,
+    _reservation: Arc<Reservation>,
     _in_flight: InFlight,
 }
 

@@ -44,7 +44,7 @@ pub(crate) struct Exchange<'a> {
     /// The verdict on the token in a header, if it was asked for before the body was read.
     pub(crate) verified: Option<Verified>,
     /// The memory that the request has reserved.
-    pub(crate) reservation: Reservation,
+    pub(crate) reservation: Arc<Reservation>,
     /// What is wrong with the credentials, for the log.
     pub(crate) fault: Option<&'static str>,
     /// The caller, once the credentials are proven good.
@@ -94,7 +94,7 @@ impl Verified {
 
 impl<'a> Exchange<'a> {
     /// A request that no stage has looked at yet.
-    pub(crate) fn new(app: &'a App, incoming: &'a Incoming<'a>, reservation: Reservation) -> Self {
+    pub(crate) fn new(app: &'a App, incoming: &'a Incoming<'a>, reservation: Arc<Reservation>) -> Self {
         let request_id = incoming
             .header(&header_names::X_REQUEST_ID)
             .filter(|id| !id.is_empty() && id.len() <= MAX_REQUEST_ID);
@@ -170,7 +170,7 @@ impl<'a> Exchange<'a> {
 
     /// The lane for the work of this request. Who pays for its memory takes the turns.
     pub(crate) fn lane(&self) -> Share {
-        self.app.lane.of(self.reservation.payer().clone())
+        self.app.lane.of(self.reservation.payer())
     }
 
     /// Whether the method only reads.

@@ -5,6 +5,7 @@ mod rows;
 mod sender;
 
 use std::pin::pin;
+use std::sync::Arc;
 
 use ::groups::{Cursor, ListQuery, Scope, TurnedPage, start_key};
 use auth::AccountAccess;
@@ -19,6 +20,7 @@ use crate::answer::{self, Answer, Data, Encoding, Pace, Paging, Success, csv};
 use crate::catalogue::Refusal;
 use crate::cost;
 use crate::profile::{BadPageSize, Chunks, ListingOrder};
+use crate::reading::Reading;
 use crate::request::exchange::Exchange;
 use crate::request::format::Format;
 
@@ -91,6 +93,8 @@ async fn read(exchange: &Exchange<'_>, call: &Call<'_>, access: &AccountAccess) 
         _ => Pace::InBlocks,
     };
     let scope = scope(exchange, access);
+    // What the store reads for the listing counts here until the rows are counted as the request's own.
+    let reading = Reading::new(&exchange.reservation, cost::PER_ROW_BYTE);
     let (query, range, first) = match (profile.listing.order, query.page_size) {
         (ListingOrder::OfTheClient, page_size) => {
             let start_key = query.start_key.clone();
@@ -100,18 +104,23 @@ async fn read(exchange: &Exchange<'_>, call: &Call<'_>, access: &AccountAccess) 
             (query.turned(), Range { is_paged: false, start_key: None, next_start_key: None }, None)
         }
         (ListingOrder::PagesTurned, Some(page_size)) => {
-            let page = Box::pin(turned_page(exchange, scope, query, page_size)).await?;
+            let page = Box::pin(turned_page(exchange, scope, query, page_size, &reading)).await?;
             let TurnedPage { rows, again, start_key, next_start_key } = page;
             (again, Range { is_paged: true, start_key, next_start_key }, rows)
         }
     };
     let (rows, end) = match first {
         Some(rows) => (rows, End::Known(None)),
-        None => gather_all(exchange, call.format, pace, &scope, query).await?,
+        None => gather_all(exchange, call.format, pace, &scope, query, &reading).await?,
     };
-    let size = rows.iter().map(|row| row.get().len()).sum();
-    if size > answer::LIGHT {
-        exchange.reservation.grow_to(cost::STREAM.saturating_add(cost::of_document(size))).await?;
+    let size: usize = rows.iter().map(|row| row.get().len()).sum();
+    let wanted = match &end {
+        // A large row counts with its page until the next page is read.
+        End::Unread(_) | End::ReadAgain(..) => cost::STREAM,
+        End::Known(_) => cost::of_document(size),
+    };
+    if size > answer::LIGHT || !matches!(end, End::Known(_)) {
+        exchange.reservation.grow_to(wanted).await?;
     }
     let is_empty = rows.is_empty() && matches!(end, End::Known(_));
     let etag = (!is_empty && pace == Pace::InBlocks).then(random_hex);
@@ -124,11 +133,13 @@ async fn turned_page(
     scope: Scope<'_>,
     query: ListQuery,
     page_size: u64,
+    reading: &Arc<Reading>,
 ) -> Result<TurnedPage, Refusal> {
     let patience = exchange.app.live().store_timeout;
     let is_light = query.filters.is_empty() && page_size <= LIGHT_PAGE;
-    let page = exchange.app.groups.turn_page(&scope, query, page_size, patience).await?;
-    let page = page.read(BUFFERED_WHOLE);
+    let opened =
+        reading.meter().scope(exchange.app.groups.turn_page(&scope, query, page_size, patience)).await;
+    let page = opened?.read(BUFFERED_WHOLE);
     if is_light {
         return Ok(page.await?);
     }
@@ -143,14 +154,16 @@ async fn gather_all(
     pace: Pace,
     scope: &Scope<'_>,
     query: ListQuery,
+    reading: &Arc<Reading>,
 ) -> Result<(Vec<JsonText>, End), Refusal> {
     let patience = exchange.app.live().store_timeout;
     let is_filtered = !query.filters.is_empty();
-    let cursor = exchange.app.groups.list(scope, query.clone(), patience).await?;
+    let cursor = reading.meter().scope(exchange.app.groups.list(scope, query.clone(), patience)).await?;
     if format == Format::Csv {
         exchange.reservation.grow_to(cost::STREAM).await?;
         let formulas = csv::Formulas::of(exchange.app.live());
-        return exchange.lane().run(csv_rows::gather(cursor, query, formulas)).await?;
+        let work = Reading::new(&exchange.reservation, 1);
+        return exchange.lane().run(csv_rows::gather(cursor, query, formulas, work)).await?;
     }
     let gathering = gather(cursor, if pace == Pace::RowByRow { 0 } else { BUFFERED });
     if is_filtered {
@@ -212,8 +225,10 @@ async fn read_again(
     query: ListQuery,
 ) -> Result<Answer, Refusal> {
     let patience = exchange.app.live().store_timeout;
-    let cursor = exchange.app.groups.list(&scope(exchange, access), query, patience).await?;
-    let form = sender::Form::csv(columns);
+    let scope = scope(exchange, access);
+    let reading = Reading::new(&exchange.reservation, cost::PER_ROW_BYTE);
+    let cursor = reading.meter().scope(exchange.app.groups.list(&scope, query, patience)).await?;
+    let form = sender::Form::csv(columns, Reading::new(&exchange.reservation, 1));
     let sender = Sender::new(exchange.request_id.clone(), form);
     let chunks = sender.send(&exchange.lane(), Vec::new(), cursor, |_, _| Paging::default());
     Ok(answer::streamed_csv(exchange, chunks, &csv_file_name(call)))
@@ -250,6 +265,7 @@ async fn as_csv(exchange: &Exchange<'_>, call: &Call<'_>, rows: Vec<JsonText>) -
         return Ok(answer::no_csv());
     }
     let formulas = csv::Formulas::of(exchange.app.live());
-    let csv = exchange.lane().run(async move { csv_rows::render(&rows, formulas) }).await??;
+    let work = Reading::new(&exchange.reservation, 1);
+    let csv = exchange.lane().run(async move { csv_rows::render(&rows, formulas, &work).await }).await??;
     Ok(answer::as_csv(exchange, csv, &csv_file_name(call)))
 }

@@ -2,6 +2,7 @@
 //! when its client is ready for them. At most two blocks wait.
 
 use std::io;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use datastore::JsonText;
@@ -14,6 +15,7 @@ use tokio::sync::mpsc;
 use super::csv_rows;
 use crate::answer::{ListingWriter, Pace, Paging, csv, in_memory};
 use crate::lane::Share;
+use crate::reading::Reading;
 
 /// A block is sent when it has this many bytes.
 const BLOCK: usize = 32 * 1024;
@@ -32,16 +34,16 @@ pub(super) struct Sender {
 pub(super) enum Form {
     /// JSON, at this pace.
     Json(Box<ListingWriter>, Pace),
-    /// CSV, and the bytes that are ready to be sent.
-    Csv(csv::Lines, Vec<u8>),
+    /// CSV, the bytes that are ready to be sent, and the memory for the row that is written.
+    Csv(csv::Lines, Vec<u8>, Arc<Reading>),
 }
 
 impl Form {
     /// CSV with these columns.
-    pub(super) fn csv(columns: csv::Columns) -> Self {
+    pub(super) fn csv(columns: csv::Columns, work: Arc<Reading>) -> Self {
         let mut ready = Vec::new();
         let lines = in_memory(csv::Lines::begin(columns, &mut ready));
-        Self::Csv(lines, ready)
+        Self::Csv(lines, ready, work)
     }
 }
 
@@ -119,9 +121,11 @@ impl Sender {
     async fn send_row(&mut self, blocks: &Blocks, row: &JsonText) -> Result<(), BrokenOff> {
         self.breaks.after(row.get().len()).await;
         match &mut self.form {
-            Form::Csv(lines, ready) => {
-                let row = csv_rows::parse(row).map_err(|error| BrokenOff::Store(error.into()))?;
+            Form::Csv(lines, ready, work) => {
+                let row = csv_rows::parse(row, work).await.map_err(|error| BrokenOff::Store(error.into()))?;
                 lines.write(&row, ready).map_err(BrokenOff::Unwritable)?;
+                // Its values do not wait for the client beside its text.
+                drop(row);
                 if ready.len() >= BLOCK {
                     self.flush(blocks).await?;
                 }
@@ -150,7 +154,7 @@ impl Sender {
     async fn flush(&mut self, blocks: &Blocks) -> Result<(), BrokenOff> {
         let ready = match &mut self.form {
             Form::Json(writer, _) => writer.take(),
-            Form::Csv(_, ready) => std::mem::take(ready).into(),
+            Form::Csv(_, ready, _) => std::mem::take(ready).into(),
         };
         send(blocks, ready).await
     }
