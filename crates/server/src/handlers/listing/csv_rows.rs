@@ -30,7 +30,7 @@ pub(super) async fn gather(
         columns.add(&parse(&row)?)?;
         breaks.after(row.get().len()).await;
     }
-    Ok((Vec::new(), End::ReadAgain(columns, query)))
+    Ok((Vec::new(), End::ReadAgain(columns, Box::new(query))))
 }
 
 /// The CSV of rows.
