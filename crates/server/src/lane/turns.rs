@@ -1,11 +1,12 @@
 //! Who works on a thread of the lane, and who waits for one. Payers take turns, and none works on all threads. Work
-//! gives its thread back whenever it waits for something, and takes a turn again to go on.
+//! gives its thread back whenever it waits for something. Once it can go on, it waits for its next turn, and only then
+//! the runtime hears of it.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Wake, Waker};
 
 use fair::FairQueue;
 use futures::future::BoxFuture;
@@ -23,15 +24,34 @@ pub(super) struct Turns {
 
 #[derive(Debug, Default)]
 struct State {
-    /// How many threads are at work, and for whom.
+    /// How many threads are at work or granted, and for whom.
     at_work: usize,
     payers: HashMap<Payer, usize>,
-    /// The numbers of the work that waits. Work that was dropped has no waker any more.
+    /// The numbers of the work that waits for a thread. Work that was dropped is not among `works` any more.
     queue: FairQueue<Payer, u64>,
-    wakers: HashMap<u64, Waker>,
-    /// Work that has a thread and does not know it yet.
-    granted: HashSet<u64>,
+    works: HashMap<u64, Work>,
     next_number: u64,
+}
+
+#[derive(Debug, Default)]
+struct Work {
+    phase: Phase,
+    /// Tells the runtime that the work has a thread.
+    task: Option<Waker>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Phase {
+    /// It waits for something else than a thread.
+    #[default]
+    Idle,
+    /// It waits for a thread.
+    Queued,
+    /// It has a thread, and the runtime has not begun with it.
+    Granted,
+    AtWork,
+    /// It is at work, and could go on at once.
+    AtWorkAndReady,
 }
 
 impl Turns {
@@ -41,76 +61,86 @@ impl Turns {
         Self { threads, most_for_one: threads.div_ceil(2), state: Mutex::default() }
     }
 
-    /// Takes a thread if it is the payer's turn. If it is not, `waits` gets the number of the work, and the waker is
-    /// called later.
-    fn take(&self, payer: &Payer, waits: &mut Option<u64>, waker: &Waker) -> Option<Thread<'_>> {
+    /// Adds work that waits for its first turn. Returns its number.
+    fn enter(&self, payer: &Payer) -> u64 {
         let mut state = self.lock();
-        let is_granted = match *waits {
-            Some(number) => state.granted.remove(&number),
-            // This overtakes nobody who could work: they never wait.
-            None if self.has_thread(&state.payers, state.at_work, payer) => {
-                state.count(payer);
-                true
-            }
-            None => false,
-        };
-        if is_granted {
-            *waits = None;
-            return Some(Thread { turns: self, payer: payer.clone() });
-        }
-        let number = *waits.get_or_insert_with(|| {
-            state.next_number += 1;
-            let number = state.next_number;
-            state.queue.push(payer.clone(), number);
-            number
-        });
-        state.wakers.insert(number, waker.clone());
-        None
+        state.next_number += 1;
+        let number = state.next_number;
+        state.works.insert(number, Work::default());
+        drop(state);
+        self.want(payer, number);
+        number
     }
 
-    /// Forgets work that waits.
+    /// The work can go on, as soon as it has a thread.
+    fn want(&self, payer: &Payer, number: u64) {
+        let mut state = self.lock();
+        let Some(work) = state.works.get_mut(&number) else { return };
+        match work.phase {
+            Phase::Idle => {
+                work.phase = Phase::Queued;
+                state.queue.push(payer.clone(), number);
+                self.hand_on(state);
+            }
+            Phase::AtWork => work.phase = Phase::AtWorkAndReady,
+            Phase::Queued | Phase::Granted | Phase::AtWorkAndReady => {}
+        }
+    }
+
+    /// Begins with work that has a thread. Otherwise, `task` is called once it has.
+    fn begin<'a>(&'a self, payer: &'a Payer, number: u64, task: &Waker) -> Option<Thread<'a>> {
+        let mut state = self.lock();
+        let work = state.works.get_mut(&number)?;
+        work.task = Some(task.clone());
+        if work.phase != Phase::Granted {
+            return None;
+        }
+        work.phase = Phase::AtWork;
+        Some(Thread { turns: self, payer, number })
+    }
+
+    /// The work has paused or ended.
+    fn end(&self, payer: &Payer, number: u64) {
+        let mut state = self.lock();
+        state.give_back(payer);
+        if let Some(work) = state.works.get_mut(&number) {
+            let is_ready = work.phase == Phase::AtWorkAndReady;
+            work.phase = if is_ready { Phase::Queued } else { Phase::Idle };
+            if is_ready {
+                state.queue.push(payer.clone(), number);
+            }
+        }
+        self.hand_on(state);
+    }
+
+    /// Forgets work that was dropped.
     fn leave(&self, payer: &Payer, number: u64) {
         let mut state = self.lock();
-        state.wakers.remove(&number);
-        if state.granted.remove(&number) {
-            drop(state);
-            self.give_back(payer);
+        if state.works.remove(&number).is_some_and(|work| work.phase == Phase::Granted) {
+            state.give_back(payer);
+            self.hand_on(state);
         }
-    }
-
-    fn give_back(&self, payer: &Payer) {
-        let mut state = self.lock();
-        state.at_work -= 1;
-        if let Some(at_work) = state.payers.get_mut(payer) {
-            *at_work -= 1;
-            if *at_work == 0 {
-                state.payers.remove(payer);
-            }
-        }
-        let woken = self.hand_on(&mut state);
-        drop(state);
-        woken.into_iter().for_each(Waker::wake);
     }
 
     /// Grants threads while there are any for those who wait.
-    fn hand_on(&self, state: &mut State) -> Vec<Waker> {
+    fn hand_on(&self, mut state: MutexGuard<'_, State>) {
         let mut woken = Vec::new();
         loop {
-            let State { at_work, payers, queue, wakers, .. } = state;
+            let State { at_work, payers, queue, works, .. } = &mut *state;
             let next = queue.pop_if(|payer, number| {
-                !wakers.contains_key(number) || self.has_thread(payers, *at_work, payer)
+                let has_room = || payers.get(payer).is_none_or(|of_payer| *of_payer < self.most_for_one);
+                !works.contains_key(number) || (*at_work < self.threads && has_room())
             });
-            let Some((payer, number)) = next else { return woken };
-            if let Some(waker) = wakers.remove(&number) {
-                state.count(&payer);
-                state.granted.insert(number);
-                woken.push(waker);
+            let Some((payer, number)) = next else { break };
+            if let Some(work) = works.get_mut(&number) {
+                work.phase = Phase::Granted;
+                woken.extend(work.task.clone());
+                *at_work += 1;
+                *payers.entry(payer).or_default() += 1;
             }
         }
-    }
-
-    fn has_thread(&self, payers: &HashMap<Payer, usize>, at_work: usize, payer: &Payer) -> bool {
-        at_work < self.threads && payers.get(payer).is_none_or(|of_payer| *of_payer < self.most_for_one)
+        drop(state);
+        woken.into_iter().for_each(Waker::wake);
     }
 
     /// Nothing panics while it holds the lock.
@@ -120,12 +150,13 @@ impl Turns {
 }
 
 impl State {
-    fn count(&mut self, payer: &Payer) {
-        self.at_work += 1;
-        if let Some(at_work) = self.payers.get_mut(payer) {
-            *at_work += 1;
-        } else {
-            self.payers.insert(payer.clone(), 1);
+    fn give_back(&mut self, payer: &Payer) {
+        self.at_work -= 1;
+        if let Some(of_payer) = self.payers.get_mut(payer) {
+            *of_payer -= 1;
+            if *of_payer == 0 {
+                self.payers.remove(payer);
+            }
         }
     }
 }
@@ -134,26 +165,46 @@ impl State {
 #[derive(Debug)]
 struct Thread<'a> {
     turns: &'a Turns,
-    payer: Payer,
+    payer: &'a Payer,
+    number: u64,
 }
 
 impl Drop for Thread<'_> {
     fn drop(&mut self) {
-        self.turns.give_back(&self.payer);
+        self.turns.end(self.payer, self.number);
     }
 }
 
 /// Work that goes on only in its payer's turn.
 pub(super) struct InTurn<T> {
+    place: Arc<Place>,
+    /// Wakes the place.
+    waker: Waker,
+    work: BoxFuture<'static, T>,
+}
+
+/// The place of work among the turns.
+struct Place {
     turns: Arc<Turns>,
     payer: Payer,
-    waits: Option<u64>,
-    work: BoxFuture<'static, T>,
+    number: u64,
+}
+
+impl Wake for Place {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.turns.want(&self.payer, self.number);
+    }
 }
 
 impl<T> InTurn<T> {
     pub(super) fn new(turns: &Arc<Turns>, payer: Payer, work: BoxFuture<'static, T>) -> Self {
-        Self { turns: Arc::clone(turns), payer, waits: None, work }
+        let number = turns.enter(&payer);
+        let place = Arc::new(Place { turns: Arc::clone(turns), payer, number });
+        Self { waker: Arc::clone(&place).into(), place, work }
     }
 }
 
@@ -161,9 +212,9 @@ impl<T> Future for InTurn<T> {
     type Output = T;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<T> {
-        let Self { turns, payer, waits, work } = self.get_mut();
-        match turns.take(payer, waits, context.waker()) {
-            Some(_thread) => work.as_mut().poll(context),
+        let Self { place, waker, work } = self.get_mut();
+        match place.turns.begin(&place.payer, place.number, context.waker()) {
+            Some(_thread) => work.as_mut().poll(&mut Context::from_waker(waker)),
             None => Poll::Pending,
         }
     }
@@ -171,9 +222,7 @@ impl<T> Future for InTurn<T> {
 
 impl<T> Drop for InTurn<T> {
     fn drop(&mut self) {
-        if let Some(number) = self.waits {
-            self.turns.leave(&self.payer, number);
-        }
+        self.place.turns.leave(&self.place.payer, self.place.number);
     }
 }
 

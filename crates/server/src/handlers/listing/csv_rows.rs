@@ -35,7 +35,7 @@ pub(super) async fn gather(
         columns.add(&parse(&row, &work).await?)?;
         breaks.after(row.get().len()).await;
     }
-    Ok((Vec::new(), End::ReadAgain(columns, query)))
+    Ok((Vec::new(), End::ReadAgain(columns, Box::new(query))))
 }
 
 /// The CSV of rows.

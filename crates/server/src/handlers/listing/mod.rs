@@ -188,7 +188,7 @@ pub(super) async fn carry_out(
         End::Known(_) if call.format == Format::Csv => return as_csv(exchange, call, rows).await,
         End::Known(next_start_key) => next_start_key,
         End::Unread(cursor) => return Ok(streamed(exchange, pace, rows, *cursor, range, revision)),
-        End::ReadAgain(columns, query) => return read_again(exchange, call, &access, columns, query).await,
+        End::ReadAgain(columns, query) => return read_again(exchange, call, &access, columns, *query).await,
     };
     let paging = range.paging(count(&rows), next_start_key.as_deref());
     answer::success(exchange, Success { revision, paging, ..Success::new(200, Data::Rows(rows)) }).await

@@ -19,7 +19,7 @@ pub(super) enum End {
     /// The other rows are sent while they are read.
     Unread(Box<Cursor>),
     /// For CSV: there are more rows than fit into memory. They have these columns, and are read again.
-    ReadAgain(csv::Columns, ListQuery),
+    ReadAgain(csv::Columns, Box<ListQuery>),
 }
 
 /// Reads rows until there are no more, or until they have more than `most` bytes.
