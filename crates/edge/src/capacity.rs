@@ -29,11 +29,11 @@ const SMALL_HEAD_BYTES: usize = 8 * 1024;
 /// first pages of its two buffers, as measured with 10,000 connections.
 const CONNECTION_BYTES: usize = 12 * 1024;
 
-/// When all buffers together take this much, a connection ends with its answer. actix-http frees its buffers only
-/// then.
+/// When all buffers together take this much, connections without a request are closed: actix-http frees its buffers
+/// only then.
 const MANY_BUFFERS_BYTES: usize = 32 * 1024 * 1024;
 
-/// When they take this much, because clients do not read their answers, further requests are refused.
+/// When they take this much, and no connection is without a request, further requests are refused.
 const MAX_BUFFERS_BYTES: usize = 48 * 1024 * 1024;
 
 impl Capacity {
@@ -99,12 +99,17 @@ impl Slot {
 
     /// The connection has a request. Answers whether there is room for what that takes.
     pub(crate) fn begin_request(&mut self) -> bool {
-        self.hold_buffers(CONNECTION_BYTES) <= MAX_BUFFERS_BYTES
+        self.buffers >= CONNECTION_BYTES || self.hold_buffers(CONNECTION_BYTES) <= MAX_BUFFERS_BYTES
     }
 
-    /// The connection has an answer whose parts have up to so many bytes. Answers whether it may have another request.
-    pub(crate) fn begin_answer(&mut self, bytes: usize) -> bool {
-        self.hold_buffers(CONNECTION_BYTES.saturating_add(bytes)) <= MANY_BUFFERS_BYTES
+    /// The connection has an answer whose parts have up to so many bytes.
+    pub(crate) fn begin_answer(&mut self, bytes: usize) {
+        self.hold_buffers(CONNECTION_BYTES.saturating_add(bytes));
+    }
+
+    /// The connection has no buffers any more.
+    pub(crate) fn release_buffers(&mut self) {
+        self.shared.buffers.fetch_sub(std::mem::take(&mut self.buffers), Ordering::Relaxed);
     }
 
     /// Whether buffers take much of the room for them.
@@ -141,7 +146,7 @@ impl Slot {
 impl Drop for Slot {
     fn drop(&mut self) {
         self.release_head();
-        self.shared.buffers.fetch_sub(self.buffers, Ordering::Relaxed);
+        self.release_buffers();
         self.shared.open.fetch_sub(1, Ordering::Relaxed);
     }
 }
@@ -212,14 +217,18 @@ mod tests {
         let capacity = Capacity::new(10_000);
         let mut slots: Vec<_> = (0..5_000).map(|_| capacity.admit().unwrap()).collect();
         let mut served = 0;
-        let kept = slots.iter_mut().filter_map(|slot| {
-            served += usize::from(slot.begin_request());
-            slot.begin_answer(20 * 1024).then_some(())
-        });
-        assert_eq!((kept.count(), served), (1_024, 1_536), "of 32 kB each");
-        assert!(slots[0].has_many_buffers() && !slots[0].begin_answer(0), "buffers do not shrink");
+        for slot in &mut slots {
+            if slot.begin_request() {
+                slot.begin_answer(20 * 1024);
+                served += 1;
+            } else {
+                slot.release_buffers();
+            }
+        }
+        assert_eq!(served, 1_536, "of 32 kB each");
+        assert!(slots[0].has_many_buffers() && slots[0].begin_request(), "its buffers are there already");
         slots.truncate(1);
-        assert!(!slots[0].has_many_buffers() && slots[0].begin_answer(20 * 1024));
+        assert!(!slots[0].has_many_buffers());
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
+use std::io;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::Poll;
@@ -53,6 +54,7 @@ where
 {
     let mut timer = pin!(sleep_until(Instant::now() + NO_DEADLINE));
     poll_fn(|cx| {
+        wire.borrow_mut().drive(cx);
         if timer.is_elapsed() {
             wire.borrow_mut().check_deadline(Instant::now());
         }
@@ -92,10 +94,24 @@ async fn close(mut stream: TcpStream, last: &[u8]) {
     let closing = async {
         stream.write_all(last).await?;
         stream.shutdown().await?;
-        tokio::io::copy(&mut stream, &mut tokio::io::sink()).await
+        throw_away(&stream).await
     };
     // The client is gone, or had its time. Either way, the socket is closed now.
     let _ = timeout(LINGER, closing).await;
+}
+
+/// Reads until the client closes. Thousands of connections may end at the same time, so none has a buffer while it
+/// waits.
+async fn throw_away(stream: &TcpStream) -> io::Result<()> {
+    loop {
+        stream.readable().await?;
+        match stream.try_read(&mut [0; 4_096]) {
+            Ok(0) => return Ok(()),
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 fn bare_answer(status: u16, headers: &str) -> String {

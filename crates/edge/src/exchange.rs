@@ -62,9 +62,9 @@ where
             // A part may come when the buffer is nearly full.
             BodySize::Stream => 2 * PART_BYTES,
         };
-        let is_kept = tell(&watch, |wire| wire.begin_answer(buffered)).unwrap_or_default();
-        // The rest of a body would be read as the next request.
-        if !is_kept || !is_read.get() {
+        tell(&watch, |wire| wire.begin_answer(buffered));
+        if !is_read.get() {
+            // The rest of the body would be read as the next request.
             response.head_mut().set_connection_type(ConnectionType::Close);
         }
         Ok(response.map_body(|_, body| AnswerBody { body, unsent: Bytes::new(), watch }))

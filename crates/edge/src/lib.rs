@@ -9,6 +9,7 @@ mod arrival;
 mod capacity;
 mod chunk_sizes;
 mod connection;
+mod crowd;
 mod exchange;
 mod head;
 mod limits;

@@ -16,6 +16,7 @@ use socket2::{Domain, Protocol, Socket as RawSocket, Type};
 use tokio::net::TcpStream;
 
 use crate::capacity::Capacity;
+use crate::crowd::Crowd;
 use crate::limits::Limits;
 use crate::refused::{Reason, Report};
 use crate::socket::{Socket, Watch};
@@ -113,7 +114,7 @@ impl Listener {
                 .h1(apply_fn_factory(application, |request: Request, application: &_| {
                     exchange::serve(request, application)
                 }));
-            let (capacity, report) = (capacity.clone(), report.clone());
+            let (capacity, report, crowd) = (capacity.clone(), report.clone(), Crowd::default());
             apply_fn_factory(http, move |stream: TcpStream, http: &_| {
                 let (report, peer) = (report.clone(), stream.peer_addr().ok());
                 let admitted = match capacity.admit() {
@@ -121,7 +122,7 @@ impl Listener {
                         // Small parts of an answer must not wait for each other. An error means that the client
                         // is gone, and shows again at once.
                         let _ = stream.set_nodelay(true);
-                        let wire = Wire::new(stream, limits, slot);
+                        let wire = Wire::new(stream, limits, slot, crowd.clone());
                         // In a box, because every future around it would have room for it of its own.
                         Ok((Rc::clone(&wire), Box::pin(http.call((Socket(wire), peer)))))
                     }

@@ -17,6 +17,7 @@ use tokio_util::io::poll_read_buf;
 
 use crate::arrival::{Arrival, BodyLength};
 use crate::capacity::Slot;
+use crate::crowd::{Crowd, Member};
 use crate::head::{Scan, Scanned, Verdict, judge};
 use crate::limits::Limits;
 use crate::refused::Reason;
@@ -38,6 +39,7 @@ pub(crate) struct Wire {
     stream: TcpStream,
     limits: Limits,
     slot: Slot,
+    crowd: Crowd<Self>,
     phase: Phase,
     /// Bytes from the client that actix-http has not got yet.
     held: BytesMut,
@@ -60,6 +62,8 @@ pub(crate) struct Wire {
     /// Why the connection ends without an answer of the application.
     reason: Option<Reason>,
     reader: Option<Waker>,
+    /// Wakes the future that drives the connection.
+    driver: Option<Waker>,
 }
 
 /// How far the request under way is.
@@ -88,11 +92,17 @@ pub(crate) enum Refusal {
 
 impl Wire {
     /// A connection that has just been accepted.
-    pub(crate) fn new(stream: TcpStream, limits: Limits, slot: Slot) -> Rc<RefCell<Self>> {
-        Rc::new(RefCell::new(Self {
+    pub(crate) fn new(
+        stream: TcpStream,
+        limits: Limits,
+        slot: Slot,
+        crowd: Crowd<Self>,
+    ) -> Rc<RefCell<Self>> {
+        let wire = Rc::new(RefCell::new(Self {
             stream,
             limits,
             slot,
+            crowd: crowd.clone(),
             phase: Phase::Head { since: Instant::now() },
             held: BytesMut::new(),
             cleared: 0,
@@ -106,11 +116,15 @@ impl Wire {
             refusal: None,
             reason: None,
             reader: None,
-        }))
+            driver: None,
+        }));
+        crowd.add(Rc::downgrade(&wire));
+        wire
     }
 
     /// The socket alone, and its slot.
-    pub(crate) fn into_stream(self) -> (TcpStream, Slot) {
+    pub(crate) fn into_stream(mut self) -> (TcpStream, Slot) {
+        self.slot.release_buffers();
         (self.stream, self.slot)
     }
 
@@ -127,7 +141,7 @@ impl Wire {
         if let Some(arrival) = Arrival::of(body) {
             self.phase = Phase::Body(arrival);
         }
-        if !self.slot.begin_request() {
+        if !self.slot.begin_request() && !self.crowd.close_resting() {
             self.refuse_status(503);
         }
         self.wake_reader();
@@ -166,10 +180,15 @@ impl Wire {
         is_malformed
     }
 
-    /// The application has begun to answer, in parts of up to so many bytes. Answers whether the connection may be kept.
-    pub(crate) fn begin_answer(&mut self, bytes: usize) -> bool {
+    /// The application has begun to answer, in parts of up to so many bytes.
+    pub(crate) fn begin_answer(&mut self, bytes: usize) {
         self.is_being_answered = true;
-        self.slot.begin_answer(bytes)
+        self.slot.begin_answer(bytes);
+    }
+
+    /// Notes who drives the connection.
+    pub(crate) fn drive(&mut self, cx: &Context<'_>) {
+        register(&mut self.driver, cx);
     }
 
     /// actix-http has the whole answer in its buffer.
@@ -406,7 +425,7 @@ impl Wire {
 
     /// Reads what the client sends behind its request, so that a client that goes away is noticed.
     fn poll_read_ahead(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.register(cx);
+        register(&mut self.reader, cx);
         while !self.is_at_end && self.held.len() < READ_AHEAD_BYTES {
             // Asked first, because reading would make room for bytes that seldom come.
             ready!(self.stream.poll_read_ready(cx))?;
@@ -414,12 +433,6 @@ impl Wire {
         }
         // The end of a half-closed connection is not kept from actix-http: it answers all the same.
         if self.is_at_end && self.held.is_empty() { Poll::Ready(Ok(())) } else { Poll::Pending }
-    }
-
-    fn register(&mut self, cx: &Context<'_>) {
-        if !self.reader.as_ref().is_some_and(|reader| reader.will_wake(cx.waker())) {
-            self.reader = Some(cx.waker().clone());
-        }
     }
 
     pub(crate) fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
@@ -457,6 +470,9 @@ impl Wire {
         let since = Instant::now();
         self.scan = Scan::default();
         self.is_being_answered = false;
+        if self.slot.has_many_buffers() {
+            self.crowd.close_resting();
+        }
         self.phase = if self.held.is_empty() {
             Phase::Rest { until: since + self.idle() }
         } else {
@@ -465,5 +481,25 @@ impl Wire {
         if !self.held.is_empty() || self.is_at_end {
             cx.waker().wake_by_ref();
         }
+    }
+}
+
+impl Member for Wire {
+    fn close_if_resting(&mut self) -> bool {
+        let is_resting = matches!(self.phase, Phase::Rest { .. }) && self.refusal.is_none();
+        if is_resting {
+            self.refuse(Refusal::Silent);
+            if let Some(driver) = &self.driver {
+                driver.wake_by_ref();
+            }
+        }
+        is_resting
+    }
+}
+
+/// Notes whom to wake.
+fn register(waker: &mut Option<Waker>, cx: &Context<'_>) {
+    if !waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+        *waker = Some(cx.waker().clone());
     }
 }
