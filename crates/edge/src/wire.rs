@@ -28,6 +28,9 @@ const READ_AHEAD_BYTES: usize = 16_384;
 /// How long a connection is kept without a request when connections are scarce.
 const SCARCE_IDLE: Duration = Duration::from_secs(1);
 
+/// A connection that was used so lately is not closed to make room: its client may be about to ask again.
+const SHORT_REST: Duration = Duration::from_millis(100);
+
 /// How long a client may read nothing of its answer when buffers take much memory.
 const SCARCE_ANSWER: Duration = Duration::from_secs(2);
 
@@ -70,7 +73,7 @@ pub(crate) struct Wire {
 #[derive(Clone, Copy, Debug)]
 enum Phase {
     /// There is none.
-    Rest { until: Instant },
+    Rest { since: Instant, until: Instant },
     /// Its head arrives.
     Head { since: Instant },
     /// Its body arrives.
@@ -242,7 +245,7 @@ impl Wire {
     /// Until when the client must do something. `None` while it has nothing to do.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         let phase = match self.phase {
-            Phase::Rest { until } => Some(until),
+            Phase::Rest { until, .. } => Some(until),
             Phase::Head { since } => Some(since + self.limits.head),
             Phase::Body(arrival) => Some(arrival.deadline(&self.limits)),
             Phase::Answering => None,
@@ -257,7 +260,7 @@ impl Wire {
             return;
         }
         match &mut self.phase {
-            Phase::Rest { until } if *until <= now => self.refuse(Refusal::Silent),
+            Phase::Rest { until, .. } if *until <= now => self.refuse(Refusal::Silent),
             Phase::Head { since } if *since + self.limits.head <= now => {
                 let refusal =
                     if self.scan.has_request_line() { Refusal::Status(408) } else { Refusal::Silent };
@@ -474,7 +477,7 @@ impl Wire {
             self.crowd.close_resting();
         }
         self.phase = if self.held.is_empty() {
-            Phase::Rest { until: since + self.idle() }
+            Phase::Rest { since, until: since + self.idle() }
         } else {
             Phase::Head { since }
         };
@@ -486,7 +489,8 @@ impl Wire {
 
 impl Member for Wire {
     fn close_if_resting(&mut self) -> bool {
-        let is_resting = matches!(self.phase, Phase::Rest { .. }) && self.refusal.is_none();
+        let is_at_rest = matches!(self.phase, Phase::Rest { since, .. } if since.elapsed() >= SHORT_REST);
+        let is_resting = is_at_rest && self.refusal.is_none();
         if is_resting {
             self.refuse(Refusal::Silent);
             if let Some(driver) = &self.driver {
