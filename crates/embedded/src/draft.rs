@@ -14,10 +14,12 @@ use serde_json::{Map, Value, json};
 use crate::error::invalid;
 use crate::settings::Settings;
 
-/// The newest stored revision of a document. `text` is `None` if that revision is a tombstone.
+/// The newest stored revision of a document.
 #[derive(Clone, Debug)]
 pub(crate) struct StoredRevision {
     pub(crate) rev: Rev,
+    pub(crate) is_tombstone: bool,
+    /// The text, if it is needed: a draft without attachments says nothing about stored ones.
     pub(crate) text: Option<Arc<str>>,
 }
 
@@ -53,7 +55,7 @@ pub(crate) fn prepare(
 ) -> Result<NewRevision, StoreError> {
     check_id(&draft.id)?;
     match (&draft.base, parent) {
-        (None, Some(StoredRevision { text: Some(_), .. })) => return Err(conflict(&draft.id)),
+        (None, Some(StoredRevision { is_tombstone: false, .. })) => return Err(conflict(&draft.id)),
         (Some(base), parent) if parent.is_none_or(|parent| parent.rev != *base) => {
             return Err(conflict(&draft.id));
         }

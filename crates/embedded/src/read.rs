@@ -104,23 +104,29 @@ impl Scanner {
     }
 }
 
-/// The newest revision of a document, which may be a tombstone. `None` if the id was never used.
+/// The newest revision of a document, which may be a tombstone. `None` if the id was never used. Its text may be large,
+/// so it is read only if it is needed.
 pub(crate) fn newest(
     connection: &Connection,
     db: i64,
     id: &DocId,
+    needs_text: bool,
 ) -> Result<Option<StoredRevision>, StoreError> {
+    let sql = "SELECT rev, text IS NULL, CASE WHEN ?3 THEN text END FROM doc WHERE db = ?1 AND id = ?2";
     let found = connection
-        .prepare_cached("SELECT rev, text FROM doc WHERE db = ?1 AND id = ?2")
+        .prepare_cached(sql)
         .and_then(|mut s| {
-            s.query_row(params![db, id.as_str()], |row| {
-                let text = row.get_ref(1)?.as_str_or_null()?.map(Arc::from);
-                Ok((row.get::<_, String>(0)?, text))
+            s.query_row(params![db, id.as_str(), needs_text], |row| {
+                let text = row.get_ref(2)?.as_str_or_null()?.map(Arc::from);
+                Ok((row.get::<_, String>(0)?, row.get(1)?, text))
             })
             .optional()
         })
         .during("reading a document")?;
-    found.map(|(rev, text)| Ok(StoredRevision { rev: stored_rev(&rev)?, text })).transpose()
+    let revision = |(rev, is_tombstone, text): (String, _, _)| {
+        Ok(StoredRevision { rev: stored_rev(&rev)?, is_tombstone, text })
+    };
+    found.map(revision).transpose()
 }
 
 /// A document, or how large it is.

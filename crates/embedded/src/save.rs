@@ -72,10 +72,11 @@ impl Inner {
                 }
                 let outcome = match self.save_document(&db, prepared, deadline).await {
                     Err(error @ StoreError::TooLarge(_)) if is_new => {
-                        let taken =
-                            self.readers.with(|connection| read::newest(connection, db.id, &draft.id))?;
+                        let taken = self
+                            .readers
+                            .with(|connection| read::newest(connection, db.id, &draft.id, false))?;
                         return Err(match taken {
-                            Some(StoredRevision { text: Some(_), .. }) => draft::conflict(&draft.id),
+                            Some(StoredRevision { is_tombstone: false, .. }) => draft::conflict(&draft.id),
                             _ => error,
                         });
                     }
@@ -310,7 +311,7 @@ fn input(doc: &NewRevision) -> MapInput {
 
 /// Builds the new revision for a draft, on top of the stored one.
 fn prepare(connection: &Connection, db: &Db, draft: &Draft, settings: &Settings) -> Result<NewRevision> {
-    let parent = read::newest(connection, db.id, &draft.id)?;
+    let parent = read::newest(connection, db.id, &draft.id, draft.body.contains_key("_attachments"))?;
     draft::prepare(draft, parent.as_ref(), settings)
 }
 
