@@ -5,10 +5,10 @@ mod basic;
 mod deep;
 pub(crate) mod input;
 mod makers;
+mod memories;
 mod shares;
 mod slow;
 mod stored;
-mod stores;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -49,7 +49,7 @@ const FULL: Form = Form { divisor: 1, quiet: Duration::from_millis(700) };
 
 /// Every input.
 pub(crate) fn inputs() -> Vec<Input> {
-    [basic::inputs(), deep::inputs(), slow::inputs(), shares::inputs(), stored::inputs(), stores::inputs()]
+    [basic::inputs(), deep::inputs(), slow::inputs(), shares::inputs(), stored::inputs(), memories::inputs()]
         .concat()
 }
 
