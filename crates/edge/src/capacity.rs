@@ -31,10 +31,10 @@ const CONNECTION_BYTES: usize = 12 * 1024;
 
 /// When all buffers together take this much, connections without a request are closed: actix-http frees its buffers
 /// only then.
-const MANY_BUFFERS_BYTES: usize = 24 * 1024 * 1024;
+const MANY_BUFFERS_BYTES: usize = 20 * 1024 * 1024;
 
 /// When they take this much, and no connection is without a request, further requests are refused.
-const MAX_BUFFERS_BYTES: usize = 32 * 1024 * 1024;
+const MAX_BUFFERS_BYTES: usize = 28 * 1024 * 1024;
 
 impl Capacity {
     /// Room for `most` connections.
@@ -225,7 +225,7 @@ mod tests {
                 slot.release_buffers();
             }
         }
-        assert_eq!(served, 1_024, "of 32 kB each");
+        assert_eq!(served, 896, "of 32 kB each");
         assert!(slots[0].has_many_buffers() && slots[0].begin_request(), "its buffers are there already");
         slots.truncate(1);
         assert!(!slots[0].has_many_buffers());

@@ -41,6 +41,7 @@ where
             // An error means that the connection is gone already.
             let _ = stream.set_zero_linger();
         }
+        Some(Refusal::AtRest) => {}
         Some(Refusal::Silent) | None => close(stream, b"").await,
         Some(Refusal::Status(status)) => close(stream, bare_answer(status, "").as_bytes()).await,
     }

@@ -91,6 +91,8 @@ pub(crate) enum Refusal {
     Silent,
     /// The client does not read. What is still unsent is thrown away.
     Abort,
+    /// There is no request, and nothing to wait for.
+    AtRest,
 }
 
 impl Wire {
@@ -492,7 +494,7 @@ impl Member for Wire {
         let is_at_rest = matches!(self.phase, Phase::Rest { since, .. } if since.elapsed() >= SHORT_REST);
         let is_resting = is_at_rest && self.refusal.is_none();
         if is_resting {
-            self.refuse(Refusal::Silent);
+            self.refuse(Refusal::AtRest);
             if let Some(driver) = &self.driver {
                 driver.wake_by_ref();
             }
