@@ -120,6 +120,10 @@ impl Slot {
     /// Counts this connection's buffers, which never shrink. Answers what those of all connections take.
     fn hold_buffers(&mut self, bytes: usize) -> usize {
         let more = bytes.saturating_sub(self.buffers);
+        if more == 0 {
+            // Most requests: the counter, which all threads share, stays as it is.
+            return self.shared.buffers.load(Ordering::Relaxed);
+        }
         self.buffers = self.buffers.saturating_add(more);
         self.shared.buffers.fetch_add(more, Ordering::Relaxed).saturating_add(more)
     }

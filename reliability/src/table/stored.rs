@@ -128,7 +128,7 @@ pub(super) fn inputs() -> Vec<Input> {
                 let data = group(&format!(r#""flags":[{flags}]"#));
                 (0..3).map(|number| line(account, &format!("large{number}"), &data)).collect()
             },
-            loads: |account| vec![Load::ask(&get(account, "")).connections(account.count(2_000)).held(40)],
+            loads: |account| vec![Load::ask(&get(account, "")).connections(account.count(2_000)).held(55)],
             limit: Duration::from_secs(60),
             ..PLAIN
         },
