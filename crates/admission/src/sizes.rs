@@ -28,7 +28,7 @@ impl Question {
     }
 }
 
-/// What is known of a view or a document.
+/// How large the answers about a view or a document were.
 #[derive(Clone, Copy, Debug, Default)]
 struct Known {
     /// So many rows were small together.
@@ -37,7 +37,7 @@ struct Known {
     large: Option<(u64, Instant)>,
 }
 
-/// What is known of the sizes of answers.
+/// Remembers how large answers were.
 #[derive(Debug, Default)]
 pub(crate) struct Sizes {
     hasher: RandomState,

@@ -15,7 +15,8 @@ use futures::future::BoxFuture;
 
 use crate::error::Result;
 
-/// What has at most this many bytes is read without a question. More is read and parsed on no event loop.
+/// A store reads a document or a row of at most this many bytes without asking the meter. It reads and parses a larger
+/// one outside the event loops.
 pub const SMALL: usize = 32 * 1024;
 
 /// The memory of a caller.

@@ -25,8 +25,8 @@ const MAX_HEADS_BYTES: usize = 32 * 1024 * 1024;
 /// A smaller head is not counted.
 const SMALL_HEAD_BYTES: usize = 8 * 1024;
 
-/// What a connection takes that has had a request, besides a buffer for a large answer: actix-http's state and the
-/// first pages of its two buffers, as measured with 10,000 connections.
+/// A connection that has had a request takes this much: actix-http's state and the first pages of its two buffers, as
+/// measured with 10,000 connections. A buffer for a large answer comes on top.
 const CONNECTION_BYTES: usize = 12 * 1024;
 
 /// When all buffers together take this much, connections without a request are closed: actix-http frees its buffers
@@ -109,7 +109,7 @@ impl Slot {
 
     /// The connection has no buffers any more.
     pub(crate) fn release_buffers(&mut self) {
-        self.shared.buffers.fetch_sub(std::mem::take(&mut self.buffers), Ordering::Relaxed);
+        count_down(&self.shared.buffers, &mut self.buffers);
     }
 
     /// Whether buffers take much of the room for them.
@@ -119,13 +119,7 @@ impl Slot {
 
     /// Counts this connection's buffers, which never shrink. Answers what those of all connections take.
     fn hold_buffers(&mut self, bytes: usize) -> usize {
-        let more = bytes.saturating_sub(self.buffers);
-        if more == 0 {
-            // Most requests: the counter, which all threads share, stays as it is.
-            return self.shared.buffers.load(Ordering::Relaxed);
-        }
-        self.buffers = self.buffers.saturating_add(more);
-        self.shared.buffers.fetch_add(more, Ordering::Relaxed).saturating_add(more)
+        count_up(&self.shared.buffers, &mut self.buffers, bytes)
     }
 
     /// Counts the bytes of a head that is not complete. Answers whether there is room for them.
@@ -133,17 +127,30 @@ impl Slot {
         if bytes <= SMALL_HEAD_BYTES {
             return true;
         }
-        let more = bytes.saturating_sub(self.head);
-        self.head = self.head.saturating_add(more);
-        let before = self.shared.heads.fetch_add(more, Ordering::Relaxed);
-        before.saturating_add(more) <= MAX_HEADS_BYTES
+        count_up(&self.shared.heads, &mut self.head, bytes) <= MAX_HEADS_BYTES
     }
 
     /// The head is complete.
     pub(crate) fn release_head(&mut self) {
-        if self.head > 0 {
-            self.shared.heads.fetch_sub(std::mem::take(&mut self.head), Ordering::Relaxed);
-        }
+        count_down(&self.shared.heads, &mut self.head);
+    }
+}
+
+/// Counts `bytes` for a connection that has counted `own` of `all`, if it is more. Answers what is counted of all now.
+fn count_up(all: &AtomicUsize, own: &mut usize, bytes: usize) -> usize {
+    let more = bytes.saturating_sub(*own);
+    if more == 0 {
+        // Most requests: the counter, which all threads share, stays as it is.
+        return all.load(Ordering::Relaxed);
+    }
+    *own = own.saturating_add(more);
+    all.fetch_add(more, Ordering::Relaxed).saturating_add(more)
+}
+
+/// Counts nothing for a connection any more.
+fn count_down(all: &AtomicUsize, own: &mut usize) {
+    if *own > 0 {
+        all.fetch_sub(std::mem::take(own), Ordering::Relaxed);
     }
 }
 

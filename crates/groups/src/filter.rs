@@ -126,7 +126,7 @@ impl Filters {
         let mut needed = self.needed;
         for (name, value) in &members {
             let Some(of_member) = self.by_member.get(&**name) else { continue };
-            // Of two equal keys, the first counts.
+            // If a key occurs twice, its first value counts.
             if !looked_at.insert(&**name) {
                 continue;
             }

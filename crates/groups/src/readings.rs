@@ -1,5 +1,4 @@
-//! What filters have read of the values that they look at. Several filters may look at one long list or number, or at
-//! lists inside lists. Each is read once.
+//! The texts of long values that several filters compare: lists, lists inside lists, and numbers. Each is read once.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -9,7 +8,7 @@ use std::ptr;
 use kazoo::term;
 use serde_json::Value;
 
-/// What was read of the values in one member of a document.
+/// The texts of the values in one member of a document, once they were read.
 #[derive(Debug, Default)]
 pub(crate) struct Readings {
     /// The lists that filters look at.

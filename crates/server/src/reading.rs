@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use datastore::{Cause, Meter, Room, StoreError};
+use datastore::{Meter, Room, StoreError};
 use futures::FutureExt as _;
+use futures::TryFutureExt as _;
 use futures::future::BoxFuture;
 
 use crate::budget::{NoRoom, Portion, Reservation};
@@ -52,6 +53,6 @@ impl Room for Reading {
 
     fn hold(&self, bytes: usize) -> BoxFuture<'_, datastore::Result<()>> {
         let held = self.portion.set(self.cost(bytes));
-        held.map(|held| held.map_err(|NoRoom| StoreError::Busy(Cause::new(NoRoom.to_string())))).boxed()
+        held.map_err(StoreError::from).boxed()
     }
 }

@@ -36,7 +36,7 @@ const GZIP_ABOVE: usize = 300;
 const ENVELOPE_SIZE: usize = 1_024;
 
 /// Larger answers are charged to the budget and encoded in the lane, in bytes.
-pub(crate) const LIGHT: usize = 32 * 1024;
+pub(crate) const LIGHT: usize = datastore::SMALL;
 
 /// An answer, ready for the wire.
 pub(crate) struct Answer {

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use datastore::{Cause, StoreError};
 use tokio::sync::Notify;
 
 use super::amounts::{Limits, PER_SENT_BYTE, Payer, Size, Used};
@@ -24,6 +25,13 @@ pub(crate) struct Budget {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no room in the memory for requests")]
 pub(crate) struct NoRoom;
+
+/// A store whose caller has no room fails as one that is busy.
+impl From<NoRoom> for StoreError {
+    fn from(none: NoRoom) -> Self {
+        Self::Busy(Cause::new(none.to_string()))
+    }
+}
 
 impl Budget {
     pub(crate) fn new(limits: Limits) -> Self {

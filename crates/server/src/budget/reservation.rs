@@ -45,7 +45,7 @@ struct State {
     sent: usize,
     /// How many parts of the request wait for room.
     waiting: usize,
-    /// What the budget knows as held by a waiting request.
+    /// The budget counts this much of it as held by a waiting request.
     idle: Size,
     /// Whether it is the one that holds more than there was room for.
     is_overdrawn: bool,

@@ -164,7 +164,7 @@ async fn a_portion_grows_and_shrinks_beside_what_the_request_holds() {
     assert_eq!(budget.used(), Size::default());
 }
 
-/// What two parts of a request wait for is given back, and nothing counts as idle afterwards.
+/// Two parts of a request wait for room. Afterwards all of it is given back, and nothing counts as idle.
 #[tokio::test(start_paused = true)]
 async fn portions_of_several_requests_take_turns() {
     let budget = budget(256 * MB);

@@ -56,7 +56,7 @@ pub(super) async fn render(
 pub(super) async fn parse(row: &JsonText, work: &Reading) -> Result<Value, StoreError> {
     if row.get().len() > answer::LIGHT {
         let wanted = cost::of_parsed(row.get().as_bytes());
-        work.hold_for_work(wanted).await.map_err(|full| StoreError::Busy(Cause::new(full.to_string())))?;
+        work.hold_for_work(wanted).await?;
     }
     value_of(row)
 }

@@ -93,7 +93,7 @@ async fn read(exchange: &Exchange<'_>, call: &Call<'_>, access: &AccountAccess) 
         _ => Pace::InBlocks,
     };
     let scope = scope(exchange, access);
-    // What the store reads for the listing counts here until the rows are counted as the request's own.
+    // The store's rows count here until the request itself counts them.
     let reading = Reading::new(&exchange.reservation, cost::PER_ROW_BYTE);
     let (query, range, first) = match (profile.listing.order, query.page_size) {
         (ListingOrder::OfTheClient, page_size) => {
