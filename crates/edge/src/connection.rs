@@ -2,7 +2,6 @@
 
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
-use std::io;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::Poll;
@@ -13,6 +12,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until, timeout};
 
+use crate::drain::Drain;
 use crate::refused::Reason;
 use crate::wire::{Refusal, Wire};
 
@@ -25,8 +25,12 @@ const LINGER: Duration = Duration::from_secs(1);
 const NO_DEADLINE: Duration = Duration::from_secs(3_600);
 
 /// Drives a connection to its end. `tell` hears if the connection ends without an answer of the application.
-pub(crate) async fn run<F>(wire: Rc<RefCell<Wire>>, dispatcher: Pin<Box<F>>, tell: impl FnOnce(Reason))
-where
+pub(crate) async fn run<F>(
+    wire: Rc<RefCell<Wire>>,
+    dispatcher: Pin<Box<F>>,
+    drain: &Drain,
+    tell: impl FnOnce(Reason),
+) where
     F: Future<Output = Result<(), DispatchError>>,
 {
     let ended = drive(&wire, dispatcher).await;
@@ -42,8 +46,8 @@ where
             let _ = stream.set_zero_linger();
         }
         Some(Refusal::AtRest) => {}
-        Some(Refusal::Silent) | None => close(stream, b"").await,
-        Some(Refusal::Status(status)) => close(stream, bare_answer(status, "").as_bytes()).await,
+        Some(Refusal::Silent) | None => close(stream, drain, b"").await,
+        Some(Refusal::Status(status)) => close(stream, drain, bare_answer(status, "").as_bytes()).await,
     }
 }
 
@@ -86,33 +90,19 @@ where
 }
 
 /// Answers a client that is not served, and closes its connection.
-pub(crate) async fn turn_away(stream: TcpStream) {
-    close(stream, bare_answer(503, "retry-after: 1\r\n").as_bytes()).await;
+pub(crate) async fn turn_away(stream: TcpStream, drain: &Drain) {
+    close(stream, drain, bare_answer(503, "retry-after: 1\r\n").as_bytes()).await;
 }
 
 /// Sends the last bytes and closes the connection.
-async fn close(mut stream: TcpStream, last: &[u8]) {
+async fn close(mut stream: TcpStream, drain: &Drain, last: &[u8]) {
     let closing = async {
         stream.write_all(last).await?;
         stream.shutdown().await?;
-        throw_away(&stream).await
+        drain.throw_away(&stream).await
     };
     // The client is gone, or had its time. Either way, the socket is closed now.
     let _ = timeout(LINGER, closing).await;
-}
-
-/// Reads until the client closes. Thousands of connections may end at the same time, so none has a buffer while it
-/// waits.
-async fn throw_away(stream: &TcpStream) -> io::Result<()> {
-    loop {
-        stream.readable().await?;
-        match stream.try_read(&mut [0; 4_096]) {
-            Ok(0) => return Ok(()),
-            Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) => return Err(error),
-        }
-    }
 }
 
 fn bare_answer(status: u16, headers: &str) -> String {

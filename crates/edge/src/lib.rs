@@ -10,6 +10,7 @@ mod capacity;
 mod chunk_sizes;
 mod connection;
 mod crowd;
+mod drain;
 mod exchange;
 mod head;
 mod limits;

@@ -17,6 +17,7 @@ use tokio::net::TcpStream;
 
 use crate::capacity::Capacity;
 use crate::crowd::Crowd;
+use crate::drain::Drain;
 use crate::limits::Limits;
 use crate::refused::{Reason, Report};
 use crate::socket::{Socket, Watch};
@@ -114,9 +115,10 @@ impl Listener {
                 .h1(apply_fn_factory(application, |request: Request, application: &_| {
                     exchange::serve(request, application)
                 }));
-            let (capacity, report, crowd) = (capacity.clone(), report.clone(), Crowd::default());
+            let (capacity, report) = (capacity.clone(), report.clone());
+            let (crowd, drain) = (Crowd::default(), Drain::default());
             apply_fn_factory(http, move |stream: TcpStream, http: &_| {
-                let (report, peer) = (report.clone(), stream.peer_addr().ok());
+                let (report, drain, peer) = (report.clone(), drain.clone(), stream.peer_addr().ok());
                 let admitted = match capacity.admit() {
                     Some(slot) => {
                         // Small parts of an answer must not wait for each other. An error means that the client
@@ -132,11 +134,11 @@ impl Listener {
                     match admitted {
                         Ok((wire, dispatcher)) => {
                             let told = |reason| report.tell(reason, peer);
-                            connection::run(wire, dispatcher, told).await;
+                            connection::run(wire, dispatcher, &drain, told).await;
                         }
                         Err(stream) => {
                             report.tell(Reason::NoRoom, peer);
-                            connection::turn_away(stream).await;
+                            connection::turn_away(stream, &drain).await;
                         }
                     }
                     Ok(())
