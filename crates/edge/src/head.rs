@@ -177,9 +177,13 @@ pub(crate) fn judge(head: &[u8], read: &[&str]) -> Verdict {
 
 /// The lines of a head that are not empty, without their ends.
 fn lines(head: &[u8]) -> impl Iterator<Item = &[u8]> + Clone {
-    head.split(|byte| *byte == b'\n')
-        .map(|line| line.strip_suffix(b"\r").unwrap_or(line))
-        .filter(|line| !line.is_empty())
+    let mut rest = Some(head);
+    let every = std::iter::from_fn(move || {
+        let (line, behind) = split_at_byte(rest?, b'\n');
+        rest = behind;
+        Some(line.strip_suffix(b"\r").unwrap_or(line))
+    });
+    every.filter(|line| !line.is_empty())
 }
 
 fn push_line(head: &mut Vec<u8>, parts: &[&[u8]]) {
@@ -232,8 +236,8 @@ impl<'a> RequestLine<'a> {
     /// Whether actix-http takes the line as it is.
     fn is_plain(&self) -> bool {
         !self.has_fragment
-            && self.path.iter().all(|byte| is_of_path(*byte))
-            && self.query.is_none_or(|query| query.iter().all(|byte| is_of_query(*byte)))
+            && self.path.iter().all(|byte| OF_PATH.holds(*byte))
+            && self.query.is_none_or(|query| query.iter().all(|byte| OF_QUERY.holds(*byte)))
     }
 
     /// Writes the line again. Answers the query if it is too long for the line.
@@ -243,7 +247,7 @@ impl<'a> RequestLine<'a> {
         let begin = head.len();
         let mut is_bad = false;
         for byte in self.path {
-            if is_of_path(*byte) {
+            if OF_PATH.holds(*byte) {
                 head.push(*byte);
             } else if !std::mem::replace(&mut is_bad, true) {
                 // One is enough, and the path grows by no more than that.
@@ -268,7 +272,7 @@ impl<'a> RequestLine<'a> {
 fn escaped(query: &[u8]) -> String {
     let mut text = String::with_capacity(query.len());
     for byte in query {
-        if is_of_query(*byte) {
+        if OF_QUERY.holds(*byte) {
             text.push(char::from(*byte));
         } else {
             let digit = |nibble: u8| b"0123456789ABCDEF".get(usize::from(nibble)).copied().map(char::from);
@@ -286,15 +290,43 @@ fn split_at_byte(text: &[u8], separator: u8) -> (&[u8], Option<&[u8]>) {
     }
 }
 
-/// The bytes that crossbar takes in a path.
-fn is_of_path(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"/-._~%!$&'()*+,;=:@".contains(&byte)
+/// A set of ASCII characters, with a bit for each.
+#[derive(Clone, Copy)]
+struct AsciiSet(u128);
+
+impl AsciiSet {
+    /// These characters.
+    const fn of(mut characters: &[u8]) -> Self {
+        let mut bits = 0;
+        while let [first, rest @ ..] = characters {
+            bits |= 1 << *first;
+            characters = rest;
+        }
+        Self(bits)
+    }
+
+    /// Both sets together.
+    const fn and(self, more: Self) -> Self {
+        Self(self.0 | more.0)
+    }
+
+    fn holds(self, byte: u8) -> bool {
+        1_u128.checked_shl(byte.into()).is_some_and(|bit| self.0 & bit != 0)
+    }
 }
 
-/// The bytes that the type `Uri`, into which actix-http reads the target, takes in a query.
-fn is_of_query(byte: u8) -> bool {
-    byte.is_ascii_graphic() && !b"\"#<>".contains(&byte)
-}
+const ALPHANUMERIC: AsciiSet =
+    AsciiSet::of(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz");
+
+/// The bytes that crossbar takes in a path.
+const OF_PATH: AsciiSet = ALPHANUMERIC.and(AsciiSet::of(b"/-._~%!$&'()*+,;=:@"));
+
+/// The bytes that the type `Uri`, into which actix-http reads the target, takes in a query: all that are visible but
+/// `"`, `#`, `<` and `>`.
+const OF_QUERY: AsciiSet = OF_PATH.and(AsciiSet::of(b"?[\\]^`{|}"));
+
+/// The bytes of a host and a port.
+const OF_HOST: AsciiSet = ALPHANUMERIC.and(AsciiSet::of(b"-._~%!$&'()*+,;=:[]"));
 
 /// The name and the trimmed value of a header. `None` if the line is no header.
 fn split_header(line: &[u8]) -> Option<(&[u8], &[u8])> {
@@ -329,7 +361,7 @@ fn is_one_of(name: &[u8], names: &[&str]) -> bool {
 
 /// Whether a value can be a host and a port.
 fn is_host(value: &[u8]) -> bool {
-    value.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=:[]".contains(byte))
+    value.iter().all(|byte| OF_HOST.holds(*byte))
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use proptest::prelude::{Strategy as _, any, prop_assert, prop_assert_eq, proptest};
 
-use super::{MAX_HEAD_BYTES, Scan, Scanned, Verdict, judge};
+use super::{MAX_HEAD_BYTES, OF_HOST, OF_PATH, OF_QUERY, Scan, Scanned, Verdict, judge};
 
 /// The request line that actix-http gets for this one, or the status of the refusal.
 fn request_line(line: impl AsRef<[u8]>) -> Result<String, u16> {
@@ -29,6 +29,16 @@ fn headers(headers: &str) -> String {
             let head = String::from_utf8(head).unwrap();
             head.strip_prefix("GET / HTTP/1.1\r\n").unwrap().strip_suffix("\r\n").unwrap().to_owned()
         }
+    }
+}
+
+#[test]
+fn the_sets_hold_what_their_words_say() {
+    for byte in 0..=255_u8 {
+        let is_in = |more: &[u8]| byte.is_ascii_alphanumeric() || more.contains(&byte);
+        assert_eq!(OF_PATH.holds(byte), is_in(b"/-._~%!$&'()*+,;=:@"), "{byte}");
+        assert_eq!(OF_QUERY.holds(byte), byte.is_ascii_graphic() && !b"\"#<>".contains(&byte), "{byte}");
+        assert_eq!(OF_HOST.holds(byte), is_in(b"-._~%!$&'()*+,;=:[]"), "{byte}");
     }
 }
 
