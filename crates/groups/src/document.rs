@@ -1,7 +1,7 @@
 //! The public and private fields of a group. Clients see the public ones. Kazoo keeps its own data in the
 //! private ones.
 
-use std::fmt::{Display, Write as _};
+use std::fmt::Write as _;
 
 use auth::AccountAccess;
 use datastore::{DocId, Document, Members, Rev, json};
@@ -24,7 +24,7 @@ impl StoredGroup {
     /// `NotFound` if the document is not a live group.
     pub fn of(document: Document) -> Result<Self, GroupsError> {
         let members = document.members()?;
-        if !is_live_group(&kind_members(&members)) {
+        if !is_plain_group(&members) && !is_live_group(&kind_members(&members)) {
             return Err(GroupsError::NotFound { id: document.id().as_str().to_owned() });
         }
         let public = public_text(&document, &members);
@@ -69,7 +69,10 @@ impl StoredGroup {
 fn public_text(document: &Document, members: &Members<'_>) -> String {
     let mut text = String::with_capacity(document.text().len());
     for (key, value) in members.0.iter().filter(|(key, _)| is_shown(key)) {
-        push_member(&mut text, key, value.get());
+        push_json(&mut text, key);
+        text.push(':');
+        text.push_str(value.get());
+        text.push(',');
     }
     finish_with_id(text, document.id())
 }
@@ -84,15 +87,11 @@ fn is_shown(key: &str) -> bool {
 pub(crate) fn text_of_public(public: &Map<String, Value>, id: &DocId) -> String {
     let mut text = String::new();
     for (key, value) in public {
-        push_member(&mut text, key, value);
+        push_json(&mut text, key);
+        // To write to a `String` does not fail.
+        let _ = write!(text, ":{value},");
     }
     finish_with_id(text, id)
-}
-
-fn push_member(text: &mut String, key: &str, value: impl Display) {
-    push_json(text, key);
-    // To write to a `String` does not fail.
-    let _ = write!(text, ":{value},");
 }
 
 fn finish_with_id(mut text: String, id: &DocId) -> String {
@@ -101,15 +100,20 @@ fn finish_with_id(mut text: String, id: &DocId) -> String {
     text
 }
 
-/// Adds a text as a JSON string. Most keys and ids have nothing to escape.
+/// Adds a text as a JSON string.
 fn push_json(text: &mut String, string: &str) {
-    if string.bytes().any(|byte| matches!(byte, ..0x20 | b'"' | b'\\')) {
-        text.push_str(&Value::from(string).to_string());
-    } else {
-        text.push('"');
-        text.push_str(string);
-        text.push('"');
-    }
+    text.push('"');
+    text.push_str(&json::escape(string));
+    text.push('"');
+}
+
+/// Whether a document is a live group at first sight, as nearly all are: it says once that it is a group, and nothing
+/// about a deletion.
+fn is_plain_group(members: &Members<'_>) -> bool {
+    let mut says = members.0.iter().filter(|(key, _)| matches!(&**key, member::TYPE | member::DELETED));
+    let Some((key, value)) = says.next() else { return false };
+    let text = value.get().strip_prefix('"').and_then(|text| text.strip_suffix('"'));
+    key == member::TYPE && text == Some(Kind::Group.as_str()) && says.next().is_none()
 }
 
 /// The members that say whether a document is a live group. If a key occurs twice, its first value counts.
@@ -211,7 +215,7 @@ impl Stamp<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::{GroupsError, StoredGroup, is_live_group};
+    use super::{GroupsError, StoredGroup, is_live_group, is_plain_group, private_members, split};
     use datastore::Document;
     use serde_json::{Value, json};
 
@@ -225,6 +229,26 @@ mod tests {
             StoredGroup::of(doc).unwrap().into_public_members(),
             r#""name":"x","sub":{"pvt_x":1},"n":1.0,"q\"":0,"\\":1,"_read_only":{"a":1},"id":"g\"1""#
         );
+    }
+
+    #[test]
+    fn a_group_is_parsed_as_its_clients_see_it() {
+        let doc = Document::from_text(
+            r#"{"_id":"g","_rev":"1-a","n":1.0,"pvt_x":1,"id":"other","_read_only":true,"n":2}"#,
+        );
+        let object = StoredGroup::of(doc.unwrap()).unwrap().public_object().unwrap();
+        assert_eq!(Value::Object(object).to_string(), r#"{"n":1.0,"_read_only":true,"id":"g"}"#);
+    }
+
+    #[test]
+    fn private_members_are_kept_without_the_id_and_the_revision_of_the_store() {
+        let text = r#"{"_id":"g","_rev":"1-a","n":1,"pvt_x":2,"_read_only":true}"#;
+        let private = private_members(&Document::from_text(text).unwrap()).unwrap();
+        assert_eq!(Value::Object(private), json!({"pvt_x": 2, "_read_only": true}));
+        let Value::Object(object) = serde_json::from_str(text).unwrap() else { unreachable!() };
+        let (public, private) = split(object);
+        assert_eq!(Value::Object(public), json!({"n": 1}));
+        assert_eq!(Value::Object(private), json!({"pvt_x": 2, "_read_only": true}));
     }
 
     #[test]
@@ -245,6 +269,9 @@ mod tests {
         ] {
             let Value::Object(object) = doc.clone() else { unreachable!() };
             assert_eq!(is_live_group(&object), expected, "{doc}");
+            let text = doc.to_string();
+            let is_plain = is_plain_group(&serde_json::from_str(&text).unwrap());
+            assert_eq!(is_plain, text == r#"{"pvt_type":"group"}"#, "{doc}");
         }
     }
 }

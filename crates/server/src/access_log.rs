@@ -7,8 +7,10 @@ use std::fmt::{self, Write as _};
 use std::net::IpAddr;
 use std::time::Instant;
 
+use datastore::json;
+
 use crate::logging::{
-    ACCESS, Importance, LogFormat, Quoted, ServerLog, Stamp, json_text, one_line, server_log, shortened,
+    ACCESS, Importance, LogFormat, ServerLog, Stamp, one_line, quoted, server_log, shortened,
 };
 use crate::request::route::parts_before_tokens;
 
@@ -93,7 +95,7 @@ fn write_line(line: &mut String, format: LogFormat, visit: &Visit<'_>) {
     let _ = match format {
         LogFormat::Text => write!(line, "[{Stamp} INFO  {ACCESS}] answered").and_then(|()| {
             each_field(visit, (ms, thousandths), |name, field| match field {
-                Field::Text(text) => write!(line, " {name}={}", Quoted(text)),
+                Field::Text(text) => Ok(push_all(line, [" ", name, "=", &quoted(text)])),
                 Field::Plain(plain) => write!(line, " {name}={plain}"),
             })?;
             line.write_char('\n')
@@ -102,7 +104,9 @@ fn write_line(line: &mut String, format: LogFormat, visit: &Visit<'_>) {
             let begin = "\"level\":\"info\",\"target\":\"access\",\"message\":\"answered\"";
             write!(line, "{{\"time\":\"{Stamp}\",{begin}").and_then(|()| {
                 each_field(visit, (ms, thousandths), |name, field| match field {
-                    Field::Text(text) => write!(line, ",\"{name}\":{}", json_text(text)),
+                    Field::Text(text) => {
+                        Ok(push_all(line, [",\"", name, "\":\"", &json::escape(text), "\""]))
+                    }
                     Field::Plain(plain) => write!(line, ",\"{name}\":{plain}"),
                 })?;
                 line.write_str("}\n")
@@ -110,6 +114,11 @@ fn write_line(line: &mut String, format: LogFormat, visit: &Visit<'_>) {
         }
         LogFormat::Kazoo => write_as_kazoo(line, visit, ms),
     };
+}
+
+/// Appends texts. It is much faster than `write!`.
+fn push_all<const N: usize>(line: &mut String, texts: [&str; N]) {
+    texts.into_iter().for_each(|text| line.push_str(text));
 }
 
 /// A field of a line.
@@ -163,7 +172,7 @@ fn write_as_kazoo(line: &mut String, visit: &Visit<'_>, ms: u128) -> fmt::Result
     // crossbar does not write these.
     for (name, id) in [("account_id", &visit.account_id), ("user_id", &visit.user_id)] {
         if let Some(id) = id {
-            write!(line, " {name}={}", Quoted(&one_line(id)))?;
+            write!(line, " {name}={}", quoted(&one_line(id)))?;
         }
     }
     if !visit.is_complete {

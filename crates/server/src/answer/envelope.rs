@@ -4,7 +4,8 @@
 use std::borrow::Cow;
 use std::io::{self, Write};
 
-use datastore::JsonText;
+use datastore::json;
+use groups::ListedRows;
 use jiff::Timestamp;
 use kazoo::Time;
 use serde_json::Value;
@@ -84,7 +85,7 @@ pub(crate) enum Data {
         last: Option<&'static str>,
     },
     /// Rows of a view as they are stored.
-    Rows(Vec<JsonText>),
+    Rows(ListedRows),
 }
 
 impl Data {
@@ -95,7 +96,7 @@ impl Data {
             // Values are small: they are the data of refusals and logins.
             Self::Value(_) => 1_024,
             Self::Object { members, .. } => members.len(),
-            Self::Rows(rows) => rows.iter().map(|row| row.get().len() + 1).sum(),
+            Self::Rows(rows) => rows.bytes().saturating_add(rows.len()),
         }
     }
 
@@ -122,7 +123,7 @@ impl Data {
 }
 
 /// Writes rows with commas between them.
-fn write_rows(rows: &[JsonText], out: &mut impl Write) -> io::Result<()> {
+fn write_rows(rows: &ListedRows, out: &mut impl Write) -> io::Result<()> {
     for (place, row) in rows.iter().enumerate() {
         if place > 0 {
             out.write_all(b",")?;
@@ -205,11 +206,14 @@ impl<'a, W: Write> Writer<'a, W> {
                 self.key("tokens")?;
                 write!(self.out, "{{\"consumed\":{consumed},\"remaining\":{remaining}}}")
             }
-            Member::AuthToken => {
-                let Some(token) = &values.auth_token else { return Ok(()) };
-                self.key("auth_token")?;
-                Ok(serde_json::to_writer(&mut *self.out, token.as_ref())?)
-            }
+            Member::AuthToken => match values.auth_token.as_deref() {
+                None => Ok(()),
+                Some(Value::String(token)) => self.text("auth_token", Some(token)),
+                Some(token) => {
+                    self.key("auth_token")?;
+                    Ok(serde_json::to_writer(&mut *self.out, token)?)
+                }
+            },
             Member::Error => {
                 let Some(status) = values.error else { return Ok(()) };
                 self.key("error")?;
@@ -225,7 +229,9 @@ impl<'a, W: Write> Writer<'a, W> {
     fn text(&mut self, key: &str, text: Option<&str>) -> io::Result<()> {
         let Some(text) = text else { return Ok(()) };
         self.key(key)?;
-        Ok(serde_json::to_writer(&mut *self.out, text)?)
+        self.out.write_all(b"\"")?;
+        self.out.write_all(json::escape(text).as_bytes())?;
+        self.out.write_all(b"\"")
     }
 
     fn key(&mut self, key: &str) -> io::Result<()> {

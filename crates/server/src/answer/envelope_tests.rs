@@ -1,6 +1,7 @@
 //! The bytes of envelopes, and the order of their members.
 
 use datastore::JsonText;
+use groups::ListedRows;
 use kazoo::Time;
 use serde_json::Value;
 
@@ -32,8 +33,8 @@ fn values() -> Values<'static> {
     }
 }
 
-fn rows(texts: &[&str]) -> Vec<JsonText> {
-    texts.iter().map(|text| JsonText::parse(text).unwrap()).collect()
+fn rows(texts: &[&str]) -> ListedRows {
+    texts.iter().map(|text| JsonText::parse(text).unwrap()).collect::<Vec<_>>().into()
 }
 
 fn text(form: &Form, values: &Values<'_>, data: &Data) -> String {

@@ -67,7 +67,9 @@ pub(crate) async fn serve(request: HttpRequest, payload: Payload, app: Data<App>
     let has_body = body::is_announced(incoming.headers);
     let is_read = matches!(incoming.method, Verb::Get | Verb::Head | Verb::Options);
     // Whoever shows a good token in a header may send more than a stranger, and has turns of their own in the lane.
-    let verified = if has_body || !is_read { account::verify_header(&app, &incoming).await } else { None };
+    // In a box, so that other requests have no room for it.
+    let verified =
+        if has_body || !is_read { Box::pin(account::verify_header(&app, &incoming)).await } else { None };
     let payer = verified.as_ref().and_then(|verified| verified.account_id());
     let payer = payer.map_or(Payer::Stranger, |id| Payer::Account(id.clone()));
     let reservation = Arc::new(Reservation::new(&app.budget, payer.clone()));

@@ -51,21 +51,6 @@ impl fmt::Display for Stamp {
     }
 }
 
-/// A text as JSON writes it, with its quotes.
-pub(crate) fn json_text(text: &str) -> impl fmt::Display + '_ {
-    struct Text<'a>(&'a str);
-    impl fmt::Display for Text<'_> {
-        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            let is_plain = |byte: u8| (0x20..0x7f).contains(&byte) && byte != b'"' && byte != b'\\';
-            if self.0.bytes().all(is_plain) {
-                return write!(f, "\"{}\"", self.0);
-            }
-            f.write_str(&serde_json::to_string(self.0).map_err(|_| fmt::Error)?)
-        }
-    }
-    Text(text)
-}
-
 /// An object with `time`, `level`, `target`, `message` and the event's fields.
 pub(super) fn json(out: &mut impl Write, record: &Record<'_>) -> io::Result<()> {
     let mut object = Map::new();
@@ -154,7 +139,7 @@ mod tests {
     use proptest::prelude::{any, proptest};
     use serde_json::Value;
 
-    use super::{Stamp, json, json_text, kazoo, lost_lines, one_line};
+    use super::{Stamp, json, kazoo, lost_lines, one_line};
     use crate::logging::LogFormat;
 
     fn written(write: impl Fn(&mut Vec<u8>, &Record<'_>) -> std::io::Result<()>) -> String {
@@ -199,11 +184,6 @@ mod tests {
     }
 
     proptest! {
-        #[test]
-        fn a_text_in_json_is_read_as_it_was(text in any::<String>()) {
-            assert_eq!(serde_json::from_str::<String>(&json_text(&text).to_string()).unwrap(), text);
-        }
-
         #[test]
         fn a_text_in_kazoos_form_stays_in_its_field(text in any::<String>()) {
             assert!(!one_line(&text).contains(['\n', '\r', '|']));

@@ -16,8 +16,8 @@ use arc_swap::ArcSwap;
 use env_logger::{Logger, Target, WriteStyle};
 use log::{LevelFilter, Log, Metadata, Record};
 
-pub(crate) use self::fields::Quoted;
-pub(crate) use self::format::{LogFormat, Stamp, json_text, one_line, shortened};
+pub(crate) use self::fields::quoted;
+pub(crate) use self::format::{LogFormat, Stamp, one_line, shortened};
 pub(crate) use self::queue::{Importance, Queue};
 use self::recent::Keeping;
 pub(crate) use self::recent::recent;
