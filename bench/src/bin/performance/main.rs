@@ -205,7 +205,12 @@ fn in_rounds(cells: &[Cell<'_>], tools: &Tools, options: &Options, subjects: &[S
     let mut samples: Vec<Samples> = cells.iter().map(|_| Samples::default()).collect();
     for round in 0..=options.rounds {
         eprintln!("round {round} of {}{}", options.rounds, if round == 0 { ", a warm-up" } else { "" });
-        for (cell, samples) in cells.iter().zip(&mut samples) {
+        let mut in_turn: Vec<_> = cells.iter().zip(&mut samples).collect();
+        if round % 2 == 1 {
+            // What one measurement leaves behind, as work for CouchDB, must not always meet the same other one.
+            in_turn.reverse();
+        }
+        for (cell, samples) in in_turn {
             let used = || cell.served.map_or(0.0, Served::processor_seconds);
             let before = used();
             let speed = cell.measure(tools, options.duration);
@@ -237,6 +242,7 @@ fn measured(cell: &Cell<'_>, samples: Samples) -> Measured {
         connections: cell.connections,
         percentiles: [0, 1, 2].map(percentile),
         rate: median(speeds.iter().map(|speed| speed.rate).collect()).expect("a sample"),
+        rates: speeds.iter().map(|speed| speed.rate).collect(),
         refused: median(speeds.iter().map(|speed| speed.refused).collect()).expect("a sample"),
         rate_of_oha: median(of_oha.iter().map(|speed| speed.rate).collect()),
         processor_us: cell.served.and(median(processor)),

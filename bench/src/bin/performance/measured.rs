@@ -7,6 +7,8 @@ pub struct Measured {
     pub connections: usize,
     /// Answers a second, without those that refuse.
     pub rate: f64,
+    /// The same, of each round.
+    pub rates: Vec<f64>,
     /// The share of the answers that refuse.
     pub refused: f64,
     /// The same, measured with oha.

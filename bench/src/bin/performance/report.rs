@@ -5,6 +5,8 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
+use bench::median;
+
 use crate::cells::{BY_USER, CEILING, DIRECT, GET_ONE, LIST, PATCH, POST, PUT, SQLITE, TOGETHER};
 use crate::measured::Measured;
 use crate::plot;
@@ -38,7 +40,30 @@ struct Verdict {
     is_good: bool,
 }
 
+/// Two rates of the same round as one number, over all rounds.
+struct Ratio {
+    median: f64,
+    least: f64,
+    most: f64,
+}
+
+impl Ratio {
+    fn of(ours: &Measured, limit: &Measured) -> Option<Self> {
+        let rounds: Vec<f64> =
+            ours.rates.iter().zip(&limit.rates).map(|(ours, limit)| ours / limit).collect();
+        let (least, most) =
+            (rounds.iter().copied().reduce(f64::min)?, rounds.iter().copied().reduce(f64::max)?);
+        Some(Self { median: median(rounds)?, least, most })
+    }
+}
+
 impl Verdict {
+    /// A ratio. The median counts, and the least and the greatest are told.
+    fn of_ratio(what: String, ratio: &Ratio, least: f64) -> Self {
+        let verdict = Self::at_least(what, ratio.median, least);
+        Self { value: format!("{} ({:.2} to {:.2})", verdict.value, ratio.least, ratio.most), ..verdict }
+    }
+
     fn at_least(what: String, value: f64, least: f64) -> Self {
         let (value, bound) = (format!("{value:.2}"), format!("at least {least}"));
         Self { is_good: value.parse::<f64>().is_ok_and(|value| value >= least), what, value, bound }
@@ -57,9 +82,9 @@ impl Results {
         self.measured.iter().find(is_wanted)
     }
 
-    /// The rate of one column as a multiple of another one's.
-    fn ratio(&self, row: &str, connections: usize, (ours, limit): (&str, &str)) -> Option<f64> {
-        Some(self.find(row, ours, connections)?.rate / self.find(row, limit, connections)?.rate)
+    /// The rates of one column as multiples of another one's.
+    fn ratio(&self, row: &str, connections: usize, (ours, limit): (&str, &str)) -> Option<Ratio> {
+        Ratio::of(self.find(row, ours, connections)?, self.find(row, limit, connections)?)
     }
 
     fn verdicts(&self) -> Vec<Verdict> {
@@ -69,7 +94,7 @@ impl Results {
         let mut ratio = |row, connections, (ours, limit): (&str, &str), least| {
             let what = format!("{row}, {connections} connections: {ours} / {limit}");
             let found = self.ratio(row, connections, (ours, limit));
-            verdicts.extend(found.map(|ratio| Verdict::at_least(what, ratio, least)));
+            verdicts.extend(found.map(|ratio| Verdict::of_ratio(what, &ratio, least)));
         };
         for (row, of_ceiling, of_couchdb) in [(GET_ONE, 0.5, 20.0), (LIST, 0.45, 30.0), (BY_USER, 0.45, 30.0)]
         {
@@ -89,11 +114,11 @@ impl Results {
                 ratio(row, connections, ("CouchDB", DIRECT), 0.85);
             }
         }
-        let rate = |column, connections| Some(self.find(PUT, column, connections)?.rate);
         for (connections, least) in [(1, 0.5), (16, 1.5)] {
             let what = format!("PUT, {connections} connections: embedded / SQLite's commits one by one");
-            let found = rate("embedded", connections).zip(rate(SQLITE, 1));
-            verdicts.extend(found.map(|(ours, limit)| Verdict::at_least(what, ours / limit, least)));
+            let found = self.find(PUT, "embedded", connections).zip(self.find(PUT, SQLITE, 1));
+            let found = found.and_then(|(ours, limit)| Ratio::of(ours, limit));
+            verdicts.extend(found.map(|ratio| Verdict::of_ratio(what, &ratio, least)));
         }
         for (store, raced) in &self.raced {
             let Raced { statuses, kept } = raced;
@@ -171,7 +196,7 @@ impl Results {
             }
             let of = |limit| {
                 let ratio = self.ratio(row, one.connections, (one.column.as_str(), limit));
-                ratio.map_or(String::new(), |ratio| format!("{ratio:.2}"))
+                ratio.map_or(String::new(), |ratio| format!("{:.2}", ratio.median))
             };
             let or_nothing = |value: Option<f64>| value.map_or(String::new(), |value| format!("{value:.0}"));
             let [p50, p99, p999] = one.percentiles;
