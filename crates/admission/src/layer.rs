@@ -146,8 +146,11 @@ impl Layer for Admission {
             let Some(large) = &self.large else {
                 let slot = self.gate.enter(db.as_str(), Class::Stream, deadline).await?;
                 let rows = self.inner.query(db, query, deadline).await?;
-                let rows: RowStream = Box::pin(RowsWithSlot::new(rows, slot));
-                return Ok(rows);
+                return Ok(match rows.page() {
+                    // The store has done its part.
+                    Some(_) => rows,
+                    None => RowStream::new(RowsWithSlot::new(rows, slot)),
+                });
             };
             let question = large.sizes.query(db, &query);
             let is_light = large.sizes.is_light(question);
@@ -155,8 +158,7 @@ impl Layer for Admission {
             let slot = gate.enter(db.as_str(), Class::Stream, deadline).await?;
             let rows = self.inner.query(db, query, deadline).await?;
             let weighing = Weighing::new(Arc::clone(large), db.clone(), question, !is_light);
-            let rows: RowStream = Box::pin(RowsWithSlot::new(rows, slot).with_weighing(weighing));
-            Ok(rows)
+            Ok(RowStream::new(RowsWithSlot::new(rows, slot).with_weighing(weighing)))
         })
     }
 

@@ -6,8 +6,8 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use datastore::{DbName, Deadline, Result, RowStream, ViewRow};
-use futures::Stream;
 use futures::future::BoxFuture;
+use futures::{Stream, StreamExt as _};
 
 use crate::desk::Class;
 use crate::gate::Slot;
@@ -117,7 +117,7 @@ impl Stream for RowsWithSlot {
         if has_large_turn {
             slot.stand();
         }
-        let row = ready!(rows.as_mut().poll_next(context));
+        let row = ready!(rows.poll_next_unpin(context));
         match (&row, weighing) {
             (Some(Ok(row)), Some(weighing)) => {
                 weighing.add(row);

@@ -48,6 +48,10 @@ pub(crate) fn page(
 
 /// All rows, unless they are too many.
 async fn collect(mut rows: RowStream) -> Result<Option<Page>> {
+    if let Some(page) = rows.page() {
+        let bytes: usize = page.iter().map(row_bytes).sum();
+        return Ok((bytes <= LARGEST_PAGE).then(|| Arc::clone(page)));
+    }
     let (mut all, mut bytes) = (Vec::new(), 0_usize);
     while let Some(row) = rows.next().await.transpose()? {
         bytes = bytes.saturating_add(row_bytes(&row));

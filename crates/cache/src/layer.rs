@@ -1,22 +1,19 @@
 //! The store before the store. It answers reads from memory if the memory is true. It passes writes on, and forgets
 //! the documents that they change.
 
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use datastore::{
     Backend, Cause, Created, DbName, Deadline, DocId, Document, Draft, Epoch, EpochClock, Layer, Result, Rev,
-    RowStream, StoreError, ViewQuery, ViewRow,
+    RowStream, StoreError, ViewQuery,
 };
-use futures::Stream;
 use futures::future::BoxFuture;
 use tokio::sync::mpsc;
 use tokio::time::timeout_at;
 
 use crate::flight;
 use crate::hot::{Hot, Joined, OwnWrite};
-use crate::memory::{Entry, Key, Page};
+use crate::memory::{Entry, Key};
 use crate::outcome::{Flight, Outcome};
 use crate::settings::Settings;
 use crate::shared::Shared;
@@ -116,7 +113,7 @@ impl Cache {
         match hot.recall(&key) {
             Some(Entry::Page(_, page)) => {
                 self.shared.count(true);
-                return Ok(Box::pin(PageRows { page, next: 0 }));
+                return Ok(RowStream::of_page(page));
             }
             Some(Entry::LongPage(_)) => {
                 self.shared.count(false);
@@ -129,7 +126,7 @@ impl Cache {
         };
         if let Some((flight, joined)) = hot.join_or_start(&key, start) {
             match wait(flight, joined, deadline).await? {
-                Outcome::Page(page) => return Ok(Box::pin(PageRows { page, next: 0 })),
+                Outcome::Page(page) => return Ok(RowStream::of_page(page)),
                 Outcome::Failed(error) => return Err(error),
                 Outcome::LongPage | Outcome::Document(_) => {}
             }
@@ -271,26 +268,5 @@ impl Layer for Cache {
             }
             deleted
         })
-    }
-}
-
-/// The rows of a remembered page.
-struct PageRows {
-    page: Page,
-    next: usize,
-}
-
-impl Stream for PageRows {
-    type Item = Result<ViewRow>;
-
-    fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let row = self.page.get(self.next).cloned();
-        self.next += 1;
-        Poll::Ready(row.map(Ok))
-    }
-
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        let left = self.page.len().saturating_sub(self.next);
-        (left, Some(left))
     }
 }

@@ -107,7 +107,7 @@ impl Store for Client {
     ) -> BoxFuture<'a, Result<RowStream>> {
         Box::pin(async move {
             let rows = Client::query(self, db, &query, deadline).await?;
-            let rows: RowStream = rows.map(|row| Ok(row?)).boxed();
+            let rows = RowStream::new(rows.map(|row| Ok(row?)));
             Ok(rows)
         })
     }

@@ -1,7 +1,10 @@
 //! View queries and their rows.
 
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
+use futures::Stream;
 use futures::stream::BoxStream;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -131,5 +134,47 @@ pub struct ViewRow {
 /// How many bytes a row counts for beside its key and value, where what a map function may emit is limited.
 pub const ROW_OVERHEAD_BYTES: usize = 64;
 
-/// A stream of rows.
-pub type RowStream = BoxStream<'static, Result<ViewRow>>;
+/// The rows of a query, in their order. They arrive one after another, or are all there already.
+pub struct RowStream(Rows);
+
+enum Rows {
+    Arriving(BoxStream<'static, Result<ViewRow>>),
+    There { page: Arc<[ViewRow]>, next: usize },
+}
+
+impl RowStream {
+    /// Rows that arrive.
+    pub fn new(rows: impl Stream<Item = Result<ViewRow>> + Send + 'static) -> Self {
+        Self(Rows::Arriving(Box::pin(rows)))
+    }
+
+    /// Rows that are there.
+    #[must_use]
+    pub fn of_page(page: Arc<[ViewRow]>) -> Self {
+        Self(Rows::There { page, next: 0 })
+    }
+
+    /// All rows, if they are there and none was taken yet. To use them here copies nothing.
+    #[must_use]
+    pub fn page(&self) -> Option<&Arc<[ViewRow]>> {
+        match &self.0 {
+            Rows::There { page, next: 0 } => Some(page),
+            Rows::There { .. } | Rows::Arriving(_) => None,
+        }
+    }
+}
+
+impl Stream for RowStream {
+    type Item = Result<ViewRow>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        match &mut self.0 {
+            Rows::Arriving(rows) => rows.as_mut().poll_next(cx),
+            Rows::There { page, next } => {
+                let row = page.get(*next).cloned();
+                *next = next.saturating_add(1);
+                Poll::Ready(row.map(Ok))
+            }
+        }
+    }
+}

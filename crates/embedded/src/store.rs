@@ -123,13 +123,16 @@ impl Store for Embedded {
                     first => break first?,
                 }
             };
+            // Documents are large, so each goes as soon as it is used.
+            if first.rest.is_none() && !query.include_docs {
+                return Ok(RowStream::of_page(first.rows.into()));
+            }
             let rows =
                 PagedRows { inner: Arc::clone(&self.inner), rows: first.rows.into(), rest: first.rest };
-            let stream: RowStream = Box::pin(stream::unfold(rows, async |mut rows| {
+            Ok(RowStream::new(stream::unfold(rows, async |mut rows| {
                 let next = rows.next().await?;
                 Some((next, rows))
-            }));
-            Ok(stream)
+            })))
         }))
     }
 }

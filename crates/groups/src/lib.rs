@@ -25,7 +25,7 @@ pub use design::{design_document, ensure_views};
 pub use document::{Stamp, StoredGroup};
 pub use error::GroupsError;
 pub use filter::{FilterValue, Filters};
-pub use listing::{Cursor, ListQuery};
+pub use listing::{Cursor, ListQuery, ListedRows};
 pub use merge::merge;
 pub use order_4_3::{PageToTurn, TurnedPage};
 pub use schemas::{LoadedSchema, SchemaSource, load_schema};

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use datastore::{DbName, Deadline, DocId, JsonText, Meter, RowStream, Store, StoreError, ViewQuery, ViewRow};
 use fair::Breaks;
-use futures::{StreamExt as _, stream};
+use futures::StreamExt as _;
 use serde_json::json;
 
 use crate::design::ensure_views;
@@ -68,10 +68,62 @@ impl Source {
         match answer {
             // Every store refuses a range that ends before it begins. Such a listing is empty.
             Err(StoreError::Invalid(_)) if list.start_key.is_some() && list.end_key.is_some() => {
-                Ok(stream::empty().boxed())
+                Ok(RowStream::of_page(Arc::new([])))
             }
             answer => answer,
         }
+    }
+}
+
+/// The rows of a page, each as the view has emitted it.
+#[derive(Clone, Debug)]
+pub struct ListedRows(Rows);
+
+#[derive(Clone, Debug)]
+enum Rows {
+    Taken(Vec<JsonText>),
+    /// The first rows of a page that the store keeps. A reference to each of them would cost more than to write it.
+    AtHand {
+        page: Arc<[ViewRow]>,
+        shown: usize,
+    },
+}
+
+impl ListedRows {
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match &self.0 {
+            Rows::Taken(rows) => rows.len(),
+            Rows::AtHand { shown, .. } => *shown,
+        }
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many bytes they have together.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.iter().map(|row| row.get().len()).sum()
+    }
+
+    /// The rows in their order.
+    pub fn iter(&self) -> impl Iterator<Item = &JsonText> {
+        let (taken, at_hand): (&[JsonText], &[ViewRow]) = match &self.0 {
+            Rows::Taken(rows) => (rows, &[]),
+            Rows::AtHand { page, shown } => (&[], page.get(..*shown).unwrap_or_default()),
+        };
+        taken.iter().chain(at_hand.iter().map(|row| &row.value))
+    }
+}
+
+impl From<Vec<JsonText>> for ListedRows {
+    fn from(rows: Vec<JsonText>) -> Self {
+        Self(Rows::Taken(rows))
     }
 }
 
@@ -110,6 +162,22 @@ impl Cursor {
             next_start_key: None,
             breaks: Breaks::default(),
         })
+    }
+
+    /// The whole page, if the store has it at hand and nothing of it was taken. It has no filters then.
+    #[must_use]
+    pub fn page_at_hand(&self) -> Option<(ListedRows, Option<&str>)> {
+        let page = self.rows.page().filter(|_| self.list.filters.is_empty() && self.batch_rows == 0)?;
+        let rows = page.len();
+        let shown = self.list.page_size.map_or(rows, |size| usize::try_from(size).unwrap_or(rows).min(rows));
+        let next = page.get(shown);
+        // Without the row after it, a batch that is full may have another one behind it.
+        let is_full = self.batch_limit.is_some_and(|limit| usize::try_from(limit) == Ok(rows));
+        if is_full && next.is_none() {
+            return None;
+        }
+        let shown = ListedRows(Rows::AtHand { page: Arc::clone(page), shown });
+        Some((shown, next.map(|row| row.id.as_str())))
     }
 
     /// The row of the next group. `None` at the end of the page.

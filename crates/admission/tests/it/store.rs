@@ -182,11 +182,11 @@ impl Store for TestStore {
     /// large rows.
     fn query<'a>(&'a self, db: &'a DbName, _: ViewQuery, _: Deadline) -> BoxFuture<'a, Result<RowStream>> {
         let last = if db.as_str() == "broken" { Err(StoreError::Corrupt(Cause::new("cut"))) } else { row() };
-        let rows: RowStream = match db.as_str().starts_with("large") && !self.is_small.load(Ordering::SeqCst)
-        {
-            true => stream::iter([large_row(), large_row()]).boxed(),
-            false => stream::iter([row(), last]).boxed(),
-        };
+        let is_large = db.as_str().starts_with("large") && !self.is_small.load(Ordering::SeqCst);
+        let rows = RowStream::new(stream::iter(match is_large {
+            true => [large_row(), large_row()],
+            false => [row(), last],
+        }));
         self.call(async move { Ok(rows) })
     }
 }

@@ -117,7 +117,7 @@ impl Layer for InRounds {
                 let rows = self.inner.query(db, query, deadline).await?;
                 Result::Ok(futures::StreamExt::collect(rows).await)
             })?;
-            let rows: RowStream = Box::pin(futures::stream::iter(rows));
+            let rows = RowStream::new(futures::stream::iter(rows));
             Ok(rows)
         })
     }

@@ -180,7 +180,7 @@ impl Store for Scripted {
                 here.map(|((_, id), document)| Ok(row(id, &n(document)))).collect()
             };
             self.pass().await;
-            Ok(stream::iter(rows).boxed())
+            Ok(RowStream::new(stream::iter(rows)))
         }
         .boxed()
     }

@@ -48,6 +48,28 @@ fn a_listing_without_pages_is_the_pages_joined() {
     });
 }
 
+#[test]
+fn a_page_that_the_store_has_whole_is_at_hand() {
+    let runtime = runtime();
+    runtime.block_on(async {
+        let place = Place::new().await;
+        let access = place.account().await;
+        for n in 0..3 {
+            place.create(&access, json!({"id": format!("g{n}"), "name": "n"})).await.unwrap();
+        }
+        for (page_size, rows, next) in
+            [(Some(2), 2, Some("g0")), (Some(3), 3, None), (Some(4), 3, None), (None, 3, None)]
+        {
+            let query = ListQuery { page_size, ..ListQuery::default() };
+            let mut cursor = place.list(&access, query).await.unwrap();
+            let (page, next_start_key) = cursor.page_at_hand().expect("few rows are read at once");
+            assert_eq!((page.len(), page.iter().count(), next_start_key), (rows, rows, next));
+            cursor.next().await.unwrap();
+            assert!(cursor.page_at_hand().is_none(), "a row of it was taken");
+        }
+    });
+}
+
 /// Few groups match the filter, so the cursor must read several batches for one page.
 #[test]
 fn a_page_is_filled_across_many_rows_that_a_filter_leaves_out() {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use auth::bootstrap::{NewAccount, create_account};
 use auth::{AccountAccess, Asked, Authenticator, Caller};
-use datastore::{Deadline, DocId, Draft, Store};
+use datastore::{Deadline, DocId, Draft, JsonText, Store};
 use embedded::{Durability, Embedded, Settings};
 use groups::{
     Cursor, Deletion, Edit, Groups, GroupsError, IfChanged, ListQuery, Removal, Saved, Scope, Stamp,
@@ -114,12 +114,16 @@ impl Place {
         list: ListQuery,
     ) -> (Vec<String>, Option<String>) {
         let mut cursor = self.list(access, list).await.unwrap();
-        let mut ids = Vec::new();
+        let at_hand = cursor.page_at_hand().map(|(rows, next)| (ids(rows.iter()), next.map(str::to_owned)));
+        let mut rows = Vec::new();
         while let Some(row) = cursor.next().await.unwrap() {
-            let row: Value = serde_json::from_str(row.get()).unwrap();
-            ids.push(row["id"].as_str().unwrap().to_owned());
+            rows.push(row);
         }
-        (ids, cursor.next_start_key().map(str::to_owned))
+        let page = (ids(rows.iter()), cursor.next_start_key().map(str::to_owned));
+        if let Some(at_hand) = at_hand {
+            assert_eq!(at_hand, page, "a page at hand is the page that is read row by row");
+        }
+        page
     }
 }
 
@@ -131,6 +135,13 @@ fn named(name: &str) -> NewAccount<'_> {
 pub(crate) fn scope(access: &AccountAccess) -> Scope<'_> {
     let stamp = Stamp { access, request_id: "r", now: kazoo::Time::now() };
     Scope { stamp, deadline: soon() }
+}
+
+/// The ids in rows of the listing views.
+fn ids<'a>(rows: impl Iterator<Item = &'a JsonText>) -> Vec<String> {
+    let id =
+        |row: &JsonText| serde_json::from_str::<Value>(row.get()).unwrap()["id"].as_str().unwrap().to_owned();
+    rows.map(id).collect()
 }
 
 /// A runtime for the async calls in property tests.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use datastore::{Cause, JsonText, StoreError};
 use fair::Breaks;
-use groups::{Cursor, ListQuery};
+use groups::{Cursor, ListQuery, ListedRows};
 use serde_json::Value;
 
 use super::rows::{self, BUFFERED_WHOLE, End};
@@ -20,14 +20,14 @@ pub(super) async fn gather(
     query: ListQuery,
     formulas: csv::Formulas,
     work: Arc<Reading>,
-) -> Result<(Vec<JsonText>, End), Refusal> {
+) -> Result<(ListedRows, End), Refusal> {
     let (rows, mut rest) = match rows::gather(cursor, BUFFERED_WHOLE).await? {
         (rows, End::Unread(rest)) => (rows, rest),
         all => return Ok(all),
     };
     let mut columns = csv::Columns::new(formulas);
     let mut breaks = Breaks::default();
-    for row in &rows {
+    for row in rows.iter() {
         columns.add(&parse(row, &work).await?)?;
         breaks.after(row.get().len()).await;
     }
@@ -35,12 +35,12 @@ pub(super) async fn gather(
         columns.add(&parse(&row, &work).await?)?;
         breaks.after(row.get().len()).await;
     }
-    Ok((Vec::new(), End::ReadAgain(columns, Box::new(query))))
+    Ok((Vec::new().into(), End::ReadAgain(columns, Box::new(query))))
 }
 
 /// The CSV of rows.
 pub(super) async fn render(
-    rows: &[JsonText],
+    rows: &ListedRows,
     formulas: csv::Formulas,
     work: &Reading,
 ) -> Result<Vec<u8>, Refusal> {

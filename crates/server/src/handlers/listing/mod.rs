@@ -7,9 +7,9 @@ mod sender;
 use std::pin::pin;
 use std::sync::Arc;
 
-use ::groups::{Cursor, ListQuery, Scope, TurnedPage, start_key};
+use ::groups::{Cursor, ListQuery, ListedRows, Scope, TurnedPage, start_key};
 use auth::AccountAccess;
-use datastore::{JsonText, random_hex};
+use datastore::random_hex;
 use futures::future::{self, Either};
 
 use self::rows::{BUFFERED, BUFFERED_WHOLE, End, gather};
@@ -30,7 +30,7 @@ const LIGHT_PAGE: u64 = 1_000;
 /// A listing. Either all rows are read, or only the first ones.
 pub(crate) struct Prepared {
     access: AccountAccess,
-    rows: Vec<JsonText>,
+    rows: ListedRows,
     range: Range,
     end: End,
     pace: Pace,
@@ -110,10 +110,10 @@ async fn read(exchange: &Exchange<'_>, call: &Call<'_>, access: &AccountAccess) 
         }
     };
     let (rows, end) = match first {
-        Some(rows) => (rows, End::Known(None)),
+        Some(rows) => (rows.into(), End::Known(None)),
         None => gather_all(exchange, call.format, pace, &scope, query, &reading).await?,
     };
-    let size: usize = rows.iter().map(|row| row.get().len()).sum();
+    let size = rows.bytes();
     let wanted = match &end {
         // A large row counts with its page until the next page is read.
         End::Unread(_) | End::ReadAgain(..) => cost::STREAM,
@@ -155,7 +155,7 @@ async fn gather_all(
     scope: &Scope<'_>,
     query: ListQuery,
     reading: &Arc<Reading>,
-) -> Result<(Vec<JsonText>, End), Refusal> {
+) -> Result<(ListedRows, End), Refusal> {
     let patience = exchange.app.live().store_timeout;
     let is_filtered = !query.filters.is_empty();
     let cursor = reading.meter().scope(exchange.app.groups.list(scope, query.clone(), patience)).await?;
@@ -198,7 +198,7 @@ pub(super) async fn carry_out(
 fn streamed(
     exchange: &Exchange<'_>,
     pace: Pace,
-    first: Vec<JsonText>,
+    first: ListedRows,
     rest: Cursor,
     range: Range,
     revision: Option<String>,
@@ -230,11 +230,11 @@ async fn read_again(
     let cursor = reading.meter().scope(exchange.app.groups.list(&scope, query, patience)).await?;
     let form = sender::Form::csv(columns, Reading::new(&exchange.reservation, 1));
     let sender = Sender::new(exchange.request_id.clone(), form);
-    let chunks = sender.send(&exchange.lane(), Vec::new(), cursor, |_, _| Paging::default());
+    let chunks = sender.send(&exchange.lane(), Vec::new().into(), cursor, |_, _| Paging::default());
     Ok(answer::streamed_csv(exchange, chunks, &csv_file_name(call)))
 }
 
-fn count(rows: &[JsonText]) -> u64 {
+fn count(rows: &ListedRows) -> u64 {
     u64::try_from(rows.len()).unwrap_or(u64::MAX)
 }
 
@@ -260,7 +260,7 @@ fn list_query(exchange: &Exchange<'_>, call: &Call<'_>) -> Result<ListQuery, Ref
 }
 
 /// A listing as CSV whose rows are all there.
-async fn as_csv(exchange: &Exchange<'_>, call: &Call<'_>, rows: Vec<JsonText>) -> Result<Answer, Refusal> {
+async fn as_csv(exchange: &Exchange<'_>, call: &Call<'_>, rows: ListedRows) -> Result<Answer, Refusal> {
     if rows.is_empty() {
         return Ok(answer::no_csv());
     }

@@ -1,7 +1,6 @@
 //! The rows of a listing that are read before anything is sent.
 
-use datastore::JsonText;
-use groups::{Cursor, GroupsError, ListQuery};
+use groups::{Cursor, GroupsError, ListQuery, ListedRows};
 
 use crate::answer::csv;
 
@@ -23,15 +22,18 @@ pub(super) enum End {
 }
 
 /// Reads rows until there are no more, or until they have more than `most` bytes.
-pub(super) async fn gather(mut cursor: Cursor, most: usize) -> Result<(Vec<JsonText>, End), GroupsError> {
+pub(super) async fn gather(mut cursor: Cursor, most: usize) -> Result<(ListedRows, End), GroupsError> {
+    if let Some((rows, next)) = cursor.page_at_hand().filter(|(rows, _)| rows.bytes() <= most) {
+        return Ok((rows, End::Known(next.map(str::to_owned))));
+    }
     let (mut rows, mut size) = (Vec::new(), 0_usize);
     while let Some(row) = cursor.next().await? {
         size = size.saturating_add(row.get().len());
         rows.push(row);
         if size > most {
-            return Ok((rows, End::Unread(Box::new(cursor))));
+            return Ok((rows.into(), End::Unread(Box::new(cursor))));
         }
     }
     let next_start_key = cursor.next_start_key().map(str::to_owned);
-    Ok((rows, End::Known(next_start_key)))
+    Ok((rows.into(), End::Known(next_start_key)))
 }

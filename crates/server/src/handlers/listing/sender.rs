@@ -9,7 +9,7 @@ use datastore::JsonText;
 use fair::Breaks;
 use futures::StreamExt as _;
 use futures::stream::{self, BoxStream};
-use groups::{Cursor, GroupsError};
+use groups::{Cursor, GroupsError, ListedRows};
 use tokio::sync::mpsc;
 
 use super::csv_rows;
@@ -70,7 +70,7 @@ impl Sender {
     pub(super) fn send(
         self,
         lane: &Share,
-        first: Vec<JsonText>,
+        first: ListedRows,
         rest: Cursor,
         paging: impl FnOnce(u64, Option<&str>) -> Paging + Send + 'static,
     ) -> BoxStream<'static, io::Result<Bytes>> {
@@ -99,13 +99,13 @@ impl Sender {
     async fn send_all(
         &mut self,
         blocks: &Blocks,
-        first: Vec<JsonText>,
+        first: ListedRows,
         mut rest: Cursor,
         paging: impl FnOnce(u64, Option<&str>) -> Paging,
     ) -> Result<(), BrokenOff> {
         let mut rows = 0_u64;
-        for row in first {
-            self.send_row(blocks, &row).await?;
+        for row in first.iter() {
+            self.send_row(blocks, row).await?;
             rows += 1;
         }
         while let Some(row) = rest.next().await.map_err(BrokenOff::Store)? {
