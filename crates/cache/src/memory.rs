@@ -6,7 +6,7 @@ use datastore::{Cause, DocId, Document, Result, StoreError, ViewQuery, ViewRow};
 use moka::sync::Cache;
 
 /// What entries take beside their texts, and a row of a page beside its own. In bytes, as `memory_tests.rs` measures.
-const DOCUMENT_OVERHEAD: usize = 600;
+const DOCUMENT_OVERHEAD: usize = 1_450;
 const ABSENCE_OVERHEAD: usize = 450;
 const PAGE_OVERHEAD: usize = 900;
 const ROW_OVERHEAD: usize = 270;

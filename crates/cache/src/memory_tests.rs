@@ -22,8 +22,12 @@ fn id(number: usize) -> DocId {
 
 fn document(number: usize, size: usize) -> Document {
     let rev = "1-967a00dff5e02add41819138abb3284d";
-    let text = format!(r#"{{"_id":"{number:032x}","_rev":"{rev}","x":"{}"}}"#, "x".repeat(size));
-    Document::new(id(number), Rev::parse(rev).unwrap(), text)
+    // Where so many members stand is remembered too, and no more.
+    let members: String = (0..45).map(|n| format!(r#","{n}":0"#)).collect();
+    let text = format!(r#"{{"_id":"{number:032x}","_rev":"{rev}","x":"{}"{members}}}"#, "x".repeat(size));
+    let document = Document::new(id(number), Rev::parse(rev).unwrap(), text);
+    document.members().unwrap();
+    document
 }
 
 fn rows(number: usize, count: usize, size: usize) -> Arc<[ViewRow]> {

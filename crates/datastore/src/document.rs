@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -16,19 +16,52 @@ use crate::rev::Rev;
 /// A document: its id, its revision, and the JSON text that the store holds.
 ///
 /// The text is the whole object, with `_id` and `_rev`. It is parsed only when a caller asks for values, so
-/// forwarding a document copies bytes. A clone shares the text.
+/// forwarding a document copies bytes. A clone shares the text, and where its members stand.
 #[derive(Clone, Debug)]
 pub struct Document {
     id: DocId,
     rev: Rev,
     text: Arc<str>,
+    /// Where the top-level members stand in the text, once somebody has looked.
+    places: Arc<OnceLock<Box<[Place]>>>,
 }
+
+/// Where a member stands in a document's text.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    key: (u32, u32),
+    value: (u32, u32),
+}
+
+impl Place {
+    /// The place of a member of `text`. `None` if its key has escapes and therefore is not in the text, or if the text
+    /// is too long.
+    fn of((key, value): &(Cow<'_, str>, &RawValue), text: &str) -> Option<Self> {
+        let Cow::Borrowed(key) = key else { return None };
+        let within = |part: &str| {
+            let start = part.as_ptr().addr().checked_sub(text.as_ptr().addr())?;
+            Some((u32::try_from(start).ok()?, u32::try_from(start.checked_add(part.len())?).ok()?))
+        };
+        Some(Self { key: within(key)?, value: within(value.get())? })
+    }
+
+    /// The name and the value of the member.
+    fn member<'a>(&self, text: &'a str) -> Option<(Cow<'a, str>, &'a str)> {
+        let part =
+            |(start, end): (u32, u32)| text.get(usize::try_from(start).ok()?..usize::try_from(end).ok()?);
+        Some((Cow::Borrowed(part(self.key)?), part(self.value)?))
+    }
+}
+
+/// The places of more members than this are not remembered: they would take memory as long as the document is kept. A
+/// user of Kazoo has about 45 members.
+const MAX_PLACES: usize = 48;
 
 impl Document {
     /// Makes a document in a backend. `text` must be the JSON object with `_id` and `_rev`.
     #[must_use]
     pub fn new(id: DocId, rev: Rev, text: impl Into<Arc<str>>) -> Self {
-        Self { id, rev, text: text.into() }
+        Self { id, rev, text: text.into(), places: Arc::default() }
     }
 
     /// Reads a document from the text of a JSON object with `_id` and `_rev`.
@@ -38,8 +71,9 @@ impl Document {
     pub fn from_text(text: impl Into<Arc<str>>) -> Result<Self> {
         let text = text.into();
         let (mut id, mut rev) = (None, None);
-        for (key, value) in members_of(&text)?.0 {
-            match &*key {
+        let members = members_of(&text)?;
+        for (key, value) in &members.0 {
+            match &**key {
                 "_id" => id = serde_json::from_str::<String>(value.get()).ok(),
                 "_rev" => rev = serde_json::from_str::<String>(value.get()).ok(),
                 _ => {}
@@ -48,7 +82,8 @@ impl Document {
         let corrupt = |what| StoreError::Corrupt(Cause::new(format!("a document without a usable {what}")));
         let id = DocId::from_store(id.ok_or_else(|| corrupt("_id"))?);
         let rev = Rev::parse(&rev.ok_or_else(|| corrupt("_rev"))?).map_err(|_| corrupt("_rev"))?;
-        Ok(Self { id, rev, text })
+        let places = Arc::new(places_of(&members, &text).map_or_else(OnceLock::new, OnceLock::from));
+        Ok(Self { id, rev, text, places })
     }
 
     /// The id.
@@ -79,8 +114,18 @@ impl Document {
     ///
     /// # Errors
     /// `Corrupt` if the text is not a JSON object.
-    pub fn members(&self) -> Result<Members<'_>> {
-        members_of(&self.text)
+    pub fn members(&self) -> Result<Vec<(Cow<'_, str>, &str)>> {
+        let known =
+            self.places.get().map(|places| places.iter().map(|place| place.member(&self.text)).collect());
+        if let Some(Some(members)) = known {
+            return Ok(members);
+        }
+        let members = members_of(&self.text)?;
+        if let Some(places) = places_of(&members, &self.text) {
+            // Another thread may have been faster. It has found the same.
+            let _ = self.places.set(places);
+        }
+        Ok(members.0.into_iter().map(|(key, value)| (key, value.get())).collect())
     }
 
     /// Parses the whole document. If a key occurs twice, its first value counts, as in Kazoo.
@@ -98,7 +143,7 @@ impl Document {
     /// `Corrupt` if the text is not a JSON object, or if a wanted value cannot be read.
     pub fn parse_members(&self, is_wanted: impl Fn(&str) -> bool) -> Result<Map<String, Value>> {
         let mut found = Map::new();
-        for (name, value) in self.members()?.0 {
+        for (name, value) in self.members()? {
             if is_wanted(&name) && !found.contains_key(&*name) {
                 found.insert(name.into_owned(), self.parse_member(value)?);
             }
@@ -110,8 +155,8 @@ impl Document {
     ///
     /// # Errors
     /// `Corrupt` if the value cannot be read, for instance because it is nested too deep.
-    pub fn parse_member(&self, value: &RawValue) -> Result<Value> {
-        json::parse_stored(value.get()).map_err(|error| corrupt_text(&self.id, error))
+    pub fn parse_member(&self, value: &str) -> Result<Value> {
+        json::parse_stored(value).map_err(|error| corrupt_text(&self.id, error))
     }
 }
 
@@ -127,6 +172,12 @@ fn corrupt_text(id: &DocId, error: JsonError) -> StoreError {
             Cause::with_source(reason, error)
         }
     })
+}
+
+/// Where the members stand. `None` if that is not remembered.
+fn places_of(members: &Members<'_>, text: &str) -> Option<Box<[Place]>> {
+    let few = Some(&members.0).filter(|members| members.len() <= MAX_PLACES)?;
+    few.iter().map(|member| Place::of(member, text)).collect()
 }
 
 fn members_of(text: &str) -> Result<Members<'_>> {
@@ -203,14 +254,39 @@ pub struct Draft {
 
 #[cfg(test)]
 mod tests {
-    use super::Document;
+    use super::{Document, members_of};
+    use crate::name::DocId;
+    use crate::rev::Rev;
 
     #[test]
     fn members_keep_order_and_text() {
         let doc = Document::from_text(r#"{"_id":"a","_rev":"1-x","z":1.0,"a\u0062":{"k": [1,2]}}"#).unwrap();
         let members = doc.members().unwrap();
-        let seen: Vec<_> = members.0.iter().map(|(key, value)| (&**key, value.get())).collect();
+        let seen: Vec<_> = members.iter().map(|(key, value)| (&**key, *value)).collect();
         assert_eq!(seen, [("_id", "\"a\""), ("_rev", "\"1-x\""), ("z", "1.0"), ("ab", r#"{"k": [1,2]}"#)]);
+    }
+
+    #[test]
+    fn members_whose_places_are_remembered_are_those_of_the_text() {
+        let text = r#" { "_id" : "a", "_rev":"1-x", "é" : [ 1, "]" ] , "":null, "z":{"z":{}}, "z":2 } "#;
+        let many = |count: usize| {
+            let members: String = (0..count).map(|n| format!(r#","m{n}":{n}"#)).collect();
+            format!(r#"{{"_id":"a","_rev":"1-x"{members}}}"#)
+        };
+        let escaped = r#"{"_id":"a","_rev":"1-x","a\u0062":1}"#.to_owned();
+        let cases = [(text.to_owned(), true), (many(46), true), (many(47), false), (escaped, false)];
+        for (text, is_remembered) in cases {
+            let fresh = Document::new(DocId::parse("a").unwrap(), Rev::parse("1-x").unwrap(), text.as_str());
+            let (first, copy) = (fresh.members().unwrap(), fresh.clone());
+            let scanned = members_of(&text).unwrap();
+            let expected: Vec<_> = scanned.0.iter().map(|(key, value)| (key.clone(), value.get())).collect();
+            assert_eq!((&first, &fresh.members().unwrap()), (&expected, &expected));
+            assert_eq!(copy.members().unwrap(), expected);
+            assert_eq!(copy.places.get().is_some(), is_remembered, "{text}");
+            let read = Document::from_text(text.as_str()).unwrap();
+            assert_eq!(read.places.get().is_some(), is_remembered, "{text}");
+            assert_eq!(read.members().unwrap(), expected);
+        }
     }
 
     #[test]

@@ -1,10 +1,11 @@
 //! The public and private fields of a group. Clients see the public ones. Kazoo keeps its own data in the
 //! private ones.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use auth::AccountAccess;
-use datastore::{DocId, Document, Members, Rev, json};
+use datastore::{DocId, Document, Rev, json};
 use kazoo::{Kind, Time, is_deleted, is_private, member, search_name};
 use serde_json::{Map, Value};
 
@@ -66,12 +67,15 @@ impl StoredGroup {
     }
 }
 
-fn public_text(document: &Document, members: &Members<'_>) -> String {
+/// A member of a stored document: its name, and its value as JSON text.
+type StoredMember<'a> = (Cow<'a, str>, &'a str);
+
+fn public_text(document: &Document, members: &[StoredMember<'_>]) -> String {
     let mut text = String::with_capacity(document.text().len());
-    for (key, value) in members.0.iter().filter(|(key, _)| is_shown(key)) {
+    for (key, value) in members.iter().filter(|(key, _)| is_shown(key)) {
         push_json(&mut text, key);
         text.push(':');
-        text.push_str(value.get());
+        text.push_str(value);
         text.push(',');
     }
     finish_with_id(text, document.id())
@@ -109,19 +113,19 @@ fn push_json(text: &mut String, string: &str) {
 
 /// Whether a document is a live group at first sight, as nearly all are: it says once that it is a group, and nothing
 /// about a deletion.
-fn is_plain_group(members: &Members<'_>) -> bool {
-    let mut says = members.0.iter().filter(|(key, _)| matches!(&**key, member::TYPE | member::DELETED));
+fn is_plain_group(members: &[StoredMember<'_>]) -> bool {
+    let mut says = members.iter().filter(|(key, _)| matches!(&**key, member::TYPE | member::DELETED));
     let Some((key, value)) = says.next() else { return false };
-    let text = value.get().strip_prefix('"').and_then(|text| text.strip_suffix('"'));
+    let text = value.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
     key == member::TYPE && text == Some(Kind::Group.as_str()) && says.next().is_none()
 }
 
 /// The members that say whether a document is a live group. If a key occurs twice, its first value counts.
-pub(crate) fn kind_members(members: &Members<'_>) -> Map<String, Value> {
+pub(crate) fn kind_members(members: &[StoredMember<'_>]) -> Map<String, Value> {
     let mut found = Map::new();
-    for (key, value) in &members.0 {
+    for (key, value) in members {
         if matches!(&**key, member::TYPE | member::DELETED) {
-            let value = json::parse(value.get().as_bytes());
+            let value = json::parse(value.as_bytes());
             found.entry(&**key).or_insert(value.unwrap_or_default());
         }
     }
@@ -216,7 +220,7 @@ impl Stamp<'_> {
 #[cfg(test)]
 mod tests {
     use super::{GroupsError, StoredGroup, is_live_group, is_plain_group, private_members, split};
-    use datastore::Document;
+    use datastore::{DocId, Document, Rev};
     use serde_json::{Value, json};
 
     #[test]
@@ -270,7 +274,8 @@ mod tests {
             let Value::Object(object) = doc.clone() else { unreachable!() };
             assert_eq!(is_live_group(&object), expected, "{doc}");
             let text = doc.to_string();
-            let is_plain = is_plain_group(&serde_json::from_str(&text).unwrap());
+            let (id, rev) = (DocId::parse("g").unwrap(), Rev::parse("1-a").unwrap());
+            let is_plain = is_plain_group(&Document::new(id, rev, text.as_str()).members().unwrap());
             assert_eq!(is_plain, text == r#"{"pvt_type":"group"}"#, "{doc}");
         }
     }

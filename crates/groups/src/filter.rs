@@ -121,7 +121,7 @@ impl Filters {
         if self.match_nothing {
             return Ok(false);
         }
-        let members = document.members()?.0;
+        let members = document.members()?;
         let mut looked_at = HashSet::new();
         let mut needed = self.needed;
         for (name, value) in &members {

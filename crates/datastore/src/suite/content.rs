@@ -11,8 +11,7 @@ pub async fn members_keep_their_order(subject: Subject) {
     subject.create("a", json!({"z": 1, "b": {"y": 1, "a": [{"q": 1, "c": 2}]}, "a": 2, "0": 3})).await;
     let doc = subject.fetch("a").await.unwrap();
     let members = doc.members().unwrap();
-    let keys: Vec<&str> =
-        members.0.iter().map(|(key, _)| &**key).filter(|key| !key.starts_with('_')).collect();
+    let keys: Vec<&str> = members.iter().map(|(key, _)| &**key).filter(|key| !key.starts_with('_')).collect();
     assert_eq!(keys, ["z", "b", "a", "0"]);
     assert_eq!(content(&doc)["b"].to_string(), r#"{"y":1,"a":[{"q":1,"c":2}]}"#);
 }
