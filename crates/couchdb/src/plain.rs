@@ -105,16 +105,20 @@ impl Service<Uri> for Connector {
     }
 
     fn call(&mut self, server: Uri) -> Self::Future {
-        let (limit, opened) = (self.limit, self.http.call(server));
-        Box::pin(async move {
-            match timeout(limit, opened).await {
-                Ok(opened) => opened.map_err(Into::into),
-                Err(_) => {
-                    let reason = format!("no connection within {} ms", limit.as_millis());
-                    Err(io::Error::new(io::ErrorKind::TimedOut, reason).into())
-                }
-            }
-        })
+        Box::pin(in_time(self.limit, self.http.call(server)))
+    }
+}
+
+async fn in_time<T, E: Into<AnyError>>(
+    limit: Duration,
+    opened: impl Future<Output = Result<T, E>>,
+) -> Result<T, AnyError> {
+    match timeout(limit, opened).await {
+        Ok(opened) => opened.map_err(Into::into),
+        Err(_) => {
+            let reason = format!("no connection within {} ms", limit.as_millis());
+            Err(io::Error::new(io::ErrorKind::TimedOut, reason).into())
+        }
     }
 }
 
@@ -171,4 +175,21 @@ fn decompressed(body: Incoming) -> BoxBody<Bytes, io::Error> {
     // It reads to the end of the body then, and the connection can be used again.
     decoder.multiple_members(true);
     StreamBody::new(ReaderStream::with_capacity(decoder, MAX_PART).map_ok(Frame::data)).boxed()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+    use std::io;
+    use std::time::Duration;
+
+    use super::in_time;
+
+    /// The search for a name's addresses has no limit of its own.
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_is_never_open_ends_with_its_reason() {
+        let error =
+            in_time(Duration::from_millis(300), pending::<Result<(), io::Error>>()).await.unwrap_err();
+        assert_eq!(error.to_string(), "no connection within 300 ms");
+    }
 }

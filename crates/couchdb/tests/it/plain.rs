@@ -208,6 +208,23 @@ async fn a_thread_keeps_a_bounded_number_of_unused_connections() {
     assert_eq!(closed.load(Ordering::SeqCst), ALL - MAX_IDLE);
 }
 
+#[tokio::test]
+async fn an_unused_connection_is_closed_although_no_request_follows() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let server = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        assert!(serve_one(&mut stream).await);
+        stream.write_all(keep(DOC).as_bytes()).await.unwrap();
+        serve_one(&mut stream).await
+    });
+    let settings = Settings { pool_idle_timeout: Duration::from_millis(50), ..quick(&url) };
+    let client = Client::new(settings).unwrap();
+    client.fetch(&db(), &id("a"), soon()).await.unwrap();
+    let has_followed = tokio::time::timeout(Duration::from_secs(30), server).await;
+    assert!(!has_followed.expect("the connection is never closed").unwrap());
+}
+
 /// Nothing was sent, so a write may go to the next node.
 #[tokio::test]
 async fn a_node_that_takes_no_connection_is_given_up_in_time() {
