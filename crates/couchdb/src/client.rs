@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use datastore::Deadline;
-use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue};
 use reqwest::{StatusCode, redirect, retry};
 use thread_local::ThreadLocal;
 use tokio::time::sleep;
@@ -18,7 +17,8 @@ use crate::copies::KnownCopies;
 use crate::error::{Call, Error};
 use crate::large::LargeTurns;
 use crate::nodes::{Node, Nodes, Tried};
-use crate::reply::{Body, Reply, TimeLimit};
+use crate::plain::Connections;
+use crate::reply::{Body, Reply, Response, TimeLimit};
 use crate::request::Request;
 use crate::server_url::ServerUrl;
 use crate::settings::Settings;
@@ -38,7 +38,9 @@ struct Inner {
     nodes: Nodes,
     copies: KnownCopies,
     batches: Batches,
-    /// For first attempts. Each thread keeps its connections and uses them again.
+    /// For first attempts over plain HTTP. Each thread keeps its connections and uses them again.
+    plain: ThreadLocal<Connections>,
+    /// For first attempts over TLS. It keeps connections in the same way.
     pooled: ThreadLocal<reqwest::Client>,
     /// For further attempts and for feeds. Every request opens a connection.
     fresh: reqwest::Client,
@@ -86,6 +88,7 @@ impl Client {
             nodes,
             copies: KnownCopies::default(),
             batches: Batches::default(),
+            plain: ThreadLocal::new(),
             pooled: ThreadLocal::new(),
             fresh,
             turns: LargeTurns::default(),
@@ -93,7 +96,12 @@ impl Client {
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// This thread's connections.
+    /// This thread's connections over plain HTTP.
+    fn plain(&self) -> &Connections {
+        self.inner.plain.get_or(|| Connections::new(self.settings(), MAX_IDLE))
+    }
+
+    /// This thread's connections over TLS.
     fn pooled(&self) -> Result<&reqwest::Client, Error> {
         let Inner { settings, pooled, .. } = &*self.inner;
         pooled.get_or_try(|| {
@@ -160,12 +168,12 @@ impl Client {
         F: Future<Output = Result<T, Error>>,
     {
         let mut failures = 0;
-        let mut http = self.pooled()?;
+        let mut way = Way::Kept;
         let mut tried = Tried::default();
         self.look_after_nodes();
         loop {
             let (number, node) = self.choose(&mut tried);
-            let attempt = async { read(self.attempt(http, node, request, deadline).await?).await };
+            let attempt = async { read(self.attempt(way, node, request, deadline).await?).await };
             let error = match attempt.await {
                 Ok(done) => return Ok(done),
                 Err(error) => error,
@@ -183,7 +191,7 @@ impl Client {
             }
             log::debug!(attempt = failures; "a read failed and is sent again: {error}");
             sleep(pause).await;
-            http = &self.inner.fresh;
+            way = Way::Fresh;
         }
     }
 
@@ -212,12 +220,12 @@ impl Client {
 
     pub(crate) async fn attempt(
         &self,
-        http: &reqwest::Client,
+        way: Way,
         node: &Node,
         request: &Request,
         deadline: Deadline,
     ) -> Result<Reply, Error> {
-        let (call, message) = request.build(&node.url);
+        let call = request.call(&node.url);
         let remaining = deadline.remaining();
         if remaining.is_zero() {
             return Err(Error::DeadlineExceeded(call));
@@ -225,7 +233,7 @@ impl Client {
         let own = self.settings().request_timeout;
         let limit = if remaining <= own { TimeLimit::Deadline(deadline) } else { TimeLimit::Silence(own) };
         let turn = limit.apply(&call, node.login_turn(&call)).await?;
-        let answered = self.unless_gone(node, &call, self.execute(http, node, message, &call));
+        let answered = self.unless_gone(node, &call, self.execute(way, node, request, &call));
         let response = limit.apply(&call, answered).await?;
         if response.status() == StatusCode::ACCEPTED {
             node.note_accepted(request.documents());
@@ -243,10 +251,9 @@ impl Client {
         self.look_after_nodes();
         loop {
             let (number, node) = self.choose(&mut tried);
-            let (call, message) = request.build(&node.url);
+            let call = request.call(&node.url);
             let turn = TimeLimit::Silence(silence).apply(&call, node.login_turn(&call)).await?;
-            let answered =
-                self.unless_gone(node, &call, self.execute(&self.inner.fresh, node, message, &call));
+            let answered = self.unless_gone(node, &call, self.execute(Way::Fresh, node, request, &call));
             let response = match TimeLimit::Silence(silence).apply(&call, answered).await {
                 Ok(response) => response,
                 Err(error) => {
@@ -266,27 +273,42 @@ impl Client {
         }
     }
 
-    fn reply(&self, call: Call, request: &Request, response: reqwest::Response) -> Reply {
+    fn reply(&self, call: Call, request: &Request, response: Response) -> Reply {
         Reply::new(call, response, self.inner.turns.of_db(request.db()))
     }
 
     async fn execute(
         &self,
-        http: &reqwest::Client,
+        way: Way,
         node: &Node,
-        mut message: reqwest::Request,
+        request: &Request,
         call: &Call,
-    ) -> Result<reqwest::Response, Error> {
-        if let Some(authorization) = &node.authorization {
-            message.headers_mut().insert(AUTHORIZATION, authorization.clone());
-        }
-        http.execute(message).await.map_err(|error| Error::transport(call.clone(), error))
+    ) -> Result<Response, Error> {
+        let authorization = node.authorization.as_ref();
+        let http = match (way, &node.plain) {
+            (Way::Kept, Some(root)) => {
+                let message = request.plain(root, authorization);
+                let message = message.map_err(|error| Error::broken(call.clone(), true, error))?;
+                return self.plain().send(message, call).await.map(Response::Plain);
+            }
+            (Way::Kept, None) => self.pooled()?,
+            (Way::Fresh, _) => &self.inner.fresh,
+        };
+        let response = http.execute(request.build(&node.url, authorization)).await;
+        response.map(Response::Full).map_err(|error| Error::transport(call.clone(), error))
     }
 }
 
+/// Which connection a request goes over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// One that is kept, or a new one that will be.
+    Kept,
+    /// A new one.
+    Fresh,
+}
+
 fn builder(settings: &Settings) -> reqwest::ClientBuilder {
-    let mut headers = HeaderMap::new();
-    headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
     // No redirects: CouchDB sends none, and no other address may get the credentials. No proxy from the
     // environment: that one is for the web, not for a database nearby.
     let builder = reqwest::Client::builder();
@@ -294,7 +316,6 @@ fn builder(settings: &Settings) -> reqwest::ClientBuilder {
     let needs_certificates = settings.url.is_https() || settings.further_urls.iter().any(ServerUrl::is_https);
     let builder = if needs_certificates { builder } else { builder.tls_certs_only([]) };
     builder
-        .default_headers(headers)
         .connect_timeout(settings.connect_timeout)
         .redirect(redirect::Policy::none())
         .retry(retry::never())

@@ -93,10 +93,12 @@ pub enum Error {
     Transport {
         /// The request.
         call: Call,
-        /// All causes in one line: `error sending request: client error (Connect): … Connection refused`.
+        /// All causes in one line: `client error (Connect): tcp connect error: Connection refused (os error 111)`.
         reason: String,
+        /// Whether the server may have got the request. It has not if there was no connection.
+        was_sent: bool,
         /// The error below. It is `None` if the server was silent for too long.
-        source: Option<reqwest::Error>,
+        source: Option<Box<dyn StdError + Send + Sync>>,
     },
     /// The caller's deadline passed first.
     #[error("no answer before the deadline: {0}")]
@@ -238,10 +240,7 @@ impl Error {
 
     /// Whether the server has certainly not got the request, since there was no connection.
     pub(crate) fn was_not_sent(&self) -> bool {
-        match self {
-            Self::Transport { source, .. } => source.as_ref().is_some_and(reqwest::Error::is_connect),
-            _ => false,
-        }
+        matches!(self, Self::Transport { was_sent: false, .. })
     }
 
     /// Whether a write may have been done although it failed. A connection that was never opened carried nothing.
@@ -271,12 +270,22 @@ impl Error {
     }
 
     pub(crate) fn transport(call: Call, error: reqwest::Error) -> Self {
-        let error = error.without_url();
-        Self::Transport { call, reason: causes(&error), source: Some(error) }
+        let was_sent = !error.is_connect();
+        Self::broken(call, was_sent, error.without_url())
+    }
+
+    /// The error for a connection that could not be opened, or broke off.
+    pub(crate) fn broken(
+        call: Call,
+        was_sent: bool,
+        error: impl Into<Box<dyn StdError + Send + Sync>>,
+    ) -> Self {
+        let error = error.into();
+        Self::Transport { call, reason: causes(&*error), was_sent, source: Some(error) }
     }
 
     pub(crate) fn no_answer(call: Call, reason: impl Into<String>) -> Self {
-        Self::Transport { call, reason: reason.into(), source: None }
+        Self::Transport { call, reason: reason.into(), was_sent: true, source: None }
     }
 
     pub(crate) fn unreadable(call: &Call, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
@@ -363,7 +372,7 @@ impl Target {
 }
 
 /// An error and all errors below it, in one line.
-fn causes(error: &reqwest::Error) -> String {
+fn causes(error: &dyn StdError) -> String {
     let mut line = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

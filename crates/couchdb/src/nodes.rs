@@ -7,6 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use datastore::Backoff;
+use hyper::Uri;
 use reqwest::header::HeaderValue;
 use tokio::time::Instant;
 
@@ -30,6 +31,8 @@ pub(crate) struct Nodes {
 /// One node.
 pub(crate) struct Node {
     pub(crate) url: ServerUrl,
+    /// Its root for requests over plain HTTP. `None` if it wants TLS.
+    pub(crate) plain: Option<Uri>,
     pub(crate) authorization: Option<HeaderValue>,
     login: Login,
     is_down: AtomicBool,
@@ -51,6 +54,7 @@ impl Nodes {
     pub(crate) fn new(first: &ServerUrl, further: &[ServerUrl]) -> Self {
         let node = |url: &ServerUrl| Node {
             url: url.clone(),
+            plain: url.plain(),
             authorization: url.authorization(),
             login: Login::default(),
             is_down: AtomicBool::new(false),

@@ -10,7 +10,7 @@ use reqwest::Method;
 use serde::Deserialize;
 use tokio::time::{sleep, timeout};
 
-use crate::client::Client;
+use crate::client::{Client, Way};
 use crate::error::{Call, Error, Target};
 use crate::nodes::Node;
 use crate::reply::Reply;
@@ -77,7 +77,7 @@ impl Client {
 
     async fn greet(&self, node: &Node, deadline: Deadline) -> Result<Reply, Error> {
         let request = Request::read(Method::GET, Path::server(""), Target::Database);
-        self.attempt(self.fresh(), node, &request, deadline).await
+        self.attempt(Way::Fresh, node, &request, deadline).await
     }
 
     /// Asks nodes that are down whether they are well, in the background and with pauses between the questions.
@@ -129,9 +129,9 @@ impl Client {
 
     /// Asks a node whether it is well. One that is being maintained is not.
     async fn probe(&self, node: &Node) {
-        let (call, message) =
-            Request::read(Method::GET, Path::server("_up"), Target::Database).build(&node.url);
+        let request = Request::read(Method::GET, Path::server("_up"), Target::Database);
         // Without the password, which may be wrong.
+        let (call, message) = (request.call(&node.url), request.build(&node.url, None));
         let asked =
             async { self.fresh().execute(message).await.map_err(|error| Error::transport(call, error)) };
         match timeout(PATIENCE, asked).await {

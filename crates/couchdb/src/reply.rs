@@ -6,12 +6,14 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use datastore::{Deadline, Document, Meter, SMALL};
-use reqwest::Response;
+use reqwest::StatusCode;
+use reqwest::header::{DATE, HeaderMap};
 use serde::de::DeserializeOwned;
 use tokio::time::timeout_at;
 
 use crate::error::{Call, Error, Target};
 use crate::large::{LARGE, LargeOfDb, LargeTurn};
+use crate::plain::Answer;
 
 /// The largest body of an error answer that is read, in bytes.
 const MAX_ERROR_BODY: usize = 64 * 1024;
@@ -59,6 +61,50 @@ impl TimeLimit {
     }
 }
 
+/// An answer from either HTTP library.
+#[derive(Debug)]
+pub(crate) enum Response {
+    /// Over plain HTTP.
+    Plain(Answer),
+    /// Over any connection.
+    Full(reqwest::Response),
+}
+
+impl Response {
+    pub(crate) fn status(&self) -> StatusCode {
+        match self {
+            Self::Plain(answer) => answer.status(),
+            Self::Full(response) => response.status(),
+        }
+    }
+
+    fn headers(&self) -> &HeaderMap {
+        match self {
+            Self::Plain(answer) => answer.headers(),
+            Self::Full(response) => response.headers(),
+        }
+    }
+
+    /// The length of the body that has not been read, if it is known.
+    fn content_length(&self) -> Option<u64> {
+        match self {
+            Self::Plain(answer) => answer.content_length(),
+            Self::Full(response) => response.content_length(),
+        }
+    }
+
+    async fn chunk(&mut self, call: &Call) -> Result<Option<Bytes>, Error> {
+        match self {
+            Self::Plain(answer) => {
+                answer.chunk().await.map_err(|error| Error::broken(call.clone(), true, error))
+            }
+            Self::Full(response) => {
+                response.chunk().await.map_err(|error| Error::transport(call.clone(), error))
+            }
+        }
+    }
+}
+
 /// A successful answer. Its body has not been read yet.
 #[derive(Debug)]
 pub(crate) struct Reply {
@@ -94,7 +140,7 @@ impl Reply {
 
     /// What the server's clock said, in the form of HTTP.
     pub(crate) fn date(&self) -> Option<String> {
-        Some(self.response.headers().get("date")?.to_str().ok()?.to_owned())
+        Some(self.response.headers().get(DATE)?.to_str().ok()?.to_owned())
     }
 
     /// The whole body.
@@ -155,8 +201,7 @@ impl Reply {
     /// The next part of the body, or `None` at its end.
     pub(crate) async fn next_chunk(&mut self, limit: TimeLimit) -> Result<Option<Bytes>, Error> {
         let call = &self.call;
-        let chunk = self.response.chunk();
-        limit.apply(call, async { chunk.await.map_err(|error| Error::transport(call.clone(), error)) }).await
+        limit.apply(call, self.response.chunk(call)).await
     }
 }
 

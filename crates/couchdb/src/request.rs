@@ -3,10 +3,15 @@
 
 use bytes::Bytes;
 use datastore::{DbName, DocId, SEGMENT};
+use http_body_util::Full;
+use hyper::Uri;
+use hyper::http::Error as InvalidAddress;
+use hyper::http::uri::PathAndQuery;
 use percent_encoding::utf8_percent_encode;
 use reqwest::Method;
-use reqwest::header::{ACCEPT_ENCODING, CONTENT_TYPE, HeaderValue};
+use reqwest::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use serde_json::Value;
+use url::form_urlencoded::Serializer;
 
 use crate::error::{Call, Error, Target};
 use crate::server_url::ServerUrl;
@@ -130,22 +135,58 @@ impl Request {
         self.body.as_deref()
     }
 
-    /// The request for the HTTP library, and the [`Call`] that describes it in errors.
-    pub(crate) fn build(&self, server: &ServerUrl) -> (Call, reqwest::Request) {
-        let mut url = server.at(&self.path.0);
-        let call = Call { method: self.method.clone(), url: url.to_string() };
-        if !self.query.is_empty() {
-            url.query_pairs_mut().extend_pairs(self.query.iter().map(|(name, value)| (*name, value)));
-        }
+    /// What describes it in errors.
+    pub(crate) fn call(&self, server: &ServerUrl) -> Call {
+        Call { method: self.method.clone(), url: server.text(&self.path.0) }
+    }
+
+    /// The request over any connection.
+    pub(crate) fn build(&self, server: &ServerUrl, authorization: Option<&HeaderValue>) -> reqwest::Request {
+        let query = (!self.query.is_empty()).then(|| self.add_query(String::new()));
+        let url = server.at(&self.path.0, query.as_deref());
         let mut request = reqwest::Request::new(self.method.clone(), url);
-        let headers = request.headers_mut();
+        self.add_headers(request.headers_mut(), authorization);
+        *request.body_mut() = self.body.clone().map(Into::into);
+        request
+    }
+
+    /// The request over plain HTTP to a server with this root.
+    pub(crate) fn plain(
+        &self,
+        root: &Uri,
+        authorization: Option<&HeaderValue>,
+    ) -> Result<hyper::Request<Full<Bytes>>, InvalidAddress> {
+        let mut target = format!("{}{}", root.path().trim_end_matches('/'), self.path.0);
+        if !self.query.is_empty() {
+            target.push('?');
+            target = self.add_query(target);
+        }
+        let mut parts = root.clone().into_parts();
+        parts.path_and_query = Some(PathAndQuery::try_from(target)?);
+        let mut request = hyper::Request::new(Full::new(self.body.clone().unwrap_or_default()));
+        *request.method_mut() = self.method.clone();
+        *request.uri_mut() = Uri::from_parts(parts)?;
+        self.add_headers(request.headers_mut(), authorization);
+        Ok(request)
+    }
+
+    /// Writes the query, escaped, behind `text`.
+    fn add_query(&self, text: String) -> String {
+        let length = text.len();
+        Serializer::for_suffix(text, length)
+            .extend_pairs(self.query.iter().map(|(name, value)| (*name, value)))
+            .finish()
+    }
+
+    fn add_headers(&self, headers: &mut HeaderMap, authorization: Option<&HeaderValue>) {
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        let encoding = if self.may_compress { "gzip" } else { "identity" };
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(encoding));
         if self.body.is_some() {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
-        if !self.may_compress {
-            headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        if let Some(authorization) = authorization {
+            headers.insert(AUTHORIZATION, authorization.clone());
         }
-        *request.body_mut() = self.body.clone().map(Into::into);
-        (call, request)
     }
 }

@@ -4,7 +4,7 @@ use datastore::{DbName, Deadline};
 use reqwest::Method;
 use serde::Deserialize;
 
-use crate::client::Client;
+use crate::client::{Client, Way};
 use crate::error::{Error, Target};
 use crate::request::{Path, Request};
 
@@ -101,7 +101,7 @@ impl Client {
     pub async fn sessions(&self, deadline: Deadline) -> Vec<(String, Result<Session, Error>)> {
         let ask = |node| async move {
             let request = Request::read(Method::GET, Path::server("_session"), Target::Database);
-            let reply = self.attempt(self.fresh(), node, &request, deadline).await?;
+            let reply = self.attempt(Way::Fresh, node, &request, deadline).await?;
             let answer: Answer = reply.whole(deadline, self.settings().max_answer_bytes).await?.json()?;
             Ok(answer.user)
         };

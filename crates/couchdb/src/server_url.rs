@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use hyper::Uri;
 use percent_encoding::percent_decode_str;
 use reqwest::Url;
 use reqwest::header::HeaderValue;
@@ -107,11 +108,23 @@ impl ServerUrl {
         self.base.scheme() == "https"
     }
 
-    /// The address of a path on this server. The path begins with a slash and is escaped.
-    pub(crate) fn at(&self, path: &str) -> Url {
+    /// The address of a path on this server. The path begins with a slash, and path and query are escaped.
+    pub(crate) fn at(&self, path: &str, query: Option<&str>) -> Url {
         let mut url = self.base.clone();
         url.set_path(&format!("{}{path}", self.base.path().trim_end_matches('/')));
+        url.set_query(query);
         url
+    }
+
+    /// The address of a path on this server, as text.
+    pub(crate) fn text(&self, path: &str) -> String {
+        format!("{}{path}", self.base())
+    }
+
+    /// The server's root for requests over plain HTTP. `None` if it wants TLS.
+    pub(crate) fn plain(&self) -> Option<Uri> {
+        // The URL library has escaped what the other one does not take.
+        self.base.as_str().parse().ok().filter(|_| !self.is_https())
     }
 
     /// Whether the URL has a password. A user alone is no secret.
@@ -248,8 +261,23 @@ mod tests {
 
     #[test]
     fn a_path_follows_the_prefix_and_stays_escaped() {
-        let at = |url: &str| ServerUrl::parse(url).unwrap().at("/a%2Fb/c%3Fd").to_string();
+        let at = |url: &str| {
+            let (url, path) = (ServerUrl::parse(url).unwrap(), "/a%2Fb/c%3Fd");
+            let address = url.at(path, None).to_string();
+            assert_eq!(address, url.text(path));
+            address
+        };
         assert_eq!(at("http://u:p@host:5984"), "http://host:5984/a%2Fb/c%3Fd");
         assert_eq!(at("https://host/couch/"), "https://host/couch/a%2Fb/c%3Fd");
+        assert_eq!(at("http://host/a b/%2f/"), "http://host/a%20b/%2f/a%2Fb/c%3Fd");
+    }
+
+    #[test]
+    fn only_an_address_without_tls_has_a_root_for_plain_http() {
+        let root = |url: &str| ServerUrl::parse(url).unwrap().plain().map(|root| root.to_string());
+        assert_eq!(root("http://u:p@HOST:5984/a ü"), Some("http://host:5984/a%20%C3%BC".to_owned()));
+        assert_eq!(root("http://ü.example:80"), Some("http://xn--tda.example/".to_owned()));
+        assert_eq!(root("http://[::1]:1/"), Some("http://[::1]:1/".to_owned()));
+        assert_eq!(root("https://host"), None);
     }
 }

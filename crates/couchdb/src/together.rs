@@ -110,7 +110,7 @@ impl Client {
             }
             Begun::Later(number, answer) => (number, answer),
         };
-        let call = || request.build(&self.nodes().preferred().1.url).0;
+        let call = || request.call(&self.nodes().preferred().1.url);
         let told = match timeout(PATIENCE.min(deadline.remaining()), &mut answer).await {
             Ok(told) => told,
             Err(_) => {

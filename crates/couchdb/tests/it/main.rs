@@ -12,6 +12,7 @@ mod large;
 mod leaves;
 mod login;
 mod outcomes;
+mod plain;
 mod raw;
 mod rows;
 mod server;
