@@ -86,7 +86,10 @@ pub(crate) fn text_of_public(public: &Map<String, Value>, id: &DocId) -> String 
     for (key, value) in public {
         push_member(&mut text, key, value);
     }
-    finish_with_id(text, id)
+    let mut text = finish_with_id(text, id);
+    // It waits until the document is stored, and a text that grew has up to twice the room that it needs.
+    text.shrink_to_fit();
+    text
 }
 
 fn push_member(text: &mut String, key: &str, value: impl Display) {
