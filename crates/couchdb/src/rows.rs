@@ -129,7 +129,7 @@ impl<T: Send + 'static> RowReader<T> {
                     let _turn = self.turn.take();
                     if self.shape != Shape::Sequence && range.len() > SMALL {
                         // The caller has the row then, so it stays counted until the next one is large or ends.
-                        let (call, text) = (self.reply.call().clone(), self.splitter.text(range).to_vec());
+                        let (call, text) = (self.reply.call().clone(), self.splitter.take(range));
                         let read_row = self.read_row;
                         let read = move || read_row(&Row::parse(&call, &text)?);
                         return off_the_loop(read).await.map(Step::Row);

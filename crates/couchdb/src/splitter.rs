@@ -142,6 +142,17 @@ impl Splitter {
         self.buffer.get(range).unwrap_or_default()
     }
 
+    /// Takes the text of the row that was returned last, without a copy if it began at the front. The bytes behind it
+    /// stay.
+    pub(crate) fn take(&mut self, row: Range<usize>) -> Vec<u8> {
+        let rest = self.buffer.split_off(row.end.min(self.buffer.len()));
+        let mut text = mem::replace(&mut self.buffer, rest);
+        text.drain(..row.start.min(text.len()));
+        self.seen = self.seen.saturating_sub(row.end);
+        self.start = 0;
+        text
+    }
+
     /// Whether the answer may end here.
     pub(crate) fn finish(&self) -> Result<(), SplitError> {
         match (self.shape, self.state) {

@@ -1,3 +1,5 @@
+use std::ops::Range;
+
 use proptest::prelude::{Just, Strategy, any, prop_oneof, proptest};
 use serde_json::{Value, json};
 
@@ -7,15 +9,27 @@ const MAX: usize = 1024;
 
 /// The pieces as text: rows as they are, members as `name=value`.
 fn split(shape: Shape, chunks: &[&[u8]]) -> Result<Vec<String>, SplitError> {
+    let copied = split_with(shape, chunks, |splitter, range| splitter.text(range).to_vec());
+    let taken = split_with(shape, chunks, Splitter::take);
+    assert_eq!(copied, taken);
+    taken
+}
+
+fn split_with(
+    shape: Shape,
+    chunks: &[&[u8]],
+    row_text: fn(&mut Splitter, Range<usize>) -> Vec<u8>,
+) -> Result<Vec<String>, SplitError> {
     let mut splitter = Splitter::new(shape, MAX);
     let mut pieces = Vec::new();
     for chunk in chunks {
         splitter.push(chunk);
         while let Some(piece) = splitter.next()? {
-            let text = |range| String::from_utf8_lossy(splitter.text(range)).into_owned();
             pieces.push(match piece {
-                Piece::Row(range) => text(range),
-                Piece::Member(name, range) => format!("{name}={}", text(range)),
+                Piece::Row(range) => String::from_utf8_lossy(&row_text(&mut splitter, range)).into_owned(),
+                Piece::Member(name, range) => {
+                    format!("{name}={}", String::from_utf8_lossy(splitter.text(range)))
+                }
             });
         }
     }

@@ -17,7 +17,7 @@
 //!   never run.
 //!
 //! A write goes through `save`, which prepares it on the caller's side: `draft` makes text and revision, `maps` and
-//! `sandbox` (with `clock`) compute view rows, `collate` makes keys that sort, and `rows` finds values that are shared.
+//! `sandbox` (with `clock` and `large_object`) compute view rows, `collate` makes keys that sort, and `rows` finds values that are shared.
 //! `staging` writes the rows of large documents in parts. `writer` is the one thread that writes: it takes jobs from
 //! `write_queue` and runs them in a `transaction`; `write` and `put` are what they do there. `checkpoint` copies SQLite's
 //! log into the file meanwhile.
@@ -48,6 +48,7 @@ mod format;
 mod housekeeper;
 mod in_use;
 mod index;
+mod large_object;
 mod local;
 mod maps;
 mod open_error;

@@ -13,6 +13,7 @@ use rquickjs::function::Opt;
 use rquickjs::{CatchResultExt, CaughtError, Context, Ctx, Exception, Function, Persistent, Runtime, Value};
 
 use crate::clock::thread_time;
+use crate::large_object;
 
 /// The limits for a map function.
 #[derive(Clone, Debug)]
@@ -166,7 +167,7 @@ impl Sandbox {
         let Some(map) = self.map.clone() else { return Err(MapFailure::Limit("no map".to_owned())) };
         *self.output.borrow_mut() = Output::default();
         self.guarded(effort, deadline, |ctx, _| {
-            let doc = ctx.json_parse(doc)?;
+            let doc = large_object::read(ctx, doc)?;
             map.restore(ctx)?.call::<_, Value<'_>>((doc,))?;
             Ok(())
         })?;

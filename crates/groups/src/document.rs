@@ -95,7 +95,10 @@ pub(crate) fn text_of_public(public: &Map<String, Value>, id: &DocId) -> String 
         // To write to a `String` does not fail.
         let _ = write!(text, ":{value},");
     }
-    finish_with_id(text, id)
+    let mut text = finish_with_id(text, id);
+    // It waits until the document is stored, and a text that grew has up to twice the room that it needs.
+    text.shrink_to_fit();
+    text
 }
 
 fn finish_with_id(mut text: String, id: &DocId) -> String {

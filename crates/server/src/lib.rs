@@ -9,7 +9,8 @@
 //!   grammars;
 //! - `pipeline`: the order of the checks. `stage`: one check each. `handlers`: one function for each resource and verb;
 //! - `answer`: the envelope, CSV, indenting, gzip. `catalogue`: every refusal;
-//! - `budget` and `cost`: the memory that requests may use, and what each takes. `lane`: threads for dear work;
+//! - `budget` and `cost`: the memory that requests may use, and what each takes. `allocator`: gives freed memory back to
+//!   the system. `lane`: threads for dear work;
 //! - `profile`: what differs between the releases of Kazoo, as values. `release`: which release a store belongs to.
 //!
 //! The server around it:
@@ -32,6 +33,7 @@
 #![forbid(unsafe_code)]
 
 mod access_log;
+mod allocator;
 mod answer;
 mod app;
 mod arguments;

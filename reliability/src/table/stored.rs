@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::input::{Input, Load, PLAIN, Victim};
-use super::makers::{get, group, line, list, members};
+use super::makers::{change, get, group, line, list, members};
 use crate::wire::Request;
 
 /// Groups of 7 MB, most of it one text.
@@ -18,6 +18,13 @@ fn rows(account: &Victim<'_>, count: usize) -> Vec<String> {
     let data =
         group(&format!(r#""flags":[{flags}],"endpoints":{{"{}":{{"type":"user"}}}}"#, account.user_id));
     (0..count).map(|number| line(account, &format!("large{number}"), &data)).collect()
+}
+
+/// A change of each of so many groups of 7 MB, all at once.
+fn changes(account: &Victim<'_>, method: &'static str, count: usize) -> Vec<Load> {
+    let change =
+        |number| Load::ask(&change(method, account, &format!("large{number}"), r#"{"name":"x","a":1}"#));
+    (0..account.count(count)).map(change).collect()
 }
 
 /// Requests for one after the other of eight documents.
@@ -74,6 +81,20 @@ pub(super) fn inputs() -> Vec<Input> {
                 };
                 (0..account.count(60)).map(delete).collect()
             },
+            ..PLAIN
+        },
+        Input {
+            name: "patch-text-of-7-mb",
+            about: "60 at once: a PATCH of one member onto a group of 7 MB of its own",
+            seed: |account| texts(account, account.count(60)),
+            loads: |account| changes(account, "PATCH", 60),
+            ..PLAIN
+        },
+        Input {
+            name: "replace-text-of-7-mb",
+            about: "60 at once: a POST of a small group in place of one of 7 MB",
+            seed: |account| texts(account, account.count(60)),
+            loads: |account| changes(account, "POST", 60),
             ..PLAIN
         },
         Input {

@@ -9,6 +9,7 @@
 mod amounts;
 mod pool;
 mod reservation;
+mod sweeper;
 
 pub(crate) use self::amounts::{Limits, Payer};
 pub(crate) use self::pool::{Budget, NoRoom};

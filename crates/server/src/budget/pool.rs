@@ -1,15 +1,19 @@
 //! What all requests hold together, and whether there is room for more.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use datastore::{Cause, StoreError};
 use tokio::sync::Notify;
 
 use super::amounts::{Limits, PER_SENT_BYTE, Payer, Size, Used};
+use super::sweeper::Sweeper;
 
 /// A request that holds more than this is large, in bytes.
 pub(super) const LARGE: usize = 128 * 1024;
+
+/// While more than this is reserved, what is freed is given back to the system at once.
+const MUCH: usize = 8_000_000;
 
 /// The budget of the process.
 #[derive(Debug)]
@@ -19,6 +23,7 @@ pub(crate) struct Budget {
     /// How many requests wait.
     pub(super) waiting: AtomicUsize,
     pub(super) freed: Notify,
+    sweeper: OnceLock<Sweeper>,
 }
 
 /// There was no room in the budget.
@@ -35,7 +40,25 @@ impl From<NoRoom> for StoreError {
 
 impl Budget {
     pub(crate) fn new(limits: Limits) -> Self {
-        Self { limits, used: Mutex::default(), waiting: AtomicUsize::new(0), freed: Notify::new() }
+        Self {
+            limits,
+            used: Mutex::default(),
+            waiting: AtomicUsize::new(0),
+            freed: Notify::new(),
+            sweeper: OnceLock::new(),
+        }
+    }
+
+    /// From now on, a thread calls `sweep` again and again while much is reserved.
+    ///
+    /// # Errors
+    /// The system starts no further thread.
+    pub(crate) fn sweep_with(self: &Arc<Self>, sweep: fn()) -> std::io::Result<()> {
+        let budget = Arc::downgrade(self);
+        let is_needed = move || budget.upgrade().map(|budget| budget.used_bytes() > MUCH);
+        let sweeper = Sweeper::start(is_needed, sweep)?;
+        let _ = self.sweeper.set(sweeper);
+        Ok(())
     }
 
     /// How many bytes are reserved now.
@@ -60,7 +83,7 @@ impl Budget {
         let mut used = self.lock();
         let fits = self.fits(payer, used.held.total, used.held.of(payer), held, wanted);
         if fits {
-            used.held.replace(payer, held, wanted);
+            self.take(&mut used, payer, held, wanted);
         }
         fits
     }
@@ -83,10 +106,19 @@ impl Budget {
         let of_payer = used.held.of(payer).minus(used.idle.of(payer)).plus(idle);
         let fits = self.fits(payer, total, of_payer, held, wanted);
         if fits {
-            used.held.replace(payer, held, wanted);
+            self.take(&mut used, payer, held, wanted);
             used.is_overdrawn = true;
         }
         fits
+    }
+
+    fn take(&self, used: &mut Used, payer: &Payer, held: Size, wanted: Size) {
+        used.held.replace(payer, held, wanted);
+        if used.held.total.bytes > MUCH
+            && let Some(sweeper) = self.sweeper.get()
+        {
+            sweeper.wake();
+        }
     }
 
     /// Whether a request may hold `wanted` in place of `held`, if all hold `total` and its payer `of_payer`.

@@ -1,6 +1,8 @@
 //! Tests of the budget.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use kazoo::AccountId;
 use proptest::prelude::{Strategy, any, prop_assert, prop_assert_eq, prop_oneof, proptest};
@@ -183,6 +185,38 @@ async fn portions_of_several_requests_take_turns() {
     let used = budget.lock();
     assert_eq!((used.held.total, used.idle.total), (Size::default(), Size::default()));
     assert!(!used.is_overdrawn);
+}
+
+/// The chore is done again and again while a request holds much, and once more after it.
+#[tokio::test]
+async fn memory_is_swept_while_much_is_reserved() {
+    static SWEPT: AtomicUsize = AtomicUsize::new(0);
+    let swept = || SWEPT.load(Ordering::Relaxed);
+    let wait_for = async |times: usize| {
+        while swept() < times {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    let budget = budget(256 * MB);
+    let sweep = || {
+        SWEPT.fetch_add(1, Ordering::Relaxed);
+    };
+    budget.sweep_with(sweep).unwrap();
+    wait_for(1).await;
+    let small = hold(&budget, account("a"), MB).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert_eq!(swept(), 1);
+    let large = hold(&budget, account("a"), 20 * MB).await.unwrap();
+    wait_for(4).await;
+    drop(large);
+    let mut before = 0;
+    while before != swept() {
+        before = swept();
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    drop(small);
+    drop(budget);
+    wait_for(before + 1).await;
 }
 
 #[derive(Clone, Debug)]

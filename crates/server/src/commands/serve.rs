@@ -29,6 +29,7 @@ use super::{
     shadow_worker, signals, systemd,
 };
 use crate::access_log::AccessLog;
+use crate::allocator;
 use crate::app::{App, Running, node_digest};
 use crate::arguments::{AllSettings, Serve};
 use crate::budget::{Budget, Limits};
@@ -291,7 +292,7 @@ fn app(
         auth: Arc::new(Authenticator::new(store, auth_settings)),
         uncached,
         buckets: Buckets::default(),
-        budget: Arc::new(Budget::new(Limits::of(settings.request_memory_bytes))),
+        budget: budget(settings.request_memory_bytes),
         lane,
         shadow,
         refusals: Refusals::new(&metrics),
@@ -302,6 +303,16 @@ fn app(
         api_auth_schema: Schema::api_auth(),
         settings,
     }
+}
+
+/// The memory of requests. What large ones free goes back to the system at once.
+fn budget(bytes: usize) -> Arc<Budget> {
+    allocator::give_large_back_at_once();
+    let budget = Arc::new(Budget::new(Limits::of(bytes)));
+    if let Err(error) = budget.sweep_with(allocator::give_back) {
+        log::warn!("no thread gives memory back: large requests take more of it; {error}");
+    }
+    budget
 }
 
 /// Watches the databases that are read, for the cache.
