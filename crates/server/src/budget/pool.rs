@@ -13,7 +13,7 @@ use super::sweeper::Sweeper;
 pub(super) const LARGE: usize = 128 * 1024;
 
 /// While more than this is reserved, what is freed is given back to the system at once.
-const MUCH: usize = 8_000_000;
+const MUCH: usize = 16_000_000;
 
 /// The budget of the process.
 #[derive(Debug)]
