@@ -6,7 +6,7 @@ use datastore::{Cause, DocId, Document, Result, StoreError, ViewQuery, ViewRow};
 use moka::sync::Cache;
 
 /// What entries take beside their texts, and a row of a page beside its own. In bytes, as `memory_tests.rs` measures.
-const DOCUMENT_OVERHEAD: usize = 1_450;
+const DOCUMENT_OVERHEAD: usize = 680;
 const ABSENCE_OVERHEAD: usize = 450;
 const PAGE_OVERHEAD: usize = 900;
 const ROW_OVERHEAD: usize = 270;
@@ -79,7 +79,9 @@ impl Entry {
 
     fn bytes(&self) -> usize {
         match self {
-            Self::Document(document) => DOCUMENT_OVERHEAD.saturating_add(document.text().len()),
+            Self::Document(document) => DOCUMENT_OVERHEAD
+                .saturating_add(document.text().len())
+                .saturating_add(document.places_bytes()),
             Self::Absent(_) => ABSENCE_OVERHEAD,
             Self::LongPage(_) => PAGE_OVERHEAD,
             Self::Page(_, rows) => rows.iter().map(row_bytes).fold(PAGE_OVERHEAD, usize::saturating_add),

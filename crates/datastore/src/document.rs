@@ -128,6 +128,13 @@ impl Document {
         Ok(members.0.into_iter().map(|(key, value)| (key, value.get())).collect())
     }
 
+    /// How many bytes are kept beside the text for the places of its members, at most.
+    #[must_use]
+    pub fn places_bytes(&self) -> usize {
+        let places = self.places.get().map_or(MAX_PLACES, |places| places.len());
+        places.saturating_mul(size_of::<Place>())
+    }
+
     /// Parses the whole document. If a key occurs twice, its first value counts, as in Kazoo.
     ///
     /// # Errors

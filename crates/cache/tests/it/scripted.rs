@@ -51,7 +51,7 @@ impl Scripted {
     /// Another program writes revision `n` of a document.
     pub(crate) fn put(&self, db: &DbName, id: &DocId, n: u64) {
         let text = format!(r#"{{"_id":"{id}","_rev":"{n}-a","n":{n}}}"#);
-        let document = Document::new(id.clone(), revision(n), text);
+        let document = Document::from_text(text).unwrap();
         self.documents.lock().unwrap().insert((db.clone(), id.clone()), document);
     }
 
