@@ -46,6 +46,8 @@ pub(crate) struct Wire {
     scan: Scan,
     /// The query of the head under way, if it is too long for the head.
     long_query: Option<String>,
+    /// How many bytes of a body were read since the connection had its turn on the thread.
+    read_in_turn: usize,
     /// Whether the client sends no more. actix-http hears of it behind the bytes that are held.
     is_at_end: bool,
     /// Whether actix-http got a head that it has not called the application for.
@@ -108,6 +110,7 @@ impl Wire {
             cleared: 0,
             scan: Scan::default(),
             long_query: None,
+            read_in_turn: 0,
             is_at_end: false,
             owes_call: false,
             is_answered: false,
@@ -186,8 +189,9 @@ impl Wire {
         self.slot.begin_answer(bytes);
     }
 
-    /// Notes who drives the connection.
+    /// The connection has its turn on the thread. Notes who drives it.
     pub(crate) fn drive(&mut self, cx: &Context<'_>) {
+        self.read_in_turn = 0;
         register(&mut self.driver, cx);
     }
 

@@ -95,7 +95,7 @@ fn write_line(line: &mut String, format: LogFormat, visit: &Visit<'_>) {
     let _ = match format {
         LogFormat::Text => write!(line, "[{Stamp} INFO  {ACCESS}] answered").and_then(|()| {
             each_field(visit, (ms, thousandths), |name, field| match field {
-                Field::Text(text) => Ok(push_all(line, [" ", name, "=", &quoted(text)])),
+                Field::Text(text) => push_all(line, [" ", name, "=", &quoted(text)]),
                 Field::Plain(plain) => write!(line, " {name}={plain}"),
             })?;
             line.write_char('\n')
@@ -104,9 +104,7 @@ fn write_line(line: &mut String, format: LogFormat, visit: &Visit<'_>) {
             let begin = "\"level\":\"info\",\"target\":\"access\",\"message\":\"answered\"";
             write!(line, "{{\"time\":\"{Stamp}\",{begin}").and_then(|()| {
                 each_field(visit, (ms, thousandths), |name, field| match field {
-                    Field::Text(text) => {
-                        Ok(push_all(line, [",\"", name, "\":\"", &json::escape(text), "\""]))
-                    }
+                    Field::Text(text) => push_all(line, [",\"", name, "\":\"", &json::escape(text), "\""]),
                     Field::Plain(plain) => write!(line, ",\"{name}\":{plain}"),
                 })?;
                 line.write_str("}\n")
@@ -116,9 +114,9 @@ fn write_line(line: &mut String, format: LogFormat, visit: &Visit<'_>) {
     };
 }
 
-/// Appends texts. It is much faster than `write!`.
-fn push_all<const N: usize>(line: &mut String, texts: [&str; N]) {
-    texts.into_iter().for_each(|text| line.push_str(text));
+/// Appends texts. It is much faster than `write!`, and fails as little.
+fn push_all<const N: usize>(line: &mut String, texts: [&str; N]) -> fmt::Result {
+    texts.into_iter().try_for_each(|text| line.write_str(text))
 }
 
 /// A field of a line.

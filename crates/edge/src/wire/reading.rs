@@ -17,6 +17,10 @@ use crate::refused::Reason;
 /// How many bytes are read ahead of the request that is being answered.
 const READ_AHEAD_BYTES: usize = 16_384;
 
+/// After so many bytes of a body, other connections of the thread have their turn. A client that sends as fast as it is
+/// read would have all of a long turn, and a body in chunks of one byte takes much work.
+const TURN_BYTES: usize = 64 * 1024;
+
 /// The first byte of a TLS handshake.
 const TLS_HANDSHAKE: u8 = 0x16;
 
@@ -57,8 +61,12 @@ impl Wire {
             self.phase = Phase::Body(arrival);
             return self.poll_read_ahead(cx);
         }
+        if self.read_in_turn >= TURN_BYTES {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let before = buf.filled().len();
         if self.held.is_empty() && !self.is_at_end {
-            let before = buf.filled().len();
             let read = Pin::new(&mut self.stream).poll_read(cx, buf);
             arrival.set_awaited(read.is_pending());
             self.phase = Phase::Body(arrival);
@@ -76,6 +84,7 @@ impl Wire {
             self.cleared = arrival.take(self.held.get(..room).unwrap_or_default());
             self.hand_over(buf);
         }
+        self.read_in_turn = self.read_in_turn.saturating_add(buf.filled().len().saturating_sub(before));
         if arrival.has_absurd_chunk() {
             self.refuse_status(400);
         }
@@ -177,5 +186,79 @@ impl Wire {
         }
         // The end of a half-closed connection is not kept from actix-http: it answers all the same.
         if self.is_at_end && self.held.is_empty() { Poll::Ready(Ok(())) } else { Poll::Pending }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+    use std::rc::Rc;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::{Context, Poll, Wake, Waker};
+    use std::time::Duration;
+
+    use tokio::io::ReadBuf;
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::super::{Phase, Wire};
+    use super::TURN_BYTES;
+    use crate::arrival::{Arrival, BodyLength};
+    use crate::capacity::Capacity;
+    use crate::crowd::Crowd;
+    use crate::limits::Limits;
+
+    #[derive(Default)]
+    struct Woken(AtomicUsize);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    /// Two clients send all at once what four turns are needed for: one with a length, one in chunks.
+    #[tokio::test]
+    async fn a_body_that_is_all_there_is_read_in_turns() {
+        for length in [BodyLength::Bytes(u64::try_from(4 * TURN_BYTES).unwrap()), BodyLength::Chunked] {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let mut client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            let stream: TcpStream = listener.accept().await.unwrap().0;
+            let sender = std::thread::spawn(move || {
+                client.write_all(&b"1\r\nx\r\n".repeat(4 * TURN_BYTES / 6)).unwrap();
+                client
+            });
+            let minute = Duration::from_secs(60);
+            let limits =
+                Limits { head: minute, idle: minute, body_bytes_per_second: 1, answer: minute, headers: &[] };
+            let slot = Capacity::new(1).admit().unwrap();
+            let wire = Wire::new(stream, limits, slot, Crowd::default());
+            let mut wire = Rc::into_inner(wire).unwrap().into_inner();
+            wire.phase = Phase::Body(Arrival::of(length).unwrap());
+            let woken = Arc::new(Woken::default());
+            let waker = Waker::from(Arc::clone(&woken));
+            let mut cx = Context::from_waker(&waker);
+            let (mut total, mut turns) = (0, 0);
+            while total < 4 * TURN_BYTES / 6 * 6 {
+                wire.stream.readable().await.unwrap();
+                wire.drive(&cx);
+                let (mut in_turn, before) = (0, woken.0.load(Ordering::SeqCst));
+                loop {
+                    let mut bytes = [0; 8_192];
+                    let mut buf = ReadBuf::new(&mut bytes);
+                    match wire.poll_read(&mut cx, &mut buf) {
+                        Poll::Ready(read) => read.unwrap(),
+                        Poll::Pending => break,
+                    }
+                    in_turn += buf.filled().len();
+                }
+                assert!(in_turn < TURN_BYTES + 8_192, "{in_turn}");
+                let is_over = in_turn >= TURN_BYTES;
+                assert!(!is_over || woken.0.load(Ordering::SeqCst) > before, "the next turn comes by itself");
+                (total, turns) = (total + in_turn, turns + 1);
+            }
+            assert!(turns >= 4);
+            drop(sender.join().unwrap());
+        }
     }
 }
