@@ -144,7 +144,8 @@ impl Memory {
         if let Entry::Document(document) = &entry
             && document.text().len() <= SMALL
         {
-            // The first reader looks for them too. It counts only as many then as there are.
+            // Now the document knows how many places it remembers, and is counted with them. A reader would look for
+            // its members anyway.
             let _ = document.members();
         }
         if weight(&key, &entry) <= self.largest {

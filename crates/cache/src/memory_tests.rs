@@ -22,7 +22,7 @@ fn id(number: usize) -> DocId {
 
 fn document(number: usize, size: usize) -> Document {
     let rev = "1-967a00dff5e02add41819138abb3284d";
-    // Where so many members stand is remembered too, and no more.
+    // A document remembers where its members stand, up to 48 of them. This one has as many.
     let members: String = (0..45).map(|n| format!(r#","{n}":0"#)).collect();
     let text = format!(r#"{{"_id":"{number:032x}","_rev":"{rev}","x":"{}"{members}}}"#, "x".repeat(size));
     let document = Document::new(id(number), Rev::parse(rev).unwrap(), text);

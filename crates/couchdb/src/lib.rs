@@ -30,8 +30,8 @@
 //!
 //! The files, from the bottom up:
 //! - `error`: one error for every call. `server_url` and `settings`: where the server is, and how to use it;
-//! - `plain`: connections over plain HTTP that are kept. `large`: large answers take turns. `request` and `reply`: one request with its path, and its answer, with a limit
-//!   for every wait;
+//! - `plain`: connections over plain HTTP that are kept. `large`: large answers take turns. `request` and `reply`: one
+//!   request with its path, and its answer, with a limit for every wait;
 //! - `splitter` and `rows`: rows of views and feeds while they arrive;
 //! - `login`: a wrong password is not sent again and again. `nodes`: which node of a cluster is well. `copies`: how many copies a document has, and whether one hangs;
 //! - `client`: connections and attempts. `probe`: asks nodes whether they are well;

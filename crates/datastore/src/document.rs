@@ -26,6 +26,9 @@ pub struct Document {
     places: Arc<OnceLock<Box<[Place]>>>,
 }
 
+/// A top-level member of a document: its name, and its value as JSON text.
+pub type Member<'a> = (Cow<'a, str>, &'a str);
+
 /// Where a member stands in a document's text.
 #[derive(Clone, Copy, Debug)]
 struct Place {
@@ -46,7 +49,7 @@ impl Place {
     }
 
     /// The name and the value of the member.
-    fn member<'a>(&self, text: &'a str) -> Option<(Cow<'a, str>, &'a str)> {
+    fn member<'a>(&self, text: &'a str) -> Option<Member<'a>> {
         let part =
             |(start, end): (u32, u32)| text.get(usize::try_from(start).ok()?..usize::try_from(end).ok()?);
         Some((Cow::Borrowed(part(self.key)?), part(self.value)?))
@@ -114,10 +117,10 @@ impl Document {
     ///
     /// # Errors
     /// `Corrupt` if the text is not a JSON object.
-    pub fn members(&self) -> Result<Vec<(Cow<'_, str>, &str)>> {
-        let known =
-            self.places.get().map(|places| places.iter().map(|place| place.member(&self.text)).collect());
-        if let Some(Some(members)) = known {
+    pub fn members(&self) -> Result<Vec<Member<'_>>> {
+        let known = self.places.get();
+        let known = known.and_then(|places| places.iter().map(|place| place.member(&self.text)).collect());
+        if let Some(members) = known {
             return Ok(members);
         }
         let members = members_of(&self.text)?;
@@ -183,8 +186,10 @@ fn corrupt_text(id: &DocId, error: JsonError) -> StoreError {
 
 /// Where the members stand. `None` if that is not remembered.
 fn places_of(members: &Members<'_>, text: &str) -> Option<Box<[Place]>> {
-    let few = Some(&members.0).filter(|members| members.len() <= MAX_PLACES)?;
-    few.iter().map(|member| Place::of(member, text)).collect()
+    if members.0.len() > MAX_PLACES {
+        return None;
+    }
+    members.0.iter().map(|member| Place::of(member, text)).collect()
 }
 
 fn members_of(text: &str) -> Result<Members<'_>> {

@@ -1,5 +1,5 @@
-//! A strict JSON reader, and the escapes of texts. The reader refuses lone surrogates, numbers outside a float's range, duplicate keys and
-//! deep nesting. Numbers keep their text, so integers of any size survive.
+//! A strict JSON reader, and the escapes of texts. The reader refuses lone surrogates, numbers outside a float's range,
+//! duplicate keys and deep nesting. Numbers keep their text, so integers of any size survive.
 //!
 //! `serde_json` alone does not suffice: it takes the last of two equal keys, and with
 //! `arbitrary_precision` it reads an object with a magic key as a number. The tokens come from

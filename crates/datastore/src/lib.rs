@@ -28,7 +28,7 @@ pub use backoff::Backoff;
 pub use change::{Change, ChangesQuery, Feed, Sign, Since};
 pub use deadline::Deadline;
 pub use design::{DesignDocument, Ensured, ViewState, ensure_design, missing_views};
-pub use document::{Document, Draft, Members};
+pub use document::{Document, Draft, Member, Members};
 pub use epoch::{Epoch, EpochClock};
 pub use error::{Cause, Result, StoreError, if_found};
 pub use latest::Latest;

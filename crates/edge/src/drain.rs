@@ -53,8 +53,8 @@ impl Drain {
     /// Waits as long as the thread needs for so many more bytes.
     async fn pay(&self, bytes: usize) {
         let now = Instant::now();
-        let seconds = Duration::from_secs(u64::try_from(bytes).unwrap_or(u64::MAX));
-        let until = self.paid_until.get().max(now) + seconds / BYTES_PER_SECOND;
+        let at_a_byte_a_second = Duration::from_secs(u64::try_from(bytes).unwrap_or(u64::MAX));
+        let until = self.paid_until.get().max(now) + at_a_byte_a_second / BYTES_PER_SECOND;
         self.paid_until.set(until);
         if until.duration_since(now) > SHORT_PAUSE {
             sleep_until(until).await;

@@ -17,10 +17,10 @@
 //!   never run.
 //!
 //! A write goes through `save`, which prepares it on the caller's side: `draft` makes text and revision, `maps` and
-//! `sandbox` (with `clock` and `large_object`) compute view rows, `collate` makes keys that sort, and `rows` finds values that are shared.
-//! `staging` writes the rows of large documents in parts. `writer` is the one thread that writes: it takes jobs from
-//! `write_queue` and runs them in a `transaction`; `write` and `put` are what they do there. `checkpoint` copies SQLite's
-//! log into the file meanwhile.
+//! `sandbox` (with `clock` and `large_object`) compute view rows, `collate` makes keys that sort, and `rows` finds values
+//! that are shared. `staging` writes the rows of large documents in parts. `writer` is the one thread that writes: it
+//! takes jobs from `write_queue` and runs them in a `transaction`; `write` and `put` are what they do there. `checkpoint`
+//! copies SQLite's log into the file meanwhile.
 //!
 //! Reads go through `query`, `feed` (with `recent`, the newest changes in memory), `read` and `local`.
 //!

@@ -1,11 +1,10 @@
 //! The public and private fields of a group. Clients see the public ones. Kazoo keeps its own data in the
 //! private ones.
 
-use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use auth::AccountAccess;
-use datastore::{DocId, Document, Rev, json};
+use datastore::{DocId, Document, Member, Rev, json};
 use kazoo::{Kind, Time, is_deleted, is_private, member, search_name};
 use serde_json::{Map, Value};
 
@@ -67,10 +66,7 @@ impl StoredGroup {
     }
 }
 
-/// A member of a stored document: its name, and its value as JSON text.
-type StoredMember<'a> = (Cow<'a, str>, &'a str);
-
-fn public_text(document: &Document, members: &[StoredMember<'_>]) -> String {
+fn public_text(document: &Document, members: &[Member<'_>]) -> String {
     let mut text = String::with_capacity(document.text().len());
     for (key, value) in members.iter().filter(|(key, _)| is_shown(key)) {
         push_json(&mut text, key);
@@ -116,7 +112,7 @@ fn push_json(text: &mut String, string: &str) {
 
 /// Whether a document is a live group at first sight, as nearly all are: it says once that it is a group, and nothing
 /// about a deletion.
-fn is_plain_group(members: &[StoredMember<'_>]) -> bool {
+fn is_plain_group(members: &[Member<'_>]) -> bool {
     let mut says = members.iter().filter(|(key, _)| matches!(&**key, member::TYPE | member::DELETED));
     let Some((key, value)) = says.next() else { return false };
     let text = value.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
@@ -124,7 +120,7 @@ fn is_plain_group(members: &[StoredMember<'_>]) -> bool {
 }
 
 /// The members that say whether a document is a live group. If a key occurs twice, its first value counts.
-pub(crate) fn kind_members(members: &[StoredMember<'_>]) -> Map<String, Value> {
+pub(crate) fn kind_members(members: &[Member<'_>]) -> Map<String, Value> {
     let mut found = Map::new();
     for (key, value) in members {
         if matches!(&**key, member::TYPE | member::DELETED) {

@@ -114,7 +114,7 @@ fn write_line(line: &mut String, format: LogFormat, visit: &Visit<'_>) {
     };
 }
 
-/// Appends texts. It is much faster than `write!`, and fails as little.
+/// Appends texts. It is much faster than `write!`, and does not fail either.
 fn push_all<const N: usize>(line: &mut String, texts: [&str; N]) -> fmt::Result {
     texts.into_iter().try_for_each(|text| line.write_str(text))
 }

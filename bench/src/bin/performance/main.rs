@@ -242,7 +242,6 @@ fn measured(cell: &Cell<'_>, samples: Samples) -> Measured {
         column: cell.column.to_owned(),
         connections: cell.connections,
         percentiles: [0, 1, 2].map(percentile),
-        rate: median(speeds.iter().map(|speed| speed.rate).collect()).expect("a sample"),
         rates: speeds.iter().map(|speed| speed.rate).collect(),
         refused: median(speeds.iter().map(|speed| speed.refused).collect()).expect("a sample"),
         rate_of_oha: median(of_oha.iter().map(|speed| speed.rate).collect()),

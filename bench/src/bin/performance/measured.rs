@@ -1,13 +1,13 @@
 //! What a cell of the bench has measured.
 
+use bench::median;
+
 /// A request, who answered it, and the medians.
 pub struct Measured {
     pub row: &'static str,
     pub column: String,
     pub connections: usize,
-    /// Answers a second, without those that refuse.
-    pub rate: f64,
-    /// The same, of each round.
+    /// Answers a second in each round, without those that refuse.
     pub rates: Vec<f64>,
     /// The share of the answers that refuse.
     pub refused: f64,
@@ -19,4 +19,11 @@ pub struct Measured {
     pub processor_us: Option<f64>,
     /// The server's memory afterwards.
     pub resident_kb: Option<u64>,
+}
+
+impl Measured {
+    /// Answers a second: the median of the rounds.
+    pub fn rate(&self) -> f64 {
+        median(self.rates.clone()).expect("a sample")
+    }
 }

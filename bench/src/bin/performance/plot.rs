@@ -29,9 +29,9 @@ pub fn draw(measured: &[Measured]) -> String {
             let _ = writeln!(drawn, "{title}");
         }
         let fastest =
-            shown.iter().filter(|other| other.row == row).map(|other| other.rate).fold(0.0, f64::max);
-        let length = (WIDTH - LEFT - RIGHT) * one.rate / fastest;
-        let (column, rate, text_y) = (&one.column, one.rate, y + BAR - 4.0);
+            shown.iter().filter(|other| other.row == row).map(|other| other.rate()).fold(0.0, f64::max);
+        let length = (WIDTH - LEFT - RIGHT) * one.rate() / fastest;
+        let (column, rate, text_y) = (&one.column, one.rate(), y + BAR - 4.0);
         let _ = writeln!(
             drawn,
             r#"<text x="{:.0}" y="{text_y:.0}" text-anchor="end">{column}</text><rect x="{LEFT}" y="{y:.0}" width="{length:.1}" height="{:.0}" fill="{}"/><text x="{:.0}" y="{text_y:.0}">{rate:.0}/s</text>"#,

@@ -209,7 +209,7 @@ impl Results {
                 "| {} | {} | {:.0}{refused} | {} | {} | {} | {p50:.2}, {p99:.2}, {p999:.2} | {} | {} |",
                 one.connections,
                 one.column,
-                one.rate,
+                one.rate(),
                 of(CEILING),
                 of(DIRECT),
                 or_nothing(one.rate_of_oha),
